@@ -1,0 +1,175 @@
+"""Our own files of the feed: buckets of whole users, compact columns, sorted by time.
+
+A log directory holds `meta.json`, `users.parquet`, `posts.parquet` and one
+`bucket-NNNN.parquet` for each range of users. A user is known by the row of `users.parquet`
+(sorted by id), a post by the row of `posts.parquet`, a time by seconds since `origin`, the
+midnight before the first impression.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from feedrank.errors import SchemaError
+
+FORMAT = 1
+SECONDS_A_DAY = 86_400
+BUCKET_SCHEMA = pa.schema(
+    [("user", pa.uint32()), ("post", pa.uint32()), ("at", pa.uint32()), ("liked", pa.uint8())]
+)
+
+
+@dataclass(frozen=True)
+class Impressions:
+    """Posts shown to users, one row each, sorted by (at, user, post).
+
+    Attributes:
+        user: row of the user in `users.parquet`, uint32, shape (n,).
+        post: row of the post in `posts.parquet`, uint32, shape (n,).
+        at: seconds since the log's origin, uint32, shape (n,).
+        liked: 0 or 1, uint8, shape (n,).
+    """
+
+    user: np.ndarray
+    post: np.ndarray
+    at: np.ndarray
+    liked: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> Impressions:
+        return Impressions(self.user[rows], self.post[rows], self.at[rows], self.liked[rows])
+
+    def sorted(self) -> Impressions:
+        """The same rows in the total order of a bucket, whatever order they came in."""
+        return self[np.lexsort((self.liked, self.post, self.user, self.at))]
+
+    def before(self, at: int) -> Impressions:
+        """Rows strictly before `at` seconds; needs sorted rows."""
+        return self[: int(np.searchsorted(self.at, at, side="left"))]
+
+    def between(self, since: int, until: int) -> Impressions:
+        """Rows of [since, until) seconds; needs sorted rows."""
+        first, last = np.searchsorted(self.at, [since, until], side="left")
+        return self[int(first) : int(last)]
+
+
+@dataclass(frozen=True)
+class LogMeta:
+    """What a log holds, as written in `meta.json`."""
+
+    origin: str
+    last_at: int
+    n_users: int
+    n_posts: int
+    n_impressions: int
+    n_likes: int
+    n_buckets: int
+    source: str
+    format: int = FORMAT
+
+    @property
+    def origin_at(self) -> datetime:
+        """The midnight that times are counted from."""
+        return datetime.fromisoformat(self.origin)
+
+    @property
+    def n_days(self) -> int:
+        """Days from the origin to the last impression, both included."""
+        return self.last_at // SECONDS_A_DAY + 1
+
+    def seconds(self, at: datetime) -> int:
+        """Whole seconds from the origin to a moment; negative before it."""
+        return (at - self.origin_at) // timedelta(seconds=1)
+
+    def moment(self, at: int) -> datetime:
+        """The moment that lies `at` seconds after the origin."""
+        return self.origin_at + timedelta(seconds=int(at))
+
+    def user_range(self, bucket: int) -> tuple[int, int]:
+        """First user of a bucket and the first of the next; users are spread evenly."""
+        return (
+            bucket * self.n_users // self.n_buckets,
+            (bucket + 1) * self.n_users // self.n_buckets,
+        )
+
+
+@dataclass(frozen=True)
+class Log:
+    """An extracted log on disk."""
+
+    directory: Path
+    meta: LogMeta
+
+    @classmethod
+    def open(cls, directory: Path) -> Log:
+        """The log in a directory.
+
+        Raises:
+            SchemaError: there is none, or it is of another format.
+        """
+        path = directory / "meta.json"
+        if not path.exists():
+            raise SchemaError(f"'{directory}' holds no log. Run `dvc repro extract` first.")
+        fields: dict[str, Any] = json.loads(path.read_text())
+        if fields.get("format") != FORMAT:
+            raise SchemaError(
+                f"'{path}' is of format {fields.get('format')}, this code reads {FORMAT}. "
+                "Run `dvc repro --force extract`."
+            )
+        return cls(directory, LogMeta(**fields))
+
+    @cached_property
+    def users(self) -> pd.DataFrame:
+        """`user_id` and the profile columns, sorted by `user_id`."""
+        return pd.read_parquet(self.directory / "users.parquet")
+
+    @cached_property
+    def posts(self) -> pd.DataFrame:
+        """`post_id`, `text`, `topic`, sorted by `post_id`."""
+        return pd.read_parquet(self.directory / "posts.parquet")
+
+    def bucket(self, number: int) -> Impressions:
+        """All impressions of one range of users, sorted."""
+        table = pq.read_table(bucket_path(self.directory, number), schema=BUCKET_SCHEMA)
+        return Impressions(*(table[name].to_numpy() for name in BUCKET_SCHEMA.names))
+
+    def buckets(self) -> Iterator[Impressions]:
+        """Every bucket in turn."""
+        return (self.bucket(number) for number in range(self.meta.n_buckets))
+
+
+def bucket_path(directory: Path, number: int) -> Path:
+    """Where bucket `number` of a log lies."""
+    return directory / f"bucket-{number:04d}.parquet"
+
+
+def write_bucket(directory: Path, number: int, rows: Impressions) -> None:
+    """Write one bucket; the bytes depend on its rows alone, not on their order."""
+    ordered = rows.sorted()
+    arrays = [ordered.user, ordered.post, ordered.at, ordered.liked]
+    table = pa.Table.from_arrays(
+        [pa.array(a, t) for a, t in zip(arrays, BUCKET_SCHEMA.types, strict=True)],
+        schema=BUCKET_SCHEMA,
+    )
+    pq.write_table(
+        table, bucket_path(directory, number), compression="zstd", row_group_size=1 << 20
+    )
+
+
+def write_meta(directory: Path, meta: LogMeta) -> None:
+    """Write `meta.json`, the last file of a log: its presence says that the rest is whole."""
+    text = json.dumps(asdict(meta), indent=2, sort_keys=True)
+    (directory / "meta.json").write_text(text + "\n")

@@ -1,0 +1,83 @@
+"""Names, types and grain of the three tables, and checks of what is read from them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from feedrank.errors import SchemaError
+
+USER_ID = "user_id"
+POST_ID = "post_id"
+TEXT = "text"
+TOPIC = "topic"
+FEED_COLUMNS = ("timestamp", USER_ID, POST_ID, "action", "target")
+VIEW, LIKE = "view", "like"
+UNKNOWN_TOPIC = "unknown"
+
+
+def check_users(users: pd.DataFrame) -> pd.DataFrame:
+    """Users sorted by `user_id`, one row each; `id` is accepted as its name.
+
+    Profile columns are whatever else the table has. NULL is allowed in them: a category of its
+    own, or a missing number.
+    """
+    return _by_id(_named(users, USER_ID, "user_data"), USER_ID, "user_data")
+
+
+def check_posts(posts: pd.DataFrame) -> pd.DataFrame:
+    """Posts sorted by `post_id` with `text` and `topic`, never NULL; `id` is accepted."""
+    posts = _named(posts, POST_ID, "post_text_df")
+    filled = pd.DataFrame({POST_ID: posts[POST_ID]})
+    for column, default in ((TEXT, ""), (TOPIC, UNKNOWN_TOPIC)):
+        values = posts[column] if column in posts else pd.Series(default, index=posts.index)
+        filled[column] = values.astype("object").where(values.notna(), default).astype(str)
+    return _by_id(filled, POST_ID, "post_text_df")
+
+
+def check_actions(action: np.ndarray) -> None:
+    """Refuse an action that is neither 'view' nor 'like'."""
+    strange = sorted({str(a) for a in np.unique(action)} - {VIEW, LIKE})
+    if strange:
+        raise SchemaError(
+            f"column 'action' of feed_data must hold '{VIEW}' and '{LIKE}', "
+            f"but also holds {strange[:5]}. Filter such rows out in a view of the table."
+        )
+
+
+def check_targets(target: np.ndarray) -> None:
+    """Refuse a target of view rows other than 0 and 1; a missing one (NaN) is refused too."""
+    strange = np.unique(target[(target != 0) & (target != 1)])
+    if len(strange):
+        raise SchemaError(
+            f"column 'target' of view rows must hold 0 and 1, but also holds "
+            f"{strange[:5].tolist()}. Rows with action '{LIKE}' carry no target: "
+            "drop them before this check."
+        )
+
+
+def _named(table: pd.DataFrame, name: str, source: str) -> pd.DataFrame:
+    if name not in table and "id" in table:
+        table = table.rename(columns={"id": name})
+    if name not in table:
+        found = ", ".join(f"'{c}'" for c in table.columns)
+        raise SchemaError(f"table '{source}' has no column '{name}' (or 'id'), only {found}.")
+    return table
+
+
+def _by_id(table: pd.DataFrame, name: str, source: str) -> pd.DataFrame:
+    if table.empty:
+        raise SchemaError(f"table '{source}' is empty; fill it, then run again.")
+    if table[name].isna().any():
+        raise SchemaError(f"column '{name}' of '{source}' holds NULL; ids must be known.")
+    twice = table.loc[table[name].duplicated(), name].unique()
+    if len(twice):
+        raise SchemaError(
+            f"column '{name}' of '{source}' must be unique, but {len(twice)} ids stand more than "
+            f"once, such as {twice[:5].tolist()}. Keep one row of each."
+        )
+    if not pd.api.types.is_integer_dtype(table[name]):
+        raise SchemaError(
+            f"column '{name}' of '{source}' must hold whole numbers, but is {table[name].dtype}."
+        )
+    return table.sort_values(name, kind="stable").reset_index(drop=True)
