@@ -6,6 +6,7 @@ import math
 import types
 import typing
 from dataclasses import MISSING, Field, dataclass, field, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -39,12 +40,50 @@ class DemoParams:
 
 
 @dataclass(frozen=True)
+class SourceParams:
+    """Names in the database, and how its rows are read."""
+
+    schema: str
+    users: str
+    posts: str
+    feed: str
+    user_id: str
+    post_id: str
+    text: str
+    topic: str
+    timestamp: str
+    action: str
+    target: str
+    time_zone: str
+    statement_timeout: str
+
+    @property
+    def statement_timeout_seconds(self) -> int:
+        """Seconds that one statement may take."""
+        return duration_seconds("source.statement_timeout", self.statement_timeout)
+
+
+@dataclass(frozen=True)
 class ExtractParams:
     """What is read from the database, and into how many files."""
 
+    since: str | None
+    until: str | None
     buckets: int = bounded(1, 4096)
-    chunk_rows: int = bounded(1_000, 100_000_000)
+    connections: int = bounded(1, 64)
+    chunk_rows: int = bounded(1_000, 2_000_000)
+    user_share: float = bounded(0, 1)
     max_orphan_share: float = bounded(0, 1)
+
+    @property
+    def since_at(self) -> datetime | None:
+        """First moment that is read."""
+        return None if self.since is None else moment("extract.since", self.since)
+
+    @property
+    def until_at(self) -> datetime | None:
+        """First moment that is no longer read."""
+        return None if self.until is None else moment("extract.until", self.until)
 
 
 @dataclass(frozen=True)
@@ -55,8 +94,7 @@ class FeaturesParams:
     warmup_days: int | None = bounded(1, 3650)
     segments: int = bounded(1, 64)
     clusters: int = bounded(1, 256)
-    text_dimensions: int = bounded(2, 512)
-    factors: int = bounded(0, 32)
+    vocabulary: int = bounded(1, 1_000_000)
     half_life_days: float = bounded(0.01, 3650)
     row_share: float = bounded(0, 1)
     max_rows: int = bounded(100, 1_000_000_000)
@@ -90,6 +128,7 @@ class TrainParams:
     max_depth: int = bounded(1, 16)
     min_child_weight: float = bounded(0, 1e6)
     reg_lambda: float = bounded(0, 1e6)
+    min_split_gain: float = bounded(0, 1e6)
     subsample: float = bounded(0.01, 1)
     colsample_bytree: float = bounded(0.01, 1)
     max_bin: int = bounded(8, 4096)
@@ -112,6 +151,7 @@ class Params:
     """All of `params.yaml`."""
 
     demo: DemoParams
+    source: SourceParams
     extract: ExtractParams
     features: FeaturesParams
     validate: ValidateParams
@@ -150,6 +190,20 @@ def duration_seconds(key: str, text: str) -> int:
     if unit is None or not digits.isdigit() or int(digits) < 1:
         raise ParamsError(f"'{key}' is '{text}'; write a whole number and min, h or d, as in '1d'.")
     return int(digits) * unit
+
+
+def moment(key: str, text: str) -> datetime:
+    """The naive moment that a key holds; raises `ParamsError` for anything else."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is not None:
+        raise ParamsError(
+            f"'{key}' is '{text}'; write a date or a moment of the database's own clock, "
+            "such as '2021-10-01' or '2021-10-01T12:00:00', in quotes."
+        )
+    return at
 
 
 def _parse_group(name: str, group: type[G], values: Any) -> G:

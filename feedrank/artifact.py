@@ -1,0 +1,168 @@
+"""The artifact: one directory of plain files that answers requests, or is refused with a reason."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from feedrank.atomic import new_directory
+from feedrank.errors import ArtifactError
+from feedrank.knowledge import Knowledge
+from feedrank.params import ExportParams
+from feedrank.ranker import Ranker
+from feedrank.recommender import Recommender
+
+FORMAT = 1
+MANIFEST, RANKER, GOLDEN = "manifest.json", "ranker.ubj", "golden.json"
+LIBRARIES = ("numpy", "xgboost")
+TOLERANCE = 1e-5  # of a probability: other processors round other last bits
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A loaded and checked artifact.
+
+    Attributes:
+        directory: where it lies.
+        manifest: format, as-of, features, versions, metrics, sha256 of every file.
+        knowledge: what was learned from the log.
+        recommender: the scoring path.
+    """
+
+    directory: Path
+    manifest: dict[str, Any]
+    knowledge: Knowledge
+    recommender: Recommender
+
+    @classmethod
+    def load(cls, directory: Path) -> Artifact:
+        """Open an artifact, compare every file with its sha256 and replay the golden requests.
+
+        Raises:
+            ArtifactError: a file is missing or differs, the format or features are others, or an
+                answer is not the stored one.
+        """
+        manifest = _manifest(directory)
+        _check_files(directory, manifest)
+        knowledge = Knowledge.load(directory)
+        ranker = Ranker.load(directory / RANKER)
+        recommender = knowledge.recommender(ranker, ExportParams(**manifest["recommend"]))
+        expected = [f.name for f in recommender.features]
+        for found in (manifest["features"], ranker.feature_names):
+            if found != expected:
+                raise ArtifactError(
+                    f"'{directory}' was made for the features {found}, this code computes "
+                    f"{expected}, in this order. Export again with this code."
+                )
+        artifact = cls(directory, manifest, knowledge, recommender)
+        artifact.replay_golden()
+        return artifact
+
+    def replay_golden(self) -> None:
+        """Answer the stored requests again; raises `ArtifactError` at the first difference."""
+        for golden in json.loads((self.directory / GOLDEN).read_text()):
+            ranked = self.recommender.rank(golden["user"], golden["at"], len(golden["post"]))
+            if not np.allclose(ranked.probability, golden["probability"], rtol=0, atol=TOLERANCE):
+                raise ArtifactError(
+                    f"'{self.directory}' answers request user {golden['user']}, second "
+                    f"{golden['at']} with {ranked.probability.tolist()}, but "
+                    f"{golden['probability']} was stored at export. The files or libraries differ "
+                    "from those it was made with: compare the versions in its manifest."
+                )
+
+
+def export(
+    directory: Path,
+    features: Path,
+    ranker: Path,
+    params: ExportParams,
+    facts: dict[str, Any],
+    seed: int,
+    k: int,
+) -> None:
+    """Write an artifact, whole or not at all.
+
+    Args:
+        directory: of the artifact; a former one is replaced.
+        features: directory of `Knowledge`.
+        ranker: file of the ranker.
+        params: how it recommends.
+        facts: added to the manifest: metrics, parameters' hash, code revision.
+        seed: of the golden requests.
+        k: length of the golden lists.
+    """
+    with new_directory(directory) as new:
+        shutil.copytree(features, new, dirs_exist_ok=True)
+        shutil.copy(ranker, new / RANKER)
+        knowledge = Knowledge.load(new)
+        recommender = knowledge.recommender(Ranker.load(new / RANKER), params)
+        _write_json(new / GOLDEN, _golden(recommender, params.golden_requests, seed, k))
+        manifest = {
+            "format": FORMAT,
+            "origin": knowledge.meta.origin,
+            "as_of": knowledge.meta.moment(knowledge.meta.last_at).isoformat(),
+            "step_seconds": knowledge.encodings.step_seconds,
+            "features": [f.name for f in recommender.features],
+            "recommend": asdict(params),
+            "log": asdict(knowledge.meta),
+            "libraries": {name: version(name) for name in LIBRARIES},
+            "files": {p.name: _sha256(p) for p in sorted(new.iterdir())},
+            **facts,
+        }
+        _write_json(new / MANIFEST, manifest)
+
+
+def _golden(recommender: Recommender, n: int, seed: int, k: int) -> list[dict[str, Any]]:
+    """Requests of random users and moments, some before and after the data, with answers."""
+    rng = np.random.default_rng(seed)
+    meta = recommender.meta
+    users = rng.integers(0, meta.n_users, n)
+    moments = rng.integers(-meta.last_at // 10 - 1, meta.last_at + meta.last_at // 10 + 2, n)
+    golden = []
+    for user, at in zip(users.tolist(), sorted(moments.tolist()), strict=True):
+        ranked = recommender.rank(user, at, k)
+        probability = [round(p, 7) for p in ranked.probability.tolist()]
+        answer = {"post": ranked.post.tolist(), "probability": probability}
+        golden.append({"user": user, "at": at, **answer})
+    return golden
+
+
+def _manifest(directory: Path) -> dict[str, Any]:
+    path = directory / MANIFEST
+    if not path.exists():
+        raise ArtifactError(
+            f"'{directory}' holds no artifact ('{MANIFEST}' is missing). Make one with "
+            "`dvc repro`, or fetch one with `dvc pull`."
+        )
+    manifest: dict[str, Any] = json.loads(path.read_text())
+    if manifest.get("format") != FORMAT:
+        raise ArtifactError(
+            f"'{directory}' is of format {manifest.get('format')}, this code reads {FORMAT}. "
+            "Export again with this code, or serve with the code that made it."
+        )
+    return manifest
+
+
+def _check_files(directory: Path, manifest: dict[str, Any]) -> None:
+    for name, digest in manifest["files"].items():
+        path = directory / name
+        if not path.exists():
+            raise ArtifactError(f"'{path}' is missing. Copy the whole directory again.")
+        if _sha256(path) != digest:
+            raise ArtifactError(f"'{path}' is not the file that was exported: its sha256 differs.")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")

@@ -1,0 +1,54 @@
+"""On the demo the truth is known: what every method's lists would really have got."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from feedrank.demo.limits import informed_lists, oracle_lists
+from feedrank.demo.truth import ARRAYS, Truth
+from feedrank.log import Log
+from feedrank.params import ValidateParams
+from feedrank.validation.folding import METHODS, OURS, FoldResult
+from feedrank.validation.metrics import expected_hit_at_k
+from feedrank.validation.replay import Judged
+
+
+def truth_of(
+    directory: Path, log: Log, results: Sequence[FoldResult], params: ValidateParams
+) -> dict[str, Any] | None:
+    """True hit rates of all methods and limits; None where the source was not the demo.
+
+    Args:
+        directory: of the truth that the extract copied.
+        log: extracted feed.
+        results: of all folds.
+        params: of validation; the first k is looked at.
+
+    Returns:
+        `true`: by method and limit; `share_of_way`: ours, from random to the informed limit.
+    """
+    if not (directory / ARRAYS).exists():
+        return None
+    truth, k = Truth.load(directory), params.k[0]
+    judged = Judged.joined([r.judged for r in results])
+    lists = dict(zip(METHODS, judged.top[:, :, :k], strict=True))
+    lists["informed"] = informed_lists(truth, log, judged.user, judged.at, k)
+    shift = truth.seconds(log.meta.origin_at)
+    lists["oracle"] = oracle_lists(truth, judged.user, judged.at + shift, k)
+    true = {name: _true(truth, judged, posts, shift) for name, posts in lists.items()}
+    share = (true[OURS] - true["random"]) / (true["informed"] - true["random"])
+    return {
+        "share_of_way": round(share, 5),
+        "true": {name: round(value, 5) for name, value in true.items()},
+    }
+
+
+def _true(truth: Truth, judged: Judged, posts: np.ndarray, shift: int) -> float:
+    k = posts.shape[1]
+    user, at = np.repeat(judged.user, k), np.repeat(judged.at + shift, k)
+    probability = truth.probability(user, posts.ravel(), at).reshape(-1, k)
+    return float(expected_hit_at_k(probability).mean())

@@ -1,0 +1,164 @@
+"""A simulated social network: its people, its posts, and the feed they were shown.
+
+Everything follows from one seed. The feed is generated in blocks of users, each from its own
+stream of random numbers, so that a block is the same whoever asks for it, and when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from feedrank.demo.hidden import Hidden, draw_truth
+from feedrank.demo.population import age_class, make_posts, make_users
+from feedrank.demo.texts import write_texts
+from feedrank.demo.truth import Effects, Truth
+from feedrank.log import SECONDS_A_DAY, Impressions
+from feedrank.params import DemoParams
+from feedrank.schema import TEXT, TOPIC
+
+BLOCK_USERS = 256  # users of one block, about 120,000 feed rows at 90 days
+SESSIONS_A_DAY = 14.5 / 90  # mean over users
+SESSIONS_SHAPE = 4.0  # of a gamma distribution: some users come daily, some hardly ever
+FEWEST_VIEWS, MOST_VIEWS = 20, 38
+FIRST_START, LAST_START = 6 * 3600, 22 * 3600
+SHORTEST_GAP, LONGEST_GAP = 10, 179  # seconds from one view to the next
+AFTER_LIKE = 2  # seconds from a like to the next view
+
+
+@dataclass(frozen=True)
+class FeedRows:
+    """Rows of `feed_data`, user by user, each user's in order of time.
+
+    Attributes:
+        at: seconds since the origin, int64, shape (n,).
+        user: row of the user, int64, shape (n,).
+        post: row of the post, int64, shape (n,).
+        is_like: bool, shape (n,): a like, else a view.
+        target: 1 for a view that was liked, else 0; uint8, shape (n,).
+    """
+
+    at: np.ndarray
+    user: np.ndarray
+    post: np.ndarray
+    is_like: np.ndarray
+    target: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+
+@dataclass(frozen=True)
+class Network:
+    """Users, posts, the hidden truth, and how the feed is drawn.
+
+    Attributes:
+        users: `user_data`, sorted by `user_id`.
+        posts: `post_text_df`, sorted by `post_id`.
+        exposure: how often each age class is shown a post, shape (N_AGE_CLASSES, n_posts);
+            rows add up to 1.
+        sessions_a_day: of each user, shape (n_users,).
+        order: rows of users in the order of the feed, shape (n_users,).
+    """
+
+    params: DemoParams
+    users: pd.DataFrame
+    posts: pd.DataFrame
+    truth: Truth
+    exposure: np.ndarray
+    sessions_a_day: np.ndarray
+    order: np.ndarray
+
+    @classmethod
+    def simulate(cls, params: DemoParams, effects: Effects | None = None) -> Network:
+        """The network of these parameters; `effects` stand in for the usual ones."""
+        rng = np.random.default_rng(params.seed)
+        users, posts = make_users(params.users, rng), make_posts(params.posts, rng)
+        topics = posts[TOPIC].to_numpy()
+        hidden = Hidden.draw(topics, rng)
+        posts[TEXT] = write_texts(topics, hidden.group, rng)
+        scaled = (effects or Effects()).scaled(params.effect_scale)
+        truth = draw_truth(params, users, topics, hidden, scaled, rng)
+        sessions_a_day = SESSIONS_A_DAY * rng.gamma(SESSIONS_SHAPE, 1 / SESSIONS_SHAPE, len(users))
+        order = rng.permutation(len(users))
+        return cls(params, users, posts, truth, hidden.exposure, sessions_a_day, order)
+
+    @property
+    def n_blocks(self) -> int:
+        """How many blocks of users the feed has."""
+        return -(-self.params.users // BLOCK_USERS)
+
+    def feed(self, block: int) -> FeedRows:
+        """Feed rows of one block of users, likes among the views."""
+        views, gap = self._views(block)
+        rows = np.repeat(np.arange(len(views)), 1 + views.liked.astype(np.int64))
+        is_like = np.zeros(len(rows), dtype=bool)
+        is_like[1:] = rows[1:] == rows[:-1]
+        at = views.at[rows] + np.where(is_like, gap[rows] - AFTER_LIKE, 0)
+        target = np.where(is_like, 0, views.liked[rows]).astype(np.uint8)
+        return FeedRows(at, views.user[rows], views.post[rows], is_like, target)
+
+    def impressions(self) -> Iterator[Impressions]:
+        """The views of every block, as an extracted log would hold them, user by user."""
+        for block in range(self.n_blocks):
+            v, _ = self._views(block)
+            u, p, a = (x.astype(np.uint32) for x in (v.user, v.post, v.at))
+            yield Impressions(u, p, a, v.liked)
+
+    def _views(self, block: int) -> tuple[Impressions, np.ndarray]:
+        """Views of a block and the seconds from each to the next, user by user."""
+        # A spawn key, since the seeds [20, 0] and 20 would give one and the same stream.
+        stream = np.random.SeedSequence(self.params.seed, spawn_key=(block,))
+        rng = np.random.default_rng(stream)
+        users = self.order[block * BLOCK_USERS : (block + 1) * BLOCK_USERS]
+        user, day = self._sessions(users, block, rng)
+        shape = (len(user), MOST_VIEWS)
+        gap = rng.integers(SHORTEST_GAP, LONGEST_GAP, shape, endpoint=True)
+        start = day * SECONDS_A_DAY + rng.integers(FIRST_START, LAST_START, len(day), endpoint=True)
+        at = start[:, None] + np.cumsum(gap, axis=1) - gap
+        post = self._posts_of_sessions(self._age_class[user], rng)
+        n_views = rng.integers(FEWEST_VIEWS, MOST_VIEWS, len(user), endpoint=True)
+        seen = np.arange(MOST_VIEWS) < n_views[:, None]
+        at, post, gap, user = at[seen], post[seen], gap[seen], np.repeat(user, n_views)
+        liked = rng.random(len(at)) < self.truth.probability(user, post, at)
+        return Impressions(user, post, at, liked.astype(np.uint8)), gap
+
+    def _sessions(
+        self, users: np.ndarray, block: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """User and day of each session: at most one a day, at least one a user."""
+        comes = rng.random((len(users), self.params.days)) < self.sessions_a_day[users, None]
+        absent = np.flatnonzero(~comes.any(axis=1))
+        comes[absent, rng.integers(0, self.params.days, len(absent))] = True
+        comes[0, 0] |= block == 0  # the log begins on the first day, however few users there are
+        place, day = np.nonzero(comes)
+        return users[place], day
+
+    def _posts_of_sessions(self, classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Posts shown in each session, none twice, shape (n_sessions, MOST_VIEWS)."""
+        post = self._draw(np.repeat(classes[:, None], MOST_VIEWS, axis=1), rng)
+        session = np.arange(len(post))
+        while len(session):
+            order = np.argsort(post[session], axis=1, kind="stable")
+            ranked = np.take_along_axis(post[session], order, axis=1)
+            row, place = np.nonzero(ranked[:, 1:] == ranked[:, :-1])
+            again = session[row]
+            post[again, order[row, place + 1]] = self._draw(classes[again], rng)
+            session = np.unique(again)
+        return post
+
+    def _draw(self, classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """One post for each place in the feed of a user of that age class."""
+        point, post = rng.random(classes.shape), np.empty(classes.shape, dtype=np.int64)
+        for one, cumulative in enumerate(np.cumsum(self.exposure, axis=1)):
+            here = classes == one
+            post[here] = np.searchsorted(cumulative / cumulative[-1], point[here], side="right")
+        return post
+
+    @cached_property
+    def _age_class(self) -> np.ndarray:
+        return age_class(self.users["age"].to_numpy())

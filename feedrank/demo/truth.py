@@ -1,0 +1,183 @@
+"""What is true of the simulated network and hidden from the pipeline: like probabilities."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from feedrank.errors import SourceError
+from feedrank.log import SECONDS_A_DAY
+
+N_GROUPS = 10
+N_FACTORS = 4
+DRIFT_PACE = 2.5  # e-folds of the drift within the period
+ARRAYS, SCALARS = "truth.npz", "truth.json"
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Sizes of everything that makes a like more or less likely, in logits.
+
+    A profile column acts on its own (`gender`) and together with a post's hidden group
+    (`gender_groups`): there its levels, from one end to the other, like the groups in reverse
+    order, and the size is the logit of the best loved group against an average one.
+    Sizes of what differs from post to post or user to user at random are standard deviations.
+    """
+
+    base_rate: float = 0.1195  # share of impressions that are liked
+    drift: float = 0.5  # the last moment against the first
+    hour: float = 0.33  # the edges of the day against midday
+    exp_group: tuple[float, ...] = (-0.16, 0.26, 0.25, -0.16, 0.0)
+    metropolis: float = 0.31  # Moscow and Saint Petersburg against all others
+    abroad: float = -0.15  # other countries against Russia
+    gender: float = -0.13  # 1 against 0
+    topic: float = 0.03
+    group: float = 0.03  # a group for everyone
+    age_groups: float = 0.66
+    gender_groups: float = 0.0
+    country_groups: float = 0.0
+    exp_groups: float = 0.0
+    quality: float = 0.03  # of a post
+    propensity: float = 0.2  # of a user
+    taste: float = 0.12  # of a user for a group
+    factors: float = 0.02  # of a user for a post, through `N_FACTORS` hidden dimensions
+
+    def scaled(self, scale: float) -> Effects:
+        """The same effects, each `scale` times as strong, around the same base rate."""
+        sizes: dict[str, Any] = {f.name: _times(getattr(self, f.name), scale) for f in fields(self)}
+        return replace(Effects(**sizes), base_rate=self.base_rate)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The true probability that a user likes a post, had it been shown at a moment.
+
+    Users are rows by ascending `user_id`, posts rows by ascending `post_id`, moments seconds
+    since `origin`: the conventions of `feedrank.log`. Posts that were never shown have a truth too.
+
+    Attributes:
+        group: hidden group of a post, shape (n_posts,).
+        post_offset: what group and topic add, shape (n_posts,).
+        quality: the post's own, shape (n_posts,).
+        post_factors: shape (n_posts, N_FACTORS).
+        user_offset: what the profile adds, shape (n_users,).
+        propensity: the user's own, shape (n_users,).
+        affinity: what the profile adds for each group, shape (n_users, N_GROUPS).
+        taste: the user's own for each group, shape (n_users, N_GROUPS).
+        user_factors: shape (n_users, N_FACTORS).
+        was_shown: bool, shape (n_posts,): posts that the feed may show.
+    """
+
+    effects: Effects
+    origin: str
+    days: int
+    intercept: float
+    group: np.ndarray
+    post_offset: np.ndarray
+    quality: np.ndarray
+    post_factors: np.ndarray
+    user_offset: np.ndarray
+    propensity: np.ndarray
+    affinity: np.ndarray
+    taste: np.ndarray
+    user_factors: np.ndarray
+    was_shown: np.ndarray
+
+    @property
+    def n_users(self) -> int:
+        """How many users there are."""
+        return len(self.user_offset)
+
+    @property
+    def n_posts(self) -> int:
+        """How many posts there are, never-shown ones included."""
+        return len(self.group)
+
+    def seconds(self, at: datetime) -> int:
+        """Whole seconds from the origin to a moment."""
+        return round((at - datetime.fromisoformat(self.origin)).total_seconds())
+
+    def moment_logit(self, at: np.ndarray) -> np.ndarray:
+        """What the moment adds for everyone: a drift that flattens out, and the hour."""
+        passed = np.clip(at / (self.days * SECONDS_A_DAY), 0, 1)
+        progress = np.expm1(-DRIFT_PACE * passed) / np.expm1(-DRIFT_PACE)
+        from_midday = np.clip((at % SECONDS_A_DAY / 3600 - 14.5) / 8.5, -1, 1)
+        return np.asarray(self.effects.drift * progress + self.effects.hour * from_midday**2)
+
+    def known_logit(self, users: np.ndarray, posts: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """Logit from moment, profile, group and topic alone: nobody's own quality or taste."""
+        known = self.intercept + self.user_offset[users] + self.post_offset[posts]
+        known += self.affinity[users, self.group[posts]]
+        return np.asarray(known + self.moment_logit(at))
+
+    def logit(self, users: np.ndarray, posts: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """Logit of `probability`, shape (n,)."""
+        own = self.quality[posts] + self.propensity[users]
+        own += self.taste[users, self.group[posts]]
+        own += np.einsum("ij,ij->i", self.user_factors[users], self.post_factors[posts])
+        return np.asarray(self.known_logit(users, posts, at) + own)
+
+    def probability(self, users: np.ndarray, posts: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """Probability of a like for each (user, post, moment), shape (n,).
+
+        Args:
+            users: rows of users, whole numbers, shape (n,).
+            posts: rows of posts, shape (n,).
+            at: seconds since the origin, shape (n,).
+        """
+        return np.asarray(expit(self.logit(users, posts, at)))
+
+    def probabilities(self, user: int, at: int) -> np.ndarray:
+        """Probability of a like for one request over the whole catalogue, shape (n_posts,)."""
+        posts = np.arange(self.n_posts)
+        return self.probability(np.full(len(posts), user), posts, np.full(len(posts), at))
+
+    def hit_probability(self, users: np.ndarray, at: np.ndarray, lists: np.ndarray) -> np.ndarray:
+        """Probability that at least one post of each list would be liked, shape (n_requests,).
+
+        Args:
+            users: rows of users, shape (n_requests,).
+            at: seconds since the origin, shape (n_requests,).
+            lists: rows of posts, shape (n_requests, k).
+        """
+        k = lists.shape[1]
+        p = self.probability(np.repeat(users, k), lists.ravel(), np.repeat(at, k))
+        return np.asarray(1 - np.prod(1 - p.reshape(lists.shape), axis=1))
+
+    def save(self, directory: Path) -> None:
+        """Write the truth as plain arrays and JSON; an older one is replaced."""
+        directory.mkdir(parents=True, exist_ok=True)
+        arrays = {n: v for n, v in vars(self).items() if isinstance(v, np.ndarray)}
+        scalars = {n: v for n, v in vars(self).items() if n not in arrays}
+        scalars["effects"] = asdict(self.effects)
+        np.savez(directory / ARRAYS, allow_pickle=False, **arrays)
+        text = json.dumps(scalars, indent=2, sort_keys=True)
+        (directory / SCALARS).write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, directory: Path) -> Truth:
+        """The truth that `save` wrote.
+
+        Raises:
+            SourceError: the directory holds none.
+        """
+        if not (directory / SCALARS).exists():
+            raise SourceError(
+                f"'{directory}' holds no truth. It is written when the demo is filled: "
+                "unset FEED_DSN and run `dvc repro extract`."
+            )
+        scalars: dict[str, Any] = json.loads((directory / SCALARS).read_text(encoding="utf-8"))
+        effects = scalars.pop("effects")
+        effects["exp_group"] = tuple(effects["exp_group"])
+        with np.load(directory / ARRAYS, allow_pickle=False) as arrays:
+            return cls(effects=Effects(**effects), **scalars, **arrays)
+
+
+def _times(size: float | tuple[float, ...], scale: float) -> float | tuple[float, ...]:
+    return tuple(scale * s for s in size) if isinstance(size, tuple) else scale * size

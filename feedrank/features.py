@@ -1,0 +1,180 @@
+"""`Feature`, the ordered spec, and `assemble`: (users, posts, moments, state) -> float32 matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+
+from feedrank.encodings import Encodings
+from feedrank.state import SharedState, UserState, user_tables
+
+
+class Question:
+    """Pairs of a user and a post asked about at moments of one step.
+
+    Args:
+        shared: what was known of posts before the step.
+        users: what was known of the users before the step.
+        user: row within `users`, shape (n,).
+        post: row of the post, shape (n,).
+        at: seconds since the log's origin, shape (n,).
+    """
+
+    def __init__(
+        self,
+        shared: SharedState,
+        users: UserState,
+        user: np.ndarray,
+        post: np.ndarray,
+        at: np.ndarray,
+    ) -> None:
+        self.shared = shared
+        self.users = users
+        self.post = post
+        self.at = at
+        self.asked, self.of = np.unique(user, return_inverse=True)
+        self.tables = user_tables(users, shared, self.asked)
+        self._user = user
+
+    @cached_property
+    def cluster(self) -> np.ndarray:
+        """Group of each post, shape (n,)."""
+        return self.users.encodings.groups.cluster[self.post]
+
+    @cached_property
+    def topic(self) -> np.ndarray:
+        """Topic code of each post, shape (n,)."""
+        return self.users.encodings.topic[self.post]
+
+    @cached_property
+    def segment(self) -> np.ndarray:
+        """Segment of each user, shape (n,)."""
+        return self.users.segment[self._user]
+
+    @cached_property
+    def hour_log_odds(self) -> np.ndarray:
+        """Log-odds of liking at each hour, against an average one, shape (n,)."""
+        return self.users.encodings.encoded_hour[(self.at.astype(np.int64) % 86_400) // 3600]
+
+    @cached_property
+    def seen(self) -> tuple[np.ndarray, np.ndarray]:
+        """Earlier impressions and likes of the very pair, each of shape (n,)."""
+        pairs = self.users.pairs.before(self._user, self.post, self.shared.step)
+        return pairs.shown, pairs.liked
+
+    def codes(self, column: int) -> np.ndarray:
+        """Profile codes of each user in one column, shape (n,)."""
+        return self.users.codes[self._user, column]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One column of the matrix.
+
+    Attributes:
+        name: as in the manifest.
+        read: the values for a question, shape (n,), or one number for all.
+        is_linear: log ratios and log-odds, never NaN, which the first score adds up.
+        words: what it says, for people.
+    """
+
+    name: str
+    read: Callable[[Question], np.ndarray | float]
+    is_linear: bool
+    words: str
+
+
+def features_of(encodings: Encodings) -> tuple[Feature, ...]:
+    """The ordered spec: fixed columns, then two for each profile column of this network."""
+    columns = list(enumerate(encodings.column_names))
+    by_group = [
+        Feature(
+            f"{name}_cluster_log_ratio",
+            partial(_column_ratio, column=i),
+            True,
+            f"people with this {name} like such posts",
+        )
+        for i, name in columns
+        if i != encodings.segment_column
+    ]
+    encoded = [
+        Feature(f"{name}_encoded", partial(_encoded, column=i), False, f"the user's {name}")
+        for i, name in columns
+    ]
+    return (*FIXED, *by_group, *encoded)
+
+
+def assemble(features: Sequence[Feature], question: Question) -> np.ndarray:
+    """The named features of each pair, float32, shape (n, n_features).
+
+    Training and serving both come through here, and every value is computed row by row from
+    tables, so a pair has the same bits in a batch of a million and alone.
+    """
+    matrix = np.empty((len(question.post), len(features)), dtype=np.float32)
+    for column, feature in enumerate(features):
+        matrix[:, column] = feature.read(question)
+    return matrix
+
+
+def _column_ratio(q: Question, column: int) -> np.ndarray:
+    offset = q.users.encodings.column_offsets[column]
+    return np.asarray(q.shared.columns[offset + q.codes(column), q.cluster])
+
+
+def _encoded(q: Question, column: int) -> np.ndarray:
+    return np.asarray(q.users.encodings.encoded[column][q.codes(column)])
+
+
+FIXED = (
+    Feature(
+        "post_logit",
+        lambda q: q.shared.post_logit[q.segment, q.post],
+        True,
+        "people like this user like this post",
+    ),
+    Feature(
+        "segment_post_log_ratio",
+        lambda q: q.shared.segment_post[q.segment, q.post],
+        True,
+        "this post does better with people like this user than others of its group",
+    ),
+    Feature(
+        "user_log_ratio", lambda q: q.tables.propensity[q.of], True, "this user likes more often"
+    ),
+    Feature(
+        "user_cluster_log_ratio",
+        lambda q: q.tables.cluster[q.of, q.cluster],
+        True,
+        "this user liked such posts before",
+    ),
+    Feature(
+        "user_topic_log_ratio",
+        lambda q: q.tables.topic[q.of, q.topic],
+        True,
+        "this user liked this topic before",
+    ),
+    Feature("trend_log_ratio", lambda q: q.shared.trend[q.post], True, "liked more often of late"),
+    Feature("level_log_ratio", lambda q: q.shared.level, True, "all posts are liked more of late"),
+    Feature("hour_log_odds", lambda q: q.hour_log_odds, True, "the hour of the day"),
+    Feature(
+        "group_logit",
+        lambda q: q.shared.group_logit[q.segment, q.post],
+        False,
+        "people like this user like such posts",
+    ),
+    Feature("post_quality", lambda q: q.shared.quality[q.post], False, "a well-liked post"),
+    Feature("post_age_days", lambda q: q.shared.age_days[q.post], False, "the post's age"),
+    Feature("post_exposure", lambda q: q.shared.exposure[q.post], False, "how often it was shown"),
+    Feature(
+        "post_recent_exposure",
+        lambda q: q.shared.recent_exposure[q.post],
+        False,
+        "how often it was shown of late",
+    ),
+    Feature("user_shown", lambda q: q.tables.n_shown[q.of], False, "how much this user has seen"),
+    Feature("pair_shown", lambda q: q.seen[0], False, "seen by this user before"),
+    Feature("pair_liked", lambda q: q.seen[1], False, "liked by this user before"),
+)

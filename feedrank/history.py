@@ -1,0 +1,69 @@
+"""Each user's impressions in order of time, memory-mapped: three or four bytes a view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from feedrank.log import Impressions
+
+NAMES = ("offsets", "post", "step", "liked")
+
+
+@dataclass(frozen=True)
+class History:
+    """Impressions of all users, laid user by user and sorted by step.
+
+    Attributes:
+        offsets: where each user begins, int64, shape (n_users + 1,).
+        post: row of the post, uint16 or uint32, shape (n,).
+        step: step of the impression, uint8 to uint32, shape (n,).
+        liked: one bit an impression, eight a byte, uint8, shape (ceil(n / 8),).
+    """
+
+    offsets: np.ndarray
+    post: np.ndarray
+    step: np.ndarray
+    liked: np.ndarray
+
+    def before(self, user: int, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Post, step and liked of one user's impressions strictly before a step."""
+        first, last = int(self.offsets[user]), int(self.offsets[user + 1])
+        steps = self.step[first:last]
+        last = first + int(np.searchsorted(steps, step, side="left"))
+        bits = np.unpackbits(self.liked[first // 8 : last // 8 + 1])
+        return (
+            self.post[first:last],
+            steps[: last - first],
+            bits[first % 8 : first % 8 + last - first],
+        )
+
+    def save(self, directory: Path) -> None:
+        """Write `history_*.npy`."""
+        for name in NAMES:
+            np.save(directory / f"history_{name}.npy", getattr(self, name))
+
+    @classmethod
+    def load(cls, directory: Path) -> History:
+        """What `save` wrote, memory-mapped."""
+        return cls(*(np.load(directory / f"history_{n}.npy", mmap_mode="r") for n in NAMES))
+
+
+def smallest_uint(highest: int) -> np.dtype:
+    """The narrowest unsigned type that holds 0 to `highest`."""
+    return np.dtype(np.min_scalar_type(max(highest, 0)))
+
+
+def by_user(rows: Impressions, first_user: int, n_users: int) -> tuple[np.ndarray, np.ndarray]:
+    """Order that lays sorted rows user by user, and impressions of each user.
+
+    Args:
+        rows: of one bucket, sorted by time.
+        first_user: of the bucket.
+        n_users: of the bucket.
+    """
+    local = rows.user - np.uint32(first_user)
+    narrow = local.astype(smallest_uint(n_users))  # 16 bits sort by radix, several times faster
+    return np.argsort(narrow, kind="stable"), np.bincount(local, minlength=n_users)

@@ -1,0 +1,169 @@
+"""Everything that was learned from a log but the ranker, as one directory of plain files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from feedrank.counts import StepCounts
+from feedrank.encodings import Encodings
+from feedrank.features import Feature, features_of
+from feedrank.history import History
+from feedrank.log import LogMeta
+from feedrank.params import ExportParams
+from feedrank.profiles import ProfileColumn, Profiles, columns_from
+from feedrank.ranker import Ranker
+from feedrank.recommender import Catalogue, Recommender
+from feedrank.schema import POST_ID, TEXT, TOPIC, USER_ID
+from feedrank.state import SharedCounts, SharedHistory
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts laid end to end, so that one is read without touching the others.
+
+    Attributes:
+        blob: UTF-8, uint8, shape (n_bytes,).
+        offsets: where each text begins, int64, shape (n + 1,).
+    """
+
+    blob: np.ndarray
+    offsets: np.ndarray
+
+    def __getitem__(self, row: int) -> str:
+        first, last = int(self.offsets[row]), int(self.offsets[row + 1])
+        return self.blob[first:last].tobytes().decode()
+
+    @classmethod
+    def of(cls, texts: list[str]) -> Texts:
+        """Lay texts end to end."""
+        encoded = [t.encode() for t in texts]
+        offsets = np.concatenate([[0], np.cumsum([len(e) for e in encoded])]).astype(np.int64)
+        return cls(np.frombuffer(b"".join(encoded), dtype=np.uint8), offsets)
+
+    def save(self, directory: Path, name: str) -> None:
+        """Write `<name>_{blob,offsets}.npy`."""
+        np.save(directory / f"{name}_blob.npy", self.blob)
+        np.save(directory / f"{name}_offsets.npy", self.offsets)
+
+    @classmethod
+    def load(cls, directory: Path, name: str) -> Texts:
+        """What `save` wrote, memory-mapped."""
+        return cls(
+            np.load(directory / f"{name}_blob.npy", mmap_mode="r"),
+            np.load(directory / f"{name}_offsets.npy", mmap_mode="r"),
+        )
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What the features stage learned from a log.
+
+    Attributes:
+        meta: of the log.
+        catalogue: users and posts.
+        columns: the coding of profile columns.
+        text: of each post.
+        topic: of each post, in words.
+        encodings: learned once, on the warm-up.
+        shared: counts over time.
+        history: of each user.
+    """
+
+    meta: LogMeta
+    catalogue: Catalogue
+    columns: tuple[ProfileColumn, ...]
+    text: Texts
+    topic: Texts
+    encodings: Encodings
+    shared: SharedCounts
+    history: History
+
+    @classmethod
+    def of(
+        cls,
+        meta: LogMeta,
+        users: pd.DataFrame,
+        posts: pd.DataFrame,
+        profiles: Profiles,
+        encodings: Encodings,
+        shared: SharedCounts,
+        history: History,
+    ) -> Knowledge:
+        """Gathered from the passes over a log."""
+        ids = (users[USER_ID].to_numpy(np.int64), posts[POST_ID].to_numpy(np.int64))
+        return cls(
+            meta,
+            Catalogue(*ids, profiles.codes),
+            profiles.columns,
+            Texts.of(posts[TEXT].tolist()),
+            Texts.of(posts[TOPIC].tolist()),
+            encodings,
+            shared,
+            history,
+        )
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """The ordered spec of the matrix."""
+        return features_of(self.encodings)
+
+    def recommender(
+        self, ranker: Ranker, params: ExportParams, as_of: int | None = None
+    ) -> Recommender:
+        """The scoring path over this knowledge; `as_of` in seconds since the log's origin."""
+        return Recommender(
+            self.catalogue,
+            self.history,
+            SharedHistory(self.encodings, self.shared),
+            ranker,
+            self.meta,
+            params.candidates,
+            params.exclude,
+            as_of,
+        )
+
+    def save(self, directory: Path) -> None:
+        """Write everything into an existing directory."""
+        about = {"meta": asdict(self.meta), "columns": [asdict(c) for c in self.columns]}
+        text = json.dumps(about, indent=2, sort_keys=True)
+        (directory / "knowledge.json").write_text(text + "\n")
+        for name, array in vars(self.catalogue).items():
+            np.save(directory / f"catalogue_{name}.npy", array)
+        self.text.save(directory, "text")
+        self.topic.save(directory, "topic")
+        self.encodings.save(directory)
+        self.shared.by_post.save(directory, "by_post")
+        self.shared.by_column.save(directory, "by_column")
+        self.history.save(directory)
+
+    @classmethod
+    def load(cls, directory: Path) -> Knowledge:
+        """What `save` wrote; large arrays are memory-mapped."""
+        about = json.loads((directory / "knowledge.json").read_text())
+        encodings = Encodings.load(directory)
+        n_cells = encodings.n_segments * encodings.n_groups
+        n_codes = int(encodings.column_offsets[-1])
+        catalogue = Catalogue(
+            *(
+                np.load(directory / f"catalogue_{name}.npy", mmap_mode="r")
+                for name in Catalogue.__dataclass_fields__
+            )
+        )
+        return cls(
+            LogMeta(**about["meta"]),
+            catalogue,
+            columns_from(about["columns"]),
+            Texts.load(directory, "text"),
+            Texts.load(directory, "topic"),
+            encodings,
+            SharedCounts(
+                StepCounts.load(directory, "by_post", encodings.n_segments * encodings.n_posts),
+                StepCounts.load(directory, "by_column", n_codes * n_cells),
+            ),
+            History.load(directory),
+        )

@@ -1,0 +1,210 @@
+"""The ranker: a first score that adds up log ratios, and XGBoost on what it leaves unexplained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xgboost as xgb
+from scipy.special import expit
+
+from feedrank.errors import ArtifactError, SchemaError
+from feedrank.features import Feature
+from feedrank.params import TrainParams
+
+LINEAR_ROWS = 1_000_000
+LINEAR = "feedrank_linear"
+NEWTON_STEPS = 8
+WEIGHT_SPREAD = 0.3  # of a first-score weight around 1
+
+
+@dataclass(frozen=True)
+class FirstScore:
+    """Log-odds of a like as a weighted sum of the linear features.
+
+    Attributes:
+        columns: of the matrix, in order.
+        weights: one a column.
+        bias: added.
+    """
+
+    columns: tuple[int, ...]
+    weights: tuple[float, ...]
+    bias: float
+
+    def __call__(self, matrix: np.ndarray) -> np.ndarray:
+        """Log-odds, float32, shape (n,), from all features; added up in one order everywhere."""
+        return self.of_linear(matrix[:, list(self.columns)])
+
+    def of_linear(self, linear: np.ndarray) -> np.ndarray:
+        """Log-odds from the linear features alone, shape (n, len(columns))."""
+        total = np.full(len(linear), self.bias)
+        for column, weight in enumerate(self.weights):
+            total += weight * linear[:, column].astype(np.float64)
+        return total.astype(np.float32)
+
+    @classmethod
+    def fit(cls, matrix: np.ndarray, liked: np.ndarray, features: Sequence[Feature]) -> FirstScore:
+        """Logistic regression on the linear features, whose weights are drawn to 1.
+
+        Each is a posterior log ratio or log-odds, so it counts once unless the rows say otherwise:
+        two that tell the same are found to, and one that hardly varies keeps its weight.
+        """
+        columns = tuple(i for i, f in enumerate(features) if f.is_linear)
+        thin = slice(None, None, max(1, len(liked) // LINEAR_ROWS))
+        rows = np.ones((len(liked[thin]), len(columns) + 1))
+        rows[:, :-1] = matrix[thin][:, list(columns)]
+        usual = np.array([*[1.0] * len(columns), 0.0])
+        precision = np.array([*[WEIGHT_SPREAD**-2] * len(columns), 1e-6])
+        weights = usual
+        for _ in range(NEWTON_STEPS):
+            p = expit(rows @ weights)
+            slope = rows.T @ (liked[thin] - p) - precision * (weights - usual)
+            bend = rows.T @ (rows * (p * (1 - p))[:, None]) + np.diag(precision)
+            weights = weights + np.linalg.solve(bend, slope)
+        return cls(columns, tuple(weights[:-1].tolist()), float(weights[-1]))
+
+
+class Ranker:
+    """Probabilities of a like: `sigmoid(first score + trees)`."""
+
+    def __init__(self, booster: xgb.Booster, first_score: FirstScore) -> None:
+        self.booster = booster
+        self.first_score = first_score
+
+    @property
+    def feature_names(self) -> list[str]:
+        """The ordered features that the trees were grown on."""
+        return list(self.booster.feature_names or [])
+
+    def probability(self, matrix: np.ndarray) -> np.ndarray:
+        """Probability of a like, float32, shape (n,), for rows of all features."""
+        return np.asarray(
+            self.booster.inplace_predict(
+                matrix, base_margin=self.first_score(matrix), validate_features=False
+            )
+        )
+
+    @classmethod
+    def fit(
+        cls,
+        matrix: np.ndarray,
+        liked: np.ndarray,
+        at: np.ndarray,
+        features: Sequence[Feature],
+        params: TrainParams,
+    ) -> Ranker:
+        """Grow trees on rows in their given order, as many as the last tenth of time asks for.
+
+        The latest rows decide how many trees help; then all rows grow that many.
+
+        Args:
+            matrix: float32, shape (n, n_features).
+            liked: uint8, shape (n,).
+            at: seconds, shape (n,), only to tell the latest rows.
+            features: the ordered spec.
+            params: of training.
+
+        Raises:
+            SchemaError: the rows hold no like, or nothing else.
+        """
+        if not 0 < np.sum(liked) < len(liked):
+            raise SchemaError(
+                f"of {len(liked)} training rows {int(np.sum(liked))} are liked; a ranker needs "
+                "both liked rows and others. Extract a longer period or more users."
+            )
+        is_late = at >= np.quantile(at, 0.9, method="lower")
+        n_trees = params.trees
+        if _holds_both(liked[is_late]) and _holds_both(liked[~is_late]):
+            early = _grow(
+                matrix[~is_late],
+                liked[~is_late],
+                features,
+                params,
+                params.trees,
+                (matrix[is_late], liked[is_late]),
+            )
+            n_trees = int(early.booster.best_iteration) + 1
+        return _grow(matrix, liked, features, params, n_trees, None)
+
+    def save(self, path: Path) -> None:
+        """Write one file: the booster, with the first score among its attributes."""
+        linear = json.dumps(vars(self.first_score), sort_keys=True)
+        self.booster.set_attr(**{LINEAR: linear})
+        self.booster.save_model(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Ranker:
+        """What `save` wrote; raises `ArtifactError` for any other file."""
+        booster = xgb.Booster({"nthread": 1})
+        try:
+            booster.load_model(path)
+        except xgb.core.XGBoostError as error:
+            raise ArtifactError(f"'{path}' is not a ranker. Run `dvc repro`.") from error
+        linear = booster.attr(LINEAR)
+        if linear is None:
+            raise ArtifactError(f"'{path}' lacks the first score. Run `dvc repro --force train`.")
+        values = json.loads(linear)
+        return cls(
+            booster,
+            FirstScore(tuple(values["columns"]), tuple(values["weights"]), values["bias"]),
+        )
+
+
+def _holds_both(liked: np.ndarray) -> bool:
+    return 0 < int(np.sum(liked)) < len(liked)
+
+
+def _grow(
+    matrix: np.ndarray,
+    liked: np.ndarray,
+    features: Sequence[Feature],
+    params: TrainParams,
+    n_trees: int,
+    watched: tuple[np.ndarray, np.ndarray] | None,
+) -> Ranker:
+    first_score = FirstScore.fit(matrix, liked, features)
+    names = [f.name for f in features]
+
+    def rows(matrix: np.ndarray, liked: np.ndarray, ref: xgb.DMatrix | None) -> xgb.DMatrix:
+        return xgb.QuantileDMatrix(
+            matrix,
+            label=liked,
+            base_margin=first_score(matrix),
+            feature_names=names,
+            max_bin=params.max_bin,
+            nthread=params.threads,
+            ref=ref,
+        )
+
+    train = rows(matrix, liked, None)
+    evals = [(rows(*watched, train), "late")] if watched else []
+    booster = xgb.train(
+        {
+            "objective": params.objective,
+            "eval_metric": "logloss",
+            "tree_method": "hist",
+            "eta": params.learning_rate,
+            "max_depth": params.max_depth,
+            "min_child_weight": params.min_child_weight,
+            "lambda": params.reg_lambda,
+            "gamma": params.min_split_gain,
+            "subsample": params.subsample,
+            "colsample_bytree": params.colsample_bytree,
+            "max_bin": params.max_bin,
+            # A log ratio or log-odds of liking can only speak for a post.
+            "monotone_constraints": tuple(int(f.is_linear) for f in features),
+            "nthread": params.threads,
+            "seed": params.seed,
+        },
+        train,
+        num_boost_round=n_trees,
+        evals=evals,
+        early_stopping_rounds=params.early_stopping_rounds if watched else None,
+        verbose_eval=False,
+    )
+    booster.set_param({"nthread": 1})
+    return Ranker(booster, first_score)

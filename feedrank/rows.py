@@ -1,0 +1,50 @@
+"""Rows of the feature matrix with their label, as the ranker is trained on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Rows of the matrix with their label.
+
+    Attributes:
+        matrix: float32, shape (n, n_features).
+        liked: uint8, shape (n,).
+        at: seconds since the log's origin, uint32, shape (n,).
+        user: uint32, shape (n,).
+        post: uint32, shape (n,).
+    """
+
+    matrix: np.ndarray
+    liked: np.ndarray
+    at: np.ndarray
+    user: np.ndarray
+    post: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.liked)
+
+    def __getitem__(self, rows: np.ndarray | slice) -> TrainingRows:
+        return TrainingRows(*(column[rows] for column in vars(self).values()))
+
+    def save(self, directory: Path) -> None:
+        """Write one `.npy` a column."""
+        for name, column in vars(self).items():
+            np.save(directory / f"{name}.npy", column)
+
+    @classmethod
+    def load(cls, directory: Path) -> TrainingRows:
+        """What `save` wrote, memory-mapped."""
+        names = cls.__dataclass_fields__
+        return cls(*(np.load(directory / f"{n}.npy", mmap_mode="r") for n in names))
+
+    @classmethod
+    def joined(cls, parts: list[TrainingRows]) -> TrainingRows:
+        """Rows of several buckets, one after another."""
+        columns = zip(*(vars(p).values() for p in parts), strict=True)
+        return cls(*(np.concatenate(c) for c in columns))

@@ -1,0 +1,243 @@
+"""What was known as of a step: of posts and profiles (shared), and of a few users."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+
+from feedrank.counts import PairCounts, StepCounts, Tally, UserCounts
+from feedrank.encodings import Encodings
+from feedrank.posts import RATE_PRIOR, post_state
+from feedrank.priors import ratio
+
+Table = np.ndarray
+
+
+@dataclass(frozen=True)
+class SharedState:
+    """Tables as of one step, float32 unless said otherwise.
+
+    Attributes:
+        step: rows of this step or later are not in it.
+        cluster_rate: like rate, float64, shape (n_segments, n_groups).
+        topic_rate: like rate, float64, shape (n_segments, n_topics).
+        post_logit: log-odds of liking with quality, shape (n_segments, n_posts).
+        group_logit: log-odds of liking without quality, shape (n_segments, n_posts).
+        segment_post: log ratio of a post's likes in a segment over `post_logit`, same shape.
+        quality: log, shape (n_posts,).
+        trend: log ratio of recent likes over lifetime, shape (n_posts,).
+        age_days: since first shown, NaN if never, shape (n_posts,).
+        exposure: log ratio of impressions over an average post's, shape (n_posts,).
+        recent_exposure: the same of recent impressions, shape (n_posts,).
+        columns: log ratio by profile code (end to end) and group, shape (n_codes, n_groups).
+        level: log ratio of the recent like rate over lifetime.
+    """
+
+    step: int
+    cluster_rate: Table
+    topic_rate: Table
+    post_logit: Table
+    group_logit: Table
+    segment_post: Table
+    quality: Table
+    trend: Table
+    age_days: Table
+    exposure: Table
+    recent_exposure: Table
+    columns: Table
+    level: float
+
+
+@dataclass(frozen=True)
+class SharedCounts:
+    """The shared counts over time.
+
+    Attributes:
+        by_post: key (segment, post).
+        by_column: key (profile code end to end, segment, group).
+    """
+
+    by_post: StepCounts
+    by_column: StepCounts
+
+    @property
+    def n_steps(self) -> int:
+        """Steps from the log's origin to its end."""
+        return self.by_post.n_steps
+
+    def first_steps(self, n_segments: int) -> np.ndarray:
+        """The step at which each post was first shown, shape (n_posts,)."""
+        return self.by_post.first_steps().reshape(n_segments, -1).min(0)
+
+
+class SharedHistory:
+    """Shared states by step, the most recently used kept."""
+
+    def __init__(self, encodings: Encodings, counts: SharedCounts, keep: int = 128) -> None:
+        self.encodings = encodings
+        self.counts = counts
+        self._first_step = counts.first_steps(encodings.n_segments)
+        self._kept: OrderedDict[int, SharedState] = OrderedDict()
+        self._keep = keep
+
+    def as_of(self, step: int) -> SharedState:
+        """What was known strictly before a step; steps outside the log are drawn to its ends."""
+        step = min(max(step, 0), self.counts.n_steps)
+        state = self._kept.pop(step, None)
+        if state is None:
+            state = self._derive(step)
+        self._kept[step] = state
+        if len(self._kept) > self._keep:
+            self._kept.popitem(last=False)
+        return state
+
+    def _derive(self, step: int) -> SharedState:
+        enc = self.encodings
+        shape = (enc.n_segments, enc.n_posts)
+        counts = self.counts.by_post.before(step).reshape(*shape)
+        recent = self.counts.by_post.recent(step, enc.half_life_steps).reshape(*shape)
+        posts = post_state(enc.groups, counts)
+        n_shown, n_recent = counts.shown.sum(0), recent.shown.sum(0)
+        lifetime_rate = (posts.rate * counts.shown).sum(0) / np.maximum(n_shown, 1)
+        days_a_step = enc.step_seconds / 86_400
+        age = np.where(self._first_step < step, (step - self._first_step) * days_a_step, np.nan)
+        cluster_rate = group_rates(enc.groups.cluster, enc.n_groups, counts)
+        return SharedState(
+            step=step,
+            cluster_rate=cluster_rate,
+            topic_rate=group_rates(enc.topic, enc.n_topics, counts),
+            post_logit=_logit(posts.rate),
+            group_logit=_logit(posts.base),
+            segment_post=_log_ratio(
+                counts.liked, counts.shown * posts.rate, enc.strengths.segment_post
+            ),
+            quality=np.log(posts.quality).astype(np.float32),
+            trend=_log_ratio(recent.liked.sum(0), n_recent * lifetime_rate, enc.strengths.trend),
+            age_days=age.astype(np.float32),
+            exposure=_share(n_shown),
+            recent_exposure=_share(n_recent),
+            columns=self._columns(step, cluster_rate),
+            level=_level(counts, recent),
+        )
+
+    def _columns(self, step: int, cluster_rate: np.ndarray) -> np.ndarray:
+        """Each profile code's likes of a group over what its segments let expect."""
+        enc = self.encodings
+        counts = self.counts.by_column.before(step)
+        liked, expected = column_evidence(enc, counts, cluster_rate)
+        strength = np.repeat(enc.strengths.columns, enc.column_codes)
+        overall = ratio(liked.sum(1), expected.sum(1), strength)[:, None]
+        return np.log(overall * ratio(liked, expected * overall, strength[:, None])).astype(
+            np.float32
+        )
+
+
+def group_rates(group: np.ndarray, n_groups: int, counts: Tally) -> np.ndarray:
+    """Like rate by segment and group of posts, shape (n_segments, n_groups).
+
+    Args:
+        group: of each post, shape (n_posts,).
+        n_groups: number of groups.
+        counts: shape (n_segments, n_posts).
+    """
+    member = np.eye(n_groups)[group]
+    rate = (counts.liked.sum(1) + 1) / (counts.shown.sum(1) + 10)
+    liked, shown = counts.liked @ member, counts.shown @ member
+    return (liked + RATE_PRIOR * rate[:, None]) / (shown + RATE_PRIOR)
+
+
+def column_evidence(
+    encodings: Encodings, by_column: Tally, cluster_rate: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Likes and expected likes by profile code (end to end) and group, (n_codes, n_groups)."""
+    counts = by_column.reshape(-1, encodings.n_segments, encodings.n_groups)
+    return counts.liked.sum(1), (counts.shown * cluster_rate).sum(1)
+
+
+class UserState:
+    """A few users as of a step: their profiles, counts and earlier pairs.
+
+    The one update of a user's state: training calls it for a bucket step after step, serving for
+    one user with all of the history before the moment.
+    """
+
+    def __init__(self, encodings: Encodings, codes: np.ndarray, pairs: PairCounts) -> None:
+        self.encodings = encodings
+        self.codes = codes
+        self.segment = encodings.segment(codes)
+        self.pairs = pairs
+        groupings = {"cluster": encodings.groups.cluster, "topic": encodings.topic}
+        self.counts = UserCounts(len(codes), groupings)
+
+    def update(self, user: np.ndarray, post: np.ndarray, liked: np.ndarray) -> None:
+        """Learn impressions of these users, counted from 0 within them."""
+        self.counts.update(user, post, liked)
+
+
+@dataclass(frozen=True)
+class UserTables:
+    """What is known of some users, against what their segment likes.
+
+    Attributes:
+        n_shown: log1p of impressions, shape (n,).
+        propensity: log ratio of likes over expected, shape (n,).
+        cluster: log ratio within a group beyond propensity, shape (n, n_groups).
+        topic: log ratio within a topic beyond propensity, shape (n, n_topics).
+    """
+
+    n_shown: np.ndarray
+    propensity: np.ndarray
+    cluster: np.ndarray
+    topic: np.ndarray
+
+
+def user_tables(state: UserState, shared: SharedState, users: np.ndarray) -> UserTables:
+    """Tables of the named users (rows of the state), from counts and the shared rates."""
+    strengths = state.encodings.strengths
+    segment = state.segment[users]
+    cluster, topic = (_rows(state.counts.of(name), users) for name in ("cluster", "topic"))
+    expected = cluster.shown * shared.cluster_rate[segment]
+    liked, total = cluster.liked.sum(1), _ordered_sum(expected)
+    propensity = ratio(liked, total, strengths.user)
+    of_topic = topic.shown * shared.topic_rate[segment]
+    by = propensity[:, None]
+    return UserTables(
+        n_shown=np.log1p(cluster.shown.sum(1)).astype(np.float32),
+        propensity=np.log(propensity).astype(np.float32),
+        cluster=_log_ratio(cluster.liked, expected * by, strengths.user_cluster),
+        topic=_log_ratio(topic.liked, of_topic * by, strengths.user_topic),
+    )
+
+
+def _rows(counts: Tally, users: np.ndarray) -> Tally:
+    return Tally(counts.shown[users], counts.liked[users])
+
+
+def _ordered_sum(columns: np.ndarray) -> np.ndarray:
+    """Sum over the last axis in one order, whatever the number of rows: equal bits anywhere."""
+    total = columns[:, 0].copy()
+    for group in range(1, columns.shape[1]):
+        total += columns[:, group]
+    return total
+
+
+def _logit(rate: np.ndarray) -> np.ndarray:
+    rate = np.clip(rate, 1e-5, 1 - 1e-5)
+    return np.log(rate / (1 - rate)).astype(np.float32)
+
+
+def _log_ratio(liked: np.ndarray, expected: np.ndarray, strength: float) -> np.ndarray:
+    return np.log(ratio(liked, expected, strength)).astype(np.float32)
+
+
+def _share(shown: np.ndarray) -> np.ndarray:
+    return np.log((shown + 1) / (shown.mean() + 1)).astype(np.float32)
+
+
+def _level(counts: Tally, recent: Tally) -> float:
+    lifetime = (counts.liked.sum() + 1) / (counts.shown.sum() + 10)
+    return float(
+        np.log((recent.liked.sum() + 50 * lifetime) / (recent.shown.sum() + 50) / lifetime)
+    )

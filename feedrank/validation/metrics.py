@@ -1,0 +1,110 @@
+"""Hit rates, AUC and intervals; each formula stands in its docstring."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over requests with its 95 % interval.
+
+    Attributes:
+        value: the mean; NaN for no requests.
+        low: lower end.
+        high: upper end.
+        n_requests: requests judged.
+    """
+
+    value: float
+    low: float
+    high: float
+    n_requests: int
+
+
+def hit_at_k(is_liked: np.ndarray) -> np.ndarray:
+    """Whether each list holds at least one post that the user liked.
+
+    Args:
+        is_liked: bool, shape (n_requests, k), by place in the list.
+
+    Returns:
+        0 or 1, float64, shape (n_requests,). Their mean is hitrate@k.
+    """
+    return np.asarray(is_liked.any(axis=1), dtype=np.float64)
+
+
+def expected_hit_at_k(probability: np.ndarray) -> np.ndarray:
+    """The chance of at least one like, had the list been shown: 1 - prod(1 - p).
+
+    Args:
+        probability: of a like, shape (n_requests, k); likes of one list are independent given it.
+
+    Returns:
+        float64, shape (n_requests,).
+    """
+    return 1.0 - np.prod(1.0 - probability.astype(np.float64), axis=1)
+
+
+def auc(liked: np.ndarray, score: np.ndarray) -> float:
+    """Chance that a liked impression scores above one not liked, ties counted half.
+
+    Returns:
+        The Mann-Whitney statistic over n_liked * n_not_liked; NaN if either is zero.
+    """
+    n_liked = int(np.sum(liked))
+    n_other = len(liked) - n_liked
+    if not n_liked or not n_other:
+        return float("nan")
+    ranks = rankdata(score)
+    return float(
+        (ranks[liked.astype(bool)].sum() - n_liked * (n_liked + 1) / 2) / n_liked / n_other
+    )
+
+
+def log_loss(liked: np.ndarray, probability: np.ndarray) -> float:
+    """Mean of -log of the probability given to what happened; NaN for no impressions."""
+    if not len(liked):
+        return float("nan")
+    p = np.clip(probability, 1e-7, 1 - 1e-7)
+    return float(-np.mean(np.where(liked.astype(bool), np.log(p), np.log1p(-p))))
+
+
+def user_weights(user: np.ndarray, n_resamples: int, seed: int) -> np.ndarray:
+    """Bootstrap over users: how often each request counts in each resample.
+
+    Requests of one user are not independent, so users are drawn, with replacement.
+
+    Args:
+        user: of each request, shape (n_requests,).
+        n_resamples: resamples.
+        seed: of the draws: equal for all metrics of one run, so that differences are paired.
+
+    Returns:
+        int32, shape (n_resamples, n_requests).
+    """
+    users, of = np.unique(user, return_inverse=True)
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(len(users), np.full(len(users), 1 / len(users)), size=n_resamples)
+    return np.asarray(drawn.astype(np.int32)[:, of])
+
+
+def estimate(value: np.ndarray, weights: np.ndarray) -> Estimate:
+    """Mean of per-request values with the percentile interval of a bootstrap over users.
+
+    Requests whose value is NaN were not judged and are left out.
+
+    Args:
+        value: shape (n_requests,).
+        weights: of `user_weights`, shape (n_resamples, n_requests).
+    """
+    judged = ~np.isnan(value)
+    if not judged.any():
+        return Estimate(float("nan"), float("nan"), float("nan"), 0)
+    value, weights = value[judged], weights[:, judged]
+    total = np.maximum(weights.sum(1), 1)
+    low, high = np.quantile(weights @ value / total, [0.025, 0.975])
+    return Estimate(float(value.mean()), float(low), float(high), int(judged.sum()))

@@ -1,0 +1,221 @@
+"""Test impressions become requests, requests become lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from feedrank.folds import Fold
+from feedrank.log import Impressions, Log
+from feedrank.recommender import Ranked, Recommender
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Users who came back in the test period, at their first impression of a step.
+
+    Attributes:
+        user: row, int64, shape (n,).
+        at: seconds since the log's origin, int64, shape (n,).
+        offsets: where the impressions of each request begin, shape (n + 1,).
+        post: shown within the request's step, each once, int64, shape (n_shown,).
+        liked: whether it was liked then, bool, shape (n_shown,).
+    """
+
+    user: np.ndarray
+    at: np.ndarray
+    offsets: np.ndarray
+    post: np.ndarray
+    liked: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def shown(self, request: int) -> tuple[np.ndarray, np.ndarray]:
+        """Posts, sorted, and whether each was liked."""
+        rows = slice(self.offsets[request], self.offsets[request + 1])
+        return self.post[rows], self.liked[rows]
+
+    def part(self, number: int, n_parts: int) -> Requests:
+        """The requests of one worker, in order."""
+        low, high = (len(self) * i // n_parts for i in (number, number + 1))
+        first, last = self.offsets[low], self.offsets[high]
+        return Requests(
+            self.user[low:high],
+            self.at[low:high],
+            self.offsets[low : high + 1] - first,
+            self.post[first:last],
+            self.liked[first:last],
+        )
+
+
+class Ranks(Protocol):
+    """A method that is judged: the recommender, a baseline, or a limit."""
+
+    def rank(self, user: int, at: int, k: int, candidates: np.ndarray | None = None) -> Ranked:
+        """The best posts of the candidates, or of the whole catalogue."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the methods recommended for some requests, and what is known of it.
+
+    Attributes:
+        user: row, shape (n_requests,).
+        at: seconds since the log's origin, shape (n_requests,).
+        top: lists out of the catalogue, best first, -1 where too short, int32,
+            shape (n_methods, n_requests, k).
+        of_shown: lists out of the posts shown, same shape.
+        hit_shown: whether `of_shown` holds a liked post, by length of list, float64, NaN where no
+            more posts were shown than the list is long, shape (n_methods, n_requests, k).
+        hit_catalogue: whether `top` holds a post that was shown and liked, same shape.
+        probability: our own of the posts of `top`, same shape.
+        rank: place of every shown post in each method's longer list, -1 if beyond it, int32,
+            shape (n_methods, n_shown).
+        shown_probability: our own of every shown post, shape (n_shown,).
+        shown_liked: bool, shape (n_shown,).
+        shown_request: row of the request, shape (n_shown,).
+    """
+
+    user: np.ndarray
+    at: np.ndarray
+    top: np.ndarray
+    of_shown: np.ndarray
+    hit_shown: np.ndarray
+    hit_catalogue: np.ndarray
+    probability: np.ndarray
+    rank: np.ndarray
+    shown_probability: np.ndarray
+    shown_liked: np.ndarray
+    shown_request: np.ndarray
+
+    def of_requests(self, kept: np.ndarray) -> Judged:
+        """Some of the requests: a mask, shape (n_requests,)."""
+        of_shown = kept[self.shown_request]
+        place = np.cumsum(kept) - 1
+        some = {
+            name: np.compress(
+                of_shown if name in _BY_SHOWN else kept, getattr(self, name), axis=axis
+            )
+            for name, axis in _REQUEST_AXIS.items()
+        }
+        return Judged(**some, shown_request=place[self.shown_request[of_shown]])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Judged]) -> Judged:
+        """Requests of several workers, one after another."""
+        sizes = np.cumsum([0, *(len(p.user) for p in parts)])
+        joined = {
+            name: np.concatenate([getattr(p, name) for p in parts], axis=axis)
+            for name, axis in _REQUEST_AXIS.items()
+        }
+        requests = [p.shown_request + size for p, size in zip(parts, sizes, strict=False)]
+        return cls(**joined, shown_request=np.concatenate(requests))
+
+
+_REQUEST_AXIS = {
+    "user": 0, "at": 0, "top": 1, "of_shown": 1, "hit_shown": 1, "hit_catalogue": 1,
+    "probability": 1, "rank": 1, "shown_probability": 0, "shown_liked": 0,
+}  # fmt: skip
+
+_BY_SHOWN = ("rank", "shown_probability", "shown_liked")
+
+
+def requests_of(log: Log, fold: Fold, step_seconds: int, n: int, seed: int) -> Requests:
+    """A seeded sample of the requests of a fold's test period, in order of time.
+
+    Args:
+        log: extracted feed.
+        fold: whose [cutoff, until) is replayed.
+        step_seconds: a request is a user's step with at least one impression.
+        n: at most.
+        seed: of the sample.
+    """
+    parts = [bucket.between(fold.cutoff, fold.until) for bucket in log.buckets()]
+    rows = Impressions(
+        *(np.concatenate(c) for c in zip(*(vars(p).values() for p in parts), strict=True))
+    )
+    step = rows.at.astype(np.int64) // step_seconds
+    n_steps = int(step.max(initial=0)) + 1
+    session = rows.user.astype(np.int64) * n_steps + step
+    names = np.unique(session)
+    kept = np.isin(session, np.random.default_rng(seed).permutation(names)[:n])
+    return _gathered(rows[kept], session[kept])
+
+
+def _gathered(rows: Impressions, session: np.ndarray) -> Requests:
+    """Requests in order of time, each with its posts in order, once."""
+    names, of = np.unique(session, return_inverse=True)
+    first_at = np.full(len(names), np.iinfo(np.int64).max)
+    np.minimum.at(first_at, of, rows.at.astype(np.int64))
+    user = np.zeros(len(names), np.int64)
+    user[of] = rows.user
+    by_time = np.lexsort((user, first_at))
+    place = np.empty(len(names), np.int64)
+    place[by_time] = np.arange(len(names))
+    n_posts = int(rows.post.max(initial=0)) + 1
+    pairs, of_pair = np.unique(place[of] * n_posts + rows.post, return_inverse=True)
+    liked = np.zeros(len(pairs), bool)
+    np.logical_or.at(liked, of_pair, rows.liked.astype(bool))
+    offsets = np.searchsorted(pairs, np.arange(len(names) + 1) * n_posts)
+    return Requests(user[by_time], first_at[by_time], offsets, pairs % n_posts, liked)
+
+
+def judge(
+    methods: Sequence[Ranks], ours: Recommender, requests: Requests, depth: int, k: int
+) -> Judged:
+    """Ask every method for its lists.
+
+    Args:
+        methods: judged on the same requests.
+        ours: whose probabilities are used for every method's posts.
+        requests: of the test period.
+        depth: how far down a method's list shown posts are looked for.
+        k: longest list judged.
+    """
+    shape = (len(methods), len(requests), k)
+    top, of_shown = np.full(shape, -1, np.int32), np.full(shape, -1, np.int32)
+    hit_shown, hit_catalogue = np.full(shape, np.nan), np.zeros(shape)
+    probability = np.zeros(shape)
+    rank = np.full((len(methods), len(requests.post)), -1, np.int32)
+    shown_probability = np.zeros(len(requests.post))
+    for i, (user, at) in enumerate(zip(requests.user.tolist(), requests.at.tolist(), strict=True)):
+        shown, liked = requests.shown(i)
+        rows = slice(requests.offsets[i], requests.offsets[i + 1])
+        for m, method in enumerate(methods):
+            longer = method.rank(user, at, depth).post
+            among = method.rank(user, at, k, shown).post
+            top[m, i, : len(longer[:k])] = longer[:k]
+            of_shown[m, i, : len(among)] = among
+            rank[m, rows] = _places(longer, shown)
+            hit_shown[m, i] = _hits(among, shown, liked, k)
+            hit_catalogue[m, i] = _hits(longer[:k], shown, liked, k)
+        hit_shown[:, i, len(shown) - 1 :] = np.nan
+        asked, back = np.unique(np.concatenate([shown, top[:, i].ravel()]), return_inverse=True)
+        known = asked >= 0
+        p = np.zeros(len(asked))
+        p[known] = ours.score(user, at, asked[known])
+        shown_probability[rows] = p[back[: len(shown)]]
+        probability[:, i] = p[back[len(shown) :]].reshape(len(methods), k)
+    return Judged(
+        requests.user, requests.at, top, of_shown, hit_shown, hit_catalogue, probability, rank,
+        shown_probability, requests.liked,
+        np.repeat(np.arange(len(requests)), np.diff(requests.offsets)),
+    )  # fmt: skip
+
+
+def _places(ranked: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """Place of each shown post in a list, -1 if absent; `shown` is sorted."""
+    order = np.argsort(ranked, kind="stable")
+    at = np.minimum(np.searchsorted(ranked[order], shown), len(ranked) - 1)
+    return np.where(ranked[order][at] == shown, order[at], -1)
+
+
+def _hits(ranked: np.ndarray, shown: np.ndarray, liked: np.ndarray, k: int) -> np.ndarray:
+    """Whether the first 1, 2, ... k posts of a list hold a liked one, shape (k,)."""
+    is_liked = np.zeros(k, bool)
+    is_liked[: len(ranked)] = np.isin(ranked, shown[liked])
+    return np.maximum.accumulate(is_liked).astype(np.float64)

@@ -1,0 +1,93 @@
+"""The warm-up: what its days teach about segments of users and groups of posts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from feedrank.counts import Tally, tally
+from feedrank.encodings import Encodings, Strengths, choose_segment_column, static_encodings
+from feedrank.errors import SchemaError
+from feedrank.folds import Calendar
+from feedrank.log import Log
+from feedrank.params import FeaturesParams
+from feedrank.posts import fit_groups, text_design, topic_codes
+from feedrank.profiles import Profiles
+from feedrank.workers import map_parts
+
+ENCODED_ROWS = 400_000  # warm-up rows that the static encodings are fitted on, at most
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """One bucket's warm-up: counts by profile column, and a few rows."""
+
+    by_column: list[Tally]
+    user: np.ndarray
+    at: np.ndarray
+    liked: np.ndarray
+
+
+def fit_encodings(
+    log: Log, profiles: Profiles, calendar: Calendar, params: FeaturesParams
+) -> Encodings:
+    """All that is learned once, from the warm-up days alone; prior weights are still the usual.
+
+    Raises:
+        SchemaError: the warm-up holds no like, so that nothing can be learned from it.
+    """
+    end = calendar.warmup_days * 86_400
+    total = _sum_warmups(log, profiles, end)
+    every_post = total.by_column[-1]
+    if not every_post.liked.any():
+        raise SchemaError(
+            f"the first {calendar.warmup_days} days of the feed hold no like, so there is nothing "
+            "to learn from. Check that 'target' is 1 on liked view rows, or raise "
+            "'features.warmup_days'."
+        )
+    column = choose_segment_column(total.by_column[:-1])
+    segments = total.by_column[column]  # the last one has a single code: no segments
+    vectors = text_design(log.posts, params.vocabulary)
+    groups = fit_groups(segments, vectors, params.clusters, params.seed)
+    half_life = params.half_life_days * 86_400 / params.step_seconds
+    return Encodings(
+        params.step_seconds,
+        half_life,
+        column,
+        tuple(profiles.names()),
+        tuple(c.n_codes for c in profiles.columns),
+        groups,
+        topic_codes(log.posts)[0],
+        Strengths.usual(len(profiles.columns)),
+        static_encodings(profiles, total.user, total.at, total.liked),
+    )
+
+
+def _sum_warmups(log: Log, profiles: Profiles, end: int) -> WarmUp:
+    share = min(1.0, ENCODED_ROWS / max(log.meta.n_impressions, 1) * log.meta.n_days * 86_400 / end)
+    job = partial(_warmup_of_bucket, log, profiles, end, share)
+    parts = list(map_parts(job, log.meta.n_buckets, "reading the warm-up"))
+    by_column = [sum(c[1:], start=c[0]) for c in zip(*(p.by_column for p in parts), strict=True)]
+    return WarmUp(
+        by_column,
+        np.concatenate([p.user for p in parts]),
+        np.concatenate([p.at for p in parts]),
+        np.concatenate([p.liked for p in parts]),
+    )
+
+
+def _warmup_of_bucket(log: Log, profiles: Profiles, end: int, share: float, bucket: int) -> WarmUp:
+    rows = log.bucket(bucket).before(end)
+    n_posts = log.meta.n_posts
+    codes = [(profiles.codes[rows.user, i], c.n_codes) for i, c in enumerate(profiles.columns)]
+    codes.append((np.zeros(len(rows), np.uint16), 1))
+    by_column = [
+        tally(code.astype(np.int64) * n_posts + rows.post, rows.liked, n * n_posts).reshape(
+            n, n_posts
+        )
+        for code, n in codes
+    ]
+    kept = np.random.default_rng((0, bucket)).random(len(rows)) < share
+    return WarmUp(by_column, rows.user[kept], rows.at[kept], rows.liked[kept])

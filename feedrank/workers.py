@@ -1,0 +1,65 @@
+"""The same function over all parts of the work, buckets or requests, in a few processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+from feedrank.errors import FeedrankError
+
+R = TypeVar("R")
+
+
+def n_workers() -> int:
+    """`FEEDRANK_WORKERS`, or the processors this process may use; results do not depend on it."""
+    named = os.environ.get("FEEDRANK_WORKERS", "")
+    if named and not (named.isdigit() and int(named) > 0):
+        raise FeedrankError(f"FEEDRANK_WORKERS is '{named}'; set a whole number above 0.")
+    return int(named) if named else len(os.sched_getaffinity(0))
+
+
+def map_parts(
+    function: Callable[[int], R], n_parts: int, words: str, workers: int | None = None
+) -> Iterator[R]:
+    """`function` of every part's number, in order, with a progress bar on a terminal.
+
+    An error of one worker is raised here as itself; a worker that was killed, for want of memory
+    for instance, is an error that says so.
+    """
+    workers = min(workers or n_workers(), n_parts)
+    if workers == 1:
+        yield from _progress(map(function, range(n_parts)), n_parts, words)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _take, (function,)) as pool:
+        try:
+            yield from _progress(pool.map(_call, range(n_parts)), n_parts, words)
+        except BrokenProcessPool as error:
+            raise FeedrankError(
+                f"a worker was killed while {words}, most likely for want of memory. Set "
+                "FEEDRANK_WORKERS=1, or raise 'extract.buckets' so that one bucket holds less."
+            ) from error
+
+
+_function: Callable[[int], Any]
+
+
+def _take(function: Callable[[int], Any]) -> None:
+    """Keep the function in a worker: it carries arrays, so it crosses once, not once a part."""
+    global _function
+    _function = function
+
+
+def _call(part: int) -> Any:
+    return _function(part)
+
+
+def _progress(results: Iterator[R], n_parts: int, words: str) -> Iterator[R]:
+    return iter(tqdm(results, total=n_parts, desc=words, disable=not sys.stderr.isatty()))

@@ -1,0 +1,32 @@
+"""Extract: three tables of a database become a log of whole users, on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from feedrank.database import Database
+from feedrank.extract import Extract
+from feedrank.params import load_params
+from stages.run import run
+
+DATA, REPORTS = Path("data"), Path("reports")
+
+
+def main() -> None:
+    """Write `data/log`, `data/truth` and the data report."""
+    params = load_params()
+    with Database.of_environment(DATA / "demo", DATA / "log", params) as database:
+        extract = Extract(
+            source=database.source,
+            params=params.extract,
+            log=DATA / "log",
+            reports=REPORTS,
+            spool=DATA / ".spool",
+            name=database.name,
+        )
+        extract.run()
+        database.copy_truth(DATA / "truth", DATA / ".spool")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,29 @@
+"""Source: has the content of the database changed? Always run, cheap, stable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from feedrank.database import Database, is_offline
+from feedrank.fingerprint import keep_fingerprint, refresh_fingerprint
+from feedrank.params import load_params
+from stages.run import run
+
+DATA = Path("data")
+FINGERPRINT, CACHE = DATA / "source.json", DATA / ".spool" / "signature.json"
+
+
+def main() -> None:
+    """Write `data/source.json`, the same bytes as before where nothing changed."""
+    if is_offline():
+        keep_fingerprint(FINGERPRINT)
+        return
+    params = load_params()
+    with Database.of_environment(DATA / "demo", DATA / "log", params) as database:
+        refresh_fingerprint(
+            FINGERPRINT, CACHE, database.source, database.name, params.extract.connections
+        )
+
+
+if __name__ == "__main__":
+    run(main)
