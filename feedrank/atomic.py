@@ -50,6 +50,14 @@ def new_directory(directory: Path) -> Iterator[Path]:
         shutil.rmtree(new, ignore_errors=True)
 
 
+def replace_files(directory: Path, new: Path) -> None:
+    """Move all files of a new directory, of the same file system, into another."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for path in new.iterdir():
+        path.replace(directory / path.name)
+    new.rmdir()
+
+
 def recover_directory(directory: Path) -> None:
     """Bring back what a killed `replace_directory` put aside, if its place is empty."""
     former = _former(directory)

@@ -140,12 +140,16 @@ class UserCounts:
     One grouping is one partition of the posts, such as clusters or topics. Training feeds a whole
     bucket's users step by step, serving one user's history at once: the counts are integers, so
     both arrive at the same numbers.
+
+    Args:
+        n_users: users, known by their row within these.
+        groupings: by name, the group of each post and the number of groups; some may be empty.
     """
 
-    def __init__(self, n_users: int, groupings: dict[str, np.ndarray]) -> None:
+    def __init__(self, n_users: int, groupings: dict[str, tuple[np.ndarray, int]]) -> None:
         self.n_users = n_users
-        self._groupings = groupings
-        self._n_groups = {name: int(g.max(initial=0)) + 1 for name, g in groupings.items()}
+        self._groupings = {name: group for name, (group, _) in groupings.items()}
+        self._n_groups = {name: n_groups for name, (_, n_groups) in groupings.items()}
         self._tallies = {
             name: Tally(*np.zeros((2, n_users * n), dtype=np.int64))
             for name, n in self._n_groups.items()

@@ -8,14 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from category_encoders import MEstimateEncoder
 
-from feedrank.counts import Tally
 from feedrank.posts import PostGroups
-from feedrank.profiles import Profiles
-
-PRIOR_IMPRESSIONS = 20.0  # weight of the overall rate in a static encoding
 
 
 @dataclass(frozen=True)
@@ -107,7 +101,7 @@ class Encodings:
         return codes[:, self.segment_column].astype(np.int64)
 
     def save(self, directory: Path) -> None:
-        """Write `encodings.json` and `encodings.npz`."""
+        """Write `encodings.json` and `encodings_*.npy`."""
         values = {
             "step_seconds": self.step_seconds,
             "half_life_steps": self.half_life_steps,
@@ -150,62 +144,3 @@ class Encodings:
             Strengths(**values["strengths"] | {"columns": tuple(values["strengths"]["columns"])}),
             tuple(array(f"encoded_{i}") for i in range(len(values["column_codes"]) + 1)),
         )
-
-
-def choose_segment_column(by_column: list[Tally]) -> int:
-    """The profile column by which posts differ most in who likes them; -1 if none does.
-
-    For each column, Pearson's statistic of likes by (code, post) against code rate x post ratio,
-    less its expectation under no interaction (one per cell with impressions): what is left is
-    signal, and grows with both its strength and its reach.
-
-    Args:
-        by_column: counts of each column, shape (n_codes, n_posts).
-    """
-    excess = [_interaction(counts) for counts in by_column]
-    if not excess or max(excess) <= 0:
-        return -1
-    return int(np.argmax(excess))
-
-
-def _interaction(counts: Tally) -> float:
-    shown, liked = counts.shown, counts.liked
-    by_code = liked.sum(1) / np.maximum(shown.sum(1), 1)
-    expected = by_code[:, None] * shown
-    ratio = (liked.sum(0) + 5) / (expected.sum(0) + 5)
-    expected = expected * ratio
-    variance = expected * (1 - np.minimum(expected / np.maximum(shown, 1), 0.99))
-    cells = expected > 0
-    statistic = np.sum((liked - expected)[cells] ** 2 / variance[cells])
-    n_free = cells.sum() - np.sum(cells.any(1)) - np.sum(cells.any(0)) + 1
-    return float(statistic - n_free - 3 * np.sqrt(2 * max(n_free, 1)))
-
-
-def static_encodings(
-    profiles: Profiles, user: np.ndarray, at: np.ndarray, liked: np.ndarray
-) -> tuple[np.ndarray, ...]:
-    """Log-odds of liking by code of each profile column, then by hour, from warm-up rows.
-
-    Args:
-        profiles: of all users.
-        user: of each warm-up row, shape (n,).
-        at: seconds since the log's origin, shape (n,).
-        liked: of each warm-up row, shape (n,).
-    """
-    tables = [
-        _encoded(profiles.codes[user, i], column.n_codes, liked)
-        for i, column in enumerate(profiles.columns)
-    ]
-    return (*tables, _encoded(at % 86_400 // 3600, 24, liked))
-
-
-def _encoded(code: np.ndarray, n_codes: int, liked: np.ndarray) -> np.ndarray:
-    """Log-odds against the average, by code; 0 for one that no row has."""
-    if not len(code):
-        return np.zeros(n_codes)
-    encoder = MEstimateEncoder(cols=["code"], m=PRIOR_IMPRESSIONS)
-    encoder.fit(pd.DataFrame({"code": code.astype(str)}), liked.astype(float))
-    every = pd.DataFrame({"code": [str(c) for c in range(n_codes)]})
-    rate = np.clip(encoder.transform(every)["code"].to_numpy(float), 1e-4, 1 - 1e-4)
-    mean = np.clip(liked.mean(), 1e-4, 1 - 1e-4)
-    return np.log(rate / (1 - rate)) - np.log(mean / (1 - mean))

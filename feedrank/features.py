@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -104,7 +105,18 @@ def features_of(encodings: Encodings) -> tuple[Feature, ...]:
         Feature(f"{name}_encoded", partial(_encoded, column=i), False, f"the user's {name}")
         for i, name in columns
     ]
-    return (*FIXED, *by_group, *encoded)
+    return _named_apart((*FIXED, *by_group, *encoded))
+
+
+def _named_apart(features: Sequence[Feature]) -> tuple[Feature, ...]:
+    """The same features under names that XGBoost takes, whatever a profile column is called."""
+    names: dict[str, Feature] = {}
+    for feature in features:
+        name = re.sub(r"[\[\]<]", "_", feature.name)
+        while name in names:
+            name += "_"
+        names[name] = replace(feature, name=name)
+    return tuple(names.values())
 
 
 def assemble(features: Sequence[Feature], question: Question) -> np.ndarray:

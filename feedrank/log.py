@@ -9,7 +9,7 @@ midnight before the first impression.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -28,6 +28,9 @@ SECONDS_A_DAY = 86_400
 BUCKET_SCHEMA = pa.schema(
     [("user", pa.uint32()), ("post", pa.uint32()), ("at", pa.uint32()), ("liked", pa.uint8())]
 )
+GROUP_ROWS = 1 << 20  # of one row group
+# Half the size of dictionaries and twice as fast to write, on the demo's log.
+DELTAS = dict.fromkeys(("user", "post", "at"), "DELTA_BINARY_PACKED")
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,12 @@ class Impressions:
 
     def __getitem__(self, rows: slice | np.ndarray) -> Impressions:
         return Impressions(self.user[rows], self.post[rows], self.at[rows], self.liked[rows])
+
+    @classmethod
+    def joined(cls, parts: Iterable[Impressions]) -> Impressions:
+        """Rows of several buckets, one after another."""
+        columns = zip(*(vars(part).values() for part in parts), strict=True)
+        return cls(*(np.concatenate(c) for c in columns))
 
     def sorted(self) -> Impressions:
         """The same rows in the total order of a bucket, whatever order they came in."""
@@ -159,14 +168,30 @@ def bucket_path(directory: Path, number: int) -> Path:
 def write_bucket(directory: Path, number: int, rows: Impressions) -> None:
     """Write one bucket; the bytes depend on its rows alone, not on their order."""
     ordered = rows.sorted()
-    arrays = [ordered.user, ordered.post, ordered.at, ordered.liked]
-    table = pa.Table.from_arrays(
-        [pa.array(a, t) for a, t in zip(arrays, BUCKET_SCHEMA.types, strict=True)],
-        schema=BUCKET_SCHEMA,
-    )
-    pq.write_table(
-        table, bucket_path(directory, number), compression="zstd", row_group_size=1 << 20
-    )
+    starts = range(0, len(ordered), GROUP_ROWS)
+    write_groups(directory, number, (ordered[s : s + GROUP_ROWS] for s in starts))
+
+
+def write_groups(directory: Path, number: int, groups: Iterable[Impressions]) -> None:
+    """Write one bucket whose rows come in their total order, `GROUP_ROWS` at a time.
+
+    Only one group has to be in memory.
+    """
+    with pq.ParquetWriter(
+        bucket_path(directory, number),
+        BUCKET_SCHEMA,
+        compression="zstd",
+        use_dictionary=["liked"],
+        column_encoding=DELTAS,
+    ) as writer:
+        for group in groups:
+            writer.write_table(_table(group), row_group_size=GROUP_ROWS)
+
+
+def _table(rows: Impressions) -> pa.Table:
+    arrays = [rows.user, rows.post, rows.at, rows.liked]
+    columns = [pa.array(a, t) for a, t in zip(arrays, BUCKET_SCHEMA.types, strict=True)]
+    return pa.Table.from_arrays(columns, schema=BUCKET_SCHEMA)
 
 
 def write_meta(directory: Path, meta: LogMeta) -> None:

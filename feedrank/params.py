@@ -72,7 +72,7 @@ class ExtractParams:
     buckets: int = bounded(1, 4096)
     connections: int = bounded(1, 64)
     chunk_rows: int = bounded(1_000, 2_000_000)
-    user_share: float = bounded(0, 1)
+    user_share: float = bounded(1e-6, 1)
     max_orphan_share: float = bounded(0, 1)
 
     @property

@@ -14,7 +14,8 @@ from feedrank.encodings import Encodings
 from feedrank.features import Question, assemble, features_of
 from feedrank.folds import Calendar
 from feedrank.history import History, by_user, smallest_uint
-from feedrank.log import Impressions, Log
+from feedrank.log import SECONDS_A_DAY, Impressions, Log
+from feedrank.lots import draw_lots
 from feedrank.params import FeaturesParams
 from feedrank.profiles import Profiles
 from feedrank.rows import TrainingRows
@@ -61,11 +62,14 @@ def training_rows(
     calendar: Calendar,
     params: FeaturesParams,
 ) -> TrainingRows:
-    """Pass 2: a sample of all impressions after the warm-up, each with what was known before."""
+    """Pass 2: a sample of all impressions after the warm-up, each with what was known before.
+
+    In the order of (at, user, post), so that neither they nor a ranker depend on the buckets.
+    """
     n_rows = max(log.meta.n_impressions, 1)
     share = min(params.row_share, params.max_rows / n_rows)
     job = partial(_rows_of_bucket, log, profiles, shared, calendar.warmup_days, share, params.seed)
-    return TrainingRows.joined(list(map_parts(job, log.meta.n_buckets, "assembling")))
+    return TrainingRows.joined(list(map_parts(job, log.meta.n_buckets, "assembling"))).sorted()
 
 
 def steps_of(rows: Impressions, step_seconds: int) -> np.ndarray:
@@ -135,8 +139,7 @@ def _rows_of_bucket(
     pairs = PairCounts(user, rows.post, step, rows.liked, encodings.n_posts)
     state = UserState(encodings, profiles.codes[first:last], pairs)
     features = features_of(encodings)
-    kept = np.random.default_rng((seed, bucket)).random(len(rows)) < share
-    kept &= rows.at >= warmup_days * 86_400
+    kept = (draw_lots(rows, seed) < share) & (rows.at >= warmup_days * SECONDS_A_DAY)
     edges = np.searchsorted(step, np.arange(n_steps(log, encodings.step_seconds) + 1))
     parts = [np.empty((0, len(features)), np.float32)]
     for number, (low, high) in enumerate(pairwise(edges)):

@@ -70,7 +70,7 @@ class Profiles:
 
     @classmethod
     def of(cls, users: pd.DataFrame, bands: int) -> Profiles:
-        """Code every column beside `user_id`; numbers of many values fall into `bands` quantiles."""
+        """Code every column beside `user_id`; numbers of many values fall into `bands` bands."""
         columns = [_column(users[name], bands) for name in users.columns if name != USER_ID]
         kept = tuple(c for c in columns if c.n_codes > 2 or users[c.name].isna().any())
         kept = tuple(c for c in kept if len(np.unique(c.encode(users[c.name]))) > 1)
@@ -102,6 +102,8 @@ def _column(values: pd.Series, bands: int) -> ProfileColumn:
         numbers = known.to_numpy(dtype=float)
         inner = np.quantile(numbers, np.arange(1, bands) / bands, method="lower")
         edges = np.unique(inner[inner < numbers.max()])
+        if not len(edges):  # nearly all have the highest value
+            edges = numbers[numbers < numbers.max()].max(keepdims=True)
         return ProfileColumn(name, edges=tuple(float(e) for e in edges))
     counts = known.astype(str).value_counts()
     frequent = sorted(counts.index, key=lambda category: (-counts[category], category))

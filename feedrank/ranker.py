@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import xgboost as xgb
 from scipy.special import expit
 
@@ -129,6 +130,20 @@ class Ranker:
             )
             n_trees = int(early.booster.best_iteration) + 1
         return _grow(matrix, liked, features, params, n_trees, None)
+
+    def importance(self) -> pd.DataFrame:
+        """Total gain of each feature in the trees, and its weight in the first score."""
+        gain = self.booster.get_score(importance_type="total_gain")
+        names = self.feature_names
+        weights = dict(zip(self.first_score.columns, self.first_score.weights, strict=True))
+        table = pd.DataFrame(
+            {
+                "feature": names,
+                "total_gain": [round(float(gain.get(n, 0.0)), 3) for n in names],
+                "first_score_weight": [round(weights.get(i, 0.0), 5) for i in range(len(names))],
+            }
+        )
+        return table.sort_values(["total_gain", "feature"], ascending=[False, True])
 
     def save(self, path: Path) -> None:
         """Write one file: the booster, with the first score among its attributes."""

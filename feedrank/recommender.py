@@ -17,10 +17,15 @@ from feedrank.state import SharedHistory, UserState
 
 @dataclass(frozen=True)
 class Ranked:
-    """A list: posts (rows of the catalogue), best first, with their probability of a like."""
+    """A list: posts (rows of the catalogue), best first, with their probability of a like.
+
+    Attributes:
+        n_ranked: candidates that the first score left for the trees.
+    """
 
     post: np.ndarray
     probability: np.ndarray
+    n_ranked: int
 
 
 @dataclass(frozen=True)
@@ -117,17 +122,18 @@ class Recommender:
     def rank(self, user: int, at: int, k: int, candidates: np.ndarray | None = None) -> Ranked:
         """The same by rows and seconds; `candidates` are sorted rows of posts.
 
-        Equal probabilities are ordered by the first score, then by post id.
+        Equal probabilities are ordered by post id. The first score keeps no fewer than `k`.
         """
         post, state = self._known(user, at, candidates)
-        if len(post) > self._n_candidates:
+        n_kept = max(self._n_candidates, k)
+        if len(post) > n_kept:
             first = self.ranker.first_score.of_linear(self._matrix(self._linear, state, post, at))
-            kept = np.argpartition(-first, self._n_candidates - 1)[: self._n_candidates]
+            kept = np.argpartition(-first, n_kept - 1)[:n_kept]
             threshold = first[kept].min()
             post = post[np.flatnonzero(first >= threshold)]
         probability = self._probability(state, post, at)
         best = np.argsort(-probability, kind="stable")[:k]
-        return Ranked(post[best], probability[best])
+        return Ranked(post[best], probability[best], len(post))
 
     def score(self, user: int, at: int, post: np.ndarray) -> np.ndarray:
         """Probability of a like for each of the given posts, float32, shape (n,)."""

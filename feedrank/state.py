@@ -168,7 +168,10 @@ class UserState:
         self.codes = codes
         self.segment = encodings.segment(codes)
         self.pairs = pairs
-        groupings = {"cluster": encodings.groups.cluster, "topic": encodings.topic}
+        groupings = {
+            "cluster": (encodings.groups.cluster, encodings.n_groups),
+            "topic": (encodings.topic, encodings.n_topics),
+        }
         self.counts = UserCounts(len(codes), groupings)
 
     def update(self, user: np.ndarray, post: np.ndarray, liked: np.ndarray) -> None:

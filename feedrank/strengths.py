@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from feedrank.counts import Tally, tally
@@ -33,15 +35,17 @@ def fit_strengths(
     cluster = _by_user(history, encodings.groups.cluster, encodings.n_groups, step)
     topic = _by_user(history, encodings.topic, encodings.n_topics, step)
     expected = cluster.shown * cluster_rate[segment]
-    user = fit_strength(cluster.liked.sum(1), expected.sum(1))
+    user = fit_strength(cluster.liked.sum(1), cluster.shown.sum(1), expected.sum(1))
     propensity = ratio(cluster.liked.sum(1), expected.sum(1), user)[:, None]
     posts = post_state(encodings.groups, counts)
     return Strengths(
         user=user,
-        user_cluster=fit_strength(cluster.liked, expected * propensity),
-        user_topic=fit_strength(topic.liked, topic.shown * topic_rate[segment] * propensity),
-        segment_post=fit_strength(counts.liked, counts.shown * posts.rate),
-        trend=_trend(encodings, former, counts),
+        user_cluster=fit_strength(cluster.liked, cluster.shown, expected * propensity),
+        user_topic=fit_strength(
+            topic.liked, topic.shown, topic.shown * topic_rate[segment] * propensity
+        ),
+        segment_post=fit_strength(counts.liked, counts.shown, counts.shown * posts.rate),
+        trend=_trend(former, counts, posts.rate),
         columns=_columns(encodings, shared.by_column.before(step), cluster_rate),
     )
 
@@ -55,19 +59,20 @@ def _by_user(history: History, group: np.ndarray, n_groups: int, step: int) -> T
     return tally(key, liked, n_users * n_groups).reshape(n_users, n_groups)
 
 
-def _trend(encodings: Encodings, former: Tally, counts: Tally) -> float:
-    """How far likes of the second half stray from what the first half lets expect."""
+def _trend(former: Tally, counts: Tally, rate: np.ndarray) -> float:
+    """How far likes of the second half stray from what the whole lets expect."""
     later = Tally(counts.shown - former.shown, counts.liked - former.liked)
-    expected = later.shown * post_state(encodings.groups, former).rate
+    expected = (later.shown * rate).sum(0)
     level = later.liked.sum() / max(expected.sum(), 1e-9)
-    return fit_strength(later.liked.sum(0), expected.sum(0) * level)
+    return fit_strength(later.liked.sum(0), later.shown.sum(0), expected * level)
 
 
 def _columns(encodings: Encodings, by_column: Tally, cluster_rate: np.ndarray) -> tuple[float, ...]:
     liked, expected = column_evidence(encodings, by_column, cluster_rate)
+    shown = by_column.shown.reshape(-1, encodings.n_segments, encodings.n_groups).sum(1)
     overall = ratio(liked.sum(1), expected.sum(1), 1.0)[:, None]
     edges = encodings.column_offsets
     return tuple(
-        fit_strength(liked[low:high], (expected * overall)[low:high])
-        for low, high in zip(edges[:-1], edges[1:], strict=True)
+        fit_strength(liked[low:high], shown[low:high], (expected * overall)[low:high])
+        for low, high in pairwise(edges)
     )

@@ -7,27 +7,30 @@ from functools import partial
 
 import numpy as np
 
+from feedrank.columns import choose_segment_column, static_encodings
 from feedrank.counts import Tally, tally
-from feedrank.encodings import Encodings, Strengths, choose_segment_column, static_encodings
+from feedrank.encodings import Encodings, Strengths
 from feedrank.errors import SchemaError
 from feedrank.folds import Calendar
-from feedrank.log import Log
+from feedrank.grouping import fit_groups, text_design
+from feedrank.log import Impressions, Log
+from feedrank.lots import draw_lots, lowest
 from feedrank.params import FeaturesParams
-from feedrank.posts import fit_groups, text_design, topic_codes
+from feedrank.posts import topic_codes
 from feedrank.profiles import Profiles
 from feedrank.workers import map_parts
 
 ENCODED_ROWS = 400_000  # warm-up rows that the static encodings are fitted on, at most
+LOTS_SEED = 1  # any number: of the lots that choose them
 
 
 @dataclass(frozen=True)
 class WarmUp:
-    """One bucket's warm-up: counts by profile column, and a few rows."""
+    """A warm-up: counts by profile column, and the rows of the lowest lots."""
 
     by_column: list[Tally]
-    user: np.ndarray
-    at: np.ndarray
-    liked: np.ndarray
+    rows: Impressions
+    lots: np.ndarray
 
 
 def fit_encodings(
@@ -61,24 +64,20 @@ def fit_encodings(
         groups,
         topic_codes(log.posts)[0],
         Strengths.usual(len(profiles.columns)),
-        static_encodings(profiles, total.user, total.at, total.liked),
+        static_encodings(profiles, total.rows.user, total.rows.at, total.rows.liked),
     )
 
 
 def _sum_warmups(log: Log, profiles: Profiles, end: int) -> WarmUp:
-    share = min(1.0, ENCODED_ROWS / max(log.meta.n_impressions, 1) * log.meta.n_days * 86_400 / end)
-    job = partial(_warmup_of_bucket, log, profiles, end, share)
+    job = partial(_warmup_of_bucket, log, profiles, end)
     parts = list(map_parts(job, log.meta.n_buckets, "reading the warm-up"))
     by_column = [sum(c[1:], start=c[0]) for c in zip(*(p.by_column for p in parts), strict=True)]
-    return WarmUp(
-        by_column,
-        np.concatenate([p.user for p in parts]),
-        np.concatenate([p.at for p in parts]),
-        np.concatenate([p.liked for p in parts]),
-    )
+    lots = np.concatenate([p.lots for p in parts])
+    kept = lowest(lots, ENCODED_ROWS)
+    return WarmUp(by_column, Impressions.joined([p.rows for p in parts])[kept], lots[kept])
 
 
-def _warmup_of_bucket(log: Log, profiles: Profiles, end: int, share: float, bucket: int) -> WarmUp:
+def _warmup_of_bucket(log: Log, profiles: Profiles, end: int, bucket: int) -> WarmUp:
     rows = log.bucket(bucket).before(end)
     n_posts = log.meta.n_posts
     codes = [(profiles.codes[rows.user, i], c.n_codes) for i, c in enumerate(profiles.columns)]
@@ -89,5 +88,6 @@ def _warmup_of_bucket(log: Log, profiles: Profiles, end: int, share: float, buck
         )
         for code, n in codes
     ]
-    kept = np.random.default_rng((0, bucket)).random(len(rows)) < share
-    return WarmUp(by_column, rows.user[kept], rows.at[kept], rows.liked[kept])
+    lots = draw_lots(rows, LOTS_SEED)
+    kept = lowest(lots, ENCODED_ROWS)
+    return WarmUp(by_column, rows[kept], lots[kept])

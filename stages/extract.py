@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from feedrank.database import Database
-from feedrank.extract import Extract
+from feedrank.extraction.database import Database
+from feedrank.extraction.extract import Extract
 from feedrank.params import load_params
 from stages.run import run
 

@@ -9,9 +9,15 @@ from feedrank.errors import FeedrankError
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage; a `FeedrankError` becomes `error: ...` on stderr and exit code 1."""
+    """Run a stage; a `FeedrankError` becomes `error: ...` on stderr and exit code 1.
+
+    Ctrl-C ends a stage with the exit code of a shell, 130, and no traceback either.
+    """
     try:
         main()
+    except KeyboardInterrupt:
+        print("error: interrupted. Run again to go on.", file=sys.stderr)
+        sys.exit(130)
     except FeedrankError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from feedrank.database import Database, is_offline
-from feedrank.fingerprint import keep_fingerprint, refresh_fingerprint
+from feedrank.extraction.database import Database, is_offline
+from feedrank.extraction.fingerprint import keep_fingerprint, refresh_fingerprint
 from feedrank.params import load_params
 from stages.run import run
 

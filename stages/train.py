@@ -8,7 +8,6 @@ from feedrank.knowledge import Knowledge
 from feedrank.params import load_params
 from feedrank.ranker import Ranker
 from feedrank.rows import TrainingRows
-from feedrank.validation.report import importance_of
 from stages.run import run
 
 FEATURES, ROWS = Path("data/features"), Path("data/rows")
@@ -24,7 +23,7 @@ def main() -> None:
     RANKER.parent.mkdir(parents=True, exist_ok=True)
     ranker.save(RANKER)
     IMPORTANCE.parent.mkdir(parents=True, exist_ok=True)
-    importance_of(ranker).to_csv(IMPORTANCE, index=False)
+    ranker.importance().to_csv(IMPORTANCE, index=False)
 
 
 if __name__ == "__main__":

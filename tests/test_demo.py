@@ -16,10 +16,10 @@ from sqlalchemy import create_engine, text
 
 from feedrank.demo import database as demo
 from feedrank.demo import embedded_server, ensure_demo
-from feedrank.errors import SourceError
-from feedrank.params import DemoParams
 from feedrank.demo.simulation import Network
 from feedrank.demo.truth import Effects, Truth
+from feedrank.errors import SourceError
+from feedrank.params import DemoParams
 
 PARAMS = DemoParams(seed=3, users=900, posts=60, days=12, effect_scale=1.0)
 FEED = "SELECT timestamp, user_id, post_id, action, target FROM feed_data"

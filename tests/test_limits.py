@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from feedrank.demo.limits import PostQuality, informed_lists, oracle_lists
-from feedrank.log import SECONDS_A_DAY, Impressions, Log, LogMeta, write_bucket, write_meta
-from feedrank.params import DemoParams
 from feedrank.demo.simulation import Network
 from feedrank.demo.truth import Effects
+from feedrank.log import SECONDS_A_DAY, Impressions, Log, LogMeta, write_bucket, write_meta
+from feedrank.params import DemoParams
 
 PARAMS = DemoParams(seed=20, users=4_000, posts=3_000, days=90, effect_scale=1.0)
 K = 5

@@ -9,11 +9,11 @@ import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import RidgeClassifier
 
-from feedrank.log import SECONDS_A_DAY
-from feedrank.params import DemoParams
 from feedrank.demo.population import age_class
 from feedrank.demo.simulation import BLOCK_USERS, FeedRows, Network
 from feedrank.demo.truth import N_GROUPS, Effects, Truth
+from feedrank.log import SECONDS_A_DAY
+from feedrank.params import DemoParams
 
 PARAMS = DemoParams(seed=20, users=4_000, posts=7_023, days=90, effect_scale=1.0)
 TINY = DemoParams(seed=1, users=600, posts=60, days=12, effect_scale=1.0)

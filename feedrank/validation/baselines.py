@@ -10,6 +10,7 @@ import pandas as pd
 import xgboost as xgb
 from category_encoders import TargetEncoder
 
+from feedrank.columns import fit_and_encode
 from feedrank.counts import Tally
 from feedrank.knowledge import Knowledge
 from feedrank.recommender import Ranked
@@ -33,7 +34,7 @@ class Baseline(ABC):
         post = np.arange(self.n_posts) if candidates is None else candidates
         score = self.score(user, at, post)
         best = np.argsort(-score, kind="stable")[:k]
-        return Ranked(post[best], score[best])
+        return Ranked(post[best], score[best], len(post))
 
 
 @dataclass(frozen=True)
@@ -139,9 +140,8 @@ def _encode(
     if not columns:
         return np.zeros((len(every), 0), np.float32)
     names = [f"c{c}" for c in columns]
-    encoder = TargetEncoder(cols=names)
-    encoder.fit(pd.DataFrame(seen.astype(str), columns=names), liked.astype(float))
-    return encoder.transform(pd.DataFrame(every.astype(str), columns=names)).to_numpy(np.float32)
+    known, all_rows = (pd.DataFrame(a.astype(str), columns=names) for a in (seen, every))
+    return fit_and_encode(TargetEncoder(cols=names), known, liked, all_rows).to_numpy(np.float32)
 
 
 def _counts(knowledge: Knowledge, step: int) -> Tally:

@@ -134,10 +134,7 @@ def requests_of(log: Log, fold: Fold, step_seconds: int, n: int, seed: int) -> R
         n: at most.
         seed: of the sample.
     """
-    parts = [bucket.between(fold.cutoff, fold.until) for bucket in log.buckets()]
-    rows = Impressions(
-        *(np.concatenate(c) for c in zip(*(vars(p).values() for p in parts), strict=True))
-    )
+    rows = Impressions.joined(b.between(fold.cutoff, fold.until) for b in log.buckets())
     step = rows.at.astype(np.int64) // step_seconds
     n_steps = int(step.max(initial=0)) + 1
     session = rows.user.astype(np.int64) * n_steps + step
@@ -209,6 +206,8 @@ def judge(
 
 def _places(ranked: np.ndarray, shown: np.ndarray) -> np.ndarray:
     """Place of each shown post in a list, -1 if absent; `shown` is sorted."""
+    if not len(ranked):
+        return np.full(len(shown), -1)
     order = np.argsort(ranked, kind="stable")
     at = np.minimum(np.searchsorted(ranked[order], shown), len(ranked) - 1)
     return np.where(ranked[order][at] == shown, order[at], -1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ import pandas as pd
 
 from feedrank.log import SECONDS_A_DAY, Log
 from feedrank.params import ValidateParams
-from feedrank.ranker import Ranker
 from feedrank.validation.folding import AGED, OURS, FoldResult, Scores, all_scores, lead
 from feedrank.validation.metrics import auc, log_loss
 from feedrank.validation.replay import Judged
@@ -63,7 +63,7 @@ def _headline(found: dict[str, Scores]) -> dict[str, Any]:
     }
 
 
-def _values(s: Scores) -> dict[str, float]:
+def _values(s: Scores) -> dict[str, float | None]:
     return {
         "expected": _round(s.expected.estimate.value),
         "shown": _round(s.shown.value),
@@ -71,7 +71,7 @@ def _values(s: Scores) -> dict[str, float]:
     }
 
 
-def _leads(found: dict[str, Scores]) -> dict[str, dict[str, float]]:
+def _leads(found: dict[str, Scores]) -> dict[str, dict[str, float | None]]:
     leads = {
         name: lead(found[OURS].expected, s.expected)
         for name, s in found.items()
@@ -122,26 +122,12 @@ def calibration_of(results: Sequence[FoldResult], bins: int = 20) -> pd.DataFram
     )
 
 
-def importance_of(ranker: Ranker) -> pd.DataFrame:
-    """Total gain of each feature in the trees, and its weight in the first score."""
-    gain = ranker.booster.get_score(importance_type="total_gain")
-    names = ranker.feature_names
-    weights = dict(zip(ranker.first_score.columns, ranker.first_score.weights, strict=True))
-    table = pd.DataFrame(
-        {
-            "feature": names,
-            "total_gain": [_round(float(gain.get(n, 0.0))) for n in names],
-            "first_score_weight": [_round(weights.get(i, 0.0)) for i in range(len(names))],
-        }
-    )
-    return table.sort_values(["total_gain", "feature"], ascending=[False, True])
-
-
 def write_metrics(path: Path, metrics: dict[str, Any]) -> None:
     """Write numbers as JSON in their given order, the headline first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(metrics, indent=2) + "\n")
 
 
-def _round(value: float) -> float:
-    return round(float(value), DIGITS)
+def _round(value: float) -> float | None:
+    """None, which JSON knows, for what was not judged."""
+    return None if math.isnan(value) else round(float(value), DIGITS)

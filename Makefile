@@ -1,0 +1,47 @@
+# Each target installs what it needs into .venv first. `make` alone lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime
+CHECKS := $(VENV)/.checks
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test lint prove clean-demo
+
+help:           ## this list
+	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "feedrank needs Python 3.11 or newer; '$(PYTHON)' is older. Try: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME): requirements.txt constraints.txt | $(BIN)/python
+	@echo "installing requirements.txt into $(VENV) (once, a minute or two)"
+	@$(PIP) -r requirements.txt && touch $@
+
+$(CHECKS): requirements-dev.txt $(RUNTIME)
+	@$(PIP) -r requirements-dev.txt && touch $@
+
+demo: $(RUNTIME)          ## the whole pipeline on the simulated network, then its numbers and a feed
+	dvc repro
+	@python -m service.show
+
+serve: $(RUNTIME)         ## the service on http://127.0.0.1:8000
+	uvicorn service.app:app --host 127.0.0.1 --port 8000
+
+lint: $(CHECKS)           ## style and types
+	ruff check .
+	ruff format --check .
+	mypy
+
+test: $(CHECKS) lint      ## lint, types, all tests, and the whole pipeline on a small demo
+	python -m pytest -n 2
+
+prove: $(RUNTIME)         ## rebuild everything in a scratch folder and compare every output, byte by byte
+	python -m benchmarks.prove
+
+clean-demo:     ## forget the demo's database
+	rm -rf data/demo

@@ -1,0 +1,1 @@
+"""From three tables of a PostgreSQL database to a log on disk."""

@@ -1,0 +1,88 @@
+"""The source's own count of its feed, and what is refused in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+from feedrank.errors import SchemaError
+from feedrank.extraction.days import Day, Days
+from feedrank.extraction.feed_sql import FeedSql
+from feedrank.extraction.snapshot import Snapshot
+from feedrank.extraction.source import Transaction
+from feedrank.schema import LIKE, VIEW
+
+PARTS = 2  # ranges for each connection
+
+
+def count_days(snapshot: Snapshot, sql: FeedSql, connections: int, with_checks: bool) -> Days:
+    """The source's own counts, all rows checked for what they hold.
+
+    Raises:
+        SchemaError: there are no impressions, or actions or targets that cannot be used.
+    """
+    found = count_rows(snapshot, sql, connections, with_checks)
+    if any(kind not in (0, 1, None) for _, kind, *_ in found):
+        raise _strange(snapshot.first, sql)
+    days = _gathered((day, _day(kind, n, check)) for day, kind, n, check in found)
+    without_time = days.pop(None, Day())
+    result = Days({d: day for d, day in days.items() if d is not None}, without_time)
+    if not result.total.views:
+        where = " in the window of 'extract.since' and 'extract.until'" if sql.where else ""
+        raise SchemaError(
+            f"table '{sql.relation.name}' holds no rows of action '{VIEW}'{where}. "
+            "Fill it, or widen the window."
+        )
+    return result
+
+
+def count_rows(
+    snapshot: Snapshot, sql: FeedSql, connections: int, with_checks: bool
+) -> list[tuple[Any, ...]]:
+    """Rows of the summary, from ranges of the table that are counted side by side.
+
+    These are other ranges than those that are read, and the last one is open: what a reader
+    leaves out is counted here all the same.
+    """
+    queries = [sql.summary(part, with_checks) for part in _parts(sql, connections)]
+    tasks = [partial(_rows, query=query) for query in queries]
+    return [row for rows in snapshot.each(tasks) for row in rows]
+
+
+def _rows(transaction: Transaction, query: str) -> list[tuple[Any, ...]]:
+    return transaction.rows(query)
+
+
+def _parts(sql: FeedSql, connections: int) -> list[tuple[int, int | None] | None]:
+    if not sql.relation.has_blocks:
+        return [None]
+    n_parts = connections * PARTS
+    bounds = [part * sql.relation.blocks // n_parts for part in range(n_parts)]
+    return list(zip(bounds, [*bounds[1:], None], strict=True))
+
+
+def _gathered(rows: Iterable[tuple[int | None, Day]]) -> dict[int | None, Day]:
+    days: dict[int | None, Day] = {}
+    for number, day in rows:
+        days[number] = days.get(number, Day()) + day
+    return days
+
+
+def _day(kind: int | None, n: int, check: int | None) -> Day:
+    if kind is None:
+        return Day(likes=n)
+    return Day(views=n, liked=n * int(kind == 1), check=int(check or 0))
+
+
+def _strange(transaction: Transaction, sql: FeedSql) -> SchemaError:
+    column, wanted = "action", f"'{VIEW}' and '{LIKE}'"
+    values = transaction.rows(sql.strange(column))
+    if not values:
+        column, wanted = "target", f"0 and 1 in rows of action '{VIEW}'"
+        values = transaction.rows(sql.strange(column))
+    found = ", ".join(sorted(f"'{'NULL' if v is None else v}'" for (v,) in values))
+    return SchemaError(
+        f"column '{column}' of '{sql.relation.name}' must hold {wanted}, but also holds {found}. "
+        "Filter such rows out in a view, and name it in group 'source' of params.yaml."
+    )

@@ -1,0 +1,223 @@
+"""Connections to the database: read-only, of one snapshot, with errors that can be acted on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import psycopg2
+from psycopg2 import errorcodes
+from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
+from sqlalchemy import URL, create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import NullPool
+
+from feedrank.errors import SourceError
+from feedrank.params import SourceParams
+
+APPLICATION_NAME = "feedrank"
+EXAMPLE = "postgresql://role:password@host:5432/database"
+# Text forms must not depend on the settings of a role, and no plan may be compiled for every chunk.
+SETTINGS = {
+    "application_name": APPLICATION_NAME,
+    "datestyle": "ISO, YMD",
+    "timezone": "UTC",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "standard_conforming_strings": "on",
+    "idle_in_transaction_session_timeout": "0",
+    "jit": "off",
+    # Ranges of blocks are to be scanned, each block once, and groups, few in fact, to be hashed.
+    # Without statistics of the expressions the planner would err in both.
+    "enable_indexscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_sort": "off",
+}
+TRANSIENT = {
+    errorcodes.ADMIN_SHUTDOWN,
+    errorcodes.CRASH_SHUTDOWN,
+    errorcodes.CANNOT_CONNECT_NOW,
+    errorcodes.TOO_MANY_CONNECTIONS,
+    errorcodes.SERIALIZATION_FAILURE,  # a standby cancels queries that are in the way of its replay
+    errorcodes.CONNECTION_FAILURE,
+    errorcodes.CONNECTION_EXCEPTION,
+    errorcodes.CONNECTION_DOES_NOT_EXIST,
+}
+SNAPSHOT_GONE = {errorcodes.UNDEFINED_OBJECT, errorcodes.INVALID_PARAMETER_VALUE}
+
+
+class ConnectionLost(SourceError):
+    """The connection broke or the server asks to come back later: trying again may help."""
+
+
+class SnapshotLost(ConnectionLost):
+    """The snapshot ended with the connection that exported it: a new one is needed."""
+
+
+class Sink(Protocol):
+    """Takes what a COPY sends."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take the next bytes."""
+
+
+class Transaction:
+    """One read-only transaction, whose statements all see the same snapshot."""
+
+    def __init__(self, connection: Any, source: Source) -> None:
+        self._connection = connection
+        self._source = source
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        with self._source.translated(), self._connection.cursor() as cursor:
+            cursor.execute(statement)
+            return list(cursor.fetchall())
+
+    def execute(self, statement: str) -> None:
+        """Run a statement that returns no rows."""
+        with self._source.translated(), self._connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    def copy(self, query: str, options: str, sink: Sink) -> None:
+        """Send the rows of a query to a sink, in a form of COPY."""
+        with self._source.translated(), self._connection.cursor() as cursor:
+            cursor.copy_expert(f"COPY ({query}) TO STDOUT ({options})", sink)
+
+
+class Source:
+    """A PostgreSQL database that is only read.
+
+    Args:
+        dsn: a SQLAlchemy URL. It may hold a password, which no message of ours repeats.
+        params: names, and how long a statement may take.
+    """
+
+    def __init__(self, dsn: str, params: SourceParams) -> None:
+        self.params = params
+        self._url = _url(dsn)
+        # One connection for each transaction: a pooled one could carry another's settings.
+        self._engine = create_engine(self._url, poolclass=NullPool, pool_reset_on_return=None)
+
+    @contextmanager
+    def transaction(self, snapshot: str | None = None) -> Iterator[Transaction]:
+        """A read-only transaction, of a snapshot that another one exported if it is given.
+
+        Raises:
+            SourceError: the database cannot be reached or does not let this role in.
+            SnapshotLost: the snapshot is gone.
+        """
+        connection = self._connect()
+        try:
+            with self.translated():
+                connection.set_session(
+                    isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True
+                )
+            transaction = Transaction(connection, self)
+            if snapshot is not None:
+                self._import(transaction, snapshot)
+            self._settle(transaction)
+            yield transaction
+        finally:
+            connection.close()
+
+    def _connect(self) -> Any:
+        try:
+            return self._engine.raw_connection()
+        except psycopg2.Error as error:
+            lost = error.pgcode in TRANSIENT or "starting up" in str(error)
+            kind = ConnectionLost if lost else SourceError
+            raise kind(
+                f"cannot connect to {self}: {self._masked(error)}. "
+                "Check host, port, database, role and password in FEED_DSN."
+            ) from None
+
+    def _import(self, transaction: Transaction, snapshot: str) -> None:
+        transaction.execute(f"SET TRANSACTION SNAPSHOT {literal(snapshot)}")
+
+    def _settle(self, transaction: Transaction) -> None:
+        # LOCAL: behind a pooler, a setting of the session would stay for its next user.
+        timeout = self.params.statement_timeout_seconds * 1000
+        settings = {**SETTINGS, "statement_timeout": str(timeout)}
+        transaction.execute(
+            ";".join(f"SET LOCAL {name} TO {literal(value)}" for name, value in settings.items())
+        )
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Errors of the driver as ours."""
+        try:
+            yield
+        except psycopg2.Error as error:
+            raise self._translation(error) from None
+
+    def _translation(self, error: psycopg2.Error) -> SourceError:
+        found = self._masked(error)
+        if error.pgcode in SNAPSHOT_GONE and "snapshot" in found:
+            return SnapshotLost(f"the snapshot is gone: {found}.")
+        if error.pgcode in TRANSIENT or _is_broken(error):
+            return ConnectionLost(
+                f"the connection to {self} was lost: {found}. Run again: what was read is kept."
+            )
+        if error.pgcode == errorcodes.QUERY_CANCELED:
+            return SourceError(
+                f"the database stopped a statement: {found}. Raise 'source.statement_timeout' "
+                f"(now {self.params.statement_timeout}) if that was the reason."
+            )
+        if error.pgcode == errorcodes.INSUFFICIENT_PRIVILEGE:
+            return SourceError(
+                f"the role of FEED_DSN may not read what it needs: {found}. It needs USAGE on "
+                f"schema '{self.params.schema}' and SELECT on '{self.params.users}', "
+                f"'{self.params.posts}' and '{self.params.feed}'."
+            )
+        if error.pgcode == errorcodes.INVALID_PARAMETER_VALUE and "time zone" in found:
+            return SourceError(f"'source.time_zone' is not known to the database: {found}.")
+        return SourceError(f"the database refused a statement: {found}.")
+
+    def _masked(self, error: Exception) -> str:
+        """The first line of a message, without any password of the URL."""
+        text = " ".join(str(error).split("\nLINE ")[0].split()).rstrip(".")
+        for secret in _secrets(self._url):
+            text = text.replace(secret, "***")
+        return text
+
+    def __str__(self) -> str:
+        url = self._url
+        return f"'{url.host or url.query.get('host', 'localhost')}/{url.database or ''}'"
+
+
+def quoted(name: str) -> str:
+    """An identifier, whatever characters it has."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A string constant; needs `standard_conforming_strings`, which every transaction sets."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _is_broken(error: psycopg2.Error) -> bool:
+    """The driver itself noticed that the other side is gone: then there is no code."""
+    is_own = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
+    return is_own and error.pgcode is None
+
+
+def _secrets(url: URL) -> list[str]:
+    secrets = [url.password, *(v for k, v in url.query.items() if "pass" in k)]
+    return [str(s) for s in secrets if s]
+
+
+def _url(dsn: str) -> URL:
+    try:
+        url = make_url(dsn.replace("postgres://", "postgresql://", 1))
+    except (ArgumentError, ValueError):
+        # The text itself stays out of the message: it may hold a password.
+        raise SourceError(f"FEED_DSN is not a URL such as '{EXAMPLE}'.") from None
+    if url.get_backend_name() != "postgresql":
+        raise SourceError(
+            f"FEED_DSN must lead to PostgreSQL, as in '{EXAMPLE}', "
+            f"but its scheme is '{url.drivername}'."
+        )
+    return url.set(drivername="postgresql+psycopg2")

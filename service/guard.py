@@ -1,0 +1,77 @@
+"""What is asked of every request, and said with every answer, whatever its route."""
+
+from __future__ import annotations
+
+import hmac
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LONGEST_QUERY = 2_048  # bytes; the longest sensible one has about a hundred
+OPEN = frozenset({"/health", "/ready", "/", "/docs"})
+OPEN_FILES = "/static/"
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+
+
+class Guard:
+    """Refuses what is too long or lacks the key, and sends the security headers.
+
+    Args:
+        app: that answers what is let through.
+        api_key: asked for in `X-API-Key` or as a bearer token; None for no key.
+        is_shared: answers may be read by pages of other hosts (CORS is on).
+    """
+
+    def __init__(self, app: ASGIApp, api_key: str | None, is_shared: bool = False) -> None:
+        self._app = app
+        self._api_key = api_key
+        self._headers = dict(HEADERS)
+        if is_shared:
+            self._headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on one request, or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        refusal = self._refusal(scope)
+        await (refusal or self._app)(scope, receive, sending)
+
+    def _refusal(self, scope: Scope) -> JSONResponse | None:
+        if len(scope["query_string"]) > LONGEST_QUERY:
+            detail = f"the address is too long; its query may have {LONGEST_QUERY} bytes."
+            return JSONResponse({"detail": detail}, 414)
+        if self._api_key is None or is_open(scope["path"]) or self._has_key(Headers(scope=scope)):
+            return None
+        detail = "send the service's API key in the header 'X-API-Key'."
+        return JSONResponse({"detail": detail}, 401, {"WWW-Authenticate": "Bearer"})
+
+    def _has_key(self, headers: Headers) -> bool:
+        kind, _, token = headers.get("authorization", "").partition(" ")
+        given = headers.get("x-api-key") or (token if kind.lower() == "bearer" else "")
+        return hmac.compare_digest(given.encode(), (self._api_key or "").encode())
+
+
+def is_open(path: str) -> bool:
+    """Probes and the page's own files need no key: they tell nothing of users."""
+    return path in OPEN or path.startswith(OPEN_FILES)

@@ -1,0 +1,160 @@
+"""What is asked and answered over HTTP, and the words for what is wrong with a request."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import Query
+from pydantic import BaseModel, BeforeValidator, Field
+
+MOST_POSTS = 100
+INT64 = 2**63
+MOMENT = re.compile(
+    r"\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:?\d{2})?)?", re.ASCII
+)
+WHOLE = re.compile(r"[+-]?\d{1,19}", re.ASCII)
+
+
+def whole_number(value: Any) -> Any:
+    """An int from digits alone: not '1e9', not '5.0', not '1_000'."""
+    if isinstance(value, str):
+        if not WHOLE.fullmatch(value):
+            raise ValueError("write a whole number in digits, such as 200")
+        return int(value)
+    return value
+
+
+def naive_moment(value: Any) -> Any:
+    """A moment on the log's own clock: one with an offset is turned to UTC, others stay."""
+    if not isinstance(value, str):
+        return value
+    if not MOMENT.fullmatch(value):
+        raise ValueError(
+            "write a moment as in 2021-12-29T18:00:00, or with an offset as in "
+            "2021-12-29T18:00:00Z (a + in an address is written %2B)"
+        )
+    try:
+        at = datetime.fromisoformat(value.upper())
+        return at if at.tzinfo is None else at.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        raise ValueError("there is no such moment; check month, day, hour and offset") from None
+
+
+# Bounds stand before the validator, or the document would not hold them.
+UserId = Annotated[
+    int,
+    Field(ge=-INT64, le=INT64 - 1),
+    BeforeValidator(whole_number),
+    Query(
+        alias="id",
+        description="The user, as in the database.",
+        examples=[200],
+    ),
+]
+Moment = Annotated[
+    datetime,
+    BeforeValidator(naive_moment),
+    Query(
+        alias="time",
+        description="The moment asked about, ISO 8601. Without an offset it is on the log's own "
+        "clock; with one it is turned to UTC. Nothing later is used for the answer.",
+        examples=["2021-12-15T18:00:00"],
+    ),
+]
+Limit = Annotated[
+    int,
+    Field(ge=1, le=MOST_POSTS),
+    BeforeValidator(whole_number),
+    Query(description="Length of the list.", examples=[5]),
+]
+
+
+class Post(BaseModel):
+    """A recommended post."""
+
+    id: int
+    text: str
+    topic: str
+
+
+class Variant(BaseModel):
+    """A list, and the group of the comparison that its user is in."""
+
+    exp_group: Literal["control", "test"]
+    recommendations: list[Post]
+
+
+class Reason(BaseModel):
+    """One feature's share in a probability.
+
+    Attributes:
+        effect: log-odds by which it moved this post, against an average post for this user.
+        times: the same as a factor of the odds.
+        words: what the feature says of this user and post.
+        sentence: all of it in one line for people.
+    """
+
+    feature: str
+    value: float | None = Field(description="What the feature is for this post; null if unknown.")
+    effect: float
+    times: float
+    words: str
+    sentence: str
+
+
+class ExplainedPost(Post):
+    """A recommended post with its probability and reasons, the strongest first."""
+
+    probability: float = Field(ge=0, le=1)
+    reasons: list[Reason]
+    others: float = Field(description="Log-odds of all features that are not named.")
+
+
+class Explanation(BaseModel):
+    """A list with reasons: `sigmoid(base + effects + others)` is a post's probability."""
+
+    exp_group: Literal["control", "test"]
+    artifact: str
+    base: float = Field(description="Log-odds of an average post for this user at this moment.")
+    base_probability: float = Field(ge=0, le=1)
+    recommendations: list[ExplainedPost]
+
+
+class Problem(BaseModel):
+    """Why there is no answer, and what to do."""
+
+    detail: str
+
+
+class Health(BaseModel):
+    """The process is up."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Ready(BaseModel):
+    """An artifact is loaded and its golden requests were answered as stored."""
+
+    status: Literal["ready", "not ready"]
+    artifact: str | None
+
+
+class Version(BaseModel):
+    """What answers: the artifact's id, its age, and its manifest."""
+
+    exp_group: Literal["control", "test"]
+    artifact: str
+    as_of: str = Field(description="The last impression that the artifact knows.")
+    as_of_age_days: float = Field(description="Days from then to now, by the clock in UTC.")
+    loaded_at: str
+    refused: str | None = Field(description="Why a newer artifact is not served; null if none is.")
+    manifest: dict[str, Any]
+
+
+class Versions(BaseModel):
+    """Everything that answers: one artifact, or two that are compared."""
+
+    service: str
+    artifacts: list[Version]

@@ -1,0 +1,67 @@
+"""After a run: the numbers, and one user's feed through the service's own scoring path."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from datetime import timedelta
+from typing import Any
+
+from feedrank.artifact import Artifact
+from feedrank.errors import FeedrankError
+from service.settings import Settings
+
+K = 5
+
+
+def main() -> None:
+    """Print the metrics table and a feed; the numbers are those of the artifact's manifest."""
+    try:
+        artifact = Artifact.load(Settings.from_environment().artifact)
+    except FeedrankError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    print("\n".join([*table_of(artifact.manifest["metrics"]), "", *feed_of(artifact)]))
+
+
+def table_of(metrics: dict[str, Any]) -> list[str]:
+    """Hit rates of all methods, best first; on the demo beside the true ones."""
+    name = next(key for key in metrics if key.startswith("hitrate@"))
+    k = name.split("@")[1]
+    methods = {"feedrank": metrics[name], **metrics[f"baselines@{k}"]}
+    true = metrics.get("demo", {}).get("true", {})
+    head = f"{name:24}{'expected':>10}{'shown':>10}{'catalogue':>11}"
+    lines = [head + (f"{'true':>8}" if true else "")]
+    for method, values in sorted(methods.items(), key=lambda m: -m[1]["expected"]):
+        line = f"{method:24}{values['expected']:>10.3f}{values['shown']:>10.3f}"
+        line += f"{values['catalogue']:>11.4f}"
+        lines.append(line + (f"{true[method]:>8.3f}" if method in true else ""))
+    lines += [f"{m:55}{true[m]:>8.3f}" for m in ("informed", "oracle") if m in true]
+    lead, ours = metrics[f"lead@{k}"]["most_liked"], metrics[name]
+    interval = f"[{ours['expected_low']:.3f}, {ours['expected_high']:.3f}]"
+    ahead = f"{lead['expected']:.3f} [{lead['low']:.3f}, {lead['high']:.3f}]"
+    lines += [
+        "",
+        f"expected {ours['expected']:.3f} {interval} over {ours['n_requests']} requests; "
+        f"ahead of most liked by {ahead} (95 %, users resampled)",
+    ]
+    return lines
+
+
+def feed_of(artifact: Artifact) -> list[str]:
+    """The feed of the user in the middle of the list, at noon of the last day."""
+    knowledge, recommender = artifact.knowledge, artifact.recommender
+    meta, catalogue = knowledge.meta, knowledge.catalogue
+    user_id = int(catalogue.user_ids[len(catalogue.user_ids) // 2])
+    midnight = meta.moment(meta.last_at).replace(hour=0, minute=0, second=0)
+    at = midnight + timedelta(hours=12)
+    lines = [f"feed of user {user_id} at {at.isoformat(sep=' ')}"]
+    for place, (post_id, probability) in enumerate(recommender.recommend(user_id, at, K), 1):
+        row = catalogue.post(post_id)
+        text = textwrap.shorten(knowledge.text[row], 70, placeholder=" ...")
+        lines.append(f"{place}. {probability:5.1%}  {post_id:>6}  {knowledge.topic[row]:14} {text}")
+    return lines
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+// Calls the service; a key is kept for this tab only.
+
+export class Problem extends Error {
+  constructor(status, detail) {
+    super(detail);
+    this.status = status;
+  }
+}
+
+export function useKey(key) {
+  sessionStorage.setItem("key", key);
+}
+
+export async function get(path, query = {}, signal = undefined) {
+  const key = sessionStorage.getItem("key");
+  const address = `${path}?${new URLSearchParams(query)}`;
+  let answer;
+  try {
+    answer = await fetch(address, { headers: key ? { "X-API-Key": key } : {}, signal });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem(0, "The service does not answer. Is it running?");
+  }
+  const body = await answer.json();
+  if (!answer.ok) throw new Problem(answer.status, body.detail);
+  return body;
+}

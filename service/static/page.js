@@ -1,0 +1,190 @@
+// The page: whom and when, then what the service answers.
+
+import { get, Problem, useKey } from "./api.js";
+import { showFeed } from "./feed.js";
+
+const HOUR = 3600_000;
+const DAY = 24 * HOUR;
+const PLAY_EVERY = 900;
+const $ = (id) => document.getElementById(id);
+
+let origin = 0; // of the slider, in milliseconds of the log's own clock
+let asking = null;
+let playing = null;
+let soon = null;
+
+// The log's clock has no zone: all of it is handled as if it were UTC.
+const written = (ms) => new Date(ms).toISOString().slice(0, 19);
+const parsed = (text) => Date.parse(text.length === 10 ? `${text}T00:00:00Z` : `${text}Z`);
+const spoken = (ms) =>
+  new Date(ms).toLocaleString("en-GB", {
+    timeZone: "UTC", weekday: "short", day: "numeric", month: "short", year: "numeric",
+    hour: "2-digit", minute: "2-digit",
+  });
+
+function moment() {
+  return parsed($("moment").value);
+}
+
+function setMoment(ms) {
+  const text = written(ms);
+  $("moment").value = text.slice(0, 16);
+  $("slider").value = Math.round((ms - origin) / HOUR);
+  $("slider").setAttribute("aria-valuetext", spoken(ms));
+  $("shown-moment").textContent = spoken(ms);
+  mark($("moments"), text.slice(0, 16));
+}
+
+function mark(chips, value) {
+  for (const chip of chips.children) {
+    chip.setAttribute("aria-pressed", String(chip.dataset.value === value));
+  }
+}
+
+async function show() {
+  const user = $("user").value.trim();
+  if (!user || Number.isNaN(moment())) return;
+  asking?.abort();
+  asking = new AbortController();
+  document.body.classList.add("busy");
+  mark($("users"), user);
+  const query = { id: user, time: written(moment()) };
+  history.replaceState(null, "", `#${new URLSearchParams(query)}`);
+  try {
+    const feed = await get("/feed", query, asking.signal);
+    tell(null);
+    showFeed(feed);
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    tell(error);
+  }
+  document.body.classList.remove("busy");
+}
+
+// A slider sends many moments on its way; the last one is asked about.
+function showSoon() {
+  clearTimeout(soon);
+  soon = setTimeout(show, 60);
+}
+
+function tell(error) {
+  if (error && !(error instanceof Problem)) throw error;
+  $("key-form").hidden = error?.status !== 401;
+  $("problem").hidden = !error;
+  $("problem").textContent = error ? error.message : "";
+  if (error) stop();
+}
+
+function move(ms) {
+  setMoment(moment() + ms);
+  showSoon();
+}
+
+function stop() {
+  clearInterval(playing);
+  playing = null;
+  $("play").setAttribute("aria-pressed", "false");
+  $("play").innerHTML = "&#9654;";
+}
+
+function play() {
+  if (playing) return stop();
+  $("play").setAttribute("aria-pressed", "true");
+  $("play").innerHTML = "&#10074;&#10074;";
+  playing = setInterval(() => {
+    if ($("slider").value === $("slider").max) return stop();
+    move(DAY);
+  }, PLAY_EVERY);
+}
+
+function chip(text, value, title, click) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = text;
+  button.title = title;
+  button.dataset.value = value;
+  button.addEventListener("click", click);
+  return button;
+}
+
+function suggest(found) {
+  const since = parsed(found.since);
+  const until = parsed(found.until);
+  origin = since - DAY;
+  $("slider").min = 0;
+  $("slider").max = Math.ceil((until + 2 * DAY - origin) / HOUR);
+  const days = `${found.since.slice(0, 10)} to ${found.until.slice(0, 10)}`;
+  $("about").textContent =
+    `${found.n_users.toLocaleString("en")} users, ${found.n_posts.toLocaleString("en")} posts, ${days}`;
+  $("users").replaceChildren(
+    ...found.users.map((user) => {
+      const words = Object.entries(user.profile).map(([k, v]) => `${k} ${v}`).join(", ");
+      const title = `${words}; ${user.n_shown} posts seen`;
+      const name = user.known_for ? `${user.id} · ${user.known_for}` : `${user.id}`;
+      return chip(name, `${user.id}`, title, () => {
+        $("user").value = user.id;
+        show();
+      });
+    }),
+  );
+  const noon = (ms) => Math.floor(ms / DAY) * DAY + 18 * HOUR;
+  const moments = [
+    ["before any data", since - 6 * HOUR],
+    ["first week", noon(since + 6 * DAY)],
+    ["midway", noon((since + until) / 2)],
+    ["last evening", noon(until)],
+    ["a day after", noon(until + DAY)],
+  ];
+  $("moments").replaceChildren(
+    ...moments.map(([name, ms]) =>
+      chip(name, written(ms).slice(0, 16), spoken(ms), () => {
+        setMoment(ms);
+        show();
+      }),
+    ),
+  );
+  return { user: found.users[Math.floor(found.users.length / 2)].id, at: noon((since + until) / 2) };
+}
+
+async function begin() {
+  let usual;
+  try {
+    usual = suggest(await get("/feed/suggestions"));
+  } catch (error) {
+    return tell(error);
+  }
+  const named = new URLSearchParams(location.hash.slice(1));
+  $("user").value = named.get("id") ?? usual.user;
+  const at = parsed(named.get("time") ?? "x");
+  setMoment(Number.isNaN(at) ? usual.at : at);
+  await show();
+}
+
+$("ask").addEventListener("submit", (event) => {
+  event.preventDefault();
+  show();
+});
+$("slider").addEventListener("input", () => {
+  setMoment(origin + Number($("slider").value) * HOUR);
+  showSoon();
+});
+$("slider").addEventListener("keydown", (event) => {
+  const by = { PageUp: DAY, PageDown: -DAY }[event.key];
+  if (by === undefined) return;
+  event.preventDefault();
+  move(by);
+});
+$("moment").addEventListener("change", () => {
+  if (Number.isNaN(moment())) return;
+  setMoment(moment());
+  show();
+});
+$("back").addEventListener("click", () => move(-DAY));
+$("on").addEventListener("click", () => move(DAY));
+$("play").addEventListener("click", play);
+$("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  useKey($("key").value);
+  begin();
+});
+begin();

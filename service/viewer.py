@@ -1,0 +1,204 @@
+"""What the page at `/` shows: whom to look at, who they are, their feed and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+from starlette.responses import JSONResponse
+
+from service.desk import Answer, Desk
+from service.reasons import explain
+from service.routes import PROBLEMS, AskedParams, desk_of, explanation, reply
+from service.schemas import ExplainedPost
+from service.slot import Model
+
+N_SUGGESTED = 8
+N_HISTORY = 40
+router = APIRouter(tags=["page"])
+
+
+class SuggestedUser(BaseModel):
+    """Somebody to look at."""
+
+    id: int
+    known_for: str
+    profile: dict[str, str]
+    n_shown: int
+
+
+class Suggestions(BaseModel):
+    """Whom and when to look at."""
+
+    since: str
+    until: str
+    step_seconds: int
+    n_users: int
+    n_posts: int
+    users: list[SuggestedUser]
+
+
+class SeenPost(BaseModel):
+    """A post that was shown to the user before."""
+
+    id: int
+    text: str
+    topic: str
+    liked: bool
+    day: str
+
+
+class TopicCount(BaseModel):
+    """How often a topic was shown and liked."""
+
+    topic: str
+    n_shown: int
+    n_liked: int
+
+
+class FeedPost(ExplainedPost):
+    """A recommended post, and how often its user saw and liked it before."""
+
+    n_shown: int
+    n_liked: int
+
+
+class Feed(BaseModel):
+    """All that the page shows of a user at a moment."""
+
+    id: int
+    profile: dict[str, str]
+    known_until: str
+    n_shown: int
+    n_liked: int
+    topics: list[TopicCount]
+    history: list[SeenPost]
+    exp_group: str
+    artifact: str
+    base_probability: float
+    recommendations: list[FeedPost]
+
+
+@router.get("/feed/suggestions", response_model=Suggestions)
+async def suggestions(request: Request) -> JSONResponse:
+    """A few users who differ, from seldom to often there, and the period of the log."""
+    desk = desk_of(request)
+    model = desk.slots["control"].current
+    meta = model.artifact.recommender.meta
+    content = {
+        "since": meta.origin_at.isoformat(),
+        "until": meta.moment(meta.last_at).isoformat(),
+        "step_seconds": model.artifact.knowledge.encodings.step_seconds,
+        "n_users": meta.n_users,
+        "n_posts": meta.n_posts,
+        "users": _suggested(model),
+    }
+    return JSONResponse(content)
+
+
+@router.get("/feed", response_model=Feed, responses=PROBLEMS)
+async def feed(request: Request, asked: AskedParams) -> JSONResponse:
+    """One user at one moment: profile, what they saw and liked before, the list and why."""
+    desk = desk_of(request)
+    async with desk.gate.turn():
+        content, answer = _feed(desk, asked)
+    return reply(answer, content)
+
+
+def _suggested(model: Model) -> list[dict[str, Any]]:
+    """Users at even places of the order by impressions, most active last."""
+    offsets = model.artifact.knowledge.history.offsets
+    n_shown = np.diff(offsets)
+    order = np.argsort(n_shown, kind="stable")
+    places = np.linspace(0, len(order) - 1, N_SUGGESTED + 1)[1:].astype(int)
+    ids = model.artifact.knowledge.catalogue.user_ids
+    return [
+        {
+            "id": int(ids[u]),
+            "known_for": _known_for(model, u),
+            "profile": profile_of(model, u),
+            "n_shown": int(n_shown[u]),
+        }
+        for u in dict.fromkeys(order[places].tolist())
+    ]
+
+
+def _known_for(model: Model, user: int) -> str:
+    """The profile value by which people's tastes differ most."""
+    column = model.artifact.knowledge.encodings.segment_column
+    if column < 0:
+        return ""
+    name, value = list(profile_of(model, user).items())[column]
+    return f"{name.replace('_', ' ')} {value}"
+
+
+def profile_of(model: Model, user: int) -> dict[str, str]:
+    """A user's profile values in words."""
+    knowledge = model.artifact.knowledge
+    codes = knowledge.catalogue.codes[user].tolist()
+    return {c.name: c.label(code) for c, code in zip(knowledge.columns, codes, strict=True)}
+
+
+def _feed(desk: Desk, asked: AskedParams) -> tuple[dict[str, Any], Answer]:
+    answer = desk.answer(asked)
+    model = answer.model
+    knowledge, recommender = model.artifact.knowledge, model.artifact.recommender
+    reasons = explain(model.artifact, answer.user, answer.at, answer.ranked)
+    step = recommender.step(answer.at)
+    past = knowledge.history.before(answer.user, step)
+    content = explanation(answer, reasons)
+    for row, told in zip(answer.ranked.post.tolist(), content["recommendations"], strict=True):
+        is_it = past[0] == row
+        told |= {"n_shown": int(is_it.sum()), "n_liked": int(past[2][is_it].sum())}
+    seconds = knowledge.encodings.step_seconds
+    return {
+        "id": asked.user_id,
+        "profile": profile_of(model, answer.user),
+        "known_until": recommender.meta.moment(step * seconds).isoformat(),
+        "n_shown": len(past[0]),
+        "n_liked": int(past[2].sum()),
+        "topics": _topics(model, past[0], past[2]),
+        "history": _history(model, *past),
+        **{k: content[k] for k in ("exp_group", "artifact", "base_probability")},
+        "recommendations": content["recommendations"],
+    }, answer
+
+
+def _topics(model: Model, post: np.ndarray, liked: np.ndarray) -> list[dict[str, Any]]:
+    """Topics of what was shown, most shown first."""
+    knowledge = model.artifact.knowledge
+    topic = knowledge.encodings.topic
+    n_shown = np.bincount(topic[post], minlength=knowledge.encodings.n_topics)
+    n_liked = np.bincount(topic[post], liked, knowledge.encodings.n_topics)
+    return [
+        {
+            "topic": knowledge.topic[int(np.argmax(topic == code))],
+            "n_shown": int(n_shown[code]),
+            "n_liked": int(n_liked[code]),
+        }
+        for code in np.argsort(-n_shown, kind="stable").tolist()
+        if n_shown[code]
+    ]
+
+
+def _history(
+    model: Model, post: np.ndarray, step: np.ndarray, liked: np.ndarray
+) -> list[dict[str, Any]]:
+    """The last impressions, latest first."""
+    knowledge, meta = model.artifact.knowledge, model.artifact.recommender.meta
+    seconds = knowledge.encodings.step_seconds
+    last = slice(None, -N_HISTORY - 1, -1)
+    return [
+        {
+            "id": int(knowledge.catalogue.post_ids[row]),
+            "text": knowledge.text[row],
+            "topic": knowledge.topic[row],
+            "liked": bool(is_liked),
+            "day": meta.moment(at * seconds).isoformat(),
+        }
+        for row, at, is_liked in zip(
+            post[last].tolist(), step[last].tolist(), liked[last].tolist(), strict=True
+        )
+    ]

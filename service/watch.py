@@ -1,0 +1,109 @@
+"""What goes on beside the requests: looking for new artifacts, warming up, publishing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import suppress
+
+from service import monitoring
+from service.desk import Desk
+from service.roster import Report, Roster
+from service.slot import Slot
+
+PUBLISH_SECONDS = 5.0
+HEARTBEAT_SECONDS = 1.0
+WARM_STEPS = 128  # as many as the library keeps
+REST_SECONDS = 0.02  # between two steps of warming up
+
+
+class Watch:
+    """Tasks beside the requests, from start to stop."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._now = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._rosters = {
+            group: Roster(desk.settings.state, slot.path) for group, slot in desk.slots.items()
+        }
+
+    def start(self) -> None:
+        """Begin; the tasks live in the running loop."""
+        for slot in self._desk.slots.values():
+            self._report(slot, None)
+        jobs = [self._look(), self._publish(), self._beat(), self._warm()]
+        self._tasks = [asyncio.create_task(job) for job in jobs]
+
+    def look_now(self) -> None:
+        """Look for new artifacts without waiting."""
+        self._now.set()
+
+    async def stop(self) -> None:
+        """End the tasks, and sign off."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for roster in self._rosters.values():
+            roster.sign_off()
+        monitoring.forget_worker()
+
+    async def _look(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._now.wait(), self._desk.settings.check_seconds)
+            self._now.clear()
+            for slot in self._desk.slots.values():
+                before = slot.current.version
+                # Checks take a second or more: a thread does them while requests are answered.
+                await asyncio.to_thread(slot.look)
+                self._report(slot, before)
+
+    def _report(self, slot: Slot, before: str | None) -> None:
+        version = slot.current.version
+        self._rosters[slot.group].report(report_of(slot))
+        monitoring.SWAPS.labels(slot.group).inc(0)  # so that it is there before the first swap
+        if before != version:
+            if before is not None:
+                monitoring.WORKERS.labels(slot.group, before).set(0)
+                monitoring.SWAPS.labels(slot.group).inc()
+            monitoring.WORKERS.labels(slot.group, version).set(1)
+            meta = slot.current.artifact.recommender.meta
+            as_of = meta.moment(meta.last_at)
+            monitoring.AS_OF.labels(slot.group).set(monitoring.unix_seconds(as_of))
+        monitoring.count_refusals(slot.group, slot.n_refusals)
+
+    async def _publish(self) -> None:
+        while True:
+            await asyncio.sleep(PUBLISH_SECONDS)
+            self._desk.publish()
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            for roster in self._rosters.values():
+                roster.beat()
+
+    async def _warm(self) -> None:
+        """Derive the tables of the last steps while nobody asks, so that requests find them."""
+        for slot in self._desk.slots.values():
+            recommender = slot.current.artifact.recommender
+            seconds = recommender.meta.last_at // max(recommender.step(recommender.meta.last_at), 1)
+            last = recommender.step(recommender.meta.last_at + seconds)
+            for step in range(last, max(-1, last - WARM_STEPS), -1):
+                while self._desk.gate.n_inside:
+                    await asyncio.sleep(REST_SECONDS)
+                recommender.rank(0, step * seconds, 1)
+                await asyncio.sleep(REST_SECONDS)
+
+
+def report_of(slot: Slot) -> Report:
+    """What this worker serves of one group."""
+    prepared, refused = slot.prepared, slot.refused
+    return Report(
+        os.getpid(),
+        slot.current.version,
+        prepared.version if prepared else None,
+        refused.version if refused else None,
+        refused.reason if refused else None,
+    )

@@ -1,0 +1,224 @@
+"""Logs written by hand or simulated, without a database, and what is learned from them."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from threadpoolctl import threadpool_limits
+
+from feedrank.demo.simulation import Network
+from feedrank.knowledge import Knowledge
+from feedrank.learn import learn
+from feedrank.log import SECONDS_A_DAY, Impressions, Log, LogMeta, write_bucket, write_meta
+from feedrank.params import DemoParams, Params, load_params
+from feedrank.ranker import Ranker
+from feedrank.recommender import Recommender
+from feedrank.rows import TrainingRows
+
+ORIGIN = "2021-10-01T00:00:00"
+HOUR = 3600
+DAY = SECONDS_A_DAY
+DEFAULTS = load_params(Path(__file__).parents[1] / "params.yaml")
+USUAL = DemoParams(seed=7, users=300, posts=250, days=30, effect_scale=1.0)
+Row = tuple[int, int, int, int]
+
+
+def params(**changes: Any) -> Params:
+    """The defaults on a network of seconds, with changes such as `features={"step": "1h"}`."""
+    small: dict[str, dict[str, Any]] = {
+        "features": {"clusters": 6, "segments": 4, "vocabulary": 100, "half_life_days": 5.0},
+        "validate": {"requests": 200, "bootstrap": 100},
+        "train": {"trees": 40, "min_split_gain": 1.0, "min_child_weight": 5.0, "threads": 1},
+        "export": {"candidates": 60, "golden_requests": 8},
+    }
+    groups = {
+        name: replace(getattr(DEFAULTS, name), **(values | changes.get(name, {})))
+        for name, values in small.items()
+    }
+    return replace(DEFAULTS, **groups)
+
+
+def impressions(rows: Iterable[Row]) -> Impressions:
+    """Impressions from (user, post, at, liked), in that order."""
+    user, post, at, liked = np.array(list(rows), dtype=np.uint32).reshape(-1, 4).T
+    return Impressions(user, post, at, liked.astype(np.uint8))
+
+
+def tuples(rows: Impressions) -> list[Row]:
+    """(user, post, at, liked) of each impression."""
+    columns = (rows.user, rows.post, rows.at, rows.liked)
+    return list(zip(*(c.tolist() for c in columns), strict=True))
+
+
+def users_table(n: int, **columns: Any) -> pd.DataFrame:
+    """Users 10, 20, 30, ... with these profile columns."""
+    return pd.DataFrame({"user_id": np.arange(1, n + 1) * 10, **columns})
+
+
+def posts_table(n: int, topics: int = 3, words: bool = True) -> pd.DataFrame:
+    """Posts 5, 10, 15, ...; the topics take turns, and each text says its own."""
+    topic = [f"topic {i % topics}" for i in range(n)]
+    text = [f"words on {t}" if words else "" for t in topic]
+    return pd.DataFrame({"post_id": np.arange(1, n + 1) * 5, "text": text, "topic": topic})
+
+
+def write_log(
+    directory: Path,
+    users: pd.DataFrame,
+    posts: pd.DataFrame,
+    rows: Impressions,
+    buckets: int = 2,
+    origin: str = ORIGIN,
+) -> Log:
+    """A log of these rows in a directory that may not exist yet."""
+    directory.mkdir(parents=True, exist_ok=True)
+    users.to_parquet(directory / "users.parquet")
+    posts.to_parquet(directory / "posts.parquet")
+    meta = LogMeta(
+        origin=origin,
+        last_at=int(rows.at.max(initial=0)),
+        n_users=len(users),
+        n_posts=len(posts),
+        n_impressions=len(rows),
+        n_likes=int(rows.liked.sum()),
+        n_buckets=buckets,
+        source="test",
+    )
+    for bucket in range(buckets):
+        first, last = meta.user_range(bucket)
+        write_bucket(directory, bucket, rows[(rows.user >= first) & (rows.user < last)])
+    write_meta(directory, meta)
+    return Log.open(directory)
+
+
+def random_rows(
+    n_rows: int,
+    n_users: int,
+    n_posts: int,
+    days: float,
+    seed: int = 0,
+    like_rate: float = 0.2,
+    sessions: int = 0,
+) -> Impressions:
+    """Rows of any user, post and second; posts differ by up to four times in how they are liked.
+
+    Args:
+        n_rows: impressions.
+        n_users: that are shown posts.
+        n_posts: that are shown.
+        days: of the log, the first and the last of which hold a row.
+        seed: of all draws.
+        like_rate: about the share of liked rows.
+        sessions: if given, rows fall into so many (user, hour) pairs.
+    """
+    rng = np.random.default_rng(seed)
+    at = np.sort(rng.integers(0, int(days * DAY), n_rows))
+    at[0], at[-1] = 0, int(days * DAY) - 1
+    user = rng.integers(0, n_users, n_rows)
+    if sessions:
+        begin, who = rng.integers(0, int(days * 24), sessions), rng.integers(0, n_users, sessions)
+        of = np.concatenate([np.arange(sessions), rng.integers(0, sessions, n_rows - sessions)])
+        at, user = begin[of] * HOUR + rng.integers(0, HOUR, n_rows), who[of]
+        at[0], at[-1] = 0, int(days * DAY) - 1
+    post = rng.integers(0, n_posts, n_rows)
+    chance = np.clip(like_rate * np.exp(rng.uniform(-0.7, 0.7, n_posts))[post], 0, 1)
+    liked = rng.random(n_rows) < chance
+    columns = (user, post, at)
+    return Impressions(*(c.astype(np.uint32) for c in columns), liked.astype(np.uint8))
+
+
+def simulated_network(demo: DemoParams = USUAL) -> tuple[Network, Impressions]:
+    """A simulated network, and its impressions."""
+    network = Network.simulate(demo)
+    return network, Impressions.joined(network.impressions())
+
+
+@contextmanager
+def workers(n: int) -> Iterator[None]:
+    """That many processes; starting them takes longer than the work of most tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FEEDRANK_WORKERS", str(n))
+        yield
+
+
+def learned(log: Log, params: Params) -> tuple[Knowledge, TrainingRows]:
+    """What the features stage writes, in this process alone."""
+    # Two threads take twice as long for arrays of this size, on the same bits.
+    with workers(1), threadpool_limits(1):
+        return learn(log, params)
+
+
+def fitted(knowledge: Knowledge, rows: TrainingRows, params: Params) -> Ranker:
+    """A ranker of all rows whose trees matter: so few rows would end their growth early."""
+    one_moment = np.zeros(len(rows))
+    return Ranker.fit(rows.matrix, rows.liked, one_moment, knowledge.features, params.train)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A log, and everything that is made of it."""
+
+    log: Log
+    params: Params
+    knowledge: Knowledge
+    rows: TrainingRows
+    ranker: Ranker
+
+    @property
+    def recommender(self) -> Recommender:
+        """The scoring path, as the service has it."""
+        return self.knowledge.recommender(self.ranker, self.params.export)
+
+    @classmethod
+    def of(cls, log: Log, params: Params) -> Learned:
+        """Learn and train."""
+        knowledge, rows = learned(log, params)
+        return cls(log, params, knowledge, rows, fitted(knowledge, rows, params))
+
+
+@cache
+def scratch() -> Path:
+    """A folder of this test process, removed at its end."""
+    path = Path(tempfile.mkdtemp(prefix="feedrank-core-"))
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
+
+
+@cache
+def simulated(step: str = "1d", profiles: bool = True) -> Learned:
+    """The simulated log of 300 users, learned once for all tests of a process."""
+    network, rows = simulated_network()
+    users = network.users if profiles else network.users[["user_id"]]
+    directory = scratch() / f"{step}-{profiles}"
+    log = write_log(directory, users, network.posts, rows, origin=network.truth.origin)
+    return Learned.of(log, params(features={"step": step, "warmup_days": 7}))
+
+
+def different_files(first: Path, second: Path) -> list[str]:
+    """Names of files that two directories do not share byte for byte."""
+    names = {p.name for d in (first, second) for p in d.iterdir()}
+    return sorted(
+        n
+        for n in names
+        if not ((first / n).exists() and (second / n).exists())
+        or (first / n).read_bytes() != (second / n).read_bytes()
+    )
+
+
+def saved(learned: Learned, directory: Path) -> tuple[Path, Path]:
+    """Directory of the knowledge and file of the ranker, as the stages leave them."""
+    (directory / "features").mkdir(parents=True)
+    learned.knowledge.save(directory / "features")
+    learned.ranker.save(directory / "ranker.ubj")
+    return directory / "features", directory / "ranker.ubj"

@@ -1,0 +1,78 @@
+"""A real server process on the loopback, as an operator would start it."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.small_artifact import CODE
+
+PATIENCE = 60.0  # seconds for a line of the log: far more than a start takes
+
+
+class Server:
+    """One started server: its address, its process, and the lines of its log."""
+
+    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
+        self.process = process
+        self.address = f"http://127.0.0.1:{port}"
+        self.port = port
+        self.lines: list[str] = []
+        self._queue: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def await_line(self, words: str, times: int = 1) -> None:
+        """Return once the log has held these words so many times."""
+        while times:
+            line = self._queue.get(timeout=PATIENCE)
+            assert line is not None, f"the server ended without '{words}': {self.lines}"
+            times -= words in line
+
+    def events(self) -> list[dict[str, object]]:
+        """The structured lines so far."""
+        return [json.loads(line) for line in list(self.lines) if line.startswith("{")]
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line)
+            self._queue.put(line)
+        self._queue.put(None)
+
+
+def start(environment: dict[str, str], workers: int = 1) -> Server:
+    """A server that is starting."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "uvicorn", "service.app:app", "--port", str(port)]
+    process = subprocess.Popen(
+        [*command, "--workers", str(workers)],
+        cwd=CODE,
+        env={**os.environ, "FEEDRANK_CHECK_SECONDS": "0.05", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return Server(process, port)
+
+
+@contextmanager
+def serving(artifact: Path, state: Path, workers: int = 1, **more: str) -> Iterator[Server]:
+    """A server that answers; it is ended afterwards."""
+    environment = {"FEEDRANK_ARTIFACT": str(artifact), "FEEDRANK_STATE": str(state), **more}
+    server = start(environment, workers)
+    try:
+        server.await_line("Application startup complete", workers)
+        yield server
+    finally:
+        server.process.terminate()
+        server.process.wait(PATIENCE)

@@ -1,0 +1,99 @@
+"""A whole artifact of a small simulated network, made without a database."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from feedrank import artifact
+from feedrank.demo.simulation import Network
+from feedrank.features import features_of
+from feedrank.folds import Calendar
+from feedrank.knowledge import Knowledge
+from feedrank.log import Impressions, Log, LogMeta, write_bucket, write_meta
+from feedrank.params import DemoParams, ExportParams, Params, load_params
+from feedrank.passes import count_shared, training_rows
+from feedrank.profiles import Profiles
+from feedrank.ranker import Ranker
+from feedrank.state import SharedHistory
+from feedrank.strengths import fit_strengths
+from feedrank.warmup import fit_encodings
+
+SMALL = DemoParams(seed=7, users=400, posts=300, days=30, effect_scale=1.0)
+PATH = "/post/recommendations/"
+MOMENT = "2021-10-20T18:00:00"
+CODE = Path(__file__).parents[1]
+
+
+def small_params() -> Params:
+    """The usual parameters, on a network of seconds rather than minutes."""
+    params = load_params(CODE / "params.yaml")
+    features = replace(params.features, clusters=6, segments=4, vocabulary=500)
+    export = replace(params.export, candidates=60, golden_requests=8)
+    return replace(params, demo=SMALL, features=features, export=export)
+
+
+def write_log(directory: Path, params: Params) -> Log:
+    """The log of a simulated network, in a new directory."""
+    directory.mkdir(parents=True)
+    network = Network.simulate(params.demo)
+    parts = list(network.impressions())
+    columns = ("user", "post", "at", "liked")
+    rows = Impressions(*(np.concatenate([getattr(p, c) for p in parts]) for c in columns))
+    meta = LogMeta(
+        origin=network.truth.origin,
+        last_at=int(rows.at.max()),
+        n_users=len(network.users),
+        n_posts=len(network.posts),
+        n_impressions=len(rows),
+        n_likes=int(rows.liked.sum()),
+        n_buckets=2,
+        source="demo",
+    )
+    network.users.to_parquet(directory / "users.parquet")
+    network.posts.to_parquet(directory / "posts.parquet")
+    for bucket in range(meta.n_buckets):
+        first, last = meta.user_range(bucket)
+        write_bucket(directory, bucket, rows[(rows.user >= first) & (rows.user < last)])
+    write_meta(directory, meta)
+    return Log.open(directory)
+
+
+def learn(log: Log, params: Params) -> tuple[Knowledge, Ranker]:
+    """Knowledge of a log and a ranker trained on all of its rows."""
+    calendar = Calendar.of(log.meta, params.features.warmup_days, params.validate.test_days)
+    profiles = Profiles.of(log.users, params.features.segments)
+    encodings = fit_encodings(log, profiles, calendar, params.features)
+    shared, history = count_shared(log, profiles, encodings)
+    strengths = fit_strengths(encodings, shared, history, profiles.codes, calendar.warmup_days)
+    encodings = replace(encodings, strengths=strengths)
+    states = SharedHistory(encodings, shared)
+    rows = training_rows(log, profiles, states, calendar, params.features)
+    ranker = Ranker.fit(rows.matrix, rows.liked, rows.at, features_of(encodings), params.train)
+    knowledge = Knowledge.of(log.meta, log.users, log.posts, profiles, encodings, shared, history)
+    return knowledge, ranker
+
+
+def write_artifact(directory: Path, scratch: Path, params: Params) -> Path:
+    """A simulated network's artifact in `directory`; `scratch` takes what it is made of."""
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # category_encoders asks pandas 3 so
+        patch.setenv("FEEDRANK_WORKERS", "1")  # starting processes would take most of the time
+        knowledge, ranker = learn(write_log(scratch / "log", params), params)
+    (scratch / "features").mkdir()
+    knowledge.save(scratch / "features")
+    ranker.save(scratch / "ranker.ubj")
+    export_again(directory, scratch, params.export)
+    return directory
+
+
+def export_again(directory: Path, scratch: Path, params: ExportParams) -> None:
+    """Another artifact of what `write_artifact` left in `scratch`."""
+    facts = {"metrics": {"hitrate@5/expected": 0.6}, "params": "small", "revision": "unknown"}
+    artifact.export(
+        directory, scratch / "features", scratch / "ranker.ubj", params, facts, seed=20, k=5
+    )

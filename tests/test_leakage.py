@@ -1,0 +1,227 @@
+"""Nothing that happens in a step, or after it, changes what is known before it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from feedrank.folds import Calendar, Fold
+from feedrank.knowledge import Knowledge
+from feedrank.log import Impressions, Log
+from feedrank.ranker import Ranker
+from feedrank.recommender import Recommender
+from feedrank.rows import TrainingRows
+from feedrank.validation import folding
+from tests.logs import DAY, Learned, learned, saved, simulated, workers, write_log
+
+CUTOFF = 20 * DAY + 40_000  # within a day, so that the step it falls into is tested too
+STEPS = {"1h": 3600, "1d": DAY, "7d": 7 * DAY}
+
+
+@pytest.fixture(params=STEPS)
+def step(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def _known_until(step: str) -> int:
+    """Everything before the step after the cutoff's own is asked of a state before the cutoff."""
+    return (CUTOFF // STEPS[step] + 1) * STEPS[step]
+
+
+def _all_rows(log: Log) -> Impressions:
+    return Impressions.joined(log.buckets())
+
+
+def _with(usual: Learned, directory: Path, rows: Impressions) -> tuple[Knowledge, TrainingRows]:
+    log = write_log(directory, usual.log.users, usual.log.posts, rows, origin=usual.log.meta.origin)
+    return learned(log, usual.params)
+
+
+def _flipped(rows: Impressions, flip: np.ndarray) -> Impressions:
+    return Impressions(rows.user, rows.post, rows.at, np.where(flip, 1 - rows.liked, rows.liked))
+
+
+def _later_than(log: Log, at: int, n: int) -> Impressions:
+    rng = np.random.default_rng(2)
+    user = rng.integers(0, log.meta.n_users, n).astype(np.uint32)
+    post = rng.integers(0, log.meta.n_posts, n).astype(np.uint32)
+    moments = rng.integers(at, log.meta.last_at + 9 * DAY, n).astype(np.uint32)
+    return Impressions(user, post, moments, rng.integers(0, 2, n).astype(np.uint8))
+
+
+def _asked(recommender: Recommender, until: int) -> list[bytes]:
+    """Matrices and lists of many users and moments before `until`."""
+    rng = np.random.default_rng(4)
+    answers = []
+    for user in rng.integers(0, 300, 40).tolist():
+        at = int(rng.integers(-DAY, until))
+        posts = rng.integers(0, 250, 30)
+        ranked = recommender.rank(user, at, 5)
+        answers += [
+            recommender.matrix(user, at, posts).tobytes(),
+            ranked.post.tobytes(),
+            ranked.probability.tobytes(),
+        ]
+    return answers
+
+
+def _same_before(usual: Learned, changed: tuple[Knowledge, TrainingRows], until: int) -> None:
+    """Encodings, training rows and answers before a moment are equal to the last bit."""
+    knowledge, rows = changed
+    assert knowledge.encodings.strengths == usual.knowledge.encodings.strengths
+    for name in ("log_gate", "rate", "cluster", "strength"):
+        first, second = (getattr(k.encodings.groups, name) for k in (usual.knowledge, knowledge))
+        np.testing.assert_array_equal(first, second, err_msg=name)
+    for first, second in zip(
+        usual.knowledge.encodings.encoded, knowledge.encodings.encoded, strict=True
+    ):
+        np.testing.assert_array_equal(first, second)
+    before, after = (r[np.flatnonzero(r.at < until)] for r in (usual.rows, rows))
+    shared, of_usual, of_changed = _intersection(before, after)
+    assert len(shared) > 0.9 * len(before)
+    assert before.matrix[of_usual].tobytes() == after.matrix[of_changed].tobytes()
+    recommender = knowledge.recommender(usual.ranker, usual.params.export)
+    assert _asked(recommender, until) == _asked(usual.recommender, until)
+
+
+def _intersection(a: TrainingRows, b: TrainingRows) -> tuple[list[tuple[int, int, int]], ...]:
+    def place(rows: TrainingRows) -> dict[tuple[int, int, int], int]:
+        keys = zip(rows.user.tolist(), rows.post.tolist(), rows.at.tolist(), strict=True)
+        return {key: i for i, key in enumerate(keys)}
+
+    first, second = place(a), place(b)
+    shared = [key for key in first if key in second]
+    return shared, [first[k] for k in shared], [second[k] for k in shared]  # type: ignore[list-item]
+
+
+def test_flipped_labels_change_nothing_before_their_step(step: str, tmp_path: Path) -> None:
+    usual = simulated(step=step)
+    rows = _all_rows(usual.log)
+    changed = _with(usual, tmp_path, _flipped(rows, rows.at >= CUTOFF))
+    _same_before(usual, changed, _known_until(step))
+
+
+def test_flipped_labels_do_change_what_is_known_after_their_step(tmp_path: Path) -> None:
+    usual = simulated()
+    rows = _all_rows(usual.log)
+    knowledge, _ = _with(usual, tmp_path, _flipped(rows, rows.at >= CUTOFF))
+    recommender = knowledge.recommender(usual.ranker, usual.params.export)
+    posts = np.arange(250)
+    for user in (0, 99, 200):
+        later = _known_until("1d")
+        assert not np.array_equal(
+            recommender.matrix(user, later, posts), usual.recommender.matrix(user, later, posts)
+        )
+
+
+def test_later_rows_change_nothing_before_their_step(step: str, tmp_path: Path) -> None:
+    usual = simulated(step=step)
+    rows = Impressions.joined([_all_rows(usual.log), _later_than(usual.log, CUTOFF, 3000)])
+    _same_before(usual, _with(usual, tmp_path, rows), _known_until(step))
+
+
+def test_a_log_that_ends_at_a_moment_knows_the_same_before_it(step: str, tmp_path: Path) -> None:
+    usual = simulated(step=step)
+    rows = _all_rows(usual.log)
+    _same_before(usual, _with(usual, tmp_path, rows[rows.at < CUTOFF]), CUTOFF)
+
+
+def test_a_row_does_not_feel_its_own_label(tmp_path: Path) -> None:
+    usual = simulated()
+    rows = _all_rows(usual.log)
+    late = np.flatnonzero(rows.at > 10 * DAY)
+    one = np.zeros(len(rows), dtype=bool)
+    one[late[len(late) // 3]] = True
+    user, at = int(rows.user[one][0]), int(rows.at[one][0])
+    _, changed = _with(usual, tmp_path, _flipped(rows, one))
+    same_step = changed.at // DAY <= at // DAY
+    assert changed.matrix[same_step].tobytes() == usual.rows.matrix[same_step].tobytes()
+    assert np.sum(changed.liked != usual.rows.liked) == 1
+    later_of_user = (changed.user == user) & ~same_step
+    assert not np.array_equal(
+        changed.matrix[later_of_user], usual.rows.matrix[later_of_user], equal_nan=True
+    )
+
+
+def test_what_is_learned_once_depends_on_the_warm_up_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = simulated()
+    warmup = usual.params.features.warmup_days or 0
+    monkeypatch.setattr("feedrank.warmup.ENCODED_ROWS", 700)  # fewer than the warm-up holds
+    rows = _all_rows(usual.log)
+    late = rows.at >= warmup * DAY
+    more = Impressions.joined([rows, _later_than(usual.log, warmup * DAY, 9000)])
+    less = rows[~late | (rows.at % 3 > 0)]
+    found = []
+    for i, changed in enumerate((rows, _flipped(rows, late), more, less)):
+        knowledge, _ = _with(usual, tmp_path / f"log-{i}", changed)
+        (tmp_path / str(i)).mkdir()
+        knowledge.encodings.save(tmp_path / str(i))
+        found.append({p.name: p.read_bytes() for p in (tmp_path / str(i)).iterdir()})
+    assert found[0] == found[1] == found[2] == found[3]
+
+
+def test_an_aged_recommender_never_looks_past_its_cutoff(tmp_path: Path) -> None:
+    usual = simulated()
+    cutoff = 20 * DAY
+    rows = _all_rows(usual.log)
+    knowledge, _ = _with(usual, tmp_path, _flipped(rows, rows.at >= cutoff))
+    aged, changed = (
+        k.recommender(usual.ranker, usual.params.export, as_of=cutoff)
+        for k in (usual.knowledge, knowledge)
+    )
+    assert _asked(aged, 40 * DAY) == _asked(changed, 40 * DAY)
+    posts = np.arange(250)
+    fresh = usual.recommender.matrix(7, 28 * DAY, posts)
+    assert not np.array_equal(aged.matrix(7, 28 * DAY, posts), fresh, equal_nan=True)
+
+
+def test_a_fold_s_models_never_see_a_row_from_the_cutoff_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = simulated()
+    features, _ = saved(usual, tmp_path)
+    fold = Calendar.of(usual.log.meta, None, None).folds(2)[0]
+    seen = []
+
+    def fit(_: type, matrix: np.ndarray, liked: np.ndarray, at: np.ndarray, *__: object) -> Ranker:
+        seen.append(at)
+        return usual.ranker
+
+    classic = folding.Classic.fit.__func__  # type: ignore[attr-defined]
+
+    def fit_classic(cls: type, knowledge: Knowledge, rows: TrainingRows, seed: int) -> object:
+        seen.append(rows.at)
+        return classic(cls, knowledge, rows, seed)
+
+    monkeypatch.setattr(Ranker, "fit", classmethod(fit))
+    monkeypatch.setattr(folding.Classic, "fit", classmethod(fit_classic))
+    result = _run_fold(usual, features, fold)
+    assert len(seen) == 2
+    for at in seen:
+        assert fold.since <= at.min() <= at.max() < fold.cutoff
+        assert np.sum(usual.rows.at < fold.cutoff) == len(at)
+    assert ((result.judged.at >= fold.cutoff) & (result.judged.at < fold.until)).all()
+    n_later = np.sum((usual.rows.at >= fold.cutoff) & (usual.rows.at < fold.until))
+    assert len(result.liked) == n_later
+
+
+def _run_fold(usual: Learned, features: Path, fold: Fold) -> folding.FoldResult:
+    p = usual.params
+    with workers(1):
+        return folding.run_fold(
+            usual.log, features, usual.rows, fold, p.validate, p.train, p.export
+        )
+
+
+def test_baselines_of_a_fold_know_nothing_from_the_cutoff_on(tmp_path: Path) -> None:
+    usual = simulated()
+    fold = Calendar.of(usual.log.meta, None, None).folds(1)[0]
+    rows = _all_rows(usual.log)
+    knowledge, _ = _with(usual, tmp_path, _flipped(rows, rows.at >= fold.cutoff))
+    step = fold.cutoff // DAY
+    for make in (folding.MostLiked.of_all, folding.MostLiked.of_segments):
+        np.testing.assert_array_equal(make(usual.knowledge, step).rate, make(knowledge, step).rate)

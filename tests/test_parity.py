@@ -1,0 +1,132 @@
+"""A training row, a replayed request and a served answer are one computation, to the last bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from feedrank.artifact import Artifact, export
+from feedrank.folds import Calendar
+from feedrank.knowledge import Knowledge
+from feedrank.validation.replay import judge, requests_of
+from tests.logs import DAY, Learned, saved, simulated
+
+STEPS = ["1h", "12h", "1d", "7d"]
+KINDS = [(step, profiles) for step in STEPS for profiles in (True, False) if step != "12h"]
+KINDS.append(("12h", True))
+
+
+@pytest.fixture(params=KINDS, ids=lambda kind: f"{kind[0]}-{'with' if kind[1] else 'no'} profiles")
+def learned(request: pytest.FixtureRequest) -> Learned:
+    step, profiles = request.param
+    return simulated(step=step, profiles=profiles)
+
+
+def _equal_bits(first: np.ndarray, second: np.ndarray) -> bool:
+    return first.dtype == second.dtype and first.tobytes() == second.tobytes()
+
+
+def _some_rows(learned: Learned, n: int = 400) -> np.ndarray:
+    return np.random.default_rng(1).choice(len(learned.rows), n, replace=False)
+
+
+def test_a_training_row_is_what_the_service_computes(learned: Learned) -> None:
+    recommender, rows = learned.recommender, learned.rows
+    for i in _some_rows(learned):
+        served = recommender.matrix(int(rows.user[i]), int(rows.at[i]), rows.post[i : i + 1])
+        assert _equal_bits(served[0], rows.matrix[i])
+
+
+def test_a_training_row_s_probability_is_the_service_s(learned: Learned) -> None:
+    recommender, rows = learned.recommender, learned.rows
+    in_one_batch = learned.ranker.probability(rows.matrix)
+    for i in _some_rows(learned, 200):
+        served = recommender.score(int(rows.user[i]), int(rows.at[i]), rows.post[i : i + 1])
+        assert _equal_bits(served, in_one_batch[i : i + 1])
+
+
+def test_a_pair_has_the_same_bits_alone_and_in_the_whole_catalogue(learned: Learned) -> None:
+    recommender, at = learned.recommender, 21 * DAY + 40_000
+    posts = np.arange(len(learned.log.posts))
+    for user in (0, 1, 250):
+        matrix = recommender.matrix(user, at, posts)
+        probability = recommender.score(user, at, posts)
+        for post in range(0, len(posts), 7):
+            alone = np.array([post])
+            assert _equal_bits(recommender.matrix(user, at, alone)[0], matrix[post])
+            assert _equal_bits(recommender.score(user, at, alone), probability[post : post + 1])
+
+
+def test_a_training_row_does_not_depend_on_which_others_are_drawn() -> None:
+    learned = simulated()
+    few = np.sort(_some_rows(learned, 50))
+    together = learned.ranker.probability(learned.rows.matrix[few])
+    assert _equal_bits(together, learned.ranker.probability(learned.rows.matrix)[few])
+
+
+def test_the_replay_asks_what_was_trained_on(learned: Learned) -> None:
+    log, rows = learned.log, learned.rows
+    fold = Calendar.of(log.meta, None, None).folds(1)[0]
+    step_seconds = learned.knowledge.encodings.step_seconds
+    requests = requests_of(log, fold, step_seconds, n=60, seed=3)
+    judged = judge([learned.recommender], learned.recommender, requests, depth=20, k=5)
+    trained = learned.ranker.probability(rows.matrix)
+    by_row = {
+        (user, at, post): p
+        for user, at, post, p in zip(
+            rows.user.tolist(), rows.at.tolist(), rows.post.tolist(), trained, strict=True
+        )
+    }
+    n_compared = 0
+    for i in range(len(requests)):
+        of = judged.shown_request == i
+        for post, p in zip(
+            requests.shown(i)[0].tolist(), judged.shown_probability[of], strict=True
+        ):
+            # Only the row at the very moment of the request is asked of the same hour.
+            key = (int(requests.user[i]), int(requests.at[i]), post)
+            if key in by_row:
+                assert np.float32(p) == by_row[key]
+                n_compared += 1
+    assert n_compared >= len(requests)
+
+
+def test_a_list_holds_the_scores_of_its_posts(learned: Learned) -> None:
+    recommender = learned.recommender
+    for user, at in ((3, 8 * DAY), (77, 20 * DAY + 50_000), (299, 40 * DAY)):
+        ranked = recommender.rank(user, at, 10)
+        assert _equal_bits(recommender.score(user, at, ranked.post), ranked.probability)
+
+
+def test_a_loaded_artifact_answers_as_what_it_was_made_of(tmp_path: Path) -> None:
+    learned = simulated()
+    features, ranker = saved(learned, tmp_path)
+    export(tmp_path / "artifact", features, ranker, learned.params.export, {}, seed=1, k=5)
+    loaded = Artifact.load(tmp_path / "artifact").recommender
+    posts = np.arange(len(learned.log.posts))
+    for user, at in ((0, -5), (4, 9 * DAY + 4), (200, 29 * DAY), (299, 99 * DAY)):
+        assert _equal_bits(
+            loaded.matrix(user, at, posts), learned.recommender.matrix(user, at, posts)
+        )
+        assert _equal_bits(
+            loaded.score(user, at, posts), learned.recommender.score(user, at, posts)
+        )
+        assert loaded.rank(user, at, 5).post.tolist() == (
+            learned.recommender.rank(user, at, 5).post.tolist()
+        )
+
+
+def test_knowledge_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    knowledge = simulated().knowledge
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    knowledge.save(tmp_path / "a")
+    read = Knowledge.load(tmp_path / "a")
+    read.save(tmp_path / "b")
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+    assert read.columns == knowledge.columns
+    assert read.encodings.strengths == knowledge.encodings.strengths
+    assert [read.text[i] for i in range(5)] == [knowledge.text[i] for i in range(5)]
