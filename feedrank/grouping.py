@@ -18,7 +18,7 @@ from feedrank.posts import PostGroups, expect, group_rates_of, topic_codes
 from feedrank.priors import fit_strength, ratio
 from feedrank.schema import TEXT
 
-EM_ITERATIONS = 30
+EM_ITERATIONS = 20
 GATE_RIDGE = 1.0
 GATE_STEPS = 8
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import types
 import typing
+from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ import yaml
 from feedrank.errors import ParamsError
 
 PARAMS_FILE = Path("params.yaml")
+LONGEST = 3650 * 86_400  # seconds of a duration
 G = TypeVar("G")
 
 
@@ -26,6 +28,37 @@ def bounded(low: float = -math.inf, high: float = math.inf) -> Any:
 def one_of(*choices: str) -> Any:
     """A key that takes one of a few words."""
     return field(metadata={"choices": choices})
+
+
+def read_by(parse: Callable[[str, str], object]) -> Any:
+    """A key whose text `parse` takes, given the key and the text, or refuses."""
+    return field(metadata={"parse": parse})
+
+
+def duration_seconds(key: str, text: str) -> int:
+    """Seconds of '1h', '30min', '1d' or '7d'; raises `ParamsError` for anything else."""
+    units = {"min": 60, "h": 3600, "d": 86_400}
+    digits = text.rstrip("minhd")
+    unit = units.get(text[len(digits) :])
+    if unit is None or not digits.isdecimal() or int(digits) < 1:
+        raise ParamsError(f"'{key}' is '{text}'; write a whole number and min, h or d, as in '1d'.")
+    if int(digits) * unit > LONGEST:
+        raise ParamsError(f"'{key}' is '{text}'; at most {LONGEST // 86_400}d.")
+    return int(digits) * unit
+
+
+def moment(key: str, text: str) -> datetime:
+    """The naive moment that a key holds; raises `ParamsError` for anything else."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is not None:
+        raise ParamsError(
+            f"'{key}' is '{text}'; write a date or a moment of the database's own clock, "
+            "such as '2021-10-01' or '2021-10-01T12:00:00', in quotes."
+        )
+    return at
 
 
 @dataclass(frozen=True)
@@ -55,7 +88,7 @@ class SourceParams:
     action: str
     target: str
     time_zone: str
-    statement_timeout: str
+    statement_timeout: str = read_by(duration_seconds)
 
     @property
     def statement_timeout_seconds(self) -> int:
@@ -67,8 +100,8 @@ class SourceParams:
 class ExtractParams:
     """What is read from the database, and into how many files."""
 
-    since: str | None
-    until: str | None
+    since: str | None = read_by(moment)
+    until: str | None = read_by(moment)
     buckets: int = bounded(1, 4096)
     connections: int = bounded(1, 64)
     chunk_rows: int = bounded(1_000, 2_000_000)
@@ -90,7 +123,7 @@ class ExtractParams:
 class FeaturesParams:
     """The two passes: what is counted, and which rows are written for training."""
 
-    step: str
+    step: str = read_by(duration_seconds)
     warmup_days: int | None = bounded(1, 3650)
     segments: int = bounded(1, 64)
     clusters: int = bounded(1, 256)
@@ -170,7 +203,7 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
         raise ParamsError(f"'{path}' not found. Run from the folder that holds it.")
     try:
         groups = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(f"'{path}' is not YAML: {error}") from error
     return parse_params(groups)
 
@@ -180,30 +213,6 @@ def parse_params(groups: Any) -> Params:
     hints = get_type_hints(Params)
     _refuse_difference("", groups, hints.keys())
     return Params(**{name: _parse_group(name, hints[name], groups[name]) for name in hints})
-
-
-def duration_seconds(key: str, text: str) -> int:
-    """Seconds of '1h', '30min', '1d' or '7d'; raises `ParamsError` for anything else."""
-    units = {"min": 60, "h": 3600, "d": 86_400}
-    digits = text.rstrip("minhd")
-    unit = units.get(text[len(digits) :])
-    if unit is None or not digits.isdigit() or int(digits) < 1:
-        raise ParamsError(f"'{key}' is '{text}'; write a whole number and min, h or d, as in '1d'.")
-    return int(digits) * unit
-
-
-def moment(key: str, text: str) -> datetime:
-    """The naive moment that a key holds; raises `ParamsError` for anything else."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is not None:
-        raise ParamsError(
-            f"'{key}' is '{text}'; write a date or a moment of the database's own clock, "
-            "such as '2021-10-01' or '2021-10-01T12:00:00', in quotes."
-        )
-    return at
 
 
 def _parse_group(name: str, group: type[G], values: Any) -> G:
@@ -248,6 +257,8 @@ def _check(key: str, kind: Any, spec: Field[Any], value: Any) -> Any:
     low, high = spec.metadata.get("low"), spec.metadata.get("high")
     if low is not None and high is not None and not low <= value <= high:
         raise ParamsError(f"'{key}' must lie in [{low}, {high}], but is {value!r}.")
+    if parse := spec.metadata.get("parse"):
+        parse(key, value)
     choices = spec.metadata.get("choices")
     if choices and value not in choices:
         raise ParamsError(f"'{key}' must be one of {', '.join(choices)}, but is {value!r}.")

@@ -18,7 +18,7 @@ from feedrank.params import TrainParams
 
 LINEAR_ROWS = 1_000_000
 LINEAR = "feedrank_linear"
-NEWTON_STEPS = 8
+NEWTON_STEPS, LEAST_GAIN = 30, 1e-6  # of the log-likelihood
 WEIGHT_SPREAD = 0.3  # of a first-score weight around 1
 
 
@@ -60,12 +60,7 @@ class FirstScore:
         rows[:, :-1] = matrix[thin][:, list(columns)]
         usual = np.array([*[1.0] * len(columns), 0.0])
         precision = np.array([*[WEIGHT_SPREAD**-2] * len(columns), 1e-6])
-        weights = usual
-        for _ in range(NEWTON_STEPS):
-            p = expit(rows @ weights)
-            slope = rows.T @ (liked[thin] - p) - precision * (weights - usual)
-            bend = rows.T @ (rows * (p * (1 - p))[:, None]) + np.diag(precision)
-            weights = weights + np.linalg.solve(bend, slope)
+        weights = _drawn_to(usual, precision, rows, liked[thin])
         return cls(columns, tuple(weights[:-1].tolist()), float(weights[-1]))
 
 
@@ -167,6 +162,34 @@ class Ranker:
             booster,
             FirstScore(tuple(values["columns"]), tuple(values["weights"]), values["bias"]),
         )
+
+
+def _drawn_to(
+    usual: np.ndarray, precision: np.ndarray, rows: np.ndarray, liked: np.ndarray
+) -> np.ndarray:
+    """Weights of a logistic regression with a normal prior, by Newton's method.
+
+    A step is halved until it helps: from where likes are far more frequent than the usual weights
+    say, a whole one would lead away for good.
+    """
+
+    def loss(weights: np.ndarray) -> float:
+        score = rows @ weights
+        surprise = np.sum(np.logaddexp(0, score) - liked * score)
+        return float(surprise + np.sum(precision * (weights - usual) ** 2) / 2)
+
+    weights, lowest = usual, loss(usual)
+    for _ in range(NEWTON_STEPS):
+        p = expit(rows @ weights)
+        slope = rows.T @ (liked - p) - precision * (weights - usual)
+        bend = rows.T @ (rows * (p * (1 - p))[:, None]) + np.diag(precision)
+        step = np.linalg.solve(bend, slope)
+        if slope @ step < LEAST_GAIN:
+            break
+        while (found := loss(weights + step)) > lowest:
+            step = step / 2
+        weights, lowest = weights + step, found
+    return weights
 
 
 def _holds_both(liked: np.ndarray) -> bool:

@@ -20,9 +20,12 @@ R = TypeVar("R")
 def n_workers() -> int:
     """`FEEDRANK_WORKERS`, or the processors this process may use; results do not depend on it."""
     named = os.environ.get("FEEDRANK_WORKERS", "")
-    if named and not (named.isdigit() and int(named) > 0):
+    if named and not (named.isdecimal() and int(named) > 0):
         raise FeedrankError(f"FEEDRANK_WORKERS is '{named}'; set a whole number above 0.")
-    return int(named) if named else len(os.sched_getaffinity(0))
+    if named:
+        return int(named)
+    # Only Linux tells which processors a process may use.
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def map_parts(

@@ -6,9 +6,9 @@ import argparse
 import os
 import shutil
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic, sleep
 
 from feedrank.artifact import Artifact
 from feedrank.errors import ArtifactError, FeedrankError
@@ -96,7 +96,7 @@ def previous_path(link: Path) -> Path:
 
 def _await(what: str, found: Found, version: str, wait: float) -> None:
     """Return once all workers have got there; raises `ArtifactError` if one does not."""
-    until = time.monotonic() + wait
+    until = monotonic() + wait
     while True:
         reports = found()
         for report in reports:
@@ -105,12 +105,12 @@ def _await(what: str, found: Found, version: str, wait: float) -> None:
         late = [r.pid for r in reports if version not in (r.version, _prepared(r, what))]
         if not late:
             return
-        if time.monotonic() > until:
+        if monotonic() > until:
             raise ArtifactError(
                 f"workers {late} have not {what} {version} within {wait:g} s, so the former is "
                 "served again. See their log, or wait longer with --wait."
             )
-        time.sleep(POLL_SECONDS)
+        sleep(POLL_SECONDS)
 
 
 def _prepared(report: Report, what: str) -> str | None:

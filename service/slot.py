@@ -12,6 +12,7 @@ from feedrank.artifact import MANIFEST, Artifact
 from feedrank.errors import ArtifactError, FeedrankError
 from service.drift import Drift
 from service.split import Group
+from service.warming import warm
 
 logger = logging.getLogger("feedrank.service")
 Identity = tuple[str, tuple[tuple[str, int, int, int], ...]]
@@ -130,10 +131,12 @@ class Slot:
         if identity not in self._still:
             return None
         try:
-            return self._load(path)
+            model = self._load(path)
         except FeedrankError as error:
             self._refuse(identity, str(error))
             return None
+        warm(model.artifact)
+        return model
 
     def _load(self, path: Path) -> Model:
         """Load and check, from the very directory that a link names now."""

@@ -15,7 +15,7 @@ from service.routes import PROBLEMS, AskedParams, desk_of, explanation, reply
 from service.schemas import ExplainedPost
 from service.slot import Model
 
-N_SUGGESTED = 8
+N_SUGGESTED = 6
 N_HISTORY = 40
 router = APIRouter(tags=["page"])
 

@@ -10,11 +10,10 @@ from service import monitoring
 from service.desk import Desk
 from service.roster import Report, Roster
 from service.slot import Slot
+from service.warming import REST_SECONDS, moments
 
 PUBLISH_SECONDS = 5.0
 HEARTBEAT_SECONDS = 1.0
-WARM_STEPS = 128  # as many as the library keeps
-REST_SECONDS = 0.02  # between two steps of warming up
 
 
 class Watch:
@@ -85,15 +84,13 @@ class Watch:
                 roster.beat()
 
     async def _warm(self) -> None:
-        """Derive the tables of the last steps while nobody asks, so that requests find them."""
+        """Derive the tables of what is served from the start, while nobody asks."""
         for slot in self._desk.slots.values():
-            recommender = slot.current.artifact.recommender
-            seconds = recommender.meta.last_at // max(recommender.step(recommender.meta.last_at), 1)
-            last = recommender.step(recommender.meta.last_at + seconds)
-            for step in range(last, max(-1, last - WARM_STEPS), -1):
+            artifact = slot.current.artifact
+            for at in moments(artifact):
                 while self._desk.gate.n_inside:
                     await asyncio.sleep(REST_SECONDS)
-                recommender.rank(0, step * seconds, 1)
+                artifact.recommender.rank(0, at, 1)
                 await asyncio.sleep(REST_SECONDS)
 
 

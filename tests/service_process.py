@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import queue
 import socket
@@ -27,7 +26,8 @@ class Server:
         self.port = port
         self.lines: list[str] = []
         self._queue: queue.Queue[str | None] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
 
     def await_line(self, words: str, times: int = 1) -> None:
         """Return once the log has held these words so many times."""
@@ -36,15 +36,18 @@ class Server:
             assert line is not None, f"the server ended without '{words}': {self.lines}"
             times -= words in line
 
-    def events(self) -> list[dict[str, object]]:
-        """The structured lines so far."""
-        return [json.loads(line) for line in list(self.lines) if line.startswith("{")]
+    def wait(self) -> int:
+        """The exit code, once it has ended and its log is read."""
+        code = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        return code
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line)
-            self._queue.put(line)
+        with self.process.stdout as log:
+            for line in log:
+                self.lines.append(line)
+                self._queue.put(line)
         self._queue.put(None)
 
 
@@ -72,7 +75,9 @@ def serving(artifact: Path, state: Path, workers: int = 1, **more: str) -> Itera
     server = start(environment, workers)
     try:
         server.await_line("Application startup complete", workers)
+        if workers == 1:
+            server.await_line("Uvicorn running")  # several share what their parent has bound
         yield server
     finally:
         server.process.terminate()
-        server.process.wait(PATIENCE)
+        server.wait()

@@ -83,7 +83,7 @@ class Load:
 def test_a_missing_artifact_ends_the_process_with_a_message_and_no_traceback(tmp_path):
     server = start({"FEEDRANK_ARTIFACT": str(tmp_path / "none"), "FEEDRANK_STATE": str(tmp_path)})
 
-    code = server.process.wait(PATIENCE)
+    code = server.wait()
     server.await_line("holds no artifact")
 
     assert code != 0
@@ -93,7 +93,7 @@ def test_a_missing_artifact_ends_the_process_with_a_message_and_no_traceback(tmp
 def test_a_wrong_variable_ends_the_process_with_its_name(tmp_path):
     server = start({"FEEDRANK_TEST_SHARE": "2", "FEEDRANK_STATE": str(tmp_path)})
 
-    assert server.process.wait(PATIENCE) != 0
+    assert server.wait() != 0
     server.await_line("FEEDRANK_TEST_SHARE is '2'")
     assert not any("Traceback" in line for line in server.lines)
 
@@ -111,7 +111,7 @@ def test_what_was_asked_before_the_end_is_answered(artifact_path, tmp_path, user
             parts = b"".join(iter(lambda c=caller: c.recv(65536), b""))
             answers.append(parts.split(b"\r\n")[0])
             caller.close()
-        code = server.process.wait(PATIENCE)
+        code = server.wait()
 
     assert answers == [b"HTTP/1.1 200 OK"] * 30
     assert code in (0, -signal.SIGTERM)

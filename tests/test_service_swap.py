@@ -84,7 +84,7 @@ def test_a_model_that_was_taken_before_a_swap_goes_on_answering_alike(link, newe
         (spoil, "was stored at export"),
         (lambda d: (d / "history_post.npy").unlink(), "is missing"),
         (lambda d: (d / "text_blob.npy").write_bytes(b"x"), "sha256 differs"),
-        (lambda d: (d / "manifest.json").write_text("{"), "cannot be read"),
+        (lambda d: (d / "manifest.json").write_text("{"), "is not whole"),
         (lambda d: (d / "manifest.json").write_text('{"format": 99}'), "format 99"),
     ],
 )
@@ -178,7 +178,7 @@ def test_all_workers_prepare_before_any_serves(link, newer_path, tmp_path, monke
 
     both_look(None)
     served.clear()
-    monkeypatch.setattr(deploying.time, "sleep", both_look)
+    monkeypatch.setattr(deploying, "sleep", both_look)
 
     newer = deploy(newer_path, link, tmp_path / "state", wait=60)
 
@@ -231,3 +231,14 @@ def test_the_command_says_what_is_served(link, newer_path, tmp_path, capsys, mon
     told = capsys.readouterr().out
     assert f"{version_of(newer_path)} will be served by the next start" in told
     assert f"{link}.previous ->" in told
+
+
+def test_a_new_artifact_is_warm_before_it_answers(link, newer_path):
+    slot = Slot("control", link)
+    point(link, newer_path)
+    look_twice(slot)
+
+    derived = set(slot.current.artifact.recommender._shared._kept)
+
+    n_steps = slot.current.artifact.knowledge.shared.n_steps
+    assert derived == set(range(n_steps + 1))

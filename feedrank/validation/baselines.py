@@ -17,7 +17,7 @@ from feedrank.recommender import Ranked
 from feedrank.rows import TrainingRows
 
 LIKED_PRIOR = 50.0  # impressions at the overall rate, so that one lucky like makes no best post
-CLASSIC_ROWS, CLASSIC_TREES, CLASSIC_DEPTH = 300_000, 60, 5
+CLASSIC_ROWS, CLASSIC_TREES, CLASSIC_DEPTH = 300_000, 40, 5
 
 
 class Baseline(ABC):

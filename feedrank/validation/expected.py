@@ -47,7 +47,7 @@ class Expected:
 
 def matching_weight(rank: np.ndarray, k: int) -> np.ndarray:
     """How well a place matches a list of k: 1 within it, falling as k over place beyond it."""
-    return np.where(rank < 0, 0.0, np.minimum(1.0, k / (rank + 1.0)) ** 0.5)
+    return np.where(rank < 0, 0.0, np.minimum(1.0, k / np.maximum(rank + 1.0, 1.0)))
 
 
 def expected_hitrate(

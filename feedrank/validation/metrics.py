@@ -88,6 +88,8 @@ def user_weights(user: np.ndarray, n_resamples: int, seed: int) -> np.ndarray:
     """
     users, of = np.unique(user, return_inverse=True)
     rng = np.random.default_rng(seed)
+    if not len(users):
+        return np.zeros((n_resamples, 0), dtype=np.int32)
     drawn = rng.multinomial(len(users), np.full(len(users), 1 / len(users)), size=n_resamples)
     return np.asarray(drawn.astype(np.int32)[:, of])
 

@@ -1,0 +1,1 @@
+"""Measurements and proofs that are run by hand, never as tests."""

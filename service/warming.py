@@ -1,0 +1,28 @@
+"""Deriving an artifact's tables before they are asked for."""
+
+from __future__ import annotations
+
+import time
+
+from feedrank.artifact import Artifact
+
+WARM_STEPS = 128  # as many as the library keeps
+REST_SECONDS = 0.005  # between two steps, in which requests are answered
+
+
+def moments(artifact: Artifact) -> list[int]:
+    """One moment of each of the last steps, latest first: what is asked most is warm soonest."""
+    seconds = artifact.knowledge.encodings.step_seconds
+    n_steps = artifact.knowledge.meta.last_at // seconds + 1
+    first = max(0, n_steps + 1 - WARM_STEPS)
+    return [step * seconds for step in range(n_steps, first - 1, -1)]
+
+
+def warm(artifact: Artifact) -> None:
+    """Derive the tables of the last steps, in a thread beside the requests.
+
+    A first request of a step takes 40 to 70 ms where there are 7,000 posts, a later one 2 ms.
+    """
+    for at in moments(artifact):
+        artifact.recommender.rank(0, at, 1)
+        time.sleep(REST_SECONDS)

@@ -1,0 +1,189 @@
+"""Imports point inward, and `dvc.yaml` names every module that a stage runs."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("feedrank", "stages", "service")
+SERVING = ("feedrank.recommender", "feedrank.artifact", "feedrank.knowledge")
+
+
+def _name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {_name(path): path for p in PACKAGES for path in (ROOT / p).rglob("*.py")}
+STAGES = [name for name in MODULES if name.startswith("stages.") and name != "stages.run"]
+
+
+@cache
+def _imports(module: str) -> frozenset[str]:
+    """Modules of the project that one imports, anywhere in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"'{module}' imports relatively"
+            found.add(str(node.module))
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return frozenset(name for name in found if name in MODULES)
+
+
+@cache
+def _all_imports(module: str) -> frozenset[str]:
+    """Modules of the project that run when one is imported, itself and its packages included."""
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in found or name not in MODULES:
+            continue
+        found.add(name)
+        parts = name.split(".")
+        waiting += [".".join(parts[:i]) for i in range(1, len(parts))]
+        waiting += _imports(name)
+    return frozenset(found)
+
+
+def _of(package: str) -> list[str]:
+    return [name for name in MODULES if name == package or name.startswith(f"{package}.")]
+
+
+def test_the_modules_are_found() -> None:
+    assert len(_of("feedrank")) > 20
+    assert {"stages.features", "stages.train", "stages.export"} <= set(STAGES)
+    assert "feedrank.learn" in _imports("stages.features")
+    assert "feedrank.counts" in _all_imports("stages.features")
+
+
+@pytest.mark.parametrize("module", _of("feedrank"))
+def test_the_library_imports_neither_stages_nor_service(module: str) -> None:
+    assert {name.split(".")[0] for name in _imports(module)} <= {"feedrank"}
+
+
+@pytest.mark.parametrize("module", _of("service"))
+def test_the_service_imports_no_stage(module: str) -> None:
+    assert {name.split(".")[0] for name in _imports(module)} <= {"feedrank", "service"}
+
+
+@pytest.mark.parametrize("module", _of("stages"))
+def test_a_stage_imports_no_other_and_no_service(module: str) -> None:
+    others = {name for name in _imports(module) if not name.startswith("feedrank")}
+    assert others <= {"stages.run", "stages"}
+
+
+@pytest.mark.parametrize("module", SERVING)
+def test_what_serves_knows_neither_the_demo_nor_validation(module: str) -> None:
+    for name in _all_imports(module):
+        assert not name.startswith(("feedrank.demo", "feedrank.validation", "feedrank.extraction"))
+
+
+@pytest.mark.parametrize("module", ["feedrank.learn", "feedrank.ranker", "stages.features",
+                                    "stages.train", "stages.export"])  # fmt: skip
+def test_what_learns_never_sees_the_demo_s_truth(module: str) -> None:
+    for name in _all_imports(module):
+        assert not name.startswith("feedrank.demo")
+    for stage in ("features", "train", "export"):
+        assert not [d for d in _deps(stage) if d.startswith(("data/truth", "data/demo"))]
+
+
+@pytest.mark.parametrize("module", _of("feedrank.validation"))
+def test_validation_does_not_know_the_demo(module: str) -> None:
+    for name in _all_imports(module):
+        assert not name.startswith("feedrank.demo")
+
+
+def _reached(module: str) -> set[str]:
+    """Modules that one comes to by imports, however many."""
+    found: set[str] = set()
+    waiting = list(_imports(module))
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += _imports(name)
+    return found
+
+
+def test_no_module_comes_back_to_itself() -> None:
+    packages = {name for name, path in MODULES.items() if path.name == "__init__.py"}
+    assert [m for m in MODULES if m not in packages and m in _reached(m)] == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_is_used_or_run(module: str) -> None:
+    is_run = "__main__" in MODULES[module].read_text() or module == "service.app"
+    users = [other for other in MODULES if other != module and module in _all_imports(other)]
+    assert users or is_run or module in PACKAGES, f"nothing imports '{module}'"
+
+
+@cache
+def _pipeline() -> dict[str, Any]:
+    return dict(yaml.safe_load((ROOT / "dvc.yaml").read_text()))
+
+
+def _deps(stage: str) -> list[str]:
+    deps = _pipeline()["stages"][stage]["deps"]
+    return [dep if isinstance(dep, str) else next(iter(dep)) for dep in deps]
+
+
+def test_every_stage_is_a_module_and_every_module_a_stage() -> None:
+    stages = _pipeline()["stages"]
+    assert {f"stages.{name}" for name in stages} == set(STAGES)
+    for name, stage in stages.items():
+        assert stage["cmd"] == f"python -m stages.{name}"
+
+
+def _says_something(path: Path) -> bool:
+    """Whether a module holds more than a docstring."""
+    return len(ast.parse(path.read_text()).body) > 1
+
+
+@pytest.mark.parametrize("stage", sorted(name.split(".")[1] for name in STAGES))
+def test_a_stage_depends_on_every_module_that_it_runs(stage: str) -> None:
+    deps = [ROOT / dep for dep in _deps(stage)]
+    runs = [MODULES[name] for name in _all_imports(f"stages.{stage}")]
+    missing = [
+        str(path.relative_to(ROOT))
+        for path in sorted(runs)
+        if _says_something(path) and not any(path == d or d in path.parents for d in deps)
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("stage", sorted(name.split(".")[1] for name in STAGES))
+def test_a_stage_depends_on_no_code_that_it_does_not_run(stage: str) -> None:
+    runs = {MODULES[name] for name in _all_imports(f"stages.{stage}")}
+    for dep in _deps(stage):
+        path = ROOT / dep
+        if dep.startswith(PACKAGES):
+            assert path.exists(), f"'{dep}' is not there"
+            assert [p for p in runs if p == path or path in p.parents], f"'{dep}' is not run"
+
+
+def test_what_a_stage_reads_is_written_before_it_or_is_code() -> None:
+    written = {"requirements.txt", "constraints.txt", "params.yaml"}
+    for name, stage in _pipeline()["stages"].items():
+        for dep in _deps(name):
+            assert dep in written or dep.startswith(PACKAGES), f"'{name}' reads '{dep}'"
+        for kind in ("outs", "metrics", "plots"):
+            for out in stage.get(kind, []):
+                written.add(out if isinstance(out, str) else next(iter(out)))
+
+
+def test_a_stage_names_only_parameters_that_exist() -> None:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for stage in _pipeline()["stages"].values():
+        for name in stage.get("params", []):
+            group, _, key = name.partition(".")
+            assert group in params
+            assert not key or key in params[group]

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import pytest
+
+from feedrank.log import Impressions
+from feedrank.validation.baselines import LIKED_PRIOR, Classic, MostLiked, Random
+from feedrank.validation.metrics import auc
+from tests.logs import DAY, Learned, simulated
+
+CUTOFF = 20 * DAY
+
+
+@pytest.fixture(scope="module")
+def learned() -> Learned:
+    return simulated()
+
+
+def _earlier(learned: Learned) -> Impressions:
+    return Impressions.joined(b.before(CUTOFF) for b in learned.log.buckets())
+
+
+def test_most_liked_is_the_smoothed_like_rate_before_the_cutoff(learned: Learned) -> None:
+    rows = _earlier(learned)
+    overall = (rows.liked.sum() + 1) / (len(rows) + 10)
+    baseline = MostLiked.of_all(learned.knowledge, CUTOFF // DAY)
+    posts = np.arange(learned.log.meta.n_posts)
+    scores = baseline.score(3, CUTOFF, posts)
+    for post in posts:
+        liked = rows.liked[rows.post == post]
+        expected = (liked.sum() + LIKED_PRIOR * overall) / (len(liked) + LIKED_PRIOR)
+        assert scores[post] == pytest.approx(expected)
+    assert baseline.rank(3, CUTOFF, 5).post.tolist() == np.argsort(-scores)[:5].tolist()
+    assert baseline.rank(250, 29 * DAY, 5).post.tolist() == np.argsort(-scores)[:5].tolist()
+
+
+def test_most_liked_by_segment_counts_the_segment_s_users_alone(learned: Learned) -> None:
+    knowledge, rows = learned.knowledge, _earlier(learned)
+    segment = knowledge.encodings.segment(knowledge.catalogue.codes)
+    baseline = MostLiked.of_segments(knowledge, CUTOFF // DAY)
+    shown: dict[tuple[int, int], int] = defaultdict(int)
+    liked: dict[tuple[int, int], int] = defaultdict(int)
+    for user, post, like in zip(rows.user, rows.post, rows.liked, strict=True):
+        shown[segment[user], post] += 1
+        liked[segment[user], post] += like
+    overall = (rows.liked.sum() + 1) / (len(rows) + 10)
+    for user in (0, 5, 200):
+        scores = baseline.score(user, CUTOFF, np.arange(50))
+        for post in range(50):
+            key = (segment[user], post)
+            expected = (liked[key] + LIKED_PRIOR * overall) / (shown[key] + LIKED_PRIOR)
+            assert scores[post] == pytest.approx(expected)
+
+
+def test_random_repeats_with_its_seed_user_and_moment() -> None:
+    lists = [
+        tuple(Random(100, seed).rank(user, at, 5).post.tolist())
+        for seed, user, at in ((1, 2, 3), (1, 2, 3), (2, 2, 3), (1, 3, 3), (1, 2, 4))
+    ]
+    assert lists[0] == lists[1]
+    assert len(set(lists)) == 4
+
+
+def test_random_shows_every_post_alike() -> None:
+    n = np.bincount(
+        np.concatenate([Random(20, 1).rank(user, 5, 5).post for user in range(2000)]), minlength=20
+    )
+    assert n.sum() == 10_000
+    assert np.abs(n - 500).max() < 100
+
+
+def test_the_classic_solution_tells_its_own_rows_apart(learned: Learned) -> None:
+    rows = learned.rows
+    classic = Classic.fit(learned.knowledge, rows, seed=1)
+    some = rows[::40]
+    scores = [
+        classic.score(int(u), int(at), np.array([p]))[0]
+        for u, p, at in zip(some.user, some.post, some.at, strict=True)
+    ]
+    assert auc(some.liked, np.array(scores)) > 0.6
+
+
+def test_the_classic_solution_repeats(learned: Learned) -> None:
+    posts = np.arange(learned.log.meta.n_posts)
+    first, second = (
+        Classic.fit(learned.knowledge, learned.rows, seed=1).score(4, CUTOFF, posts)
+        for _ in range(2)
+    )
+    assert first.tobytes() == second.tobytes()
+
+
+def test_every_baseline_orders_candidates_as_it_orders_all_posts(learned: Learned) -> None:
+    some = np.arange(3, learned.log.meta.n_posts, 11)
+    step = CUTOFF // DAY
+    classic = Classic.fit(learned.knowledge, learned.rows, seed=1)
+    knowledge = learned.knowledge
+    for baseline in (MostLiked.of_all(knowledge, step), MostLiked.of_segments(knowledge, step),
+                     classic):  # fmt: skip
+        everything = baseline.rank(9, CUTOFF, 10_000).post.tolist()
+        among = baseline.rank(9, CUTOFF, 10_000, some).post.tolist()
+        assert among == [post for post in everything if post in set(some.tolist())]
+        assert len(everything) == learned.log.meta.n_posts
+
+
+def test_a_classic_solution_without_profiles_is_one_of_posts_and_hours() -> None:
+    learned = simulated(profiles=False)
+    classic = Classic.fit(learned.knowledge, learned.rows, seed=1)
+    lists = [classic.rank(user, CUTOFF, 5).post.tolist() for user in (0, 100, 299)]
+    assert lists[0] == lists[1] == lists[2]

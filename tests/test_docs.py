@@ -1,0 +1,76 @@
+"""The README and the docs name only what exists, and its numbers are the measured ones."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from feedrank.params import load_params
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+METRICS = json.loads((ROOT / "reports" / "metrics.json").read_text())
+
+
+def _rows(text: str) -> dict[str, list[str]]:
+    rows = re.findall(r"^\| `?([a-z_]+)`? \|(.*)\|$", text, re.M)
+    return {name: [cell.strip().strip("*") for cell in cells.split("|")] for name, cells in rows}
+
+
+def test_every_number_of_the_results_is_the_measured_one() -> None:
+    table = _rows(README[README.index("## Results") : README.index("## How it works")])
+    values = {"feedrank": METRICS["hitrate@5"], **METRICS["baselines@5"]}
+    true = METRICS["demo"]["true"]
+    assert {"feedrank", "random", "most_liked", "classic", "oracle"} <= table.keys()
+    for name, (expected, shown, truth) in table.items():
+        assert truth == f"{true[name]:.3f}", name
+        if name in values:
+            assert expected == f"{values[name]['expected']:.3f}", name
+            assert shown == f"{values[name]['shown']:.3f}", name
+
+
+def test_every_parameter_is_described() -> None:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    load_params(ROOT / "params.yaml")
+    missing = [
+        f"{group}.{key}"
+        for group, keys in params.items()
+        for key in keys
+        if f"`{key}`" not in README[README.index("## Parameters") :]
+    ]
+    assert missing == []
+
+
+def test_every_stage_is_named_and_no_other() -> None:
+    stages = set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
+    named = set(re.findall(r"stages\.([a-z]+)", README)) - {"run"}
+    assert named <= stages
+    assert all(f"`{stage}`" in README for stage in stages)
+
+
+def test_every_make_target_named_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    for path in DOCS:
+        assert set(re.findall(r"`make ([a-z-]+)", path.read_text())) <= targets, path.name
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda p: p.name)
+def test_every_linked_file_exists(path: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text())
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_every_variable_named_is_read_somewhere() -> None:
+    code = "".join(
+        p.read_text() for d in ("feedrank", "stages", "service") for p in (ROOT / d).rglob("*.py")
+    )
+    settings = {name.upper() for name in re.findall(r'^    "([a-z_]+)": _', code, re.M)}
+    named = set(re.findall(r"`(FEED[A-Z_]+)`", README))
+    unknown = [n for n in named if n not in code and n.removeprefix("FEEDRANK_") not in settings]
+    assert named
+    assert unknown == []

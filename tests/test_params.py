@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feedrank.errors import ParamsError
+from feedrank.params import Params, duration_seconds, load_params, moment, parse_params
+
+FILE = Path(__file__).parents[1] / "params.yaml"
+GROUPS: dict[str, dict[str, Any]] = yaml.safe_load(FILE.read_text())
+KEYS = [(group, key) for group, values in GROUPS.items() for key in values]
+
+
+@pytest.fixture
+def groups() -> dict[str, dict[str, Any]]:
+    return copy.deepcopy(GROUPS)
+
+
+def test_the_file_of_the_repository_is_read() -> None:
+    params = load_params(FILE)
+    assert params.features.step_seconds == 86_400
+    assert vars(params).keys() == GROUPS.keys()
+    for name, values in GROUPS.items():
+        assert vars(getattr(params, name)) == values
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"nowhere.yaml' not found\. Run from the folder"):
+        load_params(tmp_path / "nowhere.yaml")
+
+
+@pytest.mark.parametrize("content", [b"a: [", b"a: b: c", b"\xff\xfe\x00", b"\t- a"])
+def test_a_file_that_is_not_yaml_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "params.yaml").write_bytes(content)
+    with pytest.raises(ParamsError, match=r"params.yaml' is not YAML"):
+        load_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("content", ["", "a", "[1, 2]", "3"])
+def test_a_file_without_groups_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "params.yaml").write_text(content)
+    with pytest.raises(ParamsError, match=r"the file of params.yaml must hold keys, but holds"):
+        load_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_missing_group_is_named(groups: dict[str, Any], group: str) -> None:
+    del groups[group]
+    with pytest.raises(ParamsError, match=f"parameter '{group}' is missing from params.yaml"):
+        parse_params(groups)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_without_keys_is_named(groups: dict[str, Any], group: str) -> None:
+    groups[group] = None
+    with pytest.raises(ParamsError, match=f"group '{group}' of params.yaml must hold keys"):
+        parse_params(groups)
+
+
+@pytest.mark.parametrize(("group", "key"), KEYS)
+def test_a_missing_key_is_named(groups: dict[str, Any], group: str, key: str) -> None:
+    del groups[group][key]
+    with pytest.raises(ParamsError, match=f"'{group}.{key}' is missing from params.yaml"):
+        parse_params(groups)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_an_unknown_key_is_named_beside_the_known(groups: dict[str, Any], group: str) -> None:
+    groups[group]["max_deph"] = 3
+    known = next(iter(GROUPS[group]))
+    with pytest.raises(
+        ParamsError, match=f"unknown parameter '{group}.max_deph'; known are .*{known}"
+    ):
+        parse_params(groups)
+
+
+@pytest.mark.parametrize(("group", "key"), KEYS)
+@pytest.mark.parametrize("value", [{"a": 1}, True, object()], ids=["mapping", "bool", "object"])
+def test_a_key_of_another_type_is_named(
+    groups: dict[str, Any], group: str, key: str, value: object
+) -> None:
+    groups[group][key] = value
+    with pytest.raises(ParamsError, match=f"'{group}.{key}"):
+        parse_params(groups)
+
+
+@pytest.mark.parametrize(
+    ("group", "key", "value", "message"),
+    [
+        ("train", "max_depth", 0, r"'train.max_depth' must lie in \[1, 16\], but is 0"),
+        ("train", "max_depth", 3.5, r"'train.max_depth' must be of type int, but is 3.5"),
+        ("train", "learning_rate", "0.1", "'train.learning_rate' must be of type float"),
+        ("train", "learning_rate", float("nan"), "'train.learning_rate' must be a finite number"),
+        ("train", "reg_lambda", float("inf"), "'train.reg_lambda' must be a finite number"),
+        ("train", "objective", "rank:ndcg", "'train.objective' must be one of binary:logistic"),
+        ("export", "exclude", "all", "'export.exclude' must be one of nothing, liked, seen"),
+        ("validate", "k", [], r"'validate.k' must be a list"),
+        ("validate", "k", 5, r"'validate.k' must be a list, but is 5"),
+        ("validate", "k", [5, 0], r"'validate.k\[1\]' must lie in \[1, 100\], but is 0"),
+        ("features", "warmup_days", 0, r"'features.warmup_days' must lie in \[1, 3650\]"),
+        ("features", "seed", -1, "'features.seed' must lie in"),
+        ("features", "step", "a day", "'features.step' is 'a day'; write a whole number"),
+        ("features", "step", "0d", "'features.step' is '0d'; write a whole number"),
+        ("features", "step", "4000d", "'features.step' is '4000d'; at most 3650d"),
+        ("extract", "since", "yesterday", "'extract.since' is 'yesterday'; write a date"),
+        ("extract", "until", "2021-10-01T00:00:00+02:00", "'extract.until' is .* own clock"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_when_the_file_is_read(
+    groups: dict[str, Any], group: str, key: str, value: object, message: str
+) -> None:
+    groups[group][key] = value
+    with pytest.raises(ParamsError, match=message):
+        parse_params(groups)
+
+
+@pytest.mark.parametrize("key", ["warmup_days"])
+def test_null_leaves_the_choice_to_the_log(groups: dict[str, Any], key: str) -> None:
+    groups["features"][key] = None
+    assert getattr(parse_params(groups).features, key) is None
+
+
+def test_a_whole_number_may_stand_for_any_number(groups: dict[str, Any]) -> None:
+    groups["train"]["learning_rate"] = 1
+    params: Params = parse_params(groups)
+    assert params.train.learning_rate == 1.0
+    assert isinstance(params.train.learning_rate, float)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("1min", 60), ("90min", 5400), ("1h", 3600), ("12h", 43_200), ("1d", 86_400), ("7d", 604_800)],
+)
+def test_a_duration_is_a_number_and_a_unit(text: str, seconds: int) -> None:
+    assert duration_seconds("features.step", text) == seconds
+
+
+@given(st.text(max_size=6).filter(lambda t: not t[:1].isdecimal()))
+def test_anything_else_is_no_duration(text: str) -> None:
+    with pytest.raises(ParamsError, match="write a whole number and min, h or d"):
+        duration_seconds("features.step", text)
+
+
+@pytest.mark.parametrize("text", ["1", "d", "1.5h", "-1d", "1 d", "1dd", "1s", "1w", "²d", "1D"])
+def test_what_nearly_is_a_duration_is_none(text: str) -> None:
+    with pytest.raises(ParamsError, match="write a whole number and min, h or d"):
+        duration_seconds("features.step", text)
+
+
+def test_a_moment_is_naive() -> None:
+    assert moment("extract.since", "2021-10-01").isoformat() == "2021-10-01T00:00:00"
+    assert moment("extract.since", "2021-10-01T12:30:00").hour == 12

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from feedrank.errors import FeedrankError, SchemaError
+from feedrank.learn import learn
+from feedrank.workers import map_parts, n_workers
+from tests.logs import DAY, different_files, fitted, params, simulated_network, workers
+from tests.logs import write_log as write
+
+
+def _square(part: int) -> int:
+    return part * part
+
+
+def _refuse(refused: int, part: int) -> int:
+    if part == refused:
+        raise SchemaError(f"part {part} holds no like")
+    return part
+
+
+def _die(part: int) -> int:
+    if part == 1:
+        os._exit(9)
+    return part
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_results_come_in_the_order_of_parts(n: int) -> None:
+    assert list(map_parts(_square, 7, "squaring", workers=n)) == [0, 1, 4, 9, 16, 25, 36]
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_an_error_of_a_worker_is_raised_as_itself(n: int) -> None:
+    with pytest.raises(SchemaError, match="part 2 holds no like"):
+        list(map_parts(partial(_refuse, 2), 4, "refusing", workers=n))
+
+
+def test_a_killed_worker_says_what_to_do() -> None:
+    with pytest.raises(FeedrankError, match=r"killed while counting.*FEEDRANK_WORKERS=1"):
+        list(map_parts(_die, 4, "counting", workers=2))
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "²"])
+def test_a_wrong_number_of_workers_is_named(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("FEEDRANK_WORKERS", value)
+    with pytest.raises(FeedrankError, match=f"FEEDRANK_WORKERS is '{value}'"):
+        n_workers()
+
+
+def test_without_a_number_all_processors_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FEEDRANK_WORKERS", raising=False)
+    assert 1 <= n_workers() <= (os.cpu_count() or 1)
+
+
+def test_the_number_of_workers_does_not_change_a_byte(tmp_path: Path) -> None:
+    network, rows = simulated_network()
+    rows = rows[rows.at < 12 * DAY]
+    log = write(tmp_path / "log", network.users, network.posts, rows, buckets=3)
+    for n in (1, 2):
+        with workers(n):
+            knowledge, training = learn(log, params())
+        for name, made in (("features", knowledge), ("rows", training)):
+            (tmp_path / f"{name}-{n}").mkdir()
+            made.save(tmp_path / f"{name}-{n}")
+        (tmp_path / f"ranker-{n}").mkdir()
+        fitted(knowledge, training, params()).save(tmp_path / f"ranker-{n}" / "ranker.ubj")
+    for name in ("features", "rows", "ranker"):
+        assert different_files(tmp_path / f"{name}-1", tmp_path / f"{name}-2") == []
