@@ -17,6 +17,7 @@ from feedrank.errors import FeedrankError
 from service import probes, routes, viewer
 from service.desk import Desk
 from service.guard import Guard
+from service.leaving import Leaving
 from service.logs import write_json_lines
 from service.problems import answer_problems
 from service.settings import Settings
@@ -42,7 +43,8 @@ class Service(FastAPI):
             redoc_url=None,
         )
         self._settings = settings
-        self._outer: ASGIApp = Telemetry(Guard(super().__call__, None))
+        self._leaving = Leaving()
+        self._outer: ASGIApp = super().__call__
         self._watch: Watch | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,8 +77,10 @@ class Service(FastAPI):
         inner: ASGIApp = super().__call__
         if settings.cors_origins:
             inner = CORSMiddleware(inner, settings.cors_origins, allow_headers=["X-API-Key"])
-        self._outer = Telemetry(Guard(inner, settings.api_key, bool(settings.cors_origins)))
-        self.state.desk = desk
+        guard = Guard(inner, settings.api_key, bool(settings.cors_origins))
+        self._outer = Telemetry(guard, self._leaving)
+        self.state.desk, self.state.leaving = desk, self._leaving
+        self._leaving.listen(settings.drain_seconds)
         self._watch = Watch(desk)
         self._watch.start()
         _listen_to_hangup(self._watch)

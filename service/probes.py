@@ -25,10 +25,10 @@ async def health() -> JSONResponse:
 
 @router.get("/ready", response_model=Ready, responses={503: {"model": Ready}})
 async def ready(request: Request) -> JSONResponse:
-    """An artifact is loaded and answered its golden requests as stored."""
-    if getattr(request.app.state, "desk", None) is None:
-        return JSONResponse({"status": "not ready", "artifact": None}, 503)
+    """An artifact is loaded and answered its golden requests as stored; 503 once it is ending."""
     version = desk_of(request).slots["control"].current.version
+    if request.app.state.leaving.has_begun:
+        return JSONResponse({"status": "leaving", "artifact": version}, 503)
     return JSONResponse({"status": "ready", "artifact": version})
 
 

@@ -137,8 +137,8 @@ class Health(BaseModel):
 class Ready(BaseModel):
     """An artifact is loaded and its golden requests were answered as stored."""
 
-    status: Literal["ready", "not ready"]
-    artifact: str | None
+    status: Literal["ready", "leaving"]
+    artifact: str
 
 
 class Version(BaseModel):

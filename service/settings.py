@@ -33,6 +33,7 @@ class Settings:
         max_waiting: requests that wait or are worked on; a further one is answered with 503.
         state: directory where workers note what they serve, for `service.deploy`.
         check_seconds: between two looks at the artifact's path.
+        drain_seconds: from SIGTERM until no more connections are taken.
         log_level: DEBUG, INFO, WARNING or ERROR.
     """
 
@@ -46,6 +47,7 @@ class Settings:
     max_waiting: int = 64
     state: Path = field(default_factory=_state)
     check_seconds: float = 0.5
+    drain_seconds: float = 1.0
     log_level: str = "INFO"
 
     @classmethod
@@ -120,5 +122,6 @@ _CONVERT = {
     "max_waiting": _count,
     "state": _path,
     "check_seconds": _seconds,
+    "drain_seconds": _seconds,
     "log_level": _level,
 }

@@ -11,6 +11,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import monitoring
+from service.leaving import Leaving
 
 logger = logging.getLogger("feedrank.service")
 GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
@@ -25,10 +26,15 @@ class Telemetry:
 
     A caller's own id is kept if it is short and plain, so that a request can be followed through
     several services.
+
+    Args:
+        app: that answers.
+        leaving: closes connections, once the end has begun.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, leaving: Leaving) -> None:
         self._app = app
+        self._leaving = leaving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on one request."""
@@ -43,6 +49,7 @@ class Telemetry:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            self._leaving.part(message)
             await send(message)
 
         try:

@@ -60,7 +60,12 @@ def start(environment: dict[str, str], workers: int = 1) -> Server:
     process = subprocess.Popen(
         [*command, "--workers", str(workers)],
         cwd=CODE,
-        env={**os.environ, "FEEDRANK_CHECK_SECONDS": "0.05", **environment},
+        env={
+            **os.environ,
+            "FEEDRANK_CHECK_SECONDS": "0.05",
+            "FEEDRANK_DRAIN_SECONDS": "0.01",
+            **environment,
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -246,26 +246,27 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
         Artifact.load(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("fails", ["Knowledge.load", "_golden", "_write_json"])
+@pytest.mark.parametrize("fails", ["Knowledge", "_golden", "_write_json"])
 def test_an_export_that_fails_leaves_the_former_artifact_alone(
-    learned: Learned,
-    sources: tuple[Path, Path],
-    copy: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    fails: str,
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
     before = {path.name: path.read_bytes() for path in copy.iterdir()}
+    other = simulated(profiles=False)
+    sources = saved(other, tmp_path / "other")
 
-    def fail(*_: object, **__: object) -> None:
-        raise OSError("no space left")
+    class Failing:
+        """Fails whatever it is asked for."""
 
-    monkeypatch.setattr(artifact, fails, fail) if "." not in fails else monkeypatch.setattr(
-        artifact.Knowledge, "load", fail
-    )
+        def __call__(self, *_: object) -> None:
+            raise OSError("no space left")
+
+        load = __call__
+
+    monkeypatch.setattr(artifact, fails, Failing())
     with pytest.raises(OSError, match="no space left"):
-        export(copy, *sources, learned.params.export, FACTS, seed=2, k=5)
+        export(copy, *sources, other.params.export, FACTS, seed=2, k=5)
     assert {path.name: path.read_bytes() for path in copy.iterdir()} == before
-    assert [path.name for path in copy.parent.iterdir()] == [copy.name]
+    assert {path.name for path in tmp_path.iterdir()} == {copy.name, "other"}
     monkeypatch.undo()
     Artifact.load(copy)
 

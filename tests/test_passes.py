@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from feedrank.learn import learn
 from feedrank.log import Impressions, bucket_path, write_bucket
 from feedrank.lots import draw_lots, lowest
 from tests.logs import (
@@ -22,8 +23,10 @@ from tests.logs import (
     posts_table,
     random_rows,
     simulated,
+    simulated_network,
     tuples,
     users_table,
+    workers,
     write_log,
 )
 
@@ -64,6 +67,22 @@ def test_the_number_of_buckets_does_not_change_a_byte(
         "knowledge.json"
     ]
     assert different_files(tmp_path / "rows-2", tmp_path / f"rows-{buckets}") == []
+
+
+def test_the_number_of_workers_does_not_change_a_byte(tmp_path: Path) -> None:
+    network, rows = simulated_network()
+    rows = rows[rows.at < 12 * DAY]
+    log = write_log(tmp_path / "log", network.users, network.posts, rows, buckets=3)
+    for n in (1, 2):
+        with workers(n):
+            knowledge, training = learn(log, params())
+        for name, made in (("features", knowledge), ("rows", training)):
+            (tmp_path / f"{name}-{n}").mkdir()
+            made.save(tmp_path / f"{name}-{n}")
+        (tmp_path / f"ranker-{n}").mkdir()
+        fitted(knowledge, training, params()).save(tmp_path / f"ranker-{n}" / "ranker.ubj")
+    for name in ("features", "rows", "ranker"):
+        assert different_files(tmp_path / f"{name}-1", tmp_path / f"{name}-2") == []
 
 
 def test_the_order_that_rows_come_in_does_not_change_a_byte(tmp_path: Path) -> None:

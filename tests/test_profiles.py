@@ -36,9 +36,7 @@ def test_bands_keep_the_order_of_numbers(values: list[float | None], bands: int)
 
 
 @given(NUMBERS, st.integers(2, 6))
-def test_every_code_is_below_the_number_of_codes(
-    values: list[float | None], bands: int
-) -> None:
+def test_every_code_is_below_the_number_of_codes(values: list[float | None], bands: int) -> None:
     words = pd.Series([None if v is None else f"word {v}" for v in values], dtype=object)
     profiles = _of(bands, x=pd.Series(values, dtype=float), y=words)
     for i, column in enumerate(profiles.columns):

@@ -60,19 +60,21 @@ def test_five_posts_are_returned_where_no_limit_is_given(client, user_id):
 @pytest.mark.parametrize(
     "same",
     [
-        "2021-10-20 18:00:00",
-        "2021-10-20T18:00",
-        "2021-10-20T18:00:00Z",
-        "2021-10-20T21:00:00+03:00",
-        "2021-10-20T12:30:00-0530",
+        "2021-10-19 22:30:00",
+        "2021-10-19T22:30",
+        "2021-10-19T22:30:00Z",
+        "2021-10-20T01:30:00+03:00",  # another day, so another state
+        "2021-10-19T17:00:00-0530",
     ],
 )
 def test_one_moment_has_one_answer_however_it_is_written(client, user_id, same):
-    usual = client.get(PATH, params={"id": user_id, "time": "2021-10-20T18:00:00"})
-    answer = client.get(PATH, params={"id": user_id, "time": same})
+    path = f"{PATH}explain"
+    usual = client.get(path, params={"id": user_id, "time": "2021-10-19T22:30:00"})
+    answer = client.get(path, params={"id": user_id, "time": same})
+    day_after = client.get(path, params={"id": user_id, "time": "2021-10-20T01:30:00"})
 
     assert answer.status_code == 200, answer.text
-    assert answer.json() == usual.json()
+    assert answer.json() == usual.json() != day_after.json()
 
 
 @pytest.mark.parametrize("at", ["0001-01-01", "1999-12-31", "2030-01-01", "9999-12-31T23:59:59"])

@@ -100,7 +100,7 @@ def test_a_wrong_variable_ends_the_process_with_its_name(tmp_path):
 
 def test_what_was_asked_before_the_end_is_answered(artifact_path, tmp_path, user_id):
     request = f"GET {PATH}?id={user_id}&time={MOMENT}&limit=50 HTTP/1.1\r\nHost: x\r\n\r\n"
-    with serving(artifact_path, tmp_path) as server:
+    with serving(artifact_path, tmp_path, FEEDRANK_DRAIN_SECONDS="1") as server:
         callers = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(30)]
         for caller in callers:
             caller.sendall(request.encode())
@@ -186,3 +186,21 @@ def test_any_worker_tells_the_metrics_of_all(artifact_path, tmp_path, user_id):
         f'feedrank_answers_total{{outcome="ok",route="{PATH}"}} 40.0',
         f'feedrank_artifact_workers{{group="control",version="{version}"}} 2.0',
     }
+
+
+def test_a_service_that_is_ending_says_so_and_closes_its_connections(
+    artifact_path, tmp_path, user_id
+):
+    query = {"id": user_id, "time": MOMENT}
+    with (
+        serving(artifact_path, tmp_path, FEEDRANK_DRAIN_SECONDS="5") as server,
+        httpx2.Client(base_url=server.address) as client,
+    ):
+        assert client.get("/ready").status_code == 200
+        server.process.send_signal(signal.SIGTERM)
+        while (ready := client.get("/ready")).status_code == 200:
+            pass
+        answer = client.get(PATH, params=query)
+
+    assert ready.json()["status"] == "leaving"
+    assert (answer.status_code, answer.headers["Connection"]) == (200, "close")

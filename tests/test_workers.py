@@ -2,15 +2,11 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from feedrank.errors import FeedrankError, SchemaError
-from feedrank.learn import learn
 from feedrank.workers import map_parts, n_workers
-from tests.logs import DAY, different_files, fitted, params, simulated_network, workers
-from tests.logs import write_log as write
 
 
 def _square(part: int) -> int:
@@ -55,19 +51,3 @@ def test_a_wrong_number_of_workers_is_named(monkeypatch: pytest.MonkeyPatch, val
 def test_without_a_number_all_processors_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FEEDRANK_WORKERS", raising=False)
     assert 1 <= n_workers() <= (os.cpu_count() or 1)
-
-
-def test_the_number_of_workers_does_not_change_a_byte(tmp_path: Path) -> None:
-    network, rows = simulated_network()
-    rows = rows[rows.at < 12 * DAY]
-    log = write(tmp_path / "log", network.users, network.posts, rows, buckets=3)
-    for n in (1, 2):
-        with workers(n):
-            knowledge, training = learn(log, params())
-        for name, made in (("features", knowledge), ("rows", training)):
-            (tmp_path / f"{name}-{n}").mkdir()
-            made.save(tmp_path / f"{name}-{n}")
-        (tmp_path / f"ranker-{n}").mkdir()
-        fitted(knowledge, training, params()).save(tmp_path / f"ranker-{n}" / "ranker.ubj")
-    for name in ("features", "rows", "ranker"):
-        assert different_files(tmp_path / f"{name}-1", tmp_path / f"{name}-2") == []
