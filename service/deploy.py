@@ -155,7 +155,7 @@ def main(arguments: list[str] | None = None) -> int:
     what.add_argument("--rollback", action="store_true", help="serve what was served before")
     what.add_argument("--status", action="store_true", help="say what is served")
     parser.add_argument("--link", type=Path, help="path the service serves; FEEDRANK_ARTIFACT")
-    parser.add_argument("--wait", type=float, default=60, help="seconds for workers to follow")
+    parser.add_argument("--wait", type=float, default=120, help="seconds for workers to follow")
     given = parser.parse_args(arguments)
     try:
         settings = Settings.from_environment()

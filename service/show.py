@@ -33,7 +33,7 @@ def table_of(metrics: dict[str, Any]) -> list[str]:
     head = f"{name:24}{'expected':>10}{'shown':>10}{'catalogue':>11}"
     lines = [head + (f"{'true':>8}" if true else "")]
     for method, values in sorted(methods.items(), key=lambda m: -m[1]["expected"]):
-        line = f"{method:24}{values['expected']:>10.3f}{values['shown']:>10.3f}"
+        line = f"{method:24}{values['expected']:>10.3f}{_number(values['shown']):>10}"
         line += f"{values['catalogue']:>11.4f}"
         lines.append(line + (f"{true[method]:>8.3f}" if method in true else ""))
     lines += [f"{m:55}{true[m]:>8.3f}" for m in ("informed", "oracle") if m in true]
@@ -46,6 +46,10 @@ def table_of(metrics: dict[str, Any]) -> list[str]:
         f"ahead of most liked by {ahead} (95 %, users resampled)",
     ]
     return lines
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def feed_of(artifact: Artifact) -> list[str]:

@@ -9,8 +9,8 @@ too much of its favourites (the best of thousands are best partly by luck) is fo
     shift          fitted on the method's matching impressions, each weighted by how well it matches
     expected       mean over requests of 1 - prod over the list (1 - P(like))
 
-A post that the feed shows more often to such users would count more often; the weight is divided
-by its propensity.
+What is left: one shift does not undo all of a belief that grows with the score, so that the
+estimate leans high; and posts that the feed shows more often count more often.
 """
 
 from __future__ import annotations
