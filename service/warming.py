@@ -1,7 +1,8 @@
-"""Deriving an artifact's tables before they are asked for."""
+"""Deriving an artifact's tables before they are asked for, and giving back what it took."""
 
 from __future__ import annotations
 
+import ctypes
 import time
 
 from feedrank.artifact import Artifact
@@ -26,3 +27,14 @@ def warm(artifact: Artifact) -> None:
     for at in moments(artifact):
         artifact.recommender.rank(0, at, 1)
         time.sleep(REST_SECONDS)
+
+
+def give_back() -> None:
+    """Return freed memory to the system, where the C library can (glibc).
+
+    What was derived and thrown away stays with the process otherwise: 536 MB after eight swaps of
+    the demo's artifact, 362 MB with this.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from service import monitoring
 from service.desk import Desk
 from service.roster import Report, Roster
 from service.slot import Slot
-from service.warming import REST_SECONDS, moments
+from service.warming import REST_SECONDS, give_back, moments
 
 PUBLISH_SECONDS = 5.0
 HEARTBEAT_SECONDS = 1.0
@@ -26,6 +28,8 @@ class Watch:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._now = asyncio.Event()
+        # One thread for all: each thread keeps memory of its own for what it once loaded.
+        self._loader = ThreadPoolExecutor(1, "loader")
         self._tasks: list[asyncio.Task[None]] = []
         self._rosters = {
             group: Roster(desk.settings.state, slot.path) for group, slot in desk.slots.items()
@@ -48,6 +52,7 @@ class Watch:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._loader.shutdown(wait=False, cancel_futures=True)
         for roster in self._rosters.values():
             roster.sign_off()
         monitoring.forget_worker()
@@ -60,8 +65,10 @@ class Watch:
             for slot in self._desk.slots.values():
                 before = slot.current.version
                 # Checks take a second or more: a thread does them while requests are answered.
-                await asyncio.to_thread(slot.look)
+                await self._aside(slot.look)
                 self._report(slot, before)
+                if slot.current.version != before:
+                    await self._aside(give_back)
 
     def _report(self, slot: Slot, before: str | None) -> None:
         version = slot.current.version
@@ -97,6 +104,10 @@ class Watch:
                     await asyncio.sleep(REST_SECONDS)
                 artifact.recommender.rank(0, at, 1)
                 await asyncio.sleep(REST_SECONDS)
+        await self._aside(give_back)
+
+    async def _aside(self, job: Callable[[], None]) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._loader, job)
 
 
 def report_of(slot: Slot) -> Report:
