@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint prove clean-demo
+.PHONY: help demo serve test test-slow lint prove clean-demo
 
 help:           ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -39,6 +39,9 @@ lint: $(CHECKS)           ## style and types
 
 test: $(CHECKS) lint      ## lint, types, all tests, and the whole pipeline on a small demo
 	python -m pytest -n 2
+
+test-slow: $(CHECKS)      ## what takes minutes: the container's steps in a fresh environment
+	python -m pytest -m slow
 
 prove: $(RUNTIME)         ## rebuild everything in a scratch folder and compare every output, byte by byte
 	python -m benchmarks.prove

@@ -11,6 +11,7 @@ from feedrank.counts import PairCounts
 from feedrank.features import Question, assemble, features_of
 from feedrank.history import History
 from feedrank.log import LogMeta
+from feedrank.ordering import best_rows
 from feedrank.ranker import Ranker
 from feedrank.state import SharedHistory, UserState
 
@@ -132,7 +133,7 @@ class Recommender:
             threshold = first[kept].min()
             post = post[np.flatnonzero(first >= threshold)]
         probability = self._probability(state, post, at)
-        best = np.argsort(-probability, kind="stable")[:k]
+        best = best_rows(probability, k)
         return Ranked(post[best], probability[best], len(post))
 
     def score(self, user: int, at: int, post: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""How every stage ends: an error that the user can act on is a message, not a traceback."""
+"""How every stage runs: one thread of algebra, and a message in place of a traceback."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from feedrank.errors import FeedrankError
+from feedrank.workers import one_thread_of_algebra
 
 
 def run(main: Callable[[], None]) -> None:
@@ -13,6 +14,7 @@ def run(main: Callable[[], None]) -> None:
 
     Ctrl-C ends a stage with the exit code of a shell, 130, and no traceback either.
     """
+    one_thread_of_algebra()
     try:
         main()
     except KeyboardInterrupt:

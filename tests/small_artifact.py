@@ -11,17 +11,11 @@ import pytest
 
 from feedrank import artifact
 from feedrank.demo.simulation import Network
-from feedrank.features import features_of
-from feedrank.folds import Calendar
 from feedrank.knowledge import Knowledge
+from feedrank.learn import learn as learn_log
 from feedrank.log import Impressions, Log, LogMeta, write_bucket, write_meta
 from feedrank.params import DemoParams, ExportParams, Params, load_params
-from feedrank.passes import count_shared, training_rows
-from feedrank.profiles import Profiles
 from feedrank.ranker import Ranker
-from feedrank.state import SharedHistory
-from feedrank.strengths import fit_strengths
-from feedrank.warmup import fit_encodings
 
 SMALL = DemoParams(seed=7, users=400, posts=300, days=30, effect_scale=1.0)
 PATH = "/post/recommendations/"
@@ -65,16 +59,8 @@ def write_log(directory: Path, params: Params) -> Log:
 
 def learn(log: Log, params: Params) -> tuple[Knowledge, Ranker]:
     """Knowledge of a log and a ranker trained on all of its rows."""
-    calendar = Calendar.of(log.meta, params.features.warmup_days, params.validate.test_days)
-    profiles = Profiles.of(log.users, params.features.segments)
-    encodings = fit_encodings(log, profiles, calendar, params.features)
-    shared, history = count_shared(log, profiles, encodings)
-    strengths = fit_strengths(encodings, shared, history, profiles.codes, calendar.warmup_days)
-    encodings = replace(encodings, strengths=strengths)
-    states = SharedHistory(encodings, shared)
-    rows = training_rows(log, profiles, states, calendar, params.features)
-    ranker = Ranker.fit(rows.matrix, rows.liked, rows.at, features_of(encodings), params.train)
-    knowledge = Knowledge.of(log.meta, log.users, log.posts, profiles, encodings, shared, history)
+    knowledge, rows = learn_log(log, params)
+    ranker = Ranker.fit(rows.matrix, rows.liked, rows.at, knowledge.features, params.train)
     return knowledge, ranker
 
 

@@ -15,6 +15,7 @@ from scipy.special import expit, logit
 
 from feedrank.demo.truth import N_GROUPS, Truth
 from feedrank.log import SECONDS_A_DAY, Impressions, Log
+from feedrank.ordering import best_rows
 
 NEWTON_STEPS = 4
 TINY = 1e-9
@@ -33,7 +34,7 @@ def oracle_lists(truth: Truth, users: np.ndarray, at: np.ndarray, k: int) -> np.
         k: length of a list.
     """
     asked = zip(users.tolist(), at.tolist(), strict=True)
-    return np.array([_best(truth.probabilities(user, moment), k) for user, moment in asked])
+    return np.array([best_rows(truth.probabilities(user, moment), k) for user, moment in asked])
 
 
 def informed_lists(
@@ -62,7 +63,7 @@ def informed_lists(
         moment = np.full(len(posts), at[request] + shift)
         known = truth.known_logit(np.full(len(posts), users[request]), posts, moment)
         own, doubt = taste.of_posts(truth)
-        lists[request] = _best(_mean_probability(known + mean + own, variance + doubt), k)
+        lists[request] = best_rows(_mean_probability(known + mean + own, variance + doubt), k)
     return lists
 
 
@@ -184,7 +185,3 @@ def _user_variance(truth: Truth) -> np.ndarray:
     e = truth.effects
     of_factors = e.factors**2 * (truth.post_factors**2).sum(axis=1)
     return np.asarray(e.propensity**2 + e.taste**2 + of_factors)
-
-
-def _best(scores: np.ndarray, k: int) -> np.ndarray:
-    return np.argsort(-scores, kind="stable")[:k]

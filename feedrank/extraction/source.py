@@ -18,7 +18,7 @@ from feedrank.errors import SourceError
 from feedrank.params import SourceParams
 
 APPLICATION_NAME = "feedrank"
-EXAMPLE = "postgresql://role:password@host:5432/database"
+EXAMPLE = "postgresql://user:password@host:5432/database"
 # Text forms must not depend on the settings of a role, and no plan may be compiled for every chunk.
 SETTINGS = {
     "application_name": APPLICATION_NAME,

@@ -13,6 +13,7 @@ from category_encoders import TargetEncoder
 from feedrank.columns import fit_and_encode
 from feedrank.counts import Tally
 from feedrank.knowledge import Knowledge
+from feedrank.ordering import best_rows
 from feedrank.recommender import Ranked
 from feedrank.rows import TrainingRows
 
@@ -33,7 +34,7 @@ class Baseline(ABC):
         """The k best of the candidates, or of all posts."""
         post = np.arange(self.n_posts) if candidates is None else candidates
         score = self.score(user, at, post)
-        best = np.argsort(-score, kind="stable")[:k]
+        best = best_rows(score, k)
         return Ranked(post[best], score[best], len(post))
 
 
@@ -130,8 +131,8 @@ class Classic(Baseline):
 def _classic_rows(
     model: Classic, user: np.ndarray, post: np.ndarray, at: np.ndarray | int
 ) -> np.ndarray:
-    hour = np.broadcast_to(np.asarray(at) % 86_400 // 3600, len(post))[:, None]
-    return np.hstack([hour, model.user[user], model.post[post]]).astype(np.float32)
+    hour = np.broadcast_to(np.float32(np.asarray(at) % 86_400 // 3600), len(post))[:, None]
+    return np.hstack([hour, model.user[user], model.post[post]])
 
 
 def _encode(
