@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from feedrank.places import Place, read_array
+
 RECENT_HALF_LIVES = 12  # beyond, an impression weighs less than 1/4000 and is left out
 
 
@@ -118,16 +120,14 @@ class StepCounts:
             np.save(directory / f"{name}_{column}.npy", getattr(self, column))
 
     @classmethod
-    def load(cls, directory: Path, name: str, n_keys: int) -> StepCounts:
-        """Counts written by `save`, memory-mapped."""
+    def load(cls, place: Place, name: str, n_keys: int) -> StepCounts:
+        """Counts written by `save`."""
         columns = ("offsets", "key", "shown", "liked")
-        return cls(
-            n_keys, *(np.load(directory / f"{name}_{c}.npy", mmap_mode="r") for c in columns)
-        )
+        return cls(n_keys, *(read_array(place / f"{name}_{c}.npy") for c in columns))
 
 
 def _sum(parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]], n_keys: int) -> Tally:
-    key, shown, liked = (np.concatenate(column) for column in zip(*parts, strict=True))
+    key, shown, liked = (np.concatenate(column) for column in zip(*parts))
     return Tally(
         np.bincount(key, weights=shown, minlength=n_keys).astype(np.int64),
         np.bincount(key, weights=liked, minlength=n_keys).astype(np.int64),

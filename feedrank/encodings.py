@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from feedrank.places import Place, read_array
 from feedrank.posts import PostGroups
 
 
@@ -119,17 +120,17 @@ class Encodings:
             "cluster": self.groups.cluster,
             "topic": self.topic,
         }
-        arrays |= {f"encoded_{i}": table for i, table in enumerate(self.encoded)}
+        arrays.update({f"encoded_{i}": table for i, table in enumerate(self.encoded)})
         for name, array in arrays.items():
             np.save(directory / f"encodings_{name}.npy", array)
 
     @classmethod
-    def load(cls, directory: Path) -> Encodings:
+    def load(cls, place: Place) -> Encodings:
         """What `save` wrote."""
-        values: dict[str, Any] = json.loads((directory / "encodings.json").read_text())
+        values: dict[str, Any] = json.loads((place / "encodings.json").read_text())
 
         def array(name: str) -> np.ndarray:
-            return np.asarray(np.load(directory / f"encodings_{name}.npy"))
+            return np.array(read_array(place / f"encodings_{name}.npy"))
 
         return cls(
             values["step_seconds"],
@@ -141,6 +142,6 @@ class Encodings:
                 array("log_gate"), array("group_rate"), values["quality_strength"], array("cluster")
             ),
             array("topic"),
-            Strengths(**values["strengths"] | {"columns": tuple(values["strengths"]["columns"])}),
+            Strengths(**{**values["strengths"], "columns": tuple(values["strengths"]["columns"])}),
             tuple(array(f"encoded_{i}") for i in range(len(values["column_codes"]) + 1)),
         )

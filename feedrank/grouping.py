@@ -14,9 +14,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import Ridge
 
 from feedrank.counts import Tally
-from feedrank.posts import PostGroups, expect, group_rates_of, topic_codes
+from feedrank.posts import PostGroups, expect, group_rates_of
 from feedrank.priors import fit_strength, ratio
 from feedrank.schema import TEXT
+from feedrank.topics import topic_codes
 
 EM_ITERATIONS = 20
 GATE_RIDGE = 1.0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from feedrank.log import Impressions
+from feedrank.places import Place, read_array
 
 NAMES = ("offsets", "post", "step", "liked")
 
@@ -46,9 +46,9 @@ class History:
             np.save(directory / f"history_{name}.npy", getattr(self, name))
 
     @classmethod
-    def load(cls, directory: Path) -> History:
-        """What `save` wrote, memory-mapped."""
-        return cls(*(np.load(directory / f"history_{n}.npy", mmap_mode="r") for n in NAMES))
+    def load(cls, place: Place) -> History:
+        """What `save` wrote."""
+        return cls(*(read_array(place / f"history_{n}.npy") for n in NAMES))
 
 
 def smallest_uint(highest: int) -> np.dtype:
@@ -56,14 +56,14 @@ def smallest_uint(highest: int) -> np.dtype:
     return np.dtype(np.min_scalar_type(max(highest, 0)))
 
 
-def by_user(rows: Impressions, first_user: int, n_users: int) -> tuple[np.ndarray, np.ndarray]:
+def by_user(user: np.ndarray, first_user: int, n_users: int) -> tuple[np.ndarray, np.ndarray]:
     """Order that lays sorted rows user by user, and impressions of each user.
 
     Args:
-        rows: of one bucket, sorted by time.
+        user: of each row of one bucket, sorted by time, shape (n,).
         first_user: of the bucket.
         n_users: of the bucket.
     """
-    local = rows.user - np.uint32(first_user)
+    local = user - np.uint32(first_user)
     narrow = local.astype(smallest_uint(n_users))  # 16 bits sort by radix, several times faster
     return np.argsort(narrow, kind="stable"), np.bincount(local, minlength=n_users)

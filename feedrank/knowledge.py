@@ -5,21 +5,32 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-import pandas as pd
 
 from feedrank.counts import StepCounts
 from feedrank.encodings import Encodings
 from feedrank.features import Feature, features_of
 from feedrank.history import History
-from feedrank.log import LogMeta
-from feedrank.params import ExportParams
-from feedrank.profiles import ProfileColumn, Profiles, columns_from
+from feedrank.meta import LogMeta
+from feedrank.places import Place, read_array
+from feedrank.profiles import ProfileColumn, columns_from
 from feedrank.ranker import Ranker
 from feedrank.recommender import Catalogue, Recommender
-from feedrank.schema import POST_ID, TEXT, TOPIC, USER_ID
 from feedrank.state import SharedCounts, SharedHistory
+
+
+class Rules(Protocol):
+    """How lists are made, as group `export` of `params.yaml` says it."""
+
+    @property
+    def candidates(self) -> int:
+        """Posts kept by the first score, then ranked."""
+
+    @property
+    def exclude(self) -> str:
+        """'nothing', 'liked' or 'seen': what a user is not shown again."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +62,9 @@ class Texts:
         np.save(directory / f"{name}_offsets.npy", self.offsets)
 
     @classmethod
-    def load(cls, directory: Path, name: str) -> Texts:
-        """What `save` wrote, memory-mapped."""
-        return cls(
-            np.load(directory / f"{name}_blob.npy", mmap_mode="r"),
-            np.load(directory / f"{name}_offsets.npy", mmap_mode="r"),
-        )
+    def load(cls, place: Place, name: str) -> Texts:
+        """What `save` wrote."""
+        return cls(*(read_array(place / f"{name}_{part}.npy") for part in ("blob", "offsets")))
 
 
 @dataclass(frozen=True)
@@ -83,38 +91,12 @@ class Knowledge:
     shared: SharedCounts
     history: History
 
-    @classmethod
-    def of(
-        cls,
-        meta: LogMeta,
-        users: pd.DataFrame,
-        posts: pd.DataFrame,
-        profiles: Profiles,
-        encodings: Encodings,
-        shared: SharedCounts,
-        history: History,
-    ) -> Knowledge:
-        """Gathered from the passes over a log."""
-        ids = (users[USER_ID].to_numpy(np.int64), posts[POST_ID].to_numpy(np.int64))
-        return cls(
-            meta,
-            Catalogue(*ids, profiles.codes),
-            profiles.columns,
-            Texts.of(posts[TEXT].tolist()),
-            Texts.of(posts[TOPIC].tolist()),
-            encodings,
-            shared,
-            history,
-        )
-
     @property
     def features(self) -> tuple[Feature, ...]:
         """The ordered spec of the matrix."""
         return features_of(self.encodings)
 
-    def recommender(
-        self, ranker: Ranker, params: ExportParams, as_of: int | None = None
-    ) -> Recommender:
+    def recommender(self, ranker: Ranker, rules: Rules, as_of: int | None = None) -> Recommender:
         """The scoring path over this knowledge; `as_of` in seconds since the log's origin."""
         return Recommender(
             self.catalogue,
@@ -122,8 +104,8 @@ class Knowledge:
             SharedHistory(self.encodings, self.shared),
             ranker,
             self.meta,
-            params.candidates,
-            params.exclude,
+            rules.candidates,
+            rules.exclude,
             as_of,
         )
 
@@ -142,15 +124,15 @@ class Knowledge:
         self.history.save(directory)
 
     @classmethod
-    def load(cls, directory: Path) -> Knowledge:
-        """What `save` wrote; large arrays are memory-mapped."""
-        about = json.loads((directory / "knowledge.json").read_text())
-        encodings = Encodings.load(directory)
+    def load(cls, place: Place) -> Knowledge:
+        """What `save` wrote; from a directory, large arrays are memory-mapped."""
+        about = json.loads((place / "knowledge.json").read_text())
+        encodings = Encodings.load(place)
         n_cells = encodings.n_segments * encodings.n_groups
         n_codes = int(encodings.column_offsets[-1])
         catalogue = Catalogue(
             *(
-                np.load(directory / f"catalogue_{name}.npy", mmap_mode="r")
+                read_array(place / f"catalogue_{name}.npy")
                 for name in Catalogue.__dataclass_fields__
             )
         )
@@ -158,12 +140,12 @@ class Knowledge:
             LogMeta(**about["meta"]),
             catalogue,
             columns_from(about["columns"]),
-            Texts.load(directory, "text"),
-            Texts.load(directory, "topic"),
+            Texts.load(place, "text"),
+            Texts.load(place, "topic"),
             encodings,
             SharedCounts(
-                StepCounts.load(directory, "by_post", encodings.n_segments * encodings.n_posts),
-                StepCounts.load(directory, "by_column", n_codes * n_cells),
+                StepCounts.load(place, "by_post", encodings.n_segments * encodings.n_posts),
+                StepCounts.load(place, "by_column", n_codes * n_cells),
             ),
-            History.load(directory),
+            History.load(place),
         )

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from feedrank.errors import SchemaError
+from feedrank.meta import FORMAT, SECONDS_A_DAY, LogMeta
 
-FORMAT = 1
-SECONDS_A_DAY = 86_400
+__all__ = [
+    "GROUP_ROWS",
+    "SECONDS_A_DAY",
+    "Impressions",
+    "Log",
+    "LogMeta",
+    "bucket_path",
+    "write_bucket",
+    "write_groups",
+    "write_meta",
+]
 BUCKET_SCHEMA = pa.schema(
     [("user", pa.uint32()), ("post", pa.uint32()), ("at", pa.uint32()), ("liked", pa.uint8())]
 )
@@ -73,46 +82,6 @@ class Impressions:
         """Rows of [since, until) seconds; needs sorted rows."""
         first, last = np.searchsorted(self.at, [since, until], side="left")
         return self[int(first) : int(last)]
-
-
-@dataclass(frozen=True)
-class LogMeta:
-    """What a log holds, as written in `meta.json`."""
-
-    origin: str
-    last_at: int
-    n_users: int
-    n_posts: int
-    n_impressions: int
-    n_likes: int
-    n_buckets: int
-    source: str
-    format: int = FORMAT
-
-    @property
-    def origin_at(self) -> datetime:
-        """The midnight that times are counted from."""
-        return datetime.fromisoformat(self.origin)
-
-    @property
-    def n_days(self) -> int:
-        """Days from the origin to the last impression, both included."""
-        return self.last_at // SECONDS_A_DAY + 1
-
-    def seconds(self, at: datetime) -> int:
-        """Whole seconds from the origin to a moment; negative before it."""
-        return (at - self.origin_at) // timedelta(seconds=1)
-
-    def moment(self, at: int) -> datetime:
-        """The moment that lies `at` seconds after the origin."""
-        return self.origin_at + timedelta(seconds=int(at))
-
-    def user_range(self, bucket: int) -> tuple[int, int]:
-        """First user of a bucket and the first of the next; users are spread evenly."""
-        return (
-            bucket * self.n_users // self.n_buckets,
-            (bucket + 1) * self.n_users // self.n_buckets,
-        )
 
 
 @dataclass(frozen=True)

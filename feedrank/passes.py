@@ -98,7 +98,7 @@ def _count_bucket(log: Log, profiles: Profiles, encodings: Encodings, bucket: in
         for part in _by_step(rows, encodings.step_seconds, steps):
             yield _column_tally(part, profiles, encodings, n_column_keys)
 
-    order, per_user = by_user(rows, first, last - first)
+    order, per_user = by_user(rows.user, first, last - first)
     return Counted(
         StepCounts.of(by_post(), n_post_keys),
         StepCounts.of(by_column(), n_column_keys),

@@ -16,14 +16,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from scipy.special import logsumexp
 
 from feedrank.counts import Tally
 from feedrank.priors import log_evidence, ratio
-from feedrank.schema import TOPIC
 
-MAX_TOPICS = 64
 RATE_PRIOR = 30.0  # impressions at the segment's own rate, added to each group
 
 
@@ -59,14 +56,6 @@ class PostState:
     rate: np.ndarray
     base: np.ndarray
     quality: np.ndarray
-
-
-def topic_codes(posts: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
-    """Codes of topics, most frequent first; beyond 63 topics the rest share one."""
-    counts = posts[TOPIC].value_counts()
-    names = sorted(counts.index, key=lambda topic: (-counts[topic], topic))
-    codes = posts[TOPIC].map({t: min(i, MAX_TOPICS - 1) for i, t in enumerate(names)})
-    return codes.to_numpy(dtype=np.int64), names[:MAX_TOPICS]
 
 
 def post_state(groups: PostGroups, counts: Tally) -> PostState:

@@ -6,15 +6,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import xgboost as xgb
 from scipy.special import expit
 
 from feedrank.errors import ArtifactError, SchemaError
 from feedrank.features import Feature
-from feedrank.params import TrainParams
+from feedrank.places import Place
+
+if TYPE_CHECKING:
+    from feedrank.params import TrainParams
 
 LINEAR_ROWS = 1_000_000
 LINEAR = "feedrank_linear"
@@ -126,20 +129,6 @@ class Ranker:
             n_trees = int(early.booster.best_iteration) + 1
         return _grow(matrix, liked, features, params, n_trees, None)
 
-    def importance(self) -> pd.DataFrame:
-        """Total gain of each feature in the trees, and its weight in the first score."""
-        gain = self.booster.get_score(importance_type="total_gain")
-        names = self.feature_names
-        weights = dict(zip(self.first_score.columns, self.first_score.weights, strict=True))
-        table = pd.DataFrame(
-            {
-                "feature": names,
-                "total_gain": [round(float(gain.get(n, 0.0)), 3) for n in names],
-                "first_score_weight": [round(weights.get(i, 0.0), 5) for i in range(len(names))],
-            }
-        )
-        return table.sort_values(["total_gain", "feature"], ascending=[False, True])
-
     def save(self, path: Path) -> None:
         """Write one file: the booster, with the first score among its attributes."""
         linear = json.dumps(vars(self.first_score), sort_keys=True)
@@ -147,16 +136,17 @@ class Ranker:
         self.booster.save_model(path)
 
     @classmethod
-    def load(cls, path: Path) -> Ranker:
+    def load(cls, place: Place) -> Ranker:
         """What `save` wrote; raises `ArtifactError` for any other file."""
         booster = xgb.Booster({"nthread": 1})
         try:
-            booster.load_model(path)
+            # By its path where it has one: XGBoost 3.2 dies of bytes that are no model.
+            booster.load_model(place if isinstance(place, Path) else bytearray(place.read_bytes()))
         except xgb.core.XGBoostError as error:
-            raise ArtifactError(f"'{path}' is not a ranker. Run `dvc repro`.") from error
+            raise ArtifactError(f"'{place}' is not a ranker. Run `dvc repro`.") from error
         linear = booster.attr(LINEAR)
         if linear is None:
-            raise ArtifactError(f"'{path}' lacks the first score. Run `dvc repro --force train`.")
+            raise ArtifactError(f"'{place}' lacks the first score. Run `dvc repro --force train`.")
         values = json.loads(linear)
         return cls(
             booster,

@@ -10,7 +10,7 @@ import numpy as np
 from feedrank.counts import PairCounts
 from feedrank.features import Question, assemble, features_of
 from feedrank.history import History
-from feedrank.log import LogMeta
+from feedrank.meta import LogMeta
 from feedrank.ordering import best_rows
 from feedrank.ranker import Ranker
 from feedrank.state import SharedHistory, UserState
@@ -118,7 +118,7 @@ class Recommender:
             rows = np.unique(found[found >= 0])
         ranked = self.rank(user, self.meta.seconds(at), k, rows)
         ids = self.catalogue.post_ids[ranked.post]
-        return list(zip(ids.tolist(), ranked.probability.tolist(), strict=True))
+        return list(zip(ids.tolist(), ranked.probability.tolist()))
 
     def rank(self, user: int, at: int, k: int, candidates: np.ndarray | None = None) -> Ranked:
         """The same by rows and seconds; `candidates` are sorted rows of posts.

@@ -16,8 +16,8 @@ from feedrank.grouping import fit_groups, text_design
 from feedrank.log import Impressions, Log
 from feedrank.lots import draw_lots, lowest
 from feedrank.params import FeaturesParams
-from feedrank.posts import topic_codes
 from feedrank.profiles import Profiles
+from feedrank.topics import topic_codes
 from feedrank.workers import map_parts
 
 ENCODED_ROWS = 400_000  # warm-up rows that the static encodings are fitted on, at most

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from feedrank.importance import importance
 from feedrank.knowledge import Knowledge
 from feedrank.params import load_params
 from feedrank.ranker import Ranker
@@ -23,7 +24,7 @@ def main() -> None:
     RANKER.parent.mkdir(parents=True, exist_ok=True)
     ranker.save(RANKER)
     IMPORTANCE.parent.mkdir(parents=True, exist_ok=True)
-    ranker.importance().to_csv(IMPORTANCE, index=False)
+    importance(ranker).to_csv(IMPORTANCE, index=False)
 
 
 if __name__ == "__main__":

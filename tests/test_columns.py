@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from feedrank.coding import code_profiles
 from feedrank.columns import PRIOR_IMPRESSIONS, choose_segment_column, static_encodings
 from feedrank.counts import Tally
 from feedrank.profiles import Profiles
@@ -12,7 +13,7 @@ from tests.logs import DAY, HOUR, simulated, users_table
 
 def _profiles(**columns: object) -> Profiles:
     n = len(next(iter(columns.values())))  # type: ignore[arg-type]
-    return Profiles.of(users_table(n, **columns), 4)
+    return code_profiles(users_table(n, **columns), 4)
 
 
 def _rows(n: int, n_users: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

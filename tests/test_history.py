@@ -69,7 +69,7 @@ def test_the_narrowest_type_holds_the_highest_number(highest: int, name: str) ->
 
 def test_rows_laid_by_user_keep_their_order_in_time() -> None:
     rows = impressions([(12, 1, 0, 0), (10, 2, 1, 0), (12, 3, 2, 1), (13, 4, 3, 0), (10, 5, 4, 1)])
-    order, per_user = by_user(rows, first_user=10, n_users=5)
+    order, per_user = by_user(rows.user, first_user=10, n_users=5)
     assert tuples(rows[order]) == [
         (10, 2, 1, 0), (10, 5, 4, 1), (12, 1, 0, 0), (12, 3, 2, 1), (13, 4, 3, 0),
     ]  # fmt: skip

@@ -8,7 +8,8 @@ import pytest
 
 from feedrank.counts import Tally
 from feedrank.grouping import fit_groups, text_design
-from feedrank.posts import PostGroups, post_state, topic_codes
+from feedrank.posts import PostGroups, post_state
+from feedrank.topics import topic_codes
 from tests.logs import posts_table
 
 N_SEGMENTS, PER_GROUP = 3, 30

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedrank.profiles import MAX_CATEGORIES, MISSING, OTHER, Profiles, columns_from
+from feedrank.coding import MAX_CATEGORIES, OTHER, code_profiles
+from feedrank.profiles import MISSING, Profiles, columns_from
 from tests.logs import users_table
 
 NUMBERS = st.lists(
@@ -19,7 +20,7 @@ NUMBERS = st.lists(
 
 def _of(bands: int = 4, **columns: Any) -> Profiles:
     n = len(next(iter(columns.values())))
-    return Profiles.of(users_table(n, **columns), bands)
+    return code_profiles(users_table(n, **columns), bands)
 
 
 @given(NUMBERS, st.integers(2, 6))
@@ -79,7 +80,7 @@ def test_columns_without_a_difference_are_left_out() -> None:
 
 
 def test_no_profile_columns_give_no_codes() -> None:
-    profiles = Profiles.of(users_table(4), bands=4)
+    profiles = code_profiles(users_table(4), bands=4)
     assert profiles.columns == ()
     assert profiles.codes.shape == (4, 0)
 
@@ -98,7 +99,7 @@ def test_the_order_of_users_does_not_change_the_coding() -> None:
     rng = np.random.default_rng(5)
     table = users_table(60, age=rng.integers(10, 60, 60), city=rng.choice(list("abcd"), 60))
     shuffled = table.sample(frac=1, random_state=1)
-    first, second = Profiles.of(table, 4), Profiles.of(shuffled, 4)
+    first, second = code_profiles(table, 4), code_profiles(shuffled, 4)
     assert first.columns == second.columns
     np.testing.assert_array_equal(first.codes[shuffled.index], second.codes)
 

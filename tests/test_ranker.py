@@ -9,6 +9,7 @@ from scipy.special import expit
 
 from feedrank.errors import ArtifactError, SchemaError
 from feedrank.features import Feature
+from feedrank.importance import importance
 from feedrank.params import TrainParams
 from feedrank.ranker import FirstScore, Ranker
 from feedrank.validation.metrics import auc, log_loss
@@ -198,7 +199,7 @@ def test_the_first_score_is_finite_however_rare_or_frequent_likes_are(rate: floa
 
 
 def test_importance_names_what_matters_first(ranker: Ranker) -> None:
-    table = ranker.importance()
+    table = importance(ranker)
     assert table["feature"].iloc[0] == "bump"
     weights = dict(zip(table["feature"], table["first_score_weight"], strict=True))
     assert weights["bump"] == weights["noise"] == 0
