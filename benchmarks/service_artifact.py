@@ -45,7 +45,7 @@ def repeated(knowledge: Knowledge, n_users: int) -> Knowledge:
     shared = replace(
         knowledge.shared,
         by_post=_grown(knowledge.shared.by_post, round(times)),
-        by_column=_grown(knowledge.shared.by_column, round(times)),
+        by_column=tuple(_grown(c, round(times)) for c in knowledge.shared.by_column),
     )
     return replace(knowledge, meta=meta, catalogue=catalogue, shared=shared, history=history)
 

@@ -1,8 +1,9 @@
-"""What is learned once, on the warm-up days: segments, groups, encodings, prior weights."""
+"""What is learned for a while: segments and encodings once, groups and prior weights by era."""
 
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 
 from feedrank.places import Place, read_array
 from feedrank.posts import PostGroups
+
+GROUP_ARRAYS = ("log_gate", "rate", "cluster")
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,21 @@ class Strengths:
 
 
 @dataclass(frozen=True)
+class Era:
+    """What was learned from everything before a step, and holds from it until the next era.
+
+    Attributes:
+        first_step: of the era.
+        groups: of posts.
+        strengths: prior weights.
+    """
+
+    first_step: int
+    groups: PostGroups
+    strengths: Strengths
+
+
+@dataclass(frozen=True)
 class Encodings:
     """All that pass 2, the replay and the service read besides counts.
 
@@ -48,11 +66,10 @@ class Encodings:
         half_life_steps: of the recent counts.
         segment_column: the profile column that splits users into segments; -1 for one segment.
         column_codes: number of codes of each profile column.
-        groups: of posts.
         topic: code of each post's topic, shape (n_posts,).
-        strengths: prior weights.
         encoded: log-odds of liking by code of each profile column, then by hour of the day,
             against the average; from `category_encoders`.
+        eras: in the order of time; the first one also holds before it begins.
     """
 
     step_seconds: int
@@ -60,20 +77,27 @@ class Encodings:
     segment_column: int
     column_names: tuple[str, ...]
     column_codes: tuple[int, ...]
-    groups: PostGroups
     topic: np.ndarray
-    strengths: Strengths
     encoded: tuple[np.ndarray, ...]
+    eras: tuple[Era, ...]
+
+    def era_number(self, step: int) -> int:
+        """Place, within `eras`, of the one that a step belongs to."""
+        return max(bisect_right([era.first_step for era in self.eras], step) - 1, 0)
+
+    def era(self, step: int) -> Era:
+        """The era that a step belongs to."""
+        return self.eras[self.era_number(step)]
 
     @property
     def n_segments(self) -> int:
         """Segments of users."""
-        return self.groups.rate.shape[0]
+        return 1 if self.segment_column < 0 else self.column_codes[self.segment_column]
 
     @property
     def n_groups(self) -> int:
         """Groups of posts."""
-        return self.groups.rate.shape[1]
+        return self.eras[0].groups.rate.shape[1]
 
     @property
     def encoded_hour(self) -> np.ndarray:
@@ -95,6 +119,11 @@ class Encodings:
         """Where each profile column's codes begin when all are laid end to end."""
         return np.concatenate([[0], np.cumsum(self.column_codes)]).astype(np.int64)
 
+    @property
+    def n_column_keys(self) -> int:
+        """Cells of profile code, segment and group."""
+        return int(self.column_offsets[-1]) * self.n_segments * self.n_groups
+
     def segment(self, codes: np.ndarray) -> np.ndarray:
         """Segment of users with these profile codes, int64, shape (n_users,)."""
         if self.segment_column < 0:
@@ -109,18 +138,22 @@ class Encodings:
             "segment_column": self.segment_column,
             "column_names": list(self.column_names),
             "column_codes": list(self.column_codes),
-            "quality_strength": self.groups.strength,
-            "strengths": vars(self.strengths),
+            "eras": [
+                {
+                    "first_step": era.first_step,
+                    "quality_strength": era.groups.strength,
+                    "strengths": vars(era.strengths),
+                }
+                for era in self.eras
+            ],
         }
         text = json.dumps(values, indent=2, sort_keys=True)
         (directory / "encodings.json").write_text(text + "\n")
-        arrays = {
-            "log_gate": self.groups.log_gate,
-            "group_rate": self.groups.rate,
-            "cluster": self.groups.cluster,
-            "topic": self.topic,
-        }
+        arrays = {"topic": self.topic}
         arrays.update({f"encoded_{i}": table for i, table in enumerate(self.encoded)})
+        for number, era in enumerate(self.eras):
+            for name in GROUP_ARRAYS:
+                arrays[f"{name}_{number}"] = getattr(era.groups, name)
         for name, array in arrays.items():
             np.save(directory / f"encodings_{name}.npy", array)
 
@@ -132,16 +165,19 @@ class Encodings:
         def array(name: str) -> np.ndarray:
             return np.array(read_array(place / f"encodings_{name}.npy"))
 
+        def era(number: int, about: dict[str, Any]) -> Era:
+            log_gate, rate, cluster = (array(f"{name}_{number}") for name in GROUP_ARRAYS)
+            strengths = {**about["strengths"], "columns": tuple(about["strengths"]["columns"])}
+            groups = PostGroups(log_gate, rate, about["quality_strength"], cluster)
+            return Era(about["first_step"], groups, Strengths(**strengths))
+
         return cls(
             values["step_seconds"],
             values["half_life_steps"],
             values["segment_column"],
             tuple(values["column_names"]),
             tuple(values["column_codes"]),
-            PostGroups(
-                array("log_gate"), array("group_rate"), values["quality_strength"], array("cluster")
-            ),
             array("topic"),
-            Strengths(**{**values["strengths"], "columns": tuple(values["strengths"]["columns"])}),
             tuple(array(f"encoded_{i}") for i in range(len(values["column_codes"]) + 1)),
+            tuple(era(number, about) for number, about in enumerate(values["eras"])),
         )

@@ -43,7 +43,7 @@ class Question:
     @cached_property
     def cluster(self) -> np.ndarray:
         """Group of each post, shape (n,)."""
-        return self.users.encodings.groups.cluster[self.post]
+        return self.users.era.groups.cluster[self.post]
 
     @cached_property
     def topic(self) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""How the groups of posts are found in the warm-up: expectation maximisation, text as a gate."""
+"""How the groups of posts are found: expectation maximisation, text and exposure as a gate."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from sklearn.cluster import KMeans
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import Ridge
 
+from feedrank.contrasts import TINY, contrasts
 from feedrank.counts import Tally
 from feedrank.posts import PostGroups, expect, group_rates_of
-from feedrank.priors import fit_strength, ratio
+from feedrank.priors import fit_strength
 from feedrank.schema import TEXT
 from feedrank.topics import topic_codes
 
@@ -37,21 +38,22 @@ def text_design(posts: pd.DataFrame, vocabulary: int) -> csr_matrix:
     return hstack(parts, format="csr")
 
 
-def fit_groups(counts: Tally, design: csr_matrix, n_groups: int, seed: int) -> PostGroups:
-    """Groups of posts from what the warm-up showed.
+def fit_groups(counts: Tally, texts: csr_matrix, n_groups: int, seed: int) -> PostGroups:
+    """Groups of posts from everything that was shown before an era.
 
     Args:
         counts: impressions and likes, shape (n_segments, n_posts).
-        design: of texts, shape (n_posts, d).
+        texts: what each post's text and topic say, shape (n_posts, d).
         n_groups: at most; fewer when there are fewer posts.
         seed: of the first guess.
     """
-    n_groups = min(n_groups, design.shape[0])
+    n_groups = min(n_groups, texts.shape[0])
     liked, shown = counts.liked.sum(0), counts.shown.sum(0)
-    strength = fit_strength(liked, shown, expected_without_groups(counts))
+    design = hstack([texts, csr_matrix(_exposure(counts.shown))], format="csr")
     gate = np.zeros((design.shape[1], n_groups))
-    belonging = _first_guess(counts, design, n_groups, strength, seed)
+    belonging = _first_guess(counts, design, n_groups, seed)
     rate = group_rates_of(counts, belonging, np.ones_like(belonging))
+    strength = fit_strength(liked, shown, expected_without_groups(counts).sum(0))
     for iteration in range(EM_ITERATIONS):
         gate = _fit_gate(design, belonging, gate)
         log_gate = log_softmax(design @ gate, axis=1)
@@ -64,23 +66,27 @@ def fit_groups(counts: Tally, design: csr_matrix, n_groups: int, seed: int) -> P
 
 
 def expected_without_groups(counts: Tally) -> np.ndarray:
-    """Likes of each post if every post were alike to a segment, shape (n_posts,)."""
+    """Likes if every post were alike to a segment, shape (n_segments, n_posts)."""
     by_segment = counts.liked.sum(1) / np.maximum(counts.shown.sum(1), 1)
-    return np.asarray(by_segment @ counts.shown)
+    return np.asarray(by_segment[:, None] * counts.shown)
 
 
-def _first_guess(
-    counts: Tally, design: csr_matrix, n_groups: int, strength: float, seed: int
-) -> np.ndarray:
-    """Groups by k-means on each post's ratios by segment, with text where counts are few."""
-    by_segment = counts.liked.sum(1) / np.maximum(counts.shown.sum(1), 1)
-    expected = by_segment[:, None] * counts.shown
-    evidence = np.log(ratio(counts.liked, expected, min(strength, 10.0))).T
-    weight = expected.sum(0)
-    text = Ridge(alpha=10.0 * max(weight.mean(), 1e-9), solver="lsqr", fit_intercept=False)
-    from_text = text.fit(design, evidence, sample_weight=weight + 1e-9).predict(design)
-    share = (weight / (weight + 60.0))[:, None]
-    features = share * evidence + (1 - share) * from_text
+def _exposure(shown: np.ndarray) -> np.ndarray:
+    """To whom each post is shown more than others, as far as it is no chance, (n_posts, d)."""
+    alike = np.outer(shown.sum(1), shown.sum(0)) / max(shown.sum(), 1)
+    found = contrasts(shown, alike)
+    return found.trust * found.score / found.spread
+
+
+def _first_guess(counts: Tally, design: csr_matrix, n_groups: int, seed: int) -> np.ndarray:
+    """Groups by k-means on who likes a post, or would by its text where its likes are few."""
+    expected = expected_without_groups(counts)
+    found = contrasts(counts.liked, expected, at_least=1)
+    weight = expected.sum(0) + TINY
+    text = Ridge(alpha=10.0 * weight.mean(), solver="lsqr", fit_intercept=False)
+    text.fit(design, found.score, sample_weight=weight)
+    from_text = text.predict(design).reshape(found.score.shape)
+    features = found.trust * found.score + (1 - found.trust) * from_text
     n_unlike = len(np.unique(features.round(6), axis=0))  # posts that nothing tells apart
     means = KMeans(min(n_groups, n_unlike), n_init=4, random_state=seed)
     labels = means.fit_predict(features)
@@ -88,7 +94,7 @@ def _first_guess(
 
 
 def _fit_gate(design: csr_matrix, belonging: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """Ridge softmax regression of soft group labels on texts, shape (d, n_groups)."""
+    """Ridge softmax regression of soft group labels, shape (d, n_groups)."""
     transposed = design.T.tocsr()
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:

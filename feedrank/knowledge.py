@@ -120,7 +120,8 @@ class Knowledge:
         self.topic.save(directory, "topic")
         self.encodings.save(directory)
         self.shared.by_post.save(directory, "by_post")
-        self.shared.by_column.save(directory, "by_column")
+        for number, counts in enumerate(self.shared.by_column):
+            counts.save(directory, f"by_column_{number}")
         self.history.save(directory)
 
     @classmethod
@@ -128,8 +129,6 @@ class Knowledge:
         """What `save` wrote; from a directory, large arrays are memory-mapped."""
         about = json.loads((place / "knowledge.json").read_text())
         encodings = Encodings.load(place)
-        n_cells = encodings.n_segments * encodings.n_groups
-        n_codes = int(encodings.column_offsets[-1])
         catalogue = Catalogue(
             *(
                 read_array(place / f"catalogue_{name}.npy")
@@ -145,7 +144,10 @@ class Knowledge:
             encodings,
             SharedCounts(
                 StepCounts.load(place, "by_post", encodings.n_segments * encodings.n_posts),
-                StepCounts.load(place, "by_column", n_codes * n_cells),
+                tuple(
+                    StepCounts.load(place, f"by_column_{number}", encodings.n_column_keys)
+                    for number in range(len(encodings.eras))
+                ),
             ),
             History.load(place),
         )

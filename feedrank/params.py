@@ -127,6 +127,7 @@ class FeaturesParams:
     warmup_days: int | None = bounded(1, 3650)
     segments: int = bounded(1, 64)
     clusters: int = bounded(1, 256)
+    eras: int = bounded(1, 16)
     vocabulary: int = bounded(1, 1_000_000)
     half_life_days: float = bounded(0.01, 3650)
     row_share: float = bounded(0, 1)

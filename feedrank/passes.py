@@ -1,4 +1,4 @@
-"""Pass 1 and pass 2 over the buckets: shared counts and histories, then training rows."""
+"""Two passes over the buckets: counts by post and histories first, training rows last."""
 
 from __future__ import annotations
 
@@ -19,32 +19,25 @@ from feedrank.lots import draw_lots
 from feedrank.params import FeaturesParams
 from feedrank.profiles import Profiles
 from feedrank.rows import TrainingRows
-from feedrank.state import SharedCounts, SharedHistory, UserState
+from feedrank.state import SharedHistory, UserState
 from feedrank.workers import map_parts
 
 
 @dataclass(frozen=True)
 class Counted:
-    """One bucket's shared counts and histories."""
+    """One bucket's counts by post and histories."""
 
     by_post: StepCounts
-    by_column: StepCounts
     per_user: np.ndarray
     post: np.ndarray
     step: np.ndarray
     liked: np.ndarray
 
 
-def count_shared(
-    log: Log, profiles: Profiles, encodings: Encodings
-) -> tuple[SharedCounts, History]:
-    """Pass 1: shared counts over time, and each user's history."""
+def count_posts(log: Log, profiles: Profiles, encodings: Encodings) -> tuple[StepCounts, History]:
+    """Counts over time by (segment, post), and each user's history."""
     job = partial(_count_bucket, log, profiles, encodings)
     parts = list(map_parts(job, log.meta.n_buckets, "counting"))
-    shared = SharedCounts(
-        StepCounts.merged([p.by_post for p in parts]),
-        StepCounts.merged([p.by_column for p in parts]),
-    )
     per_user = np.concatenate([p.per_user for p in parts])
     history = History(
         np.concatenate([[0], np.cumsum(per_user)]),
@@ -52,7 +45,7 @@ def count_shared(
         np.concatenate([p.step for p in parts]),
         np.packbits(np.concatenate([p.liked for p in parts])),
     )
-    return shared, history
+    return StepCounts.merged([p.by_post for p in parts]), history
 
 
 def training_rows(
@@ -62,7 +55,7 @@ def training_rows(
     calendar: Calendar,
     params: FeaturesParams,
 ) -> TrainingRows:
-    """Pass 2: a sample of all impressions after the warm-up, each with what was known before.
+    """The last pass: a sample of the impressions after the warm-up, with what was known before.
 
     In the order of (at, user, post), so that neither they nor a ranker depend on the buckets.
     """
@@ -82,44 +75,33 @@ def n_steps(log: Log, step_seconds: int) -> int:
     return log.meta.last_at // step_seconds + 1
 
 
+def by_step(rows: Impressions, steps: np.ndarray, n_steps: int) -> Iterator[Impressions]:
+    """The rows of each step in turn; `steps` of the rows are ascending."""
+    edges = np.searchsorted(steps, np.arange(n_steps + 1))
+    for low, high in pairwise(edges):
+        yield rows[int(low) : int(high)]
+
+
 def _count_bucket(log: Log, profiles: Profiles, encodings: Encodings, bucket: int) -> Counted:
     rows = log.bucket(bucket)
     first, last = log.meta.user_range(bucket)
-    steps = n_steps(log, encodings.step_seconds)
-    n_post_keys = encodings.n_segments * encodings.n_posts
-    n_column_keys = int(encodings.column_offsets[-1]) * encodings.n_segments * encodings.n_groups
+    total = n_steps(log, encodings.step_seconds)
+    steps = steps_of(rows, encodings.step_seconds)
+    n_keys = encodings.n_segments * encodings.n_posts
 
-    def by_post() -> Iterator[Tally]:
-        for part in _by_step(rows, encodings.step_seconds, steps):
+    def tallies() -> Iterator[Tally]:
+        for part in by_step(rows, steps, total):
             segment = encodings.segment(profiles.codes[part.user])
-            yield tally(segment * encodings.n_posts + part.post, part.liked, n_post_keys)
-
-    def by_column() -> Iterator[Tally]:
-        for part in _by_step(rows, encodings.step_seconds, steps):
-            yield _column_tally(part, profiles, encodings, n_column_keys)
+            yield tally(segment * encodings.n_posts + part.post, part.liked, n_keys)
 
     order, per_user = by_user(rows.user, first, last - first)
     return Counted(
-        StepCounts.of(by_post(), n_post_keys),
-        StepCounts.of(by_column(), n_column_keys),
+        StepCounts.of(tallies(), n_keys),
         per_user,
         rows.post[order].astype(smallest_uint(log.meta.n_posts)),
-        steps_of(rows, encodings.step_seconds)[order].astype(smallest_uint(steps)),
+        steps[order].astype(smallest_uint(total)),
         rows.liked[order],
     )
-
-
-def _column_tally(
-    rows: Impressions, profiles: Profiles, encodings: Encodings, n_keys: int
-) -> Tally:
-    """Counts by (profile code end to end, segment, group) of all profile columns."""
-    codes = profiles.codes[rows.user].astype(np.int64)
-    cell = encodings.segment(codes) * encodings.n_groups + encodings.groups.cluster[rows.post]
-    total = Tally(*np.zeros((2, n_keys), np.int64))
-    for column, offset in enumerate(encodings.column_offsets[:-1]):
-        key = (offset + codes[:, column]) * (encodings.n_segments * encodings.n_groups) + cell
-        total += tally(key, rows.liked, n_keys)
-    return total
 
 
 def _rows_of_bucket(
@@ -137,12 +119,16 @@ def _rows_of_bucket(
     user = (rows.user - np.uint32(first)).astype(np.int64)
     step = steps_of(rows, encodings.step_seconds)
     pairs = PairCounts(user, rows.post, step, rows.liked, encodings.n_posts)
-    state = UserState(encodings, profiles.codes[first:last], pairs)
+    codes = profiles.codes[first:last]
+    state = UserState(encodings, encodings.eras[0], codes, pairs)
     features = features_of(encodings)
     kept = (draw_lots(rows, seed) < share) & (rows.at >= warmup_days * SECONDS_A_DAY)
     edges = np.searchsorted(step, np.arange(n_steps(log, encodings.step_seconds) + 1))
     parts = [np.empty((0, len(features)), np.float32)]
     for number, (low, high) in enumerate(pairwise(edges)):
+        if state.era is not encodings.era(number):
+            state = UserState(encodings, encodings.era(number), codes, pairs)
+            state.update(user[:low], rows.post[:low], rows.liked[:low])
         chosen = low + np.flatnonzero(kept[low:high])
         if len(chosen):
             asked = (user[chosen], rows.post[chosen], rows.at[chosen])
@@ -150,9 +136,3 @@ def _rows_of_bucket(
         state.update(user[low:high], rows.post[low:high], rows.liked[low:high])
     out = rows[kept]
     return TrainingRows(np.concatenate(parts), out.liked, out.at, out.user, out.post)
-
-
-def _by_step(rows: Impressions, step_seconds: int, n_steps: int) -> Iterator[Impressions]:
-    edges = np.searchsorted(steps_of(rows, step_seconds), np.arange(n_steps + 1))
-    for low, high in pairwise(edges):
-        yield rows[int(low) : int(high)]

@@ -171,7 +171,8 @@ class Recommender:
         nobody = np.zeros(len(post), dtype=np.int64)
         encodings = self._shared.encodings
         pairs = PairCounts(nobody, post, step, liked, encodings.n_posts)
-        state = UserState(encodings, self.catalogue.codes[user : user + 1], pairs)
+        codes = self.catalogue.codes[user : user + 1]
+        state = UserState(encodings, encodings.era(self.step(at)), codes, pairs)
         state.update(nobody, post, liked)
         return state
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from feedrank.counts import PairCounts, StepCounts, Tally, UserCounts
-from feedrank.encodings import Encodings
+from feedrank.encodings import Encodings, Era
 from feedrank.posts import RATE_PRIOR, post_state
 from feedrank.priors import ratio
 
@@ -21,6 +21,7 @@ class SharedState:
 
     Attributes:
         step: rows of this step or later are not in it.
+        era: that the step belongs to.
         cluster_rate: like rate, float64, shape (n_segments, n_groups).
         topic_rate: like rate, float64, shape (n_segments, n_topics).
         post_logit: log-odds of liking with quality, shape (n_segments, n_posts).
@@ -36,6 +37,7 @@ class SharedState:
     """
 
     step: int
+    era: Era
     cluster_rate: Table
     topic_rate: Table
     post_logit: Table
@@ -56,11 +58,12 @@ class SharedCounts:
 
     Attributes:
         by_post: key (segment, post).
-        by_column: key (profile code end to end, segment, group).
+        by_column: key (profile code end to end, segment, group); one for each era, whose groups
+            it goes by, with all that was before the era as if it were of the step before it.
     """
 
     by_post: StepCounts
-    by_column: StepCounts
+    by_column: tuple[StepCounts, ...]
 
     @property
     def n_steps(self) -> int:
@@ -94,27 +97,28 @@ class SharedHistory:
         return state
 
     def _derive(self, step: int) -> SharedState:
-        enc = self.encodings
+        enc, era = self.encodings, self.encodings.era(step)
         shape = (enc.n_segments, enc.n_posts)
         counts = self.counts.by_post.before(step).reshape(*shape)
         recent = self.counts.by_post.recent(step, enc.half_life_steps).reshape(*shape)
-        posts = post_state(enc.groups, counts)
+        posts = post_state(era.groups, counts)
         n_shown, n_recent = counts.shown.sum(0), recent.shown.sum(0)
         lifetime_rate = (posts.rate * counts.shown).sum(0) / np.maximum(n_shown, 1)
         days_a_step = enc.step_seconds / 86_400
         age = np.where(self._first_step < step, (step - self._first_step) * days_a_step, np.nan)
-        cluster_rate = group_rates(enc.groups.cluster, enc.n_groups, counts)
+        cluster_rate = group_rates(era.groups.cluster, enc.n_groups, counts)
         return SharedState(
             step=step,
+            era=era,
             cluster_rate=cluster_rate,
             topic_rate=group_rates(enc.topic, enc.n_topics, counts),
             post_logit=_logit(posts.rate),
             group_logit=_logit(posts.base),
             segment_post=_log_ratio(
-                counts.liked, counts.shown * posts.rate, enc.strengths.segment_post
+                counts.liked, counts.shown * posts.rate, era.strengths.segment_post
             ),
             quality=np.log(posts.quality).astype(np.float32),
-            trend=_log_ratio(recent.liked.sum(0), n_recent * lifetime_rate, enc.strengths.trend),
+            trend=_log_ratio(recent.liked.sum(0), n_recent * lifetime_rate, era.strengths.trend),
             age_days=age.astype(np.float32),
             exposure=_share(n_shown),
             recent_exposure=_share(n_recent),
@@ -125,9 +129,9 @@ class SharedHistory:
     def _columns(self, step: int, cluster_rate: np.ndarray) -> np.ndarray:
         """Each profile code's likes of a group over what its segments let expect."""
         enc = self.encodings
-        counts = self.counts.by_column.before(step)
+        counts = self.counts.by_column[enc.era_number(step)].before(step)
         liked, expected = column_evidence(enc, counts, cluster_rate)
-        strength = np.repeat(enc.strengths.columns, enc.column_codes)
+        strength = np.repeat(enc.era(step).strengths.columns, enc.column_codes)
         overall = ratio(liked.sum(1), expected.sum(1), strength)[:, None]
         return np.log(overall * ratio(liked, expected * overall, strength[:, None])).astype(
             np.float32
@@ -157,19 +161,22 @@ def column_evidence(
 
 
 class UserState:
-    """A few users as of a step: their profiles, counts and earlier pairs.
+    """A few users as of a step of an era: their profiles, counts and earlier pairs.
 
     The one update of a user's state: training calls it for a bucket step after step, serving for
     one user with all of the history before the moment.
     """
 
-    def __init__(self, encodings: Encodings, codes: np.ndarray, pairs: PairCounts) -> None:
+    def __init__(
+        self, encodings: Encodings, era: Era, codes: np.ndarray, pairs: PairCounts
+    ) -> None:
         self.encodings = encodings
+        self.era = era
         self.codes = codes
         self.segment = encodings.segment(codes)
         self.pairs = pairs
         groupings = {
-            "cluster": (encodings.groups.cluster, encodings.n_groups),
+            "cluster": (era.groups.cluster, encodings.n_groups),
             "topic": (encodings.topic, encodings.n_topics),
         }
         self.counts = UserCounts(len(codes), groupings)
@@ -198,7 +205,7 @@ class UserTables:
 
 def user_tables(state: UserState, shared: SharedState, users: np.ndarray) -> UserTables:
     """Tables of the named users (rows of the state), from counts and the shared rates."""
-    strengths = state.encodings.strengths
+    strengths = state.era.strengths
     segment = state.segment[users]
     cluster, topic = (_rows(state.counts.of(name), users) for name in ("cluster", "topic"))
     expected = cluster.shown * shared.cluster_rate[segment]

@@ -3,76 +3,110 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 
-from feedrank.counts import Tally, tally
+from feedrank.contrasts import TINY
+from feedrank.counts import StepCounts, Tally
 from feedrank.encodings import Encodings, Strengths
-from feedrank.history import History
 from feedrank.posts import post_state
-from feedrank.priors import fit_strength, ratio
-from feedrank.state import SharedCounts, column_evidence, group_rates
+from feedrank.priors import fit_strength
+from feedrank.state import column_evidence, group_rates
+
+MOST_UNITS = 200_000  # users' cells that a strength is fitted on, more of them say nothing new
+
+
+class UserEvidence(Protocol):
+    """What was counted before an era, by its groups."""
+
+    @property
+    def by_column(self) -> StepCounts:
+        """Key (profile code end to end, segment, group)."""
+
+    @property
+    def by_cluster(self) -> Tally:
+        """Of each user, shape (n_users, n_groups)."""
+
+    @property
+    def by_topic(self) -> Tally:
+        """Of each user, shape (n_users, n_topics)."""
 
 
 def fit_strengths(
-    encodings: Encodings, shared: SharedCounts, history: History, codes: np.ndarray, step: int
+    encodings: Encodings, number: int, codes: np.ndarray, by_post: StepCounts, found: UserEvidence
 ) -> Strengths:
-    """Prior weights from everything before a step, the end of the warm-up.
+    """Prior weights of an era, from everything before it.
 
     Args:
-        encodings: with the usual weights.
-        shared: counts over time.
-        history: of all users.
+        encodings: with the groups of the era.
+        number: of the era.
         codes: profile codes, shape (n_users, n_columns).
-        step: the first that is not looked at.
+        by_post: counts over time, key (segment, post).
+        found: what was counted before the era.
     """
+    era = encodings.eras[number]
+    step = era.first_step
     shape = (encodings.n_segments, encodings.n_posts)
-    counts = shared.by_post.before(step).reshape(*shape)
-    former = shared.by_post.before(step // 2).reshape(*shape)
-    cluster_rate = group_rates(encodings.groups.cluster, encodings.n_groups, counts)
+    counts = by_post.before(step).reshape(*shape)
+    former = by_post.before(step // 2).reshape(*shape)
+    cluster_rate = group_rates(era.groups.cluster, encodings.n_groups, counts)
     topic_rate = group_rates(encodings.topic, encodings.n_topics, counts)
-    segment = encodings.segment(codes)
-    cluster = _by_user(history, encodings.groups.cluster, encodings.n_groups, step)
-    topic = _by_user(history, encodings.topic, encodings.n_topics, step)
+    some = slice(None, None, -(-len(codes) * encodings.n_groups // MOST_UNITS))
+    segment = encodings.segment(codes[some])
+    cluster, topic = _thinned(found.by_cluster, some), _thinned(found.by_topic, some)
     expected = cluster.shown * cluster_rate[segment]
-    user = fit_strength(cluster.liked.sum(1), cluster.shown.sum(1), expected.sum(1))
-    propensity = ratio(cluster.liked.sum(1), expected.sum(1), user)[:, None]
-    posts = post_state(encodings.groups, counts)
+    posts = post_state(era.groups, counts)
     return Strengths(
-        user=user,
-        user_cluster=fit_strength(cluster.liked, cluster.shown, expected * propensity),
-        user_topic=fit_strength(
-            topic.liked, topic.shown, topic.shown * topic_rate[segment] * propensity
+        user=fit_strength(cluster.liked.sum(1), cluster.shown.sum(1), expected.sum(1)),
+        user_cluster=_given_total(cluster, expected),
+        user_topic=_given_total(topic, topic.shown * topic_rate[segment]),
+        segment_post=_given_total(
+            Tally(counts.shown.T, counts.liked.T), (counts.shown * posts.rate).T
         ),
-        segment_post=fit_strength(counts.liked, counts.shown, counts.shown * posts.rate),
         trend=_trend(former, counts, posts.rate),
-        columns=_columns(encodings, shared.by_column.before(step), cluster_rate),
+        columns=_columns(encodings, found.by_column.before(step), cluster_rate),
     )
 
 
-def _by_user(history: History, group: np.ndarray, n_groups: int, step: int) -> Tally:
-    n_users = len(history.offsets) - 1
-    user = np.repeat(np.arange(n_users), np.diff(history.offsets))
-    early = np.flatnonzero(np.asarray(history.step) < step)
-    liked = np.unpackbits(history.liked)[early]
-    key = user[early] * n_groups + group[history.post[early]]
-    return tally(key, liked, n_users * n_groups).reshape(n_users, n_groups)
+def _given_total(counts: Tally, expected: np.ndarray) -> float:
+    """Strength of how a unit's likes are spread over its cells, its total apart.
+
+    Were likes rare, they would be multinomial given their total; since an impression is liked once
+    at most they scatter less, by one less the like rate, and all counts are divided by that.
+
+    Args:
+        counts: shape (n, n_cells).
+        expected: likes of each cell up to a factor of each unit, same shape.
+    """
+    dispersion = 1 - (counts.liked.sum() + 1) / (counts.shown.sum() + 10)
+    total = counts.liked.sum(1, keepdims=True) / dispersion
+    share = expected / np.maximum(expected.sum(1, keepdims=True), TINY)
+    trials = np.where(expected > 0, total, 0)
+    return float(dispersion * fit_strength(counts.liked / dispersion, trials, total * share))
+
+
+def _thinned(counts: Tally, some: slice) -> Tally:
+    return Tally(counts.shown[some], counts.liked[some])
 
 
 def _trend(former: Tally, counts: Tally, rate: np.ndarray) -> float:
-    """How far likes of the second half stray from what the whole lets expect."""
-    later = Tally(counts.shown - former.shown, counts.liked - former.liked)
-    expected = (later.shown * rate).sum(0)
-    level = later.liked.sum() / max(expected.sum(), 1e-9)
-    return fit_strength(later.liked.sum(0), later.shown.sum(0), expected * level)
+    """How far a post's likes of the two halves stray from those that both let expect."""
+    halves = (former, Tally(counts.shown - former.shown, counts.liked - former.liked))
+    of_halves = Tally(
+        np.stack([half.shown.sum(0) for half in halves], axis=1),
+        np.stack([half.liked.sum(0) for half in halves], axis=1),
+    )
+    early = (former.shown * rate).sum(0)
+    expected = np.stack([early, (counts.shown * rate).sum(0) - early], axis=1)
+    level = of_halves.liked.sum(0) / np.maximum(expected.sum(0), TINY)
+    return _given_total(of_halves, expected * level)
 
 
 def _columns(encodings: Encodings, by_column: Tally, cluster_rate: np.ndarray) -> tuple[float, ...]:
     liked, expected = column_evidence(encodings, by_column, cluster_rate)
     shown = by_column.shown.reshape(-1, encodings.n_segments, encodings.n_groups).sum(1)
-    overall = ratio(liked.sum(1), expected.sum(1), 1.0)[:, None]
-    edges = encodings.column_offsets
     return tuple(
-        fit_strength(liked[low:high], shown[low:high], (expected * overall)[low:high])
-        for low, high in pairwise(edges)
+        _given_total(Tally(shown[low:high], liked[low:high]), expected[low:high])
+        for low, high in pairwise(encodings.column_offsets)
     )

@@ -9,10 +9,9 @@ import numpy as np
 
 from feedrank.columns import choose_segment_column, static_encodings
 from feedrank.counts import Tally, tally
-from feedrank.encodings import Encodings, Strengths
+from feedrank.encodings import Encodings
 from feedrank.errors import SchemaError
 from feedrank.folds import Calendar
-from feedrank.grouping import fit_groups, text_design
 from feedrank.log import Impressions, Log
 from feedrank.lots import draw_lots, lowest
 from feedrank.params import FeaturesParams
@@ -36,7 +35,7 @@ class WarmUp:
 def fit_encodings(
     log: Log, profiles: Profiles, calendar: Calendar, params: FeaturesParams
 ) -> Encodings:
-    """All that is learned once, from the warm-up days alone; prior weights are still the usual.
+    """All that is learned once, from the warm-up days alone; the eras are still to come.
 
     Raises:
         SchemaError: the warm-up holds no like, so that nothing can be learned from it.
@@ -51,9 +50,6 @@ def fit_encodings(
             "'features.warmup_days'."
         )
     column = choose_segment_column(total.by_column[:-1])
-    segments = total.by_column[column]  # the last one has a single code: no segments
-    vectors = text_design(log.posts, params.vocabulary)
-    groups = fit_groups(segments, vectors, params.clusters, params.seed)
     half_life = params.half_life_days * 86_400 / params.step_seconds
     return Encodings(
         params.step_seconds,
@@ -61,10 +57,9 @@ def fit_encodings(
         column,
         tuple(profiles.names()),
         tuple(c.n_codes for c in profiles.columns),
-        groups,
         topic_codes(log.posts)[0],
-        Strengths.usual(len(profiles.columns)),
         static_encodings(profiles, total.rows.user, total.rows.at, total.rows.liked),
+        eras=(),
     )
 
 

@@ -112,13 +112,17 @@ def test_column_counts_are_the_rows_of_each_code_segment_and_group(usual: Learne
     knowledge, rows = usual.knowledge, _all_rows(usual)
     enc, codes = knowledge.encodings, knowledge.catalogue.codes
     segment = enc.segment(codes)[rows.user]
-    counts = knowledge.shared.by_column.before(30).reshape(-1, enc.n_segments, enc.n_groups)
-    for column, offset in enumerate(enc.column_offsets[:-1]):
-        for code in range(enc.column_codes[column]):
-            of = codes[rows.user, column] == code
-            expected = np.zeros((enc.n_segments, enc.n_groups), int)
-            np.add.at(expected, (segment[of], enc.groups.cluster[rows.post[of]]), 1)
-            np.testing.assert_array_equal(counts.shown[offset + code], expected)
+    for step in (7, 10, 14, 20, 28, 30):
+        cluster = enc.era(step).groups.cluster
+        by_column = knowledge.shared.by_column[enc.era_number(step)].before(step)
+        counts = by_column.reshape(-1, enc.n_segments, enc.n_groups)
+        early = rows.at < step * DAY
+        for column, offset in enumerate(enc.column_offsets[:-1]):
+            for code in range(enc.column_codes[column]):
+                of = early & (codes[rows.user, column] == code)
+                expected = np.zeros((enc.n_segments, enc.n_groups), int)
+                np.add.at(expected, (segment[of], cluster[rows.post[of]]), 1)
+                np.testing.assert_array_equal(counts.shown[offset + code], expected)
 
 
 def test_training_rows_are_all_impressions_after_the_warm_up(usual: Learned) -> None:

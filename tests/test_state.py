@@ -67,7 +67,8 @@ def _users(learned: Learned, n: int) -> UserState:
     encodings = learned.knowledge.encodings
     none = np.empty(0, np.int64)
     pairs = PairCounts(none, none, none, none, encodings.n_posts)
-    return UserState(encodings, np.asarray(learned.knowledge.catalogue.codes[:n]), pairs)
+    codes = np.asarray(learned.knowledge.catalogue.codes[:n])
+    return UserState(encodings, encodings.era(10), codes, pairs)
 
 
 def test_a_user_without_history_is_like_everyone_of_the_segment(learned: Learned) -> None:
@@ -85,7 +86,7 @@ def test_liking_more_than_expected_raises_a_user_and_less_lowers_one(learned: Le
 
 
 def test_liking_one_group_says_so_beyond_propensity(learned: Learned) -> None:
-    cluster = learned.knowledge.encodings.groups.cluster
+    cluster = learned.knowledge.encodings.era(10).groups.cluster
     favourite = np.bincount(cluster).argmax()
     state = _users(learned, 1)
     post = np.arange(len(cluster))

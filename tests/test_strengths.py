@@ -1,15 +1,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from feedrank.coding import code_profiles
+from feedrank.counts import Tally
 from feedrank.encodings import Strengths
-from feedrank.history import History
+from feedrank.eras import fit_eras
+from feedrank.folds import Calendar
+from feedrank.log import Impressions, Log
+from feedrank.passes import count_posts
 from feedrank.priors import STRONGEST, WEAKEST
-from feedrank.strengths import fit_strengths
-from tests.logs import DAY, Learned, random_rows, simulated, write_log
+from feedrank.strengths import _given_total
+from feedrank.warmup import fit_encodings
+from tests.logs import DAY, Learned, random_rows, simulated, workers, write_log
 from tests.logs import learned as learn_from
 from tests.logs import params as usual_params
 
@@ -19,34 +26,35 @@ def learned() -> Learned:
     return simulated()
 
 
-def _fit(learned: Learned, step: int, history: History | None = None) -> Strengths:
-    knowledge = learned.knowledge
-    usual = Strengths.usual(len(knowledge.columns))
-    encodings = replace(knowledge.encodings, strengths=usual)
-    codes = knowledge.catalogue.codes
-    return fit_strengths(encodings, knowledge.shared, history or knowledge.history, codes, step)
+def _fit(learned: Learned, step: int, log: Log | None = None) -> Strengths:
+    """Prior weights of a single era that begins at a step."""
+    log, features = log or learned.log, learned.params.features
+    calendar = Calendar.of(log.meta, features.warmup_days, None)
+    profiles = code_profiles(log.users, features.segments)
+    with workers(1):
+        encodings = fit_encodings(log, profiles, calendar, features)
+        by_post, _ = count_posts(log, profiles, encodings)
+        found, _ = fit_eras(log, profiles, encodings, by_post, [step], features)
+    return found.eras[0].strengths
 
 
-def test_what_is_kept_was_fitted_on_the_warm_up_alone(learned: Learned) -> None:
-    warmup = learned.params.features.warmup_days or 0
-    assert learned.knowledge.encodings.strengths == _fit(learned, warmup)
-    assert learned.knowledge.encodings.strengths != _fit(learned, warmup + 5)
+def _relabelled(learned: Learned, since: int, directory: Path) -> Log:
+    """The same log with all labels flipped from a step on."""
+    rows = Impressions.joined(learned.log.buckets())
+    flipped = np.where(rows.at >= since * DAY, 1 - rows.liked, rows.liked).astype(np.uint8)
+    return write_log(directory, learned.log.users, learned.log.posts, replace(rows, liked=flipped))
 
 
-def test_nothing_from_the_step_on_is_looked_at(learned: Learned) -> None:
-    history = learned.knowledge.history
-    liked = np.unpackbits(history.liked)[: len(history.post)]
-    late = np.asarray(history.step) >= 7
-    changed = replace(history, liked=np.packbits(np.where(late, 1 - liked, liked)))
-    assert _fit(learned, 7, changed) == _fit(learned, 7)
-    assert _fit(learned, 9, changed) != _fit(learned, 9)
+def test_what_is_kept_was_fitted_on_what_was_before_its_era(learned: Learned) -> None:
+    for era in learned.knowledge.encodings.eras:
+        assert era.strengths == _fit(learned, era.first_step)
+        assert era.strengths != _fit(learned, era.first_step + 1)
 
 
-def test_no_evidence_gives_the_usual_strengths(learned: Learned) -> None:
-    found = _fit(learned, 0)
-    usual = Strengths.usual(len(learned.knowledge.columns))
-    for name, value in vars(usual).items():
-        assert getattr(found, name) == pytest.approx(value, rel=0.01)
+def test_nothing_from_the_step_on_is_looked_at(learned: Learned, tmp_path: Path) -> None:
+    changed = _relabelled(learned, 9, tmp_path)
+    assert _fit(learned, 9, changed) == _fit(learned, 9)
+    assert _fit(learned, 11, changed) != _fit(learned, 11)
 
 
 @pytest.mark.parametrize("step", [1, 7, 29])
@@ -69,5 +77,21 @@ def test_users_who_differ_are_shrunk_less_than_users_who_do_not(
         log = write_log(directory, users.reset_index(drop=True), posts, some)
         assert log.meta.last_at == 10 * DAY - 1
         knowledge, _ = learn_from(log, usual_params())
-        found.append(knowledge.encodings.strengths.user)
+        found.append(knowledge.encodings.eras[-1].strengths.user)
     assert found[0] > 5 * found[1]
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.15, 0.5])
+def test_what_users_like_more_than_others_is_found_whatever_the_like_rate(spread: float) -> None:
+    rng = np.random.default_rng(3)
+    for rate in (0.02, 0.3):
+        shown = np.full((20_000, 8), round(6 / rate))
+        interest = rng.gamma(1 / max(spread, 1e-3) ** 2, max(spread, 1e-3) ** 2, shown.shape)
+        propensity = rng.gamma(25, 1 / 25, (len(shown), 1))
+        chance = np.minimum(rate * propensity * interest, 1)
+        counts = Tally(shown, rng.binomial(shown, chance))
+        found = _given_total(counts, shown * rate)
+        if spread:
+            assert found == pytest.approx((1 - rate) / spread**2, rel=0.35)
+        else:
+            assert found > 1000

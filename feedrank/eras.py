@@ -1,0 +1,165 @@
+"""Eras: groups of posts and prior weights are learned anew each time the log has doubled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_matrix
+
+from feedrank.counts import StepCounts, Tally, tally
+from feedrank.encodings import Encodings, Era, Strengths
+from feedrank.grouping import fit_groups, text_design
+from feedrank.log import SECONDS_A_DAY, Impressions, Log
+from feedrank.params import FeaturesParams
+from feedrank.passes import by_step, n_steps, steps_of
+from feedrank.posts import PostGroups
+from feedrank.profiles import Profiles
+from feedrank.strengths import fit_strengths
+from feedrank.workers import map_parts
+
+
+@dataclass(frozen=True)
+class EraCounts:
+    """What is counted by the groups of one era.
+
+    Attributes:
+        by_column: as in `SharedCounts`.
+        by_cluster: of each user before the era, shape (n_users, n_groups).
+        by_topic: of each user before the era, shape (n_users, n_topics).
+    """
+
+    by_column: StepCounts
+    by_cluster: Tally
+    by_topic: Tally
+
+    @classmethod
+    def joined(cls, parts: list[EraCounts]) -> EraCounts:
+        """The counts of all buckets, whose users follow each other."""
+        return cls(
+            StepCounts.merged([p.by_column for p in parts]),
+            _stacked([p.by_cluster for p in parts]),
+            _stacked([p.by_topic for p in parts]),
+        )
+
+
+def era_days(warmup_days: int, n_days: int, most: int) -> list[int]:
+    """First days of the eras: the end of the warm-up, then whenever as much again has passed."""
+    return [warmup_days * 2**i for i in range(most) if warmup_days * 2**i < n_days]
+
+
+def fit_eras(
+    log: Log,
+    profiles: Profiles,
+    encodings: Encodings,
+    by_post: StepCounts,
+    days: list[int],
+    params: FeaturesParams,
+) -> tuple[Encodings, tuple[StepCounts, ...]]:
+    """Encodings with their eras, and the counts by profile column of each.
+
+    Each era knows nothing of its own first step, nor of anything later.
+
+    Args:
+        log: the log.
+        profiles: of all users.
+        encodings: without eras.
+        by_post: counts over time, key (segment, post).
+        days: the first of each era.
+        params: of the features.
+    """
+    firsts = [day * SECONDS_A_DAY // encodings.step_seconds for day in days]
+    before = [by_post.before(first).reshape(encodings.n_segments, -1) for first in firsts]
+    groups = _fit_all_groups(log.posts, before, params)
+    usual = Strengths.usual(len(profiles.columns))
+    eras = [Era(*of, usual) for of in zip(firsts, groups, strict=True)]
+    encodings = replace(encodings, eras=tuple(eras))
+    counts = _count_eras(log, profiles, encodings)
+    fitted = (
+        replace(era, strengths=fit_strengths(encodings, number, profiles.codes, by_post, count))
+        for number, (era, count) in enumerate(zip(eras, counts, strict=True))
+    )
+    return replace(encodings, eras=tuple(fitted)), tuple(c.by_column for c in counts)
+
+
+def _fit_all_groups(
+    posts: pd.DataFrame, before: list[Tally], params: FeaturesParams
+) -> list[PostGroups]:
+    job = partial(_fit_one, before, text_design(posts, params.vocabulary), params)
+    return list(map_parts(job, len(before), "finding groups of posts"))
+
+
+def _fit_one(
+    before: list[Tally], texts: csr_matrix, params: FeaturesParams, number: int
+) -> PostGroups:
+    return fit_groups(before[number], texts, params.clusters, params.seed)
+
+
+def _count_eras(log: Log, profiles: Profiles, encodings: Encodings) -> list[EraCounts]:
+    job = partial(_eras_of_bucket, log, profiles, encodings)
+    parts = map_parts(job, log.meta.n_buckets, "counting by group")
+    return [EraCounts.joined(list(of_era)) for of_era in zip(*parts, strict=True)]
+
+
+def _eras_of_bucket(
+    log: Log, profiles: Profiles, encodings: Encodings, bucket: int
+) -> list[EraCounts]:
+    rows = log.bucket(bucket)
+    first_user, last_user = log.meta.user_range(bucket)
+    of_users = partial(_by_user, first_user, last_user - first_user)
+    lasts = [era.first_step for era in encodings.eras[1:]] + [n_steps(log, encodings.step_seconds)]
+    found = []
+    for era, last in zip(encodings.eras, lasts, strict=True):
+        known = rows[: int(np.searchsorted(steps_of(rows, encodings.step_seconds), era.first_step))]
+        cluster, n_groups = era.groups.cluster, encodings.n_groups
+        found.append(
+            EraCounts(
+                StepCounts.of(
+                    _columns_of_era(log, rows, profiles, encodings, era, last),
+                    encodings.n_column_keys,
+                ),
+                of_users(known, cluster, n_groups),
+                of_users(known, encodings.topic, encodings.n_topics),
+            )
+        )
+    return found
+
+
+def _columns_of_era(
+    log: Log, rows: Impressions, profiles: Profiles, encodings: Encodings, era: Era, last: int
+) -> Iterator[Tally]:
+    """A tally a step; all before the era falls on the step before it, later eras are left out."""
+    seconds = encodings.step_seconds
+    base = max(era.first_step - 1, 0)
+    steps = np.maximum(steps_of(rows, seconds).astype(np.int64), base)
+    for step, part in enumerate(by_step(rows, steps, n_steps(log, seconds))):
+        yield _column_tally(part if step < last else part[:0], profiles, encodings, era)
+
+
+def _column_tally(rows: Impressions, profiles: Profiles, encodings: Encodings, era: Era) -> Tally:
+    """Counts by (profile code end to end, segment, group) of all profile columns."""
+    n_keys = encodings.n_column_keys
+    codes = profiles.codes[rows.user].astype(np.int64)
+    cell = encodings.segment(codes) * encodings.n_groups + era.groups.cluster[rows.post]
+    total = Tally(*np.zeros((2, n_keys), np.int64))
+    for column, offset in enumerate(encodings.column_offsets[:-1]):
+        key = (offset + codes[:, column]) * (encodings.n_segments * encodings.n_groups) + cell
+        total += tally(key, rows.liked, n_keys)
+    return total
+
+
+def _by_user(
+    first: int, n_users: int, rows: Impressions, group: np.ndarray, n_groups: int
+) -> Tally:
+    key = (rows.user.astype(np.int64) - first) * n_groups + group[rows.post]
+    counts = tally(key, rows.liked, n_users * n_groups)
+    return Tally(counts.shown.astype(np.int32), counts.liked.astype(np.int32)).reshape(
+        n_users, n_groups
+    )
+
+
+def _stacked(parts: list[Tally]) -> Tally:
+    return Tally(np.concatenate([p.shown for p in parts]), np.concatenate([p.liked for p in parts]))
