@@ -10,10 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from feedrank.atomic import new_directory
 from feedrank.errors import ArtifactError
+from feedrank.golden import draw_golden, read_golden, replay
 from feedrank.knowledge import Knowledge
 from feedrank.params import ExportParams
 from feedrank.ranker import Ranker
@@ -22,7 +21,6 @@ from feedrank.recommender import Recommender
 FORMAT = 1
 MANIFEST, RANKER, GOLDEN = "manifest.json", "ranker.ubj", "golden.json"
 LIBRARIES = ("numpy", "xgboost")
-TOLERANCE = 1e-5  # of a probability: other processors round other last bits
 
 
 @dataclass(frozen=True)
@@ -65,24 +63,14 @@ class Artifact:
         artifact.replay_golden()
         return artifact
 
+    @property
+    def golden(self) -> list[dict[str, Any]]:
+        """The stored requests with their answers."""
+        return read_golden(self.directory / GOLDEN)
+
     def replay_golden(self) -> None:
         """Answer the stored requests again; raises `ArtifactError` at the first difference."""
-        for golden in json.loads((self.directory / GOLDEN).read_text()):
-            user, at, post = golden["user"], golden["at"], golden["post"]
-            ranked = self.recommender.rank(user, at, len(post))
-            # Posts of nearly equal probability may change places on another processor, so the
-            # stored posts are scored again rather than compared.
-            scored = self.recommender.score(user, at, np.array(post, dtype=np.int64))
-            if not (
-                _close(ranked.probability, golden["probability"])
-                and _close(scored, golden["probability"])
-            ):
-                raise ArtifactError(
-                    f"'{self.directory}' answers request user {user}, second {at} with posts "
-                    f"{ranked.post.tolist()} of {ranked.probability.tolist()}, but {post} of "
-                    f"{golden['probability']} was stored at export. The files or libraries differ "
-                    "from those it was made with: compare the versions in its manifest."
-                )
+        replay(self.recommender, self.golden, str(self.directory))
 
 
 def export(
@@ -110,7 +98,7 @@ def export(
         shutil.copy(ranker, new / RANKER)
         knowledge = Knowledge.load(new)
         recommender = knowledge.recommender(Ranker.load(new / RANKER), params)
-        _write_json(new / GOLDEN, _golden(recommender, params.golden_requests, seed, k))
+        _write_json(new / GOLDEN, draw_golden(recommender, params.golden_requests, seed, k))
         manifest = {
             "format": FORMAT,
             "origin": knowledge.meta.origin,
@@ -124,21 +112,6 @@ def export(
             **facts,
         }
         _write_json(new / MANIFEST, manifest)
-
-
-def _golden(recommender: Recommender, n: int, seed: int, k: int) -> list[dict[str, Any]]:
-    """Requests of random users and moments, some before and after the data, with answers."""
-    rng = np.random.default_rng(seed)
-    meta = recommender.meta
-    users = rng.integers(0, meta.n_users, n)
-    moments = rng.integers(-meta.last_at // 10 - 1, meta.last_at + meta.last_at // 10 + 2, n)
-    golden = []
-    for user, at in zip(users.tolist(), sorted(moments.tolist()), strict=True):
-        ranked = recommender.rank(user, at, k)
-        probability = [round(p, 7) for p in ranked.probability.tolist()]
-        answer = {"post": ranked.post.tolist(), "probability": probability}
-        golden.append({"user": user, "at": at, **answer})
-    return golden
 
 
 def _manifest(directory: Path) -> dict[str, Any]:
@@ -172,13 +145,6 @@ def _export_params(directory: Path, manifest: dict[str, Any]) -> ExportParams:
             "code, or serve with the code that made it."
         )
     return ExportParams(**manifest["recommend"])
-
-
-def _close(probability: np.ndarray, stored: list[float]) -> bool:
-    """Whether an answer is the stored one, but for the last bits."""
-    return len(probability) == len(stored) and np.allclose(
-        probability, stored, rtol=0, atol=TOLERANCE
-    )
 
 
 def _check_files(directory: Path, manifest: dict[str, Any]) -> None:

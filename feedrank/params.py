@@ -181,6 +181,13 @@ class ExportParams:
 
 
 @dataclass(frozen=True)
+class CheckerParams:
+    """What the two files for the course hold."""
+
+    history_days: int | None = bounded(1, 3650)
+
+
+@dataclass(frozen=True)
 class Params:
     """All of `params.yaml`."""
 
@@ -191,6 +198,7 @@ class Params:
     validate: ValidateParams
     train: TrainParams
     export: ExportParams
+    checker: CheckerParams
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:

@@ -246,7 +246,7 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
         Artifact.load(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("fails", ["Knowledge", "_golden", "_write_json"])
+@pytest.mark.parametrize("fails", ["Knowledge", "draw_golden", "_write_json"])
 def test_an_export_that_fails_leaves_the_former_artifact_alone(
     copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:

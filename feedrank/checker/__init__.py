@@ -1,0 +1,1 @@
+"""The course's checker: one file that holds everything, and the app that loads it."""

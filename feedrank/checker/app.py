@@ -1,0 +1,82 @@
+"""The course's app: `load_models`, and a user's feed at `/post/recommendations/`.
+
+Beside it lies `model`, one file with the library, what it learned and the ranker. Runs on Python
+3.8 and later with the course's packages, or with today's: see docs/checker.md.
+"""
+
+import os
+import sys
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, List
+
+import pydantic
+from fastapi import FastAPI, HTTPException
+from pydantic import BaseModel
+
+MODEL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "model")
+
+
+class PostGet(BaseModel):
+    """A recommended post."""
+
+    id: int
+    text: str
+    topic: str
+
+    if pydantic.VERSION.startswith("1."):
+
+        class Config:
+            """Reads attributes as well as keys."""
+
+            orm_mode = True
+
+    else:
+        model_config = {"from_attributes": True}  # the name of `orm_mode` since pydantic 2
+
+
+def get_model_path(path: str) -> str:
+    """Where the model lies: in the checker's own folder, else at `path`."""
+    if os.environ.get("IS_LMS") == "1":
+        return "/workdir/user_input/model"
+    return path
+
+
+@lru_cache(maxsize=None)
+def load_models() -> Any:
+    """The model, with `predict` and `predict_proba`; read once.
+
+    Raises:
+        FileNotFoundError: the file is not where `get_model_path` says.
+    """
+    path = get_model_path(MODEL)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"'{path}' is missing. Put the file 'model' there.")
+    sys.path.insert(0, path)  # the file is a zip that holds our modules
+    from feedrank.checker.model import Model
+
+    return Model.load(path)
+
+
+app = FastAPI(title="feedrank")
+
+
+@app.get("/post/recommendations", response_model=List[PostGet], include_in_schema=False)
+@app.get("/post/recommendations/", response_model=List[PostGet])
+def recommended_posts(id: int, time: datetime, limit: int = 10) -> List[PostGet]:
+    """The posts that this user is most likely to like at this moment, best first."""
+    try:
+        return [PostGet(**post) for post in load_models().posts(id, time, limit)]
+    except KeyError:
+        raise HTTPException(404, f"there is no user {id}; ask for one of the data") from None
+    except (ValueError, OverflowError) as error:
+        raise HTTPException(422, str(error)) from None
+
+
+if os.path.isfile(get_model_path(MODEL)):
+    load_models()  # with the module, so that no request waits for it
+
+if __name__ == "__main__":
+    import uvicorn
+
+    uvicorn.run(app)

@@ -1,0 +1,114 @@
+"""The two files for the course: `app.py`, and `model`, a zip that Python imports from."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+import feedrank
+from feedrank.artifact import Artifact
+from feedrank.atomic import new_directory
+from feedrank.checker.model import ABOUT, GOLDEN, KNOWLEDGE, PROBE, RANKER, Model, Probe
+from feedrank.checker.older import older_ranker
+from feedrank.checker.shorter import without_old_views
+from feedrank.golden import answered
+from feedrank.params import CheckerParams, ExportParams
+from feedrank.recommender import Recommender
+
+APP, MODEL = "app.py", "model"
+PROBE_POSTS = 64  # of each golden request
+FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # of a zip: its bytes must not depend on the clock
+CODE = Path(feedrank.__file__).parents[1]
+
+
+def write_bundle(directory: Path, artifact: Artifact, params: CheckerParams) -> None:
+    """Write `app.py` and `model`, whole or not at all, and load them as the checker does.
+
+    Args:
+        directory: of the two files; former ones are replaced.
+        artifact: that answers.
+        params: what of it is kept.
+
+    Raises:
+        ArtifactError: the ranker for older readers differs from ours on a probe.
+    """
+    with new_directory(directory) as new:
+        shutil.copy(Path(__file__).with_name(APP), new / APP)
+        write_model(new / MODEL, artifact, params)
+        Model.load(str(new / MODEL))
+
+
+def write_model(path: Path, artifact: Artifact, params: CheckerParams) -> None:
+    """Write the one file."""
+    ranker, rules = artifact.recommender.ranker, ExportParams(**artifact.manifest["recommend"])
+    knowledge = without_old_views(artifact.knowledge, params.history_days)
+    recommender = knowledge.recommender(ranker, rules)
+    golden = [
+        answered(recommender, asked["user"], asked["at"], len(asked["post"]))
+        for asked in artifact.golden
+    ]
+    probe = Probe.of(ranker, probe_rows(recommender, golden))
+    about = {
+        "rules": {"candidates": rules.candidates, "exclude": rules.exclude},
+        "history_days": params.history_days,
+        **{name: artifact.manifest[name] for name in ("as_of", "libraries", "log")},
+    }
+    with zipfile.ZipFile(path, "w") as archive, TemporaryDirectory() as scratch:
+        for module in serving_modules():
+            _add(archive, module.relative_to(CODE).as_posix(), module.read_bytes())
+        knowledge.save(Path(scratch))
+        for file in sorted(Path(scratch).iterdir()):
+            _add(archive, f"{KNOWLEDGE}/{file.name}", file.read_bytes())
+        _add(archive, RANKER, older_ranker(ranker, probe))
+        for name in PROBE:
+            _add(archive, f"probe_{name}.npy", _npy(getattr(probe, name)))
+        _add(archive, GOLDEN, _json(golden))
+        _add(archive, ABOUT, _json(about))
+
+
+def serving_modules() -> list[Path]:
+    """Our modules that run when a model is loaded, as a fresh process finds them."""
+    ask = (
+        "import sys, feedrank.checker.model\n"
+        "print(*(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'feedrank'),"
+        " sep='\\n')"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", ask], cwd=CODE, capture_output=True, text=True, check=True
+    )
+    return sorted(Path(line) for line in told.stdout.splitlines())
+
+
+def probe_rows(recommender: Recommender, golden: list[dict[str, Any]]) -> np.ndarray:
+    """Features of some posts for each golden request, float32, shape (n, n_features)."""
+    n_posts = recommender.meta.n_posts
+    stride = max(1, n_posts // PROBE_POSTS)
+    return np.concatenate(
+        [
+            recommender.matrix(asked["user"], asked["at"], np.arange(i % stride, n_posts, stride))
+            for i, asked in enumerate(golden)
+        ]
+    )
+
+
+def _npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, indent=1, sort_keys=True).encode()
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    archive.writestr(zipfile.ZipInfo(name, FIRST_DAY), content, zipfile.ZIP_DEFLATED)

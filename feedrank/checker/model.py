@@ -1,0 +1,160 @@
+"""What the one file holds: a classifier of impressions, and the recommender around it."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+import numpy as np
+import xgboost as xgb
+
+from feedrank.errors import ArtifactError
+from feedrank.golden import close, read_golden, replay
+from feedrank.knowledge import Knowledge
+from feedrank.places import Place, read_array
+from feedrank.ranker import Ranker
+from feedrank.recommender import Recommender
+
+ABOUT, GOLDEN, KNOWLEDGE, RANKER = "about.json", "golden.json", "knowledge", "ranker.json"
+PROBE = ("matrix", "probability", "trees")
+
+
+class Rules(NamedTuple):
+    """How lists are made, as group `export` of `params.yaml` says it."""
+
+    candidates: int
+    exclude: str
+
+
+class Probe(NamedTuple):
+    """Rows on which every reader of the ranker has to agree.
+
+    Attributes:
+        matrix: float32, shape (n, n_features).
+        probability: of a like, shape (n,).
+        trees: the same without the first score, shape (n,): here the booster's own base counts.
+    """
+
+    matrix: np.ndarray
+    probability: np.ndarray
+    trees: np.ndarray
+
+    @classmethod
+    def of(cls, ranker: Ranker, matrix: np.ndarray) -> Probe:
+        """What a ranker says of these rows."""
+        trees = ranker.booster.inplace_predict(matrix, validate_features=False)
+        return cls(matrix, ranker.probability(matrix), np.asarray(trees))
+
+    @classmethod
+    def load(cls, place: Place) -> Probe:
+        """Rows and answers stored in a file of ours."""
+        return cls(*(read_array(place / f"probe_{name}.npy") for name in PROBE))
+
+
+class Model:
+    """What `load_models` returns.
+
+    Args:
+        knowledge: what was learned from the log.
+        recommender: the one scoring path.
+    """
+
+    classes_ = np.array([0, 1])
+
+    def __init__(self, knowledge: Knowledge, recommender: Recommender) -> None:
+        self.knowledge = knowledge
+        self.recommender = recommender
+        self.feature_names_in_ = np.array([f.name for f in recommender.features], dtype=object)
+        self.n_features_in_ = len(self.feature_names_in_)
+
+    @classmethod
+    def load(cls, path: str) -> Model:
+        """Read the file and prove it.
+
+        Raises:
+            ArtifactError: it was made for other features, or this XGBoost or numpy answers
+                otherwise than those it was made with.
+        """
+        place = zipfile.Path(path)
+        about = json.loads((place / ABOUT).read_text())
+        knowledge, ranker = Knowledge.load(place / KNOWLEDGE), Ranker.load(place / RANKER)
+        model = cls(knowledge, knowledge.recommender(ranker, Rules(**about["rules"])))
+        names = model.feature_names_in_.tolist()
+        if ranker.feature_names != names:
+            raise ArtifactError(
+                f"'{path}' holds a ranker of {ranker.feature_names} and computes {names}. "
+                "Make it again: dvc repro checker."
+            )
+        check(ranker, Probe.load(place), path)
+        replay(model.recommender, read_golden(place / GOLDEN), path)
+        return model
+
+    def predict_proba(self, rows: Any) -> np.ndarray:
+        """Probabilities of no like and of a like, shape (n, 2).
+
+        Args:
+            rows: our features, an array of shape (n, n_features) or a table of these columns.
+
+        Raises:
+            ValueError: a column is missing, or there are more or fewer.
+        """
+        liked = self.recommender.ranker.probability(self._matrix(rows))
+        return np.stack([1 - liked, liked], axis=1)
+
+    def predict(self, rows: Any) -> np.ndarray:
+        """1 where a like is likelier than none, else 0, shape (n,)."""
+        return self.classes_[self.predict_proba(rows).argmax(axis=1)]
+
+    def posts(self, user_id: int, at: datetime, limit: int) -> list[dict[str, Any]]:
+        """Id, text and topic of the best posts, best first.
+
+        Args:
+            user_id: as in the database.
+            at: a moment on the database's clock; one with an offset is turned to UTC.
+            limit: length of the list.
+
+        Raises:
+            KeyError: nobody has this id.
+            ValueError: the limit is not above 0.
+        """
+        if limit < 1:
+            raise ValueError(f"limit is {limit}; ask for 1 post or more")
+        if at.tzinfo is not None:
+            at = at.astimezone(timezone.utc).replace(tzinfo=None)
+        rows = [
+            (self.knowledge.catalogue.post(post_id), post_id)
+            for post_id, _ in self.recommender.recommend(user_id, at, limit)
+        ]
+        text, topic = self.knowledge.text, self.knowledge.topic
+        return [{"id": post_id, "text": text[row], "topic": topic[row]} for row, post_id in rows]
+
+    def _matrix(self, rows: Any) -> np.ndarray:
+        if hasattr(rows, "columns"):
+            missing = [name for name in self.feature_names_in_ if name not in rows.columns]
+            if missing:
+                raise ValueError(f"the table lacks the features {missing}")
+            rows = rows[self.feature_names_in_.tolist()]
+        matrix = np.asarray(rows, dtype=np.float32)
+        if matrix.ndim != 2 or matrix.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"rows have shape {matrix.shape}; give (n, {self.n_features_in_}): one column "
+                "for each of 'feature_names_in_', in this order"
+            )
+        return np.ascontiguousarray(matrix)
+
+
+def check(ranker: Ranker, probe: Probe, name: str) -> None:
+    """Refuse a ranker that another XGBoost reads than the one it was made with.
+
+    Raises:
+        ArtifactError: a probability differs by more than the last bits.
+    """
+    found = Probe.of(ranker, probe.matrix)
+    if not (close(found.probability, probe.probability) and close(found.trees, probe.trees)):
+        raise ArtifactError(
+            f"XGBoost {xgb.__version__} reads the ranker of '{name}' otherwise than it was made: "
+            f"probabilities differ by up to {np.abs(found.trees - probe.trees).max():.3f}. Make "
+            "it again with this project's pins: dvc repro checker."
+        )
