@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-slow lint prove clean-demo
+.PHONY: help demo serve check checker-test test test-slow lint prove clean-demo
 
 help:           ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -31,6 +31,12 @@ demo: $(RUNTIME)          ## the whole pipeline on the simulated network, then i
 
 serve: $(RUNTIME)         ## the service on http://127.0.0.1:8000
 	uvicorn service.app:app --host 127.0.0.1 --port 8000
+
+check: $(CHECKS)          ## 2,000 requests to the running service: hit rate, time and memory beside the limits
+	@python -m benchmarks.check
+
+checker-test: $(CHECKS)   ## the same to models/checker, in the course's environment and in today's
+	@python -m benchmarks.checker
 
 lint: $(CHECKS)           ## style and types
 	ruff check .

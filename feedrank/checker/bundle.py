@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -75,7 +76,8 @@ def write_model(path: Path, artifact: Artifact, params: CheckerParams) -> None:
         _add(archive, ABOUT, _json(about))
 
 
-def serving_modules() -> list[Path]:
+@cache
+def serving_modules() -> tuple[Path, ...]:
     """Our modules that run when a model is loaded, as a fresh process finds them."""
     ask = (
         "import sys, feedrank.checker.model\n"
@@ -85,7 +87,7 @@ def serving_modules() -> list[Path]:
     told = subprocess.run(
         [sys.executable, "-c", ask], cwd=CODE, capture_output=True, text=True, check=True
     )
-    return sorted(Path(line) for line in told.stdout.splitlines())
+    return tuple(sorted(Path(line) for line in told.stdout.splitlines()))
 
 
 def probe_rows(recommender: Recommender, golden: list[dict[str, Any]]) -> np.ndarray:

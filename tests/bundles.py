@@ -1,0 +1,36 @@
+"""A small bundle for the course, and the checker played on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from benchmarks.checker import what_to_play
+from benchmarks.course import draw_requests
+from feedrank.artifact import Artifact, export
+from feedrank.checker.bundle import write_bundle
+from feedrank.params import CheckerParams
+from tests.logs import saved, simulated
+
+EVERYTHING = CheckerParams(history_days=None)
+
+
+def write_artifact(directory: Path) -> Artifact:
+    """An artifact whose trees matter, in a new directory."""
+    learned = simulated()
+    features, ranker = saved(learned, directory / "made_of")
+    params = learned.params.export
+    export(directory / "artifact", features, ranker, params, {"metrics": {}}, seed=20, k=5)
+    return Artifact.load(directory / "artifact")
+
+
+def write_small_bundle(directory: Path) -> tuple[Artifact, Path]:
+    """An artifact, and the directory of its two files."""
+    artifact = write_artifact(directory)
+    write_bundle(directory / "checker", artifact, EVERYTHING)
+    return artifact, directory / "checker"
+
+
+def something_to_play(artifact: Artifact, n: int) -> dict[str, Any]:
+    """So many requests and some rows."""
+    return what_to_play(artifact, draw_requests(artifact.knowledge, n))
