@@ -6,6 +6,8 @@ For each Python found (3.8 to 3.10: deploy/checker/course.txt; 3.11, 3.12: deplo
 a virtual environment is built below tmp/checker, kept for the next run, and 2,000 requests are
 played in an empty directory with the two files of models/checker. Prints the table of
 docs/checker.md; exit code 1 if a limit is broken or lists differ from the service's.
+
+    python -m benchmarks.checker --anew 30 --python 3.8     # with 30 days of history only
 """
 
 from __future__ import annotations
@@ -16,56 +18,23 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from starlette.testclient import TestClient
 
-from benchmarks.course import MOST_MEGABYTES, MOST_SECONDS, K, Request, draw_requests, hit_rate
-from benchmarks.pythons import Environment, environments, install
+from benchmarks.checker_judge import HEAD, compare, row
+from benchmarks.course import N_REQUESTS, K, Request, draw_requests, hit_rate
+from benchmarks.pythons import VERSIONS, Environment, environments, install
 from feedrank.artifact import Artifact
-from feedrank.golden import TOLERANCE
+from feedrank.checker.bundle import write_bundle
+from feedrank.params import CheckerParams
 from service.app import create_app
 from service.settings import Settings
 
 PLAY = Path(__file__).with_name("checker_play.py")
-LEAST_EQUAL = 0.999  # of the lists
 N_ROWS = 2_000
-
-
-@dataclass(frozen=True)
-class Played:
-    """What one environment answered, beside the service's own answers.
-
-    Attributes:
-        found: what the player wrote.
-        equal: share of lists that are the service's.
-        n_ties: of the others, those whose posts the service holds for equally likely.
-        n_others: lists that differ for any other reason.
-        hit_rate: by the demo's truth; None without one.
-    """
-
-    found: dict[str, Any]
-    equal: float
-    n_ties: int
-    n_others: int
-    hit_rate: float | None
-
-    def broken(self) -> list[str]:
-        """Which limits it breaks, in words."""
-        slowest, used = max(self.found["milliseconds"]) / 1000, self.found["megabytes"]
-        told = {
-            f"{self.equal:.2%} of the lists are the service's": self.equal < LEAST_EQUAL,
-            f"{self.n_others} lists hold posts that are less likely": self.n_others > 0,
-            f"the slowest request took {slowest:.2f} s": slowest > MOST_SECONDS,
-            f"it took {used:.0f} MB": used > MOST_MEGABYTES,
-            f"probabilities differ by {self.found['difference']:.1e}": (
-                self.found["difference"] > TOLERANCE
-            ),
-        }
-        return [words for words, is_broken in told.items() if is_broken]
 
 
 def play(python: Path, bundle: Path, given: dict[str, Any], scratch: Path) -> dict[str, Any]:
@@ -118,58 +87,6 @@ def lists_of_the_service(artifact: Path, requests: list[Request]) -> list[list[i
     return [[post["id"] for post in answer.json()] for answer in answers]
 
 
-def compare(
-    artifact: Artifact, requests: list[Request], ours: list[list[int]], found: dict[str, Any]
-) -> Played:
-    """Judge what was played; a list that differs is explained or counted as wrong."""
-    differing = [
-        i for i, (here, there) in enumerate(zip(ours, found["lists"], strict=True)) if here != there
-    ]
-    ties = [i for i in differing if _are_equally_likely(artifact, requests[i], ours[i],
-                                                        found["lists"][i])]  # fmt: skip
-    return Played(
-        found,
-        1 - len(differing) / len(requests),
-        len(ties),
-        len(differing) - len(ties),
-        hit_rate(artifact.knowledge, requests, found["lists"]),
-    )
-
-
-def _are_equally_likely(
-    artifact: Artifact, request: Request, ours: list[int], theirs: list[int]
-) -> bool:
-    user_id, moment = request
-    catalogue, meta = artifact.knowledge.catalogue, artifact.knowledge.meta
-    at = meta.seconds(type(meta.origin_at).fromisoformat(moment))
-    p = [
-        artifact.recommender.score(catalogue.user(user_id), at,
-                                   np.array([catalogue.post(post) for post in posts]))
-        for posts in (ours, theirs)
-    ]  # fmt: skip
-    return len(p[0]) == len(p[1]) and bool(np.abs(p[0] - p[1]).max() <= TOLERANCE)
-
-
-HEAD = (
-    "| Python | xgboost | numpy | fastapi, pydantic | left out | lists equal | hit rate "
-    "| probabilities differ by | loads in | p50 | p99 | slowest | memory |\n"
-    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
-)
-
-
-def row(played: Played, left_out: list[str]) -> str:
-    """One line of the table."""
-    found, versions = played.found, played.found["versions"]
-    p50, p99, most = np.percentile(found["milliseconds"], [50, 99, 100])
-    hit = "-" if played.hit_rate is None else f"{played.hit_rate:.4f}"
-    return (
-        f"| {found['python']} | {versions['xgboost']} | {versions['numpy']} "
-        f"| {versions['fastapi']}, {versions['pydantic']} | {', '.join(left_out) or 'nothing'} "
-        f"| {played.equal:.2%} | {hit} | {found['difference']:.1e} | {found['load_seconds']:.1f} s "
-        f"| {p50:.1f} ms | {p99:.1f} ms | {most:.0f} ms | {found['megabytes']:.0f} MB |"
-    )
-
-
 def run(environment: Environment, given: argparse.Namespace, ours: list[list[int]],
         artifact: Artifact, requests: list[Request]) -> list[str]:  # fmt: skip
     """Print one line; returns what is wrong, if anything."""
@@ -188,13 +105,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--artifact", type=Path, default=Path("models/artifact"))
     parser.add_argument("--bundle", type=Path, default=Path("models/checker"))
-    parser.add_argument("--folder", type=Path, default=Path("tmp/checker").absolute())
-    parser.add_argument("--requests", type=int, default=2_000)
+    parser.add_argument(
+        "--anew",
+        metavar="DAYS",
+        help="make the bundle of the artifact first, with so many days of history, or all",
+    )
+    parser.add_argument("--folder", type=Path, default=Path("tmp/checker"))
+    parser.add_argument("--requests", type=int, default=N_REQUESTS)
+    parser.add_argument("--python", nargs="+", default=list(VERSIONS), help="such as 3.8")
     given = parser.parse_args()
-    found = environments()
+    given.folder = given.folder.absolute()
+    found = [e for e in environments() if e.version in given.python]
     if not found:
-        raise SystemExit("error: no Python from 3.8 to 3.12 was found; install one, as with pyenv.")
+        raise SystemExit(f"error: no Python of {given.python} was found; install one, as by pyenv.")
     artifact = Artifact.load(given.artifact)
+    if given.anew:
+        given.bundle = given.folder / "anew"
+        days = None if given.anew == "all" else int(given.anew)
+        write_bundle(given.bundle, artifact, CheckerParams(days))
     requests = draw_requests(artifact.knowledge, given.requests)
     ours = lists_of_the_service(given.artifact, requests)
     rate = hit_rate(artifact.knowledge, requests, ours)

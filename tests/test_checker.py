@@ -16,7 +16,8 @@ import pytest
 import xgboost as xgb
 import yaml
 
-from benchmarks.checker import compare, lists_of_the_service, play
+from benchmarks.checker import lists_of_the_service, play
+from benchmarks.checker_judge import compare
 from feedrank.artifact import Artifact
 from feedrank.checker import bundle
 from feedrank.checker.bundle import serving_modules, write_bundle
@@ -84,9 +85,8 @@ def test_what_the_file_carries_imports_numpy_and_xgboost_alone() -> None:
 
 def test_what_the_file_carries_loads_without_anything_else() -> None:
     blocked = ("pandas", "pyarrow", "yaml", "sklearn", "tqdm", "threadpoolctl", "sqlalchemy")
-    code = (
-        f"import sys; sys.modules.update(dict.fromkeys({blocked}))\nimport feedrank.checker.model"
-    )
+    block = f"import sys; sys.modules.update(dict.fromkeys({blocked}))"
+    code = f"{block}; import feedrank.checker.model"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.checker import LEAST_EQUAL, compare, lists_of_the_service, play
+from benchmarks.checker import lists_of_the_service, play
+from benchmarks.checker_judge import LEAST_EQUAL, compare
 from benchmarks.pythons import Environment, environments, install
 from feedrank.artifact import Artifact
 from tests.bundles import something_to_play, write_small_bundle
