@@ -16,8 +16,6 @@ import time
 import warnings
 from datetime import datetime
 
-import numpy as np
-import pandas as pd
 from fastapi.testclient import TestClient
 
 COURSE_PATH = "/workdir/user_input/model"
@@ -41,6 +39,9 @@ def load():
 
 def largest_difference(model, given):
     """How far probabilities are from the service's own, asked as arrays and as tables."""
+    import numpy as np  # only now: what the app itself imports should come first, as it would
+    import pandas as pd
+
     matrix = np.array(given["matrix"], dtype=np.float32)
     table = pd.DataFrame(matrix, columns=given["features"])
     found = model.predict_proba(matrix)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from benchmarks.checker import what_to_play
 from benchmarks.course import draw_requests
 from feedrank.artifact import Artifact, export
-from feedrank.checker.bundle import write_bundle
+from feedrank.checker import bundle
+from feedrank.checker.bundle import MODEL, write_bundle, write_model
 from feedrank.params import CheckerParams
 from tests.logs import saved, simulated
 
@@ -29,6 +33,15 @@ def write_small_bundle(directory: Path) -> tuple[Artifact, Path]:
     artifact = write_artifact(directory)
     write_bundle(directory / "checker", artifact, EVERYTHING)
     return artifact, directory / "checker"
+
+
+def write_unconverted(directory: Path, artifact: Artifact, converted: Path) -> Path:
+    """The same two files, with the ranker as today's XGBoost writes it."""
+    shutil.copytree(converted, directory)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bundle, "older_ranker", lambda r, _: bytes(r.booster.save_raw("json")))
+        write_model(directory / MODEL, artifact, EVERYTHING)
+    return directory
 
 
 def something_to_play(artifact: Artifact, n: int) -> dict[str, Any]:

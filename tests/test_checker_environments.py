@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from benchmarks.checker import lists_of_the_service, play
 from benchmarks.checker_judge import LEAST_EQUAL, compare
 from benchmarks.pythons import Environment, environments, install
 from feedrank.artifact import Artifact
-from tests.bundles import something_to_play, write_small_bundle
+from tests.bundles import something_to_play, write_small_bundle, write_unconverted
 
 FOUND = environments()
 # Kept between runs, as `make checker-test` does: installing takes minutes.
@@ -22,9 +23,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Artifact, Path]:
     return write_small_bundle(tmp_path_factory.mktemp("made"))
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not FOUND, reason="no Python from 3.8 to 3.12 is found")
-@pytest.mark.parametrize("environment", FOUND, ids=lambda e: e.name)
+everywhere = pytest.mark.parametrize("environment", FOUND, ids=lambda e: e.name)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not FOUND, reason="no Python from 3.8 to 3.12 is found"),
+]
+
+
+@everywhere
 def test_the_bundle_passes(
     made: tuple[Artifact, Path], environment: Environment, tmp_path: Path
 ) -> None:
@@ -41,3 +47,18 @@ def test_the_bundle_passes(
     assert played.equal >= LEAST_EQUAL
     assert played.n_others == 0
     assert [w for w in found["warnings"] if "app.py" in w or "pydantic" in w.lower()] == []
+
+
+@everywhere
+def test_a_ranker_as_today_s_xgboost_writes_it_is_refused(
+    made: tuple[Artifact, Path], environment: Environment, tmp_path: Path
+) -> None:
+    directory = write_unconverted(tmp_path / "unconverted", *made)
+    python, _ = install(environment, FOLDER)
+
+    done = subprocess.run(
+        [python, "-c", "import app"], cwd=directory, capture_output=True, text=True, check=False
+    )
+
+    assert "reads the ranker of" in done.stderr
+    assert "otherwise than it was made" in done.stderr
