@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help demo serve check checker-test test test-slow lint prove clean-demo
+.PHONY: help demo serve check checker-test test test-slow lint prove full-size clean-demo
 
 help:           ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -51,6 +51,9 @@ test-slow: $(CHECKS)      ## what takes minutes: the container's steps in a fres
 
 prove: $(RUNTIME)         ## rebuild everything in a scratch folder and compare every output, byte by byte
 	python -m benchmarks.prove
+
+full-size: $(CHECKS)      ## the reference installation: simulate it, build, serve; writes docs/benchmarks.md
+	python -m benchmarks.full_size
 
 clean-demo:     ## forget the demo's database
 	rm -rf data/demo
