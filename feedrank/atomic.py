@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
+def write_whole(path: Path, *parts: bytes | memoryview) -> None:
+    """Write a file of one or more parts so that it is there whole or not at all."""
     temporary = path.with_name(f".{path.name}.new")
     try:
-        temporary.write_bytes(content)
+        with temporary.open("wb") as file:
+            file.writelines(parts)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -133,8 +133,12 @@ def days_of(at: np.ndarray, liked: np.ndarray, checks: np.ndarray | None = None)
     day = at // SECONDS_A_DAY
     first = int(day.min())
     day -= first
-    views, n_liked = np.bincount(day), np.bincount(day, liked)
-    check = np.zeros(len(views)) if checks is None else np.bincount(day, checks)
+    n_days = int(day.max()) + 1
+    check = np.zeros(n_days) if checks is None else np.bincount(day, checks)
+    day *= 2
+    day += liked
+    n_skipped, n_liked = np.bincount(day, minlength=2 * n_days).reshape(n_days, 2).T
+    views = n_skipped + n_liked
     return Days(
         {
             first + int(d): Day(int(views[d]), int(n_liked[d]), 0, int(check[d]))

@@ -38,11 +38,11 @@ class IdRows:
         if self._row_of is None:
             rows = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
             return np.where(self.ids[rows] == ids, rows, -1)
+        offset = ids - self._first
         # As unsigned, an id below the first is larger than all.
-        offset = (ids - self._first).astype(np.uint64)
-        is_near = offset < len(self._row_of)
+        is_near = offset.view(np.uint64) < len(self._row_of)
         if is_near.all():
-            return self._row_of[offset]
+            return self._row_of.take(offset)
         return np.where(is_near, self._row_of[np.where(is_near, offset, 0)], -1)
 
 
@@ -80,15 +80,16 @@ class Encoder:
     def chunk(self, rows: WireRows) -> Chunk:
         """The chunk of some rows."""
         user, post = self.users.find(rows.user_id), self.posts.find(rows.post_id)
-        is_known = (user >= 0) & (post >= 0)
+        is_known = (user | post) >= 0
         at = rows.at - self.first_day * SECONDS_A_DAY
         kept = slice(None) if is_known.all() else is_known
+        dropped = np.flatnonzero(~is_known)
         packed, bucket_rows = self._packed(at[kept], user[kept], post[kept], rows.liked[kept])
         return Chunk(
             packed=packed,
             bucket_rows=bucket_rows,
-            dropped=_dropped(rows, ~is_known),
-            unknown_users=int((user < 0).sum()),
+            dropped=_dropped(rows, dropped),
+            unknown_users=int((user[dropped] < 0).sum()),
             days=days_of(rows.at, rows.liked),
             first_at=int(at[kept].min(initial=2**62)) if len(packed) else -1,
             last_at=int(at[kept].max(initial=-1)),
@@ -107,8 +108,8 @@ class Encoder:
     def _packed(
         self, at: np.ndarray, user: np.ndarray, post: np.ndarray, liked: np.ndarray
     ) -> tuple[np.ndarray, list[int]]:
-        bucket = self._bucket_of[user]
-        packed = self.packing.pack(at, user - self.bounds[bucket], post, liked)
+        bucket = self._bucket_of.take(user)
+        packed = self.packing.pack(at, self._user_in_bucket.take(user), post, liked)
         bucket_rows = np.bincount(bucket, minlength=len(self.bounds) - 1)
         if bucket_rows.max(initial=0) < len(packed):
             packed = packed[np.argsort(bucket, kind="stable")]
@@ -118,9 +119,13 @@ class Encoder:
     def _bucket_of(self) -> np.ndarray:
         return np.repeat(np.arange(len(self.bounds) - 1, dtype=np.uint16), np.diff(self.bounds))
 
+    @cached_property
+    def _user_in_bucket(self) -> np.ndarray:
+        return np.arange(self.bounds[-1]) - self.bounds[self._bucket_of]
 
-def _dropped(rows: WireRows, is_dropped: np.ndarray) -> np.ndarray:
-    dropped = np.empty(int(is_dropped.sum()), DROPPED)
+
+def _dropped(rows: WireRows, chosen: np.ndarray) -> np.ndarray:
+    dropped = np.empty(len(chosen), DROPPED)
     for name in DROPPED.names or ():
-        dropped[name] = getattr(rows, name)[is_dropped]
+        dropped[name] = getattr(rows, name)[chosen]
     return dropped

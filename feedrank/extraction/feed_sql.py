@@ -80,8 +80,9 @@ class FeedSql:
             key = self.layout.key(self.user, self.post, self.target)
             check = f"sum({self.layout.check(key, self.at)}) FILTER (WHERE {self._is_view()})"
         return f"""
-            SELECT CASE WHEN isfinite(day) THEN day - date '2000-01-01' END, kind, n, checks FROM (
-              SELECT ({self.at})::date AS day, {self._kind()} AS kind, count(*) AS n,
+            SELECT CASE WHEN isfinite(day) THEN day::date - date '2000-01-01' END, kind, n, checks
+            FROM (
+              SELECT {self._day()} AS day, {self._kind()} AS kind, count(*) AS n,
                 {check} AS checks
               FROM {self.relation.path} {_all_of((*_range(blocks), *self.where))}
               GROUP BY 1, 2) AS days"""
@@ -114,6 +115,12 @@ class FeedSql:
 
     def _is_view(self) -> str:
         return f"{self.action} = {literal(VIEW)}"
+
+    def _day(self) -> str:
+        # Arithmetic in place of the calendar, a tenth of the count; servers before 14 lack it.
+        if self.relation.has_blocks:
+            return f"date_bin('1 day', {self.at}, timestamp '2000-01-01')"
+        return f"({self.at})::date"
 
     def _kind(self) -> str:
         return (

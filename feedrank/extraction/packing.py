@@ -56,11 +56,12 @@ class Packing:
             post: rows of posts, shape (n,).
             liked: 0 or 1, shape (n,).
         """
-        packed = at.astype(np.uint64)
+        packed = at.astype(np.int64)
+        # In place: memory for another array would cost several times more than the work itself.
         for values, bits in ((user, self.user_bits), (post, self.post_bits), (liked, 1)):
-            packed <<= np.uint64(bits)
-            packed |= values.astype(np.uint64)
-        return packed
+            packed <<= bits
+            packed |= values
+        return packed.view(np.uint64)
 
     def count_liked(self, packed: np.ndarray) -> int:
         """How many of the impressions were liked."""

@@ -101,7 +101,6 @@ class Spool:
 
     def add(self, name: str, chunk: Chunk) -> None:
         """Write a chunk, whole or not at all."""
-        body = chunk.packed.tobytes() + chunk.dropped.tobytes()
         header = ChunkHeader(
             bucket_rows=chunk.bucket_rows,
             n_dropped=len(chunk.dropped),
@@ -109,10 +108,11 @@ class Spool:
             days=chunk.days.as_json(),
             first_at=chunk.first_at,
             last_at=chunk.last_at,
-            crc=zlib.crc32(body),
+            crc=zlib.crc32(chunk.dropped.data, zlib.crc32(chunk.packed.data)),
         )
         text = json.dumps(asdict(header)).encode()
-        write_whole(self._path(name), len(text).to_bytes(LENGTH, "little") + text + body)
+        start = len(text).to_bytes(LENGTH, "little") + text
+        write_whole(self._path(name), start, chunk.packed.data, chunk.dropped.data)
 
     def header(self, name: str) -> ChunkHeader:
         """What a chunk says of itself."""

@@ -93,11 +93,15 @@ class Layout:
 
     def parse(self, rows: np.ndarray) -> WireRows:
         """Impressions from an array of `dtype`."""
-        at = rows["at"].astype(np.int64) // MICROSECONDS
+        at = rows["at"].astype(np.int64)
+        at //= MICROSECONDS
         if self.is_narrow:
             key = rows["key"].astype(np.int64)
-            user, post, liked = key >> 32, (key >> 1) & 0x7FFFFFFF, (key & 1).astype(np.uint8)
-            post[key < 0] = user[key < 0] = UNKNOWN
+            user, post, liked = key >> 32, key >> 1, key.astype(np.uint8)
+            post &= 0x7FFFFFFF
+            liked &= 1
+            unknown = np.flatnonzero(key < 0)
+            post[unknown] = user[unknown] = UNKNOWN
             return WireRows(user, post, at, liked)
         user, post = rows["user"].astype(np.int64), rows["post"].astype(np.int64)
         return WireRows(user, post, at, rows["liked"].copy())
