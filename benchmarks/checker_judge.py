@@ -43,7 +43,7 @@ class Played:
         slowest, used = max(self.found["milliseconds"]) / 1000, self.found["megabytes"]
         told = {
             f"{self.equal:.2%} of the lists are the service's": self.equal < LEAST_EQUAL,
-            f"{self.n_others} lists hold posts that are less likely": self.n_others > 0,
+            f"{self.n_others} lists differ by more than ties": self.n_others > 0,
             f"the slowest request took {slowest:.2f} s": slowest > MOST_SECONDS,
             f"it took {used:.0f} MB": used > MOST_MEGABYTES,
             f"probabilities differ by {self.found['difference']:.1e}": (

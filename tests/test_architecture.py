@@ -12,7 +12,12 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("feedrank", "stages", "service")
-SERVING = ("feedrank.recommender", "feedrank.artifact", "feedrank.knowledge")
+SERVING = (
+    "feedrank.recommender",
+    "feedrank.artifact",
+    "feedrank.knowledge",
+    "feedrank.checker.model",
+)
 
 
 def _name(path: Path) -> str:
