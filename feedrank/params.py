@@ -148,6 +148,8 @@ class ValidateParams:
     folds: int = bounded(1, 52)
     test_days: int | None = bounded(1, 365)
     requests: int = bounded(50, 10_000_000)
+    state: str = one_of("fresh", "aged")
+    baselines: str = one_of("usual", "all")
     bootstrap: int = bounded(50, 100_000)
     seed: int = bounded(0)
 

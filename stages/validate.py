@@ -6,31 +6,43 @@ from pathlib import Path
 
 from feedrank.demo.report import truth_of
 from feedrank.folds import Calendar
+from feedrank.knowledge import Knowledge
 from feedrank.log import Log
 from feedrank.params import load_params
 from feedrank.rows import TrainingRows
+from feedrank.validation.details import calibration_of, curve_of, days_of
 from feedrank.validation.folding import run_fold
-from feedrank.validation.report import calibration_of, days_of, metrics_of, write_metrics
+from feedrank.validation.report import write_json
+from feedrank.validation.slices import slice_table, topic_table
+from feedrank.validation.summary import Summary
+from feedrank.validation.table import write_requests
 from stages.run import run
 
 LOG, FEATURES, ROWS, TRUTH = (Path("data") / d for d in ("log", "features", "rows", "truth"))
-METRICS, PLOTS = Path("reports/metrics.json"), Path("reports/plots")
+REPORTS, PLOTS = Path("reports"), Path("reports/plots")
 
 
 def main() -> None:
-    """Write `reports/metrics.json` and the plots of the folds."""
+    """Write the metrics, what stands behind them, each request's hits, and the plots' tables."""
     params = load_params()
-    log, rows = Log.open(LOG), TrainingRows.load(ROWS)
+    log, rows, knowledge = Log.open(LOG), TrainingRows.load(ROWS), Knowledge.load(FEATURES)
     calendar = Calendar.of(log.meta, params.features.warmup_days, params.validate.test_days)
     results = [
         run_fold(log, FEATURES, rows, fold, params.validate, params.train, params.export)
         for fold in calendar.folds(params.validate.folds)
     ]
     truth = truth_of(TRUTH, log, results, params.validate)
+    slices = slice_table(results, knowledge, params.validate)
+    summary = Summary.of(results, params.validate)
+    write_requests(REPORTS / "requests.parquet", summary.requests(log, knowledge.catalogue))
+    write_json(REPORTS / "details.json", summary.details(slices, topic_table(results, knowledge)))
     PLOTS.mkdir(parents=True, exist_ok=True)
+    slices.to_csv(PLOTS / "slices.csv", index=False)
     days_of(results, log, params.validate).to_csv(PLOTS / "hitrate_by_day.csv", index=False)
     calibration_of(results).to_csv(PLOTS / "calibration.csv", index=False)
-    write_metrics(METRICS, metrics_of(results, params.validate, truth))
+    curve_of(results).to_csv(PLOTS / "learning_curve.csv", index=False)
+    write_json(REPORTS / "metrics.json", summary.metrics(truth))
+    print("\n".join(summary.words(slices)))
 
 
 if __name__ == "__main__":

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from scipy.special import expit, logit
+from scipy.special import expit
 
-from feedrank.validation.expected import Expected, expected_hitrate, matching_weight
-from feedrank.validation.folding import lead
-from feedrank.validation.metrics import expected_hit_at_k, user_weights
+from feedrank.validation.expected import (
+    Expected,
+    Shown,
+    calibrate,
+    expected_hitrate,
+    hit_probability,
+    matching_weight,
+)
+from feedrank.validation.metrics import Estimate, estimate, expected_hit_at_k, user_weights
 
 K, DEPTH, N_POSTS, N_SHOWN = 5, 50, 400, 30
 
@@ -20,152 +26,197 @@ class Simulation:
     """Requests judged as the replay judges them, and what is true of them."""
 
     found: Expected
+    interval: Estimate
     truth: float
     believed: float
+    independent: float
 
 
 def _simulate(
-    error: float = 0.0, shift: float = 0.0, n: int = 1500, seed: int = 0, by: str = "ours"
+    error: float = 0.0,
+    shift: float = 0.0,
+    n: int = 1500,
+    seed: int = 0,
+    by: str = "ours",
+    mood: float = 0.0,
+    uneven: float = 0.0,
 ) -> Simulation:
     """A feed of posts at random, and a belief that errs by `error` and is `shift` too high.
 
-    The five best of hundreds by such a belief are best partly by luck.
+    The five best of hundreds by such a belief are best partly by luck. A `mood` moves all
+    log-odds of a request, unknown to the belief; posts are shown unevenly, by `uneven`, and what
+    is shown more often is liked less.
     """
     rng = np.random.default_rng(seed)
-    true = rng.normal(-2.5, 0.6, (n, N_POSTS))
-    ours = true + shift + rng.normal(0, error, (n, N_POSTS))
+    known = rng.normal(-2.5, 0.6, (n, N_POSTS))
+    exposure = np.exp(uneven * rng.normal(size=N_POSTS))
+    exposure /= exposure.mean()
+    flaw = -uneven * np.log(exposure)
+    true = known + flaw + mood * rng.normal(size=(n, 1))
+    ours = known + shift + rng.normal(0, error, (n, N_POSTS))
     order = ours if by == "ours" else rng.normal(size=ours.shape)
     best = np.argsort(-order, axis=1)
     rank = np.argsort(best, axis=1)
-    shown = np.argsort(rng.random((n, N_POSTS)), axis=1)[:, :N_SHOWN]
+    lots = rng.random((n, N_POSTS)) ** (1 / exposure)
+    shown = np.argsort(-lots, axis=1)[:, :N_SHOWN]
     rows = np.arange(n)[:, None]
     liked = rng.random((n, N_SHOWN)) < expit(true[rows, shown])
     of_shown = rank[rows, shown]
     top = best[:, :K]
     believed = expit(ours[rows, top])
-    found = expected_hitrate(
-        believed,
-        np.where(of_shown < DEPTH, of_shown, -1).ravel(),
+    seen = Shown(
         expit(ours[rows, shown]).ravel(),
         liked.ravel(),
         np.repeat(np.arange(n), N_SHOWN),
-        user_weights(np.arange(n) // 2, 300, seed),
+        exposure[shown].ravel(),
+        n,
     )
+    places = np.where(of_shown < DEPTH, of_shown, -1).ravel()
+    calibration = calibrate(seen)
+    found = expected_hitrate(seen, calibration, believed, places)
+    apart = expected_hitrate(seen, replace(calibration, variance=0.0), believed, places)
+    interval = estimate(found.pseudo, user_weights(np.arange(n) // 2, 300, seed))
     truth = float(expected_hit_at_k(expit(true[rows, top])).mean())
-    return Simulation(found, truth, float(expected_hit_at_k(believed).mean()))
+    alone = float(expected_hit_at_k(believed).mean())
+    return Simulation(found, interval, truth, alone, apart.value)
 
 
 def test_a_true_belief_is_left_as_it_is() -> None:
     simulated = _simulate()
     assert simulated.found.shift == pytest.approx(0, abs=0.1)
-    assert simulated.found.estimate.value == pytest.approx(simulated.truth, abs=0.02)
+    assert simulated.found.value == pytest.approx(simulated.truth, abs=0.02)
 
 
 @pytest.mark.parametrize(("error", "shift"), [(0.6, 0.0), (0.0, 0.8), (0.4, 0.5), (0.0, -0.7)])
 def test_a_wrong_belief_is_found_out(error: float, shift: float) -> None:
     simulated = _simulate(error, shift)
-    estimate = simulated.found.estimate.value
     wrong = abs(simulated.believed - simulated.truth)
     assert wrong > 0.08
-    assert abs(estimate - simulated.truth) < 0.4 * wrong
+    assert abs(simulated.found.value - simulated.truth) < 0.25 * wrong
+
+
+def test_five_that_are_liked_together_make_fewer_hits() -> None:
+    found = [_simulate(mood=1.0, seed=seed) for seed in range(4)]
+    gap = np.mean([s.found.value - s.truth for s in found])
+    of_independent = np.mean([s.independent - s.truth for s in found])
+    assert of_independent > 0.04
+    assert abs(gap) < 0.4 * of_independent
+
+
+def test_independent_likes_would_be_believed_without_the_pairs() -> None:
+    log_odds = np.full((1, K), -1.5)
+    apart, together = (hit_probability(log_odds, v)[0] for v in (0.0, 1.0))
+    assert apart == pytest.approx(expected_hit_at_k(expit(log_odds))[0])
+    assert together < apart - 0.05
+
+
+def test_the_shared_variance_is_found_from_pairs_of_a_request() -> None:
+    rng = np.random.default_rng(3)
+    n = 3000
+    true = rng.normal(-2, 0.5, (n, 20))
+    for mood in (0.0, 0.7):
+        liked = rng.random(true.shape) < expit(true + mood * rng.normal(size=(n, 1)))
+        shown = Shown(expit(true).ravel(), liked.ravel(), np.repeat(np.arange(n), 20),
+                      np.ones(true.size), n)  # fmt: skip
+        assert calibrate(shown).variance == pytest.approx(mood**2, abs=0.1)
+
+
+def test_posts_that_are_shown_more_often_do_not_count_more_often() -> None:
+    with_exposure = [_simulate(uneven=0.6, seed=seed) for seed in range(3)]
+    gap = np.mean([s.found.value - s.truth for s in with_exposure])
+    wrong = np.mean([s.believed - s.truth for s in with_exposure])
+    assert abs(gap) < max(0.5 * abs(wrong), 0.02)
 
 
 def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
     n_held = 0
     for seed in range(20):
         simulated = _simulate(shift=0.5, n=300, seed=seed)
-        estimate = simulated.found.estimate
-        assert estimate.low < estimate.value < estimate.high
-        n_held += estimate.low <= simulated.truth <= estimate.high
-    assert n_held >= 16
+        held = simulated.interval
+        assert held.low < held.value < held.high
+        assert held.value == pytest.approx(simulated.found.value)
+        n_held += held.low <= simulated.truth <= held.high
+    assert n_held >= 17
 
 
 def test_more_requests_narrow_the_interval() -> None:
-    widths = []
-    for n in (200, 2000):
-        estimate = _simulate(error=0.3, n=n).found.estimate
-        widths.append(estimate.high - estimate.low)
-    assert widths[1] < widths[0] / 2
+    few, many = (_simulate(error=0.3, n=n).interval for n in (150, 6000))
+    assert many.high - many.low < 0.7 * (few.high - few.low)
 
 
 def test_the_lead_over_random_lists_is_their_true_distance() -> None:
     ours, other = (_simulate(error=0.3, by=by) for by in ("ours", "random"))
-    found = lead(ours.found, other.found)
+    weights = user_weights(np.arange(1500) // 2, 300, 0)
+    found = estimate(ours.found.pseudo - other.found.pseudo, weights)
     assert found.low > 0
     assert found.value == pytest.approx(ours.truth - other.truth, abs=0.04)
 
 
-def test_a_lead_is_paired() -> None:
-    ours = _simulate(error=0.3).found
-    found = lead(ours, ours)
-    assert (found.value, found.low, found.high) == (0, 0, 0)
-
-
 def test_a_match_counts_the_less_the_further_down() -> None:
-    rank = np.array([-1, 0, K - 1, K, 10 * K - 1, 100 * K])
-    weight = matching_weight(rank, K)
-    assert weight[0] == 0
-    assert weight[1] == weight[2] == 1
-    assert (np.diff(weight[2:]) < 0).all()
+    rank = np.array([0, K - 1, K, 10 * K - 1, 100 * K])
+    weight = matching_weight(rank, np.ones(len(rank)), K)
+    assert weight[0] == weight[1] == 1
+    assert (np.diff(weight[1:]) < 0).all()
     assert weight[-1] > 0
 
 
+def test_a_match_counts_the_less_the_more_often_its_post_is_shown() -> None:
+    weight = matching_weight(np.zeros(4, int), np.array([0.0, 0.5, 1.0, 4.0]), K)
+    assert weight.tolist() == [10, 2, 1, 0.25]
+
+
 def test_without_a_match_our_belief_is_all_there_is() -> None:
-    probability = np.full((4, K), 0.1)
-    found = expected_hitrate(
-        probability,
-        np.full(8, -1),
-        np.full(8, 0.1),
-        np.ones(8, bool),
-        np.repeat(np.arange(4), 2),
-        user_weights(np.arange(4), 50, 1),
-    )
+    shown = Shown(np.full(8, 0.1), np.arange(8) < 1, np.repeat(np.arange(4), 2), np.ones(8), 4)
+    calibration = replace(calibrate(shown), intercept=np.log(0.1 / 0.9), slope=1.0, variance=0.0)
+    found = expected_hitrate(shown, calibration, np.full((4, K), 0.1), np.full(8, -1))
     assert found.shift == 0
     assert found.n_matching == 0
-    assert found.estimate.value == pytest.approx(1 - 0.9**K)
+    assert found.value == pytest.approx(1 - 0.9**K)
 
 
 def test_few_matches_shift_less_than_many() -> None:
     def shift(n: int) -> float:
-        return expected_hitrate(
-            np.full((n, K), 0.1),
-            np.zeros(n, int),
-            np.full(n, 0.1),
-            np.ones(n, bool),
-            np.arange(n),
-            user_weights(np.arange(n), 50, 1),
-        ).shift
+        shown = Shown(np.full(2 * n, 0.1), np.arange(2 * n) % 2 == 0, np.repeat(np.arange(n), 2),
+                      np.ones(2 * n), n)  # fmt: skip
+        rank = np.where(shown.liked, 0, -1)
+        return expected_hitrate(shown, calibrate(shown), np.full((n, K), 0.1), rank).shift
 
     assert 0 < shift(2) < shift(20) < shift(2000)
 
 
 def test_a_list_that_is_too_short_counts_for_what_it_holds() -> None:
+    shown = Shown(np.array([0.1]), np.array([False]), np.array([0]), np.ones(1), 1)
+    calibration = replace(calibrate(shown), intercept=0.0, slope=1.0, center=0.0, variance=0.0)
     short = np.array([[0.3, 0.2, 0, 0, 0]])
-    found = expected_hitrate(
-        short, np.array([-1]), np.array([0.1]), np.array([False]), np.array([0]),
-        user_weights(np.array([0]), 10, 1),
-    )  # fmt: skip
-    assert found.estimate.value == pytest.approx(1 - 0.7 * 0.8, abs=1e-4)
+    found = expected_hitrate(shown, calibration, short, np.array([-1]))
+    assert found.value == pytest.approx(1 - 0.7 * 0.8, abs=1e-4)
 
 
-def test_the_draws_are_those_of_refitting_each_resample() -> None:
+def test_no_requests_have_no_hit_rate() -> None:
+    none = np.zeros(0)
+    shown = Shown(none, none.astype(bool), none.astype(int), none, 0)
+    found = expected_hitrate(shown, calibrate(shown), np.zeros((0, K)), none.astype(int))
+    assert np.isnan(found.value)
+
+
+def test_pseudo_values_say_what_refitting_each_resample_would() -> None:
     rng = np.random.default_rng(5)
-    n, n_shown = 400, 10
-    p = expit(rng.normal(-2, 0.5, (n, n_shown)))
-    liked = rng.random((n, n_shown)) < expit(logit(p) - 0.3)
+    n, n_shown = 600, 12
+    score = rng.normal(-2, 0.5, (n, n_shown))
+    liked = rng.random((n, n_shown)) < expit(0.8 * score - 0.6)
     listed = expit(rng.normal(-1.5, 0.3, (n, K)))
-    weights = user_weights(np.arange(n), 40, 2)
-    of = np.repeat(np.arange(n), n_shown)
-    rank = np.zeros(n * n_shown, int)
-    found = expected_hitrate(listed, rank, p.ravel(), liked.ravel(), of, weights)
-    for draw, weight in zip(found.draws, weights, strict=True):
-        rows = np.repeat(np.arange(n), weight)
-        again = expected_hitrate(
-            listed[rows],
-            np.zeros(len(rows) * n_shown, int),
-            p[rows].ravel(),
-            liked[rows].ravel(),
-            np.repeat(np.arange(len(rows)), n_shown),
-            weights[:1],
-        )
-        assert draw == pytest.approx(again.estimate.value, abs=0.003)
+    rank = rng.integers(0, 40, (n, n_shown))
+
+    def of(rows: np.ndarray) -> Expected:
+        shown = Shown(expit(score[rows]).ravel(), liked[rows].ravel(),
+                      np.repeat(np.arange(len(rows)), n_shown),
+                      np.ones(len(rows) * n_shown), len(rows))  # fmt: skip
+        return expected_hitrate(shown, calibrate(shown), listed[rows], rank[rows].ravel())
+
+    whole = of(np.arange(n))
+    weights = user_weights(np.arange(n), 60, 2)
+    refitted = np.array([of(np.repeat(np.arange(n), w)).value for w in weights])
+    drawn = weights @ whole.pseudo / weights.sum(1)
+    assert np.corrcoef(refitted, drawn)[0, 1] > 0.9
+    # A shift drawn to its prior scatters less than it errs, so the draws are the wider ones.
+    assert 0.9 < drawn.std() / refitted.std() < 2

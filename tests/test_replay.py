@@ -130,7 +130,7 @@ def test_the_parts_of_workers_are_all_requests(log: Log) -> None:
 def _judged(shown: list[int], liked: list[int], k: int = 3, depth: int = 6) -> Judged:
     one = Requests(
         np.array([0]), np.array([5 * DAY]), np.array([0, len(shown)]), np.array(shown),
-        np.isin(shown, liked),
+        np.isin(shown, liked), np.ones(len(shown)),
     )  # fmt: skip
     return judge([ByNumber(), Backwards()], ByNumber(), one, depth, k)  # type: ignore[arg-type]
 
@@ -167,7 +167,7 @@ def test_every_method_s_posts_are_judged_by_our_probabilities() -> None:
 
 def test_a_list_may_be_shorter_than_asked() -> None:
     few = ByNumber(n_posts=2)
-    one = Requests(*(np.array(a) for a in ([0], [0], [0, 1], [1])), np.array([True]))
+    one = Requests(*(np.array(a) for a in ([0], [0], [0, 1], [1])), np.array([True]), np.ones(1))
     judged = judge([few], few, one, depth=6, k=3)  # type: ignore[list-item, arg-type]
     assert judged.top[0, 0].tolist() == [0, 1, -1]
     assert judged.probability[0, 0].tolist() == [0, 0.01, 0]
@@ -176,7 +176,7 @@ def test_a_list_may_be_shorter_than_asked() -> None:
 
 def test_a_method_may_have_nothing_to_recommend() -> None:
     nothing = ByNumber(n_posts=0)
-    one = Requests(*(np.array(a) for a in ([0], [0], [0, 1], [1])), np.array([True]))
+    one = Requests(*(np.array(a) for a in ([0], [0], [0, 1], [1])), np.array([True]), np.ones(1))
     judged = judge([nothing], ByNumber(), one, depth=6, k=3)  # type: ignore[list-item, arg-type]
     assert judged.top[0, 0].tolist() == [-1, -1, -1]
     assert judged.rank.tolist() == [[-1]]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,13 +11,19 @@ from threadpoolctl import threadpool_limits
 
 from feedrank.folds import Calendar
 from feedrank.log import Impressions
-from feedrank.validation.folding import AGED, METHODS, OURS, FoldResult, all_scores, run_fold
+from feedrank.params import ValidateParams
+from feedrank.validation.details import calibration_of, days_of
+from feedrank.validation.folding import FoldResult, joined, run_fold
+from feedrank.validation.methods import AGED, OURS, method_names
 from feedrank.validation.metrics import auc, log_loss
 from feedrank.validation.replay import Judged
-from feedrank.validation.report import calibration_of, days_of, metrics_of, write_metrics
-from tests.logs import DAY, Learned, saved, simulated, workers
+from feedrank.validation.report import write_json
+from feedrank.validation.scores import score
+from feedrank.validation.summary import Summary
+from tests.logs import DAY, DEFAULTS, Learned, saved, simulated, workers
 
 K = 5
+METHODS = method_names(DEFAULTS.validate)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +50,13 @@ def results(learned: Learned, features: Path) -> list[FoldResult]:
 
 @pytest.fixture(scope="module")
 def judged(results: list[FoldResult]) -> Judged:
-    return Judged.joined([r.judged for r in results])
+    return joined(results)
+
+
+def metrics_of(
+    results: list[FoldResult], params: ValidateParams, truth: dict[str, float] | None
+) -> dict[str, Any]:
+    return Summary.of(results, params).metrics(truth)
 
 
 def _places(judged: Judged, method: str) -> int:
@@ -75,7 +88,7 @@ def test_hit_rates_are_those_of_a_plain_count(judged: Judged, method: str) -> No
             assert set(judged.of_shown[m, i].tolist()) <= shown.keys()
             in_shown.append(any(shown[post] for post in judged.of_shown[m, i].tolist()))
     params = replace(simulated().params.validate, bootstrap=50)
-    found = all_scores(judged, K, params)[method]
+    found = score(judged, METHODS, K, params).methods[method]
     assert found.shown.value == pytest.approx(np.mean(in_shown))
     assert found.shown.n_requests == len(in_shown)
     assert found.catalogue.value == pytest.approx(np.mean(in_catalogue))
@@ -142,7 +155,7 @@ def test_each_length_of_list_has_its_own_metrics(
 ) -> None:
     several = replace(learned.params.validate, k=[3, 1])
     metrics = metrics_of(results, several, None)
-    assert list(metrics)[:4] == ["hitrate@3", "lead@3", "baselines@3", "hitrate@1"]
+    assert list(metrics)[:4] == ["hitrate@3", "hitrate@1", "auc", "log_loss"]
     for name in ("expected", "shown", "catalogue"):
         assert metrics["hitrate@1"][name] <= metrics["hitrate@3"][name]
 
@@ -157,7 +170,7 @@ def test_metrics_of_the_same_requests_repeat(
     learned: Learned, results: list[FoldResult], tmp_path: Path
 ) -> None:
     for name in ("a", "b"):
-        write_metrics(
+        write_json(
             tmp_path / name / "metrics.json", metrics_of(results, learned.params.validate, None)
         )
     first, second = ((tmp_path / n / "metrics.json").read_bytes() for n in ("a", "b"))

@@ -12,7 +12,8 @@ from feedrank.demo.limits import informed_lists, oracle_lists
 from feedrank.demo.truth import ARRAYS, Truth
 from feedrank.log import Log
 from feedrank.params import ValidateParams
-from feedrank.validation.folding import METHODS, OURS, FoldResult
+from feedrank.validation.folding import FoldResult, joined
+from feedrank.validation.methods import OURS
 from feedrank.validation.metrics import expected_hit_at_k
 from feedrank.validation.replay import Judged
 
@@ -29,13 +30,14 @@ def truth_of(
         params: of validation; the first k is looked at.
 
     Returns:
-        `true`: by method and limit; `share_of_way`: ours, from random to the informed limit.
+        `true`: by method and limit; `share_of_way`: ours, from random to the informed limit;
+        `regret`: by how much the oracle exceeds ours.
     """
     if not (directory / ARRAYS).exists():
         return None
     truth, k = Truth.load(directory), params.k[0]
-    judged = Judged.joined([r.judged for r in results])
-    lists = dict(zip(METHODS, judged.top[:, :, :k], strict=True))
+    judged = joined(results)
+    lists = dict(zip(results[0].names, judged.top[:, :, :k], strict=True))
     lists["informed"] = informed_lists(truth, log, judged.user, judged.at, k)
     shift = truth.seconds(log.meta.origin_at)
     lists["oracle"] = oracle_lists(truth, judged.user, judged.at + shift, k)
@@ -43,6 +45,7 @@ def truth_of(
     share = (true[OURS] - true["random"]) / (true["informed"] - true["random"])
     return {
         "share_of_way": round(share, 5),
+        "regret": round(true["oracle"] - true[OURS], 5),
         "true": {name: round(value, 5) for name, value in true.items()},
     }
 

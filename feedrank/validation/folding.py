@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,71 +13,45 @@ from feedrank.folds import Fold
 from feedrank.knowledge import Knowledge
 from feedrank.log import Log
 from feedrank.params import ExportParams, TrainParams, ValidateParams
-from feedrank.ranker import Ranker
 from feedrank.rows import TrainingRows
-from feedrank.validation.baselines import Classic, MostLiked, Random
-from feedrank.validation.expected import Expected, expected_hitrate
-from feedrank.validation.metrics import Estimate, estimate, user_weights
-from feedrank.validation.replay import Judged, Ranks, Requests, judge, requests_of
+from feedrank.validation.exposure import Exposure
+from feedrank.validation.learning import learning_curve
+from feedrank.validation.methods import FoldModels, method_names
+from feedrank.validation.randomness import Finding, randomness_of
+from feedrank.validation.replay import Judged, Requests, judge, requests_of
 from feedrank.workers import map_parts
 
-OURS, AGED = "feedrank", "feedrank_aged"
-METHODS = (OURS, AGED, "random", "most_liked", "most_liked_by_segment", "classic")
 N_PARTS = 16
 DEPTH_SHARE, LEAST_DEPTH = 0.05, 50
-
-
-@dataclass(frozen=True)
-class FoldModels:
-    """What is fitted before a fold's cutoff, and where the knowledge lies.
-
-    Attributes:
-        features: directory of `Knowledge`.
-        fold: the fold.
-        ranker: trained on rows before the cutoff.
-        classic: fitted on the same rows.
-        recommend: how lists are made.
-        seed: of the random baseline.
-    """
-
-    features: Path
-    fold: Fold
-    ranker: Ranker
-    classic: Classic
-    recommend: ExportParams
-    seed: int
-
-    def methods(self) -> list[Ranks]:
-        """The methods in the order of `METHODS`."""
-        knowledge = Knowledge.load(self.features)
-        step = self.fold.cutoff // knowledge.encodings.step_seconds
-        return [
-            knowledge.recommender(self.ranker, self.recommend),
-            knowledge.recommender(self.ranker, self.recommend, as_of=self.fold.cutoff),
-            Random(len(knowledge.catalogue.post_ids), self.seed),
-            MostLiked.of_all(knowledge, step),
-            MostLiked.of_segments(knowledge, step),
-            self.classic,
-        ]
+UNCUT_A_PART = 4  # requests of a part that are also ranked without the candidate cut
 
 
 @dataclass(frozen=True)
 class FoldResult:
-    """One fold's judged requests, and its ranker's probabilities of later rows."""
+    """One fold's judged requests, and its ranker's probabilities of later rows.
+
+    Attributes:
+        fold: the fold.
+        names: of the methods, in the order of `judged`.
+        n_posts: of the catalogue.
+        judged: requests of the test period.
+        kept: of some requests, the share of the best k of all posts that the candidate cut left,
+            float64, NaN for the others, shape (n_requests,).
+        randomness: what the tests of the feed in the test period found.
+        liked: of the test period's rows.
+        probability: our own of them.
+        curve: log loss by number of trees, see `learning_curve`.
+    """
 
     fold: Fold
+    names: tuple[str, ...]
+    n_posts: int
     judged: Judged
+    kept: np.ndarray
+    randomness: Sequence[Finding]
     liked: np.ndarray
     probability: np.ndarray
-
-
-@dataclass(frozen=True)
-class Scores:
-    """One method's hit rates at one k; `draws` are the resamples of each, for differences."""
-
-    expected: Expected
-    shown: Estimate
-    catalogue: Estimate
+    curve: list[tuple[int, float, float]]
 
 
 def run_fold(
@@ -89,48 +64,46 @@ def run_fold(
     recommend: ExportParams,
 ) -> FoldResult:
     """Fit everything before the cutoff, then replay the requests after it."""
+    models = FoldModels.fit(features, rows, fold, validate, train, recommend)
     knowledge = Knowledge.load(features)
-    earlier = rows[np.flatnonzero(rows.at < fold.cutoff)]
-    later = rows[np.flatnonzero((rows.at >= fold.cutoff) & (rows.at < fold.until))]
-    ranker = Ranker.fit(earlier.matrix, earlier.liked, earlier.at, knowledge.features, train)
-    classic = Classic.fit(knowledge, earlier, validate.seed)
-    models = FoldModels(features, fold, ranker, classic, recommend, validate.seed)
-    step_seconds = knowledge.encodings.step_seconds
-    requests = requests_of(log, fold, step_seconds, validate.requests, validate.seed)
+    encodings, seconds = knowledge.encodings, knowledge.encodings.step_seconds
+    since, until = fold.cutoff // seconds, min(-(-fold.until // seconds),
+                                               knowledge.shared.by_post.n_steps)  # fmt: skip
+    exposure = Exposure.estimate(knowledge.shared.by_post, encodings, since, until)
+    requests = requests_of(log, fold, seconds, validate.requests, validate.seed)
+    requests = requests.exposed(exposure, encodings.segment(np.asarray(knowledge.catalogue.codes)))
     depth = max(LEAST_DEPTH, int(DEPTH_SHARE * log.meta.n_posts), *validate.k)
     job = partial(_judge_part, models, requests, depth, max(validate.k))
     parts = list(map_parts(job, N_PARTS, "replaying requests"))
-    return FoldResult(fold, Judged.joined(parts), later.liked, ranker.probability(later.matrix))
-
-
-def _judge_part(models: FoldModels, requests: Requests, depth: int, k: int, part: int) -> Judged:
-    methods = models.methods()
-    ours = methods[0]
-    return judge(methods, ours, requests.part(part, N_PARTS), depth, k)  # type: ignore[arg-type]
-
-
-def scores(judged: Judged, method: int, k: int, weights: np.ndarray) -> Scores:
-    """The three hit rates of one method at one length of list."""
-    expected = expected_hitrate(
-        judged.probability[method, :, :k],
-        judged.rank[method],
-        judged.shown_probability,
-        judged.shown_liked,
-        judged.shown_request,
-        weights,
+    earlier = rows[rows.at < fold.cutoff]
+    later = rows[(rows.at >= fold.cutoff) & (rows.at < fold.until)]
+    return FoldResult(
+        fold,
+        method_names(validate),
+        log.meta.n_posts,
+        Judged.joined([judged for judged, _ in parts]),
+        np.concatenate([kept for _, kept in parts]),
+        randomness_of(knowledge, exposure, np.unique(requests.user), since, until),
+        later.liked,
+        models.ranker.probability(later.matrix),
+        learning_curve(models.ranker, earlier, later),
     )
-    shown = estimate(judged.hit_shown[method, :, k - 1], weights)
-    return Scores(expected, shown, estimate(judged.hit_catalogue[method, :, k - 1], weights))
 
 
-def all_scores(judged: Judged, k: int, params: ValidateParams) -> dict[str, Scores]:
-    """Every method's hit rates, on the same resamples."""
-    weights = user_weights(judged.user, params.bootstrap, params.seed)
-    return {name: scores(judged, m, k, weights) for m, name in enumerate(METHODS)}
+def _judge_part(
+    models: FoldModels, requests: Requests, depth: int, k: int, part: int
+) -> tuple[Judged, np.ndarray]:
+    fresh, aged = models.recommenders()
+    some = requests.part(part, N_PARTS)
+    judged = judge(models.methods(fresh, aged), fresh, some, depth, k)
+    kept, every = np.full(len(some), np.nan), models.without_cut()
+    for i in range(min(UNCUT_A_PART, len(some))):
+        user, at = int(some.user[i]), int(some.at[i])
+        best = every.rank(user, at, k).post
+        kept[i] = np.isin(best, fresh.rank(user, at, k).post).mean() if len(best) else np.nan
+    return judged, kept
 
 
-def lead(ours: Expected, other: Expected) -> Estimate:
-    """By how much our `expected` exceeds another's, with the paired interval."""
-    low, high = np.quantile(ours.draws - other.draws, [0.025, 0.975])
-    value = ours.estimate.value - other.estimate.value
-    return Estimate(value, float(low), float(high), ours.estimate.n_requests)
+def joined(results: Sequence[FoldResult]) -> Judged:
+    """The requests of all folds."""
+    return Judged.joined([r.judged for r in results])

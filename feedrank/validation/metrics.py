@@ -110,3 +110,36 @@ def estimate(value: np.ndarray, weights: np.ndarray) -> Estimate:
     total = np.maximum(weights.sum(1), 1)
     low, high = np.quantile(weights @ value / total, [0.025, 0.975])
     return Estimate(float(value.mean()), float(low), float(high), int(judged.sum()))
+
+
+def pooled(is_liked: np.ndarray, request: np.ndarray, weights: np.ndarray) -> Estimate:
+    """Like rate of impressions, each counted once, with the interval of a bootstrap over users.
+
+    Args:
+        is_liked: of each impression, shape (n,).
+        request: row of its request, shape (n,).
+        weights: of `user_weights`, shape (n_resamples, n_requests).
+    """
+    if not len(is_liked):
+        return Estimate(float("nan"), float("nan"), float("nan"), 0)
+    likes, shown = (
+        weights @ np.bincount(request, w, weights.shape[1]) for w in (is_liked.astype(float), None)
+    )
+    low, high = np.quantile(likes[shown > 0] / shown[shown > 0], [0.025, 0.975])
+    return Estimate(float(is_liked.mean()), float(low), float(high), len(is_liked))
+
+
+def calibration_error(liked: np.ndarray, probability: np.ndarray, bins: int = 20) -> float:
+    """Mean distance of predicted and observed like rate, over bins of equal shares of rows.
+
+    Returns:
+        sum over bins of n_bin / n * |mean probability - like rate|; NaN for no impressions.
+    """
+    if not len(liked):
+        return float("nan")
+    order = np.argsort(probability, kind="stable")
+    gaps = [
+        abs(float(np.sum(probability[p], dtype=np.float64)) - float(np.sum(liked[p])))
+        for p in np.array_split(order, bins)
+    ]
+    return sum(gaps) / len(liked)

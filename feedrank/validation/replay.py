@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from feedrank.folds import Fold
 from feedrank.log import Impressions, Log
 from feedrank.recommender import Ranked, Recommender
+from feedrank.validation.exposure import Exposure
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Requests:
         offsets: where the impressions of each request begin, shape (n + 1,).
         post: shown within the request's step, each once, int64, shape (n_shown,).
         liked: whether it was liked then, bool, shape (n_shown,).
+        exposure: how often the feed shows the post to the segment, 1 for an average post, shape
+            (n_shown,).
     """
 
     user: np.ndarray
@@ -30,6 +33,7 @@ class Requests:
     offsets: np.ndarray
     post: np.ndarray
     liked: np.ndarray
+    exposure: np.ndarray
 
     def __len__(self) -> int:
         return len(self.user)
@@ -49,7 +53,13 @@ class Requests:
             self.offsets[low : high + 1] - first,
             self.post[first:last],
             self.liked[first:last],
+            self.exposure[first:last],
         )
+
+    def exposed(self, exposure: Exposure, segment: np.ndarray) -> Requests:
+        """The same requests with the exposure of what they show; `segment` is of each user."""
+        of = segment[np.repeat(self.user, np.diff(self.offsets))]
+        return replace(self, exposure=exposure.relative(of, self.post))
 
 
 class Ranks(Protocol):
@@ -75,6 +85,9 @@ class Judged:
         probability: our own of the posts of `top`, same shape.
         rank: place of every shown post in each method's longer list, -1 if beyond it, int32,
             shape (n_methods, n_shown).
+        shown_post: every shown post, shape (n_shown,).
+        shown_exposure: how often the feed shows it to the segment, 1 for an average post, shape
+            (n_shown,).
         shown_probability: our own of every shown post, shape (n_shown,).
         shown_liked: bool, shape (n_shown,).
         shown_request: row of the request, shape (n_shown,).
@@ -88,6 +101,8 @@ class Judged:
     hit_catalogue: np.ndarray
     probability: np.ndarray
     rank: np.ndarray
+    shown_post: np.ndarray
+    shown_exposure: np.ndarray
     shown_probability: np.ndarray
     shown_liked: np.ndarray
     shown_request: np.ndarray
@@ -118,10 +133,11 @@ class Judged:
 
 _REQUEST_AXIS = {
     "user": 0, "at": 0, "top": 1, "of_shown": 1, "hit_shown": 1, "hit_catalogue": 1,
-    "probability": 1, "rank": 1, "shown_probability": 0, "shown_liked": 0,
+    "probability": 1, "rank": 1, "shown_post": 0, "shown_exposure": 0, "shown_probability": 0,
+    "shown_liked": 0,
 }  # fmt: skip
 
-_BY_SHOWN = ("rank", "shown_probability", "shown_liked")
+_BY_SHOWN = ("rank", "shown_post", "shown_exposure", "shown_probability", "shown_liked")
 
 
 def requests_of(log: Log, fold: Fold, step_seconds: int, n: int, seed: int) -> Requests:
@@ -158,7 +174,8 @@ def _gathered(rows: Impressions, session: np.ndarray) -> Requests:
     liked = np.zeros(len(pairs), bool)
     np.logical_or.at(liked, of_pair, rows.liked.astype(bool))
     offsets = np.searchsorted(pairs, np.arange(len(names) + 1) * n_posts)
-    return Requests(user[by_time], first_at[by_time], offsets, pairs % n_posts, liked)
+    alike = np.ones(len(pairs))
+    return Requests(user[by_time], first_at[by_time], offsets, pairs % n_posts, liked, alike)
 
 
 def judge(
@@ -199,7 +216,7 @@ def judge(
         probability[:, i] = p[back[len(shown) :]].reshape(len(methods), k)
     return Judged(
         requests.user, requests.at, top, of_shown, hit_shown, hit_catalogue, probability, rank,
-        shown_probability, requests.liked,
+        requests.post, requests.exposure, shown_probability, requests.liked,
         np.repeat(np.arange(len(requests)), np.diff(requests.offsets)),
     )  # fmt: skip
 

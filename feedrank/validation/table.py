@@ -1,0 +1,77 @@
+"""Per-request hits as one small file, so that two runs can be compared request by request."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from feedrank.atomic import write_whole
+from feedrank.errors import SchemaError
+from feedrank.log import Log
+from feedrank.recommender import Catalogue
+from feedrank.validation.folding import FoldResult, joined
+from feedrank.validation.scores import KINDS, Scores
+
+KEYS = ("user_id", "at", "fold")
+
+
+def requests_table(
+    results: Sequence[FoldResult], scores: Sequence[Scores], log: Log, catalogue: Catalogue
+) -> pd.DataFrame:
+    """One row a request, sorted by fold, moment and user.
+
+    Columns: `user_id`, `at` (a naive moment), `fold`, and for every method, kind and k
+    `<method>/<kind>@<k>`, float32: values whose mean is that hit rate, NaN where not judged.
+    `expected` holds pseudo-values (see `feedrank.validation.expected`).
+    """
+    judged = joined(results)
+    columns: dict[str, object] = {
+        "user_id": np.asarray(catalogue.user_ids)[judged.user],
+        "at": pd.to_datetime(log.meta.origin) + pd.to_timedelta(judged.at, unit="s"),
+        "fold": np.repeat(np.arange(len(results)), [len(r.judged.user) for r in results]),
+    }
+    for found in scores:
+        for name, hits in found.methods.items():
+            for kind in KINDS:
+                columns[column(name, kind, found.k)] = hits.by_request[kind].astype(np.float32)
+    table = pd.DataFrame(columns)
+    return table.sort_values(["fold", "at", "user_id"], kind="stable", ignore_index=True)
+
+
+def column(method: str, kind: str, k: int) -> str:
+    """The name of a column of hits."""
+    return f"{method}/{kind}@{k}"
+
+
+def write_requests(path: Path, table: pd.DataFrame) -> None:
+    """Write the table; equal tables give equal bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
+    buffer = io.BytesIO()
+    pq.write_table(arrow, buffer, compression="zstd", compression_level=9)
+    write_whole(path, buffer.getvalue())
+
+
+def read_requests(content: bytes, name: str) -> pd.DataFrame:
+    """What `write_requests` wrote; raises `SchemaError` for anything else.
+
+    Args:
+        content: of the file.
+        name: what it is called in the message.
+    """
+    try:
+        table = pq.read_table(io.BytesIO(content)).to_pandas()
+    except pa.ArrowInvalid as error:
+        raise SchemaError(
+            f"'{name}' is not a table of requests. Run `dvc repro validate`."
+        ) from error
+    missing = [key for key in KEYS if key not in table]
+    if missing:
+        raise SchemaError(f"'{name}' lacks the columns {missing}. Run `dvc repro validate`.")
+    return table

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from feedrank.validation.methods import OURS
+from feedrank.validation.randomness import Finding
+from feedrank.validation.replay import Judged
+from feedrank.validation.scores import score
+from feedrank.validation.trust import Trust, trust_of
+from tests.logs import DEFAULTS
+
+N, K, N_SHOWN, N_POSTS = 400, 5, 30, 60
+NAMES = (OURS,)
+FAIR = Finding("by_day", 0.1, 1.0, True, "words")
+
+
+def _judged() -> Judged:
+    rng = np.random.default_rng(0)
+    post = np.argsort(rng.random((N, N_POSTS)), axis=1)[:, :N_SHOWN]
+    p = 0.05 + 0.3 * post / N_POSTS
+    top = np.tile(np.arange(N_POSTS)[: -K - 1 : -1], (N, 1)).astype(np.int32)
+    hits = np.zeros((1, N, K))
+    return Judged(
+        np.arange(N), np.arange(N), top[None], top[None], hits, hits,
+        (0.05 + 0.3 * top / N_POSTS)[None], (N_POSTS - 1 - post).reshape(1, -1),
+        post.ravel(), np.ones(post.size), p.ravel(), rng.random(post.size) < p.ravel(),
+        np.repeat(np.arange(N), N_SHOWN),
+    )  # fmt: skip
+
+
+def _trust(judged: Judged, *findings: Finding) -> Trust:
+    scores = score(judged, NAMES, K, replace(DEFAULTS.validate, bootstrap=50))
+    return trust_of(judged, scores, NAMES, [[FAIR], list(findings)])
+
+
+@pytest.fixture(scope="module")
+def judged() -> Judged:
+    return _judged()
+
+
+def test_there_is_nothing_to_warn_of_where_all_is_well(judged: Judged) -> None:
+    trust = _trust(judged, FAIR)
+    assert trust.warnings == []
+    assert trust.is_trusted
+    assert trust.support == 1
+
+
+def test_a_feed_that_is_not_random_is_said_to_be_so_once(judged: Judged) -> None:
+    trust = _trust(judged, *(Finding("past_likes", 0.4, z, False, "as they liked") for z in (9, 7)))
+    assert len(trust.warnings) == 1
+    assert "not random: as they liked (past_likes: 0.40, z 9" in trust.warnings[0]
+    assert not trust.is_trusted
+
+
+def test_few_matches_are_warned_of(judged: Judged) -> None:
+    few = replace(judged, rank=np.where(judged.shown_request < 9, judged.rank, -1))
+    assert any("impressions match our lists" in w for w in _trust(few).warnings)
+
+
+def test_lists_of_posts_that_were_not_shown_are_warned_of(judged: Judged) -> None:
+    strange = replace(judged, top=judged.top + np.int32(3))
+    trust = _trust(strange)
+    assert trust.support == pytest.approx(2 / 5)
+    assert any("60% of the places" in w for w in trust.warnings)
+
+
+def test_a_ranker_that_is_far_from_calibrated_is_warned_of(judged: Judged) -> None:
+    noise = np.random.default_rng(1).random(len(judged.shown_liked))
+    off = replace(judged, shown_probability=0.02 + 0.5 * noise)
+    assert any("have to be multiplied" in w for w in _trust(off).warnings)
+
+
+def test_a_top_that_is_unlike_the_rest_is_warned_of(judged: Judged) -> None:
+    p = np.full(len(judged.shown_liked), 0.1)
+    liked = np.where(judged.rank[0] < 3, True, judged.shown_liked)
+    odd = replace(judged, shown_probability=p, shown_liked=liked)
+    assert any("the top is unlike the rest" in w for w in _trust(odd).warnings)
