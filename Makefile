@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help demo serve check checker-test test test-slow lint prove full-size clean-demo
+.PHONY: help demo serve check checker-test test test-slow lint prove full-size clean-demo compare
 
 help:           ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -54,6 +54,12 @@ prove: $(RUNTIME)         ## rebuild everything in a scratch folder and compare 
 
 full-size: $(CHECKS)      ## the reference installation: simulate it, build, serve; writes docs/benchmarks.md
 	python -m benchmarks.full_size
+
+A ?= HEAD
+B ?= workspace
+WITH ?=
+compare: $(RUNTIME)       ## does run B beat run A? make compare A=main B=my-experiment WITH='--tolerance 0.005'
+	@python -m feedrank.experiments.compare $(A) $(B) $(WITH)
 
 clean-demo:     ## forget the demo's database
 	rm -rf data/demo

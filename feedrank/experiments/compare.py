@@ -1,0 +1,64 @@
+"""Says in words whether run B beats run A, request by request, and refuses a worse one.
+
+    python -m feedrank.experiments.compare A B      (or: make compare A=... B=...)
+
+A and B are git revisions, experiments, or 'workspace'. The exit code is 0 if B is taken, 1 if it
+is refused, 2 if the two cannot be compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from feedrank.errors import FeedrankError
+from feedrank.experiments.pairs import Pairs, is_refused, kind_of
+from feedrank.experiments.revisions import WORKSPACE, requests_at
+from feedrank.params import load_params
+
+REFUSED, FAILED = 1, 2
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Print the comparison; gives the exit code."""
+    given = _arguments(words)
+    try:
+        params = load_params().validate
+        pairs = Pairs.of(requests_at(given.a), requests_at(given.b), given.bootstrap, params.seed)
+        decisive = pairs.difference(kind_of(given.kind, params.k[0]))
+        lines = [pairs.difference(kind).line() for kind in pairs.kinds()]
+    except FeedrankError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
+    n_users = pairs.a.index.get_level_values("user_id").nunique()
+    print(f"A = {given.a}, {pairs.n_a} requests; B = {given.b}, {pairs.n_b} requests; "
+          f"{len(pairs.a)} of {n_users} users in common (95 %, users resampled)")  # fmt: skip
+    print("\n".join(lines))
+    refused = is_refused(decisive, given.tolerance, given.refuse)
+    print(
+        f"{'refused' if refused else 'taken'}: by {decisive.kind}, {decisive.words()}; "
+        f"B is refused if it {_RULES[given.refuse]} {given.tolerance:g}"
+    )
+    return REFUSED if refused else 0
+
+
+_RULES = {
+    "worse": "surely loses more than",
+    "doubtful": "may lose more than",
+}
+
+
+def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("a", nargs="?", default="HEAD")
+    parser.add_argument("b", nargs="?", default=WORKSPACE)
+    parser.add_argument("--kind", default="expected", help="expected, shown, catalogue, or shown@3")
+    parser.add_argument("--tolerance", type=float, default=0.0, help="a loss that does not matter")
+    parser.add_argument("--refuse", choices=tuple(_RULES), default="worse")
+    parser.add_argument("--bootstrap", type=int, default=2_000, help="resamples of users")
+    return parser.parse_args(words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
