@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help demo serve check checker-test test test-slow lint prove full-size clean-demo compare
+.PHONY: help demo serve check checker-test test test-slow lint prove full-size clean-demo compare ablation
 
 help:           ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -60,6 +60,9 @@ B ?= workspace
 WITH ?=
 compare: $(RUNTIME)       ## does run B beat run A? make compare A=main B=my-experiment WITH='--tolerance 0.005'
 	@python -m feedrank.experiments.compare $(A) $(B) $(WITH)
+
+ablation: $(RUNTIME)      ## what each part of the ranker is worth; some minutes, writes reports/ablation.json
+	@python -m feedrank.experiments.ablation
 
 clean-demo:     ## forget the demo's database
 	rm -rf data/demo

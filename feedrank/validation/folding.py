@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from feedrank.folds import Fold
 from feedrank.knowledge import Knowledge
 from feedrank.log import Log
 from feedrank.params import ExportParams, TrainParams, ValidateParams
+from feedrank.ranker import Ranker
 from feedrank.rows import TrainingRows
 from feedrank.validation.exposure import Exposure
 from feedrank.validation.learning import learning_curve
@@ -62,9 +63,23 @@ def run_fold(
     validate: ValidateParams,
     train: TrainParams,
     recommend: ExportParams,
+    alter: Callable[[Ranker], Ranker] | None = None,
 ) -> FoldResult:
-    """Fit everything before the cutoff, then replay the requests after it."""
+    """Fit everything before the cutoff, then replay the requests after it.
+
+    Args:
+        log: extracted feed.
+        features: directory of `Knowledge`.
+        rows: training rows of all days.
+        fold: whose test period is replayed.
+        validate: of validation.
+        train: of the ranker.
+        recommend: how lists are made.
+        alter: changes the fitted ranker, as an ablation does.
+    """
     models = FoldModels.fit(features, rows, fold, validate, train, recommend)
+    if alter is not None:
+        models = replace(models, ranker=alter(models.ranker))
     knowledge = Knowledge.load(features)
     encodings, seconds = knowledge.encodings, knowledge.encodings.step_seconds
     since, until = fold.cutoff // seconds, min(-(-fold.until // seconds),

@@ -95,9 +95,10 @@ def worst_slices(table: pd.DataFrame) -> list[str]:
         return []
     worst = table.dropna(subset=["lead"]).sort_values("lead", kind="stable").head(N_WORST)
     return [
-        f"{row.by} = {row.value}: {row.lead:+.3f} [{row.lead_low:+.3f}, {row.lead_high:+.3f}] "
-        f"over most liked ({row.requests} requests, shown {row.shown:.3f})"
-        for row in worst.itertuples()
+        f"{r['by']} = {r['value']}: {r['lead']:+.3f} [{r['lead_low']:+.3f}, "
+        f"{r['lead_high']:+.3f}] over most liked ({r['requests']} requests, "
+        f"shown {r['shown']:.3f})"
+        for r in worst.to_dict("records")
     ]
 
 

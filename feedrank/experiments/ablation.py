@@ -1,0 +1,199 @@
+"""What each part of the ranker is worth: the same requests without it, with paired intervals.
+
+    python -m feedrank.experiments.ablation      (or: make ablation)
+
+Writes `reports/ablation.json`. Variants that change what the warm-up learns run all of `features`
+again, so this takes some minutes; it needs a finished `dvc repro`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from feedrank.errors import FeedrankError
+from feedrank.experiments.pairs import Pairs
+from feedrank.experiments.variants import variant_result
+from feedrank.folds import Calendar
+from feedrank.knowledge import Knowledge
+from feedrank.learn import learn
+from feedrank.log import Log
+from feedrank.params import Params, load_params
+from feedrank.rows import TrainingRows
+from feedrank.schema import TEXT
+from feedrank.validation.report import write_json
+from feedrank.validation.rounding import rounded
+from feedrank.validation.summary import Summary
+from feedrank.workers import one_thread_of_algebra
+
+LOG, ABLATION = Path("data/log"), Path("reports/ablation.json")
+USER_STATE = ("user_log_ratio", "user_cluster_log_ratio", "user_topic_log_ratio", "user_shown",
+              "pair_shown", "pair_liked")  # fmt: skip
+FULL = "full"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The ranker without a part.
+
+    Attributes:
+        name: what is left out.
+        words: what that means.
+        users: changes the users' table.
+        posts: changes the posts' table.
+        clusters: groups of posts; None: as in the parameters.
+        muted: features that say nothing.
+    """
+
+    name: str
+    words: str
+    users: Callable[[pd.DataFrame], pd.DataFrame] | None = None
+    posts: Callable[[pd.DataFrame], pd.DataFrame] | None = None
+    clusters: int | None = None
+    muted: tuple[str, ...] = ()
+
+    @property
+    def learns_anew(self) -> bool:
+        """Whether the warm-up and the passes run again."""
+        return bool(self.users or self.posts or self.clusters)
+
+
+def variants(segment_column: str | None) -> list[Variant]:
+    """The full ranker, then one without each part.
+
+    Args:
+        segment_column: that splits users into segments; None if none does.
+    """
+    found = [Variant(FULL, "everything")]
+    if segment_column is not None:
+        found.append(
+            Variant(
+                f"{segment_column} x post",
+                f"users are not told apart by '{segment_column}'",
+                users=lambda table: table.drop(columns=[segment_column]),
+            )
+        )
+    return [
+        *found,
+        Variant("user state", "nothing is known of what a user saw or liked", muted=USER_STATE),
+        Variant("clusters", "all posts are one group", clusters=1),
+        Variant("text", "posts have a topic, but no text", posts=_without_text),
+    ]
+
+
+def _without_text(posts: pd.DataFrame) -> pd.DataFrame:
+    return posts.assign(**{TEXT: ""})
+
+
+def judged_without(variant: Variant, log: Log, params: Params) -> pd.DataFrame:
+    """Hits of every request of all folds, by a ranker without a part."""
+    params = params if variant.clusters is None else replace(
+        params, features=replace(params.features, clusters=variant.clusters)
+    )  # fmt: skip
+    calendar = Calendar.of(log.meta, params.features.warmup_days, params.validate.test_days)
+    with tempfile.TemporaryDirectory(prefix="feedrank-ablation-") as scratch:
+        folder = Path(scratch)
+        knowledge, rows, features = _learned(variant, log, params, folder)
+        results = [
+            variant_result(log, features, rows, fold, params, variant.muted)
+            for fold in calendar.folds(params.validate.folds)
+        ]
+        return Summary.of(results, params.validate).requests(log, knowledge.catalogue)
+
+
+def _learned(
+    variant: Variant, log: Log, params: Params, folder: Path
+) -> tuple[Knowledge, TrainingRows, Path]:
+    if not variant.learns_anew:
+        features = Path("data/features")
+        return Knowledge.load(features), TrainingRows.load(Path("data/rows")), features
+    knowledge, rows = learn(_with_tables(variant, log, folder / "log"), params)
+    features = folder / "features"
+    features.mkdir()
+    knowledge.save(features)
+    return knowledge, rows, features
+
+
+def _with_tables(variant: Variant, log: Log, directory: Path) -> Log:
+    """The same impressions beside changed tables of users and posts."""
+    shutil.copytree(log.directory, directory, copy_function=_link)
+    for name, change in (("users", variant.users), ("posts", variant.posts)):
+        if change is not None:
+            path = directory / f"{name}.parquet"
+            path.unlink()
+            change(getattr(log, name)).to_parquet(path)
+    return Log.open(directory)
+
+
+def _link(source: str, target: str) -> None:
+    Path(target).symlink_to(Path(source).resolve())
+
+
+def table_of(hits: dict[str, pd.DataFrame], params: Params) -> list[dict[str, Any]]:
+    """One row a variant: its hit rates, and by how much it falls short of the full ranker.
+
+    Args:
+        hits: requests of each variant, the full one first.
+        params: of the run.
+    """
+    k, rows = params.validate.k[0], []
+    for name, table in hits.items():
+        pairs = Pairs.of(hits[FULL], table, params.validate.bootstrap, params.validate.seed)
+        row: dict[str, Any] = {"without": name}
+        for kind in ("expected", "shown"):
+            found = pairs.difference(f"{kind}@{k}")
+            row |= {
+                kind: rounded(found.b.value),
+                f"{kind}_change": rounded(found.gain.value),
+                f"{kind}_low": rounded(found.gain.low),
+                f"{kind}_high": rounded(found.gain.high),
+            }
+        rows.append(row)
+    return rows
+
+
+def main() -> int:
+    """Run every variant and write the table; gives the exit code."""
+    one_thread_of_algebra()
+    try:
+        params, log = load_params(), Log.open(LOG)
+        encodings = Knowledge.load(Path("data/features")).encodings
+        column = encodings.segment_column
+        name = encodings.column_names[column] if column >= 0 else None
+        hits, words = {}, {}
+        for variant in variants(name):
+            print(f"without {variant.name}: {variant.words}", flush=True)
+            hits[variant.name] = judged_without(variant, log, params)
+            words[variant.name] = variant.words
+        rows = table_of(hits, params)
+    except FeedrankError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    rows = [row | {"words": words[row["without"]]} for row in rows]
+    write_json(ABLATION, {"k": params.validate.k[0], "rows": rows})
+    print("\n".join(lines_of(rows)))
+    return 0
+
+
+def lines_of(rows: list[dict[str, Any]]) -> list[str]:
+    """The table as Markdown."""
+    head = ["| without | expected | change | shown | change |", "| --- | --- | --- | --- | --- |"]
+    return head + [
+        f"| {row['without']} | " + " | ".join(
+            f"{row[kind]:.3f} | {row[f'{kind}_change']:+.3f} "
+            f"[{row[f'{kind}_low']:+.3f}, {row[f'{kind}_high']:+.3f}]"
+            for kind in ("expected", "shown")
+        ) + " |"
+        for row in rows
+    ]  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())

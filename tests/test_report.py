@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from feedrank.folds import Calendar
+from feedrank.report.page import Found, page_of
+from feedrank.report.svg import Line, Row, line_chart, row_chart, ticks
+from feedrank.validation.details import calibration_of, curve_of, days_of
+from feedrank.validation.folding import FoldResult, joined, run_fold
+from feedrank.validation.slices import slice_table, slices_of, topic_table, worst_slices
+from feedrank.validation.summary import Summary
+from feedrank.validation.table import column
+from tests.logs import Learned, saved, simulated, workers
+
+ABLATION = {"k": 5, "rows": [
+    {"without": "text", "words": "w", "expected": 0.5, "expected_change": -0.01,
+     "expected_low": -0.02, "expected_high": 0.01, "shown": 0.4, "shown_change": 0.0,
+     "shown_low": -0.01, "shown_high": 0.01},
+]}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def learned() -> Learned:
+    return simulated()
+
+
+@pytest.fixture(scope="module")
+def results(learned: Learned, tmp_path_factory: pytest.TempPathFactory) -> list[FoldResult]:
+    features = saved(learned, tmp_path_factory.mktemp("saved"))[0]
+    p = learned.params
+    folds = Calendar.of(learned.log.meta, None, None).folds(2)
+    with workers(1):
+        return [
+            run_fold(learned.log, features, learned.rows, f, p.validate, p.train, p.export)
+            for f in folds
+        ]
+
+
+@pytest.fixture(scope="module")
+def found(learned: Learned, results: list[FoldResult]) -> Found:
+    params = learned.params.validate
+    summary, slices = Summary.of(results, params), slice_table(results, learned.knowledge, params)
+    return Found(
+        metrics=summary.metrics(None),
+        details=summary.details(slices, topic_table(results, learned.knowledge)),
+        days=days_of(results, learned.log, params),
+        calibration=calibration_of(results),
+        slices=slices,
+        curve=curve_of(results),
+        importance=learned.ranker.importance(),
+        ablation=ABLATION,
+    )
+
+
+class _Reader(HTMLParser):
+    """Tags that are open, and everything that a page would fetch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.fetched: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+        self.fetched += [str(v) for k, v in attrs if k in ("src", "href", "srcset")]
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.fetched += [str(v) for k, v in attrs if k in ("src", "href", "srcset")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def _read(page: str) -> _Reader:
+    reader = _Reader()
+    reader.feed(page)
+    return reader
+
+
+def test_the_page_is_whole_and_fetches_nothing(found: Found) -> None:
+    page = page_of(found)
+    reader = _read(page)
+    assert reader.open == []
+    assert reader.fetched == []
+    assert not re.search(r"https?:|@import|url\(|nan|None", page)
+
+
+def test_the_page_has_the_numbers_of_the_metrics(found: Found) -> None:
+    page = page_of(found)
+    ours = found.metrics["hitrate@5"]
+    assert f"<b>{ours['expected']:.3f}</b>" in page
+    for method in ("feedrank", *found.metrics["baselines@5"]):
+        assert f"<td>{method}</td>" in page
+    assert "What each part is worth" in page
+    assert "prefers-color-scheme: dark" in page
+    assert "width=device-width" in page
+
+
+def test_the_page_warns_where_the_estimate_is_not_to_be_trusted(found: Found) -> None:
+    warned = replace(found, details=found.details | {"warnings": ["Beware of <x>."]})
+    assert "Read with care.<ul><li>Beware of &lt;x&gt;.</li></ul>" in page_of(warned)
+
+
+def test_the_page_goes_without_what_was_not_run(found: Found) -> None:
+    page = page_of(replace(found, ablation=None))
+    assert "What each part is worth" not in page
+    assert _read(page).open == []
+
+
+def test_names_of_the_database_are_escaped(found: Found) -> None:
+    strange = found.slices.assign(value="<b>&", by="<i>")
+    assert "<i>" not in page_of(replace(found, slices=strange)).replace('<i class="key', "")
+
+
+def test_an_empty_part_of_a_line_is_left_out() -> None:
+    y = np.array([0.1, np.nan, 0.3])
+    chart = line_chart([Line("a", np.arange(3), y, y - 0.1, y + 0.1)], "t")
+    assert "nan" not in chart
+    assert chart.count("<circle") == 2
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (0.61, 0.64), (-3, 70_000), (0.5, 0.5)])
+def test_ticks_are_few_round_and_within(low: float, high: float) -> None:
+    found = ticks(low, high)
+    assert len(found) <= 6
+    assert all(low - 1e-6 <= t <= high + 1e-6 for t in found)
+
+
+def test_rows_with_intervals_are_dots_and_others_bars() -> None:
+    assert "<circle" in row_chart([Row("a", 0.5, 0.4, 0.6)], "t", 0.45)
+    bars = row_chart([Row("a", 10.0), Row("b", 5.0)], "t")
+    widths = [float(w) for w in re.findall(r'width="([\d.]+)" height="10"', bars)]
+    assert widths[0] == pytest.approx(2 * widths[1], rel=0.02)
+
+
+def test_slices_hold_every_request_once(learned: Learned, results: list[FoldResult]) -> None:
+    parts: dict[str, Any] = {}
+    for one in slices_of(results, learned.knowledge):
+        parts[one.by] = parts.get(one.by, 0) + one.kept.astype(int)
+    assert {"sessions", "day"} < parts.keys()
+    assert all((kept == 1).all() for kept in parts.values())
+
+
+def test_the_slice_by_sessions_is_a_plain_count(
+    learned: Learned, results: list[FoldResult]
+) -> None:
+    judged = joined(results)
+    kept = next(
+        s.kept for s in slices_of(results, learned.knowledge) if s.value == "1 to 5 sessions"
+    )
+    rows = pd.concat(
+        pd.DataFrame({"user": b.user, "day": b.at // 86_400}) for b in learned.log.buckets()
+    )
+    for i in range(0, len(judged.user), 17):
+        days = rows[(rows.user == judged.user[i]) & (rows.day < judged.at[i] // 86_400)].day
+        assert kept[i] == (1 <= days.nunique() <= 5)
+
+
+def test_the_worst_slices_are_those_with_the_smallest_lead(found: Found) -> None:
+    table = found.slices
+    lowest = table.sort_values("lead").iloc[0]
+    assert worst_slices(table)[0].startswith(f"{lowest['by']} = {lowest['value']}: ")
+    assert len(worst_slices(table)) == 3
+    assert worst_slices(table.head(0)) == []
+
+
+def test_each_rank_is_a_plain_count(found: Found, results: list[FoldResult]) -> None:
+    judged = joined(results)
+    rows = found.details["precision_by_rank"]
+    assert [r["ranks"] for r in rows[:6]] == ["1", "2", "3", "4", "5", "6 to 10"]
+    here = judged.rank[0] == 2
+    assert rows[2]["n"] == here.sum()
+    if here.any():
+        assert rows[2]["liked"] == pytest.approx(judged.shown_liked[here].mean(), abs=1e-5)
+    assert sum(r["n"] for r in rows) == (judged.rank[0] >= 0).sum()
+
+
+def test_the_cut_keeps_what_scoring_everything_would_name(found: Found) -> None:
+    cut = found.details["candidate_cut"]
+    assert cut["n_requests"] >= 50
+    assert 0.8 < cut["kept"] <= 1
+
+
+def test_requests_have_the_means_of_the_metrics(
+    learned: Learned, results: list[FoldResult], found: Found, tmp_path: Path
+) -> None:
+    summary = Summary.of(results, learned.params.validate)
+    table = summary.requests(learned.log, learned.knowledge.catalogue)
+    assert len(table) == len(joined(results).user)
+    for kind in ("expected", "shown", "catalogue"):
+        mean = table[column("feedrank", kind, 5)].mean()
+        assert mean == pytest.approx(found.metrics["hitrate@5"][kind], abs=1e-4)
+    assert not table.duplicated(["user_id", "at"]).any()
+
+
+def test_the_learning_curve_ends_with_the_ranker_s_own_loss(
+    results: list[FoldResult], found: Found
+) -> None:
+    assert found.curve["trees"].iloc[0] == 0
+    assert found.curve["trees"].is_monotonic_increasing
+    assert found.curve["seen"].iloc[-1] < found.curve["seen"].iloc[0]
