@@ -154,9 +154,7 @@ def test_the_slice_by_sessions_is_a_plain_count(
     learned: Learned, results: list[FoldResult]
 ) -> None:
     judged = joined(results)
-    kept = next(
-        s.kept for s in slices_of(results, learned.knowledge) if s.value == "1 to 5 sessions"
-    )
+    kept = next(s.kept for s in slices_of(results, learned.knowledge) if s.value == "1 to 5 before")
     rows = pd.concat(
         pd.DataFrame({"user": b.user, "day": b.at // 86_400}) for b in learned.log.buckets()
     )

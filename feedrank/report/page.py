@@ -60,7 +60,7 @@ def page_of(found: Found) -> str:
         _verdict(found.details),
         _section("Methods", _methods(found), "All on the same requests. Lead: by how much "
                  "feedrank's expected exceeds the method's, paired, 95 %, users resampled."),
-        '<div class="grid2">',
+        '<div class="charts">',
         _section("Hit rate by day", days_chart(found.days),
                  "Expected, had the lists been shown, with its 95 % interval."),
         _section("Calibration", calibration_chart(found.calibration),

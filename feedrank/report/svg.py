@@ -12,7 +12,7 @@ from html import escape
 import numpy as np
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 360, 44, 10, 10, 34
-ROW, LABELS = 18, 132  # of a chart of rows: height of one, width of their names
+ROW, LABELS = 18, 146  # of a chart of rows: height of one, width of their names
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,19 @@ class Row:
 
 
 def ticks(low: float, high: float, n: int = 4) -> list[float]:
-    """About n round numbers within [low, high]."""
-    span = max(high - low, 1e-9)
-    raw = span / n
-    power = 10.0 ** np.floor(np.log10(raw))
-    step = float(next(s for s in (1, 2, 5, 10) if s * power >= raw * 0.999) * power)
-    first = np.ceil(low / step - 1e-9)
-    last = np.floor(high / step + 1e-9)
-    return [float(i * step) for i in np.arange(first, last + 1)]
+    """Round numbers within [low, high]: at least n - 1 of them, and few more."""
+    if high - low < 1e-9:
+        return [float(low)]
+    power = 10.0 ** np.ceil(np.log10(high - low))
+    steps = (f * power / ten for ten in (1, 10, 100) for f in (1.0, 0.5, 0.2))
+    step = next(s for s in steps if _inner(low, high, s)[1] - _inner(low, high, s)[0] >= n - 2)
+    first, last = _inner(low, high, step)
+    return [float(round(i * step, 12)) for i in range(first, last + 1)]
+
+
+def _inner(low: float, high: float, step: float) -> tuple[int, int]:
+    """First and last multiple of a step within [low, high]."""
+    return int(np.ceil(low / step - 1e-9)), int(np.floor(high / step + 1e-9))
 
 
 def line_chart(
@@ -224,7 +229,7 @@ def _bar(row: Row, y: float, x_of: _Scale) -> str:
     )
 
 
-def _short(name: str, most: int = 21) -> str:
+def _short(name: str, most: int = 22) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
 
 

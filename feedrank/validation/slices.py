@@ -21,7 +21,7 @@ from feedrank.validation.scores import score
 LEAST_REQUESTS = 50  # of a slice that is judged
 AGAINST = "most_liked"
 N_WORST = 3
-VISITS = ("new", "1 to 5 sessions", "more than 5 sessions")
+VISITS = ("none before", "1 to 5 before", "more than 5")
 
 
 @dataclass(frozen=True)
