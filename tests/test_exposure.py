@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from feedrank.coding import code_profiles
 from feedrank.counts import StepCounts, Tally
 from feedrank.log import Impressions
-from feedrank.passes import count_shared
-from feedrank.profiles import Profiles
+from feedrank.passes import count_posts
 from feedrank.validation.exposure import Exposure
 from feedrank.validation.randomness import Finding, randomness_of
 from tests.logs import DAY, Learned, scratch, simulated, workers, write_log
@@ -95,9 +95,10 @@ def _lacking(learned: Learned, kept: np.ndarray) -> Learned:
     rows = Impressions.joined(learned.log.buckets())[kept].sorted()
     directory = scratch() / f"lacking-{int(kept.sum())}"
     log = write_log(directory, learned.log.users, learned.log.posts, rows)
-    profiles = Profiles.of(log.users, learned.params.features.segments)
+    profiles = code_profiles(log.users, learned.params.features.segments)
     with workers(1):
-        shared, history = count_shared(log, profiles, learned.knowledge.encodings)
+        by_post, history = count_posts(log, profiles, learned.knowledge.encodings)
+    shared = replace(learned.knowledge.shared, by_post=by_post)
     return replace(
         learned, log=log, knowledge=replace(learned.knowledge, shared=shared, history=history)
     )
@@ -105,7 +106,7 @@ def _lacking(learned: Learned, kept: np.ndarray) -> Learned:
 
 def test_a_feed_that_follows_past_likes_is_found_out(learned: Learned) -> None:
     rows = Impressions.joined(learned.log.buckets())
-    cluster = learned.knowledge.encodings.groups.cluster[rows.post]
+    cluster = learned.knowledge.encodings.eras[0].groups.cluster[rows.post]
     n_groups = learned.knowledge.encodings.n_groups
     cell = rows.user.astype(int) * n_groups + cluster
     early = rows.at < SINCE * DAY

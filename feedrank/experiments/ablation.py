@@ -49,6 +49,7 @@ class Variant:
         users: changes the users' table.
         posts: changes the posts' table.
         clusters: groups of posts; None: as in the parameters.
+        eras: times that groups are found, at most; None: as in the parameters.
         muted: features that say nothing.
     """
 
@@ -57,12 +58,13 @@ class Variant:
     users: Callable[[pd.DataFrame], pd.DataFrame] | None = None
     posts: Callable[[pd.DataFrame], pd.DataFrame] | None = None
     clusters: int | None = None
+    eras: int | None = None
     muted: tuple[str, ...] = ()
 
     @property
     def learns_anew(self) -> bool:
         """Whether the warm-up and the passes run again."""
-        return bool(self.users or self.posts or self.clusters)
+        return bool(self.users or self.posts or self.clusters or self.eras)
 
 
 def variants(segment_column: str | None) -> list[Variant]:
@@ -84,6 +86,7 @@ def variants(segment_column: str | None) -> list[Variant]:
         *found,
         Variant("user state", "nothing is known of what a user saw or liked", muted=USER_STATE),
         Variant("clusters", "all posts are one group", clusters=1),
+        Variant("eras", "groups of posts are found once, on the warm-up", eras=1),
         Variant("text", "posts have a topic, but no text", posts=_without_text),
     ]
 
@@ -94,9 +97,9 @@ def _without_text(posts: pd.DataFrame) -> pd.DataFrame:
 
 def judged_without(variant: Variant, log: Log, params: Params) -> pd.DataFrame:
     """Hits of every request of all folds, by a ranker without a part."""
-    params = params if variant.clusters is None else replace(
-        params, features=replace(params.features, clusters=variant.clusters)
-    )  # fmt: skip
+    changed = {"clusters": variant.clusters, "eras": variant.eras}
+    given = {name: value for name, value in changed.items() if value is not None}
+    params = replace(params, features=replace(params.features, **given))
     calendar = Calendar.of(log.meta, params.features.warmup_days, params.validate.test_days)
     with tempfile.TemporaryDirectory(prefix="feedrank-ablation-") as scratch:
         folder = Path(scratch)

@@ -186,7 +186,7 @@ def _past_likes(
     exposure: Exposure,
 ) -> Finding:
     n_users = int(viewed.place.max(initial=0)) + 1
-    cluster, n_groups = encodings.groups.cluster, encodings.n_groups
+    cluster, n_groups = encodings.eras[0].groups.cluster, encodings.n_groups
     past = UserCounts(n_users, {"cluster": (cluster, n_groups)})
     earlier = viewed[~within]
     past.update(earlier.place, earlier.post, earlier.liked)
