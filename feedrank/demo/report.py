@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,23 +35,34 @@ def truth_of(
     """
     if not (directory / ARRAYS).exists():
         return None
-    truth, k = Truth.load(directory), params.k[0]
-    judged = joined(results)
-    lists = dict(zip(results[0].names, judged.top[:, :, :k], strict=True))
-    lists["informed"] = informed_lists(truth, log, judged.user, judged.at, k)
-    shift = truth.seconds(log.meta.origin_at)
-    lists["oracle"] = oracle_lists(truth, judged.user, judged.at + shift, k)
-    true = {name: _true(truth, judged, posts, shift) for name, posts in lists.items()}
-    share = (true[OURS] - true["random"]) / (true["informed"] - true["random"])
+    hits = true_hits(Truth.load(directory), log, results, params.k[0])
+    true = {name: float(value.mean()) for name, value in hits.items()}
     return {
-        "share_of_way": round(share, 5),
+        "share_of_way": round(share_of_way(true), 5),
         "regret": round(true["oracle"] - true[OURS], 5),
         "true": {name: round(value, 5) for name, value in true.items()},
     }
 
 
-def _true(truth: Truth, judged: Judged, posts: np.ndarray, shift: int) -> float:
+def share_of_way(true: Mapping[str, float]) -> float:
+    """How far ours comes of the way from random to the informed limit; NaN if there is none."""
+    way = true["informed"] - true["random"]
+    return (true[OURS] - true["random"]) / way if way > 0 else float("nan")
+
+
+def true_hits(
+    truth: Truth, log: Log, results: Sequence[FoldResult], k: int
+) -> dict[str, np.ndarray]:
+    """Each request's probability of a like, by method and limit, each of shape (n_requests,)."""
+    judged = joined(results)
+    lists = dict(zip(results[0].names, judged.top[:, :, :k], strict=True))
+    lists["informed"] = informed_lists(truth, log, judged.user, judged.at, k)
+    shift = truth.seconds(log.meta.origin_at)
+    lists["oracle"] = oracle_lists(truth, judged.user, judged.at + shift, k)
+    return {name: _true(truth, judged, posts, shift) for name, posts in lists.items()}
+
+
+def _true(truth: Truth, judged: Judged, posts: np.ndarray, shift: int) -> np.ndarray:
     k = posts.shape[1]
     user, at = np.repeat(judged.user, k), np.repeat(judged.at + shift, k)
-    probability = truth.probability(user, posts.ravel(), at).reshape(-1, k)
-    return float(expected_hit_at_k(probability).mean())
+    return expected_hit_at_k(truth.probability(user, posts.ravel(), at).reshape(-1, k))

@@ -97,9 +97,11 @@ def _without_text(posts: pd.DataFrame) -> pd.DataFrame:
 
 def judged_without(variant: Variant, log: Log, params: Params) -> pd.DataFrame:
     """Hits of every request of all folds, by a ranker without a part."""
-    changed = {"clusters": variant.clusters, "eras": variant.eras}
-    given = {name: value for name, value in changed.items() if value is not None}
-    params = replace(params, features=replace(params.features, **given))
+    usual = params.features
+    changed = replace(
+        usual, clusters=variant.clusters or usual.clusters, eras=variant.eras or usual.eras
+    )
+    params = replace(params, features=changed)
     calendar = Calendar.of(log.meta, params.features.warmup_days, params.validate.test_days)
     with tempfile.TemporaryDirectory(prefix="feedrank-ablation-") as scratch:
         folder = Path(scratch)
