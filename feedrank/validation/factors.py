@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
 
 from feedrank.knowledge import Knowledge
 from feedrank.validation.baselines import Baseline
@@ -45,15 +46,16 @@ class Factors(Baseline):
         """From all likes before a step."""
         from implicit.cpu.als import AlternatingLeastSquares
 
-        model = AlternatingLeastSquares(
-            factors=N_FACTORS,
-            regularization=REGULARIZATION,
-            alpha=ALPHA,
-            iterations=ITERATIONS,
-            num_threads=1,
-            random_state=seed,
-        )
-        model.fit(_likes(knowledge, step), show_progress=False)
+        with threadpool_limits(1, user_api="blas"):  # more threads change the last bits
+            model = AlternatingLeastSquares(
+                factors=N_FACTORS,
+                regularization=REGULARIZATION,
+                alpha=ALPHA,
+                iterations=ITERATIONS,
+                num_threads=1,
+                random_state=seed,
+            )
+            model.fit(_likes(knowledge, step), show_progress=False)
         return cls(np.asarray(model.user_factors), np.asarray(model.item_factors))
 
 
