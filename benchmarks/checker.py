@@ -25,7 +25,7 @@ import numpy as np
 from starlette.testclient import TestClient
 
 from benchmarks.checker_judge import HEAD, compare, row
-from benchmarks.course import N_REQUESTS, K, Request, draw_requests, hit_rate
+from benchmarks.course import N_REQUESTS, K, Request, draw_requests, hit_rate, load_artifact
 from benchmarks.pythons import VERSIONS, Environment, environments, install
 from feedrank.artifact import Artifact
 from feedrank.checker.bundle import write_bundle
@@ -118,11 +118,13 @@ def main() -> None:
     found = [e for e in environments() if e.version in given.python]
     if not found:
         raise SystemExit(f"error: no Python of {given.python} was found; install one, as by pyenv.")
-    artifact = Artifact.load(given.artifact)
+    artifact = load_artifact(given.artifact)
     if given.anew:
         given.bundle = given.folder / "anew"
         days = None if given.anew == "all" else int(given.anew)
         write_bundle(given.bundle, artifact, CheckerParams(days))
+    if not (given.bundle / "model").exists():
+        raise SystemExit(f"error: '{given.bundle}' holds no model. Run `dvc repro checker`.")
     requests = draw_requests(artifact.knowledge, given.requests)
     ours = lists_of_the_service(given.artifact, requests)
     rate = hit_rate(artifact.knowledge, requests, ours)

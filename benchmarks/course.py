@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from feedrank.artifact import Artifact
 from feedrank.demo.truth import SCALARS, Truth
+from feedrank.errors import FeedrankError
 from feedrank.knowledge import Knowledge
 
 N_REQUESTS, K = 2_000, 5
@@ -15,6 +17,14 @@ MOST_SECONDS, MOST_MEGABYTES = 0.5, 4_096  # the course's limits
 TRUTH = Path("data/truth")
 
 Request = tuple[int, str]  # a user's id and a moment
+
+
+def load_artifact(directory: Path) -> Artifact:
+    """The artifact that is asked; without one, this ends with a message."""
+    try:
+        return Artifact.load(directory)
+    except FeedrankError as error:
+        raise SystemExit(f"error: {error}") from None
 
 
 def draw_requests(knowledge: Knowledge, n: int = N_REQUESTS, seed: int = 20) -> list[Request]:

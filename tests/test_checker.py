@@ -18,6 +18,7 @@ import yaml
 
 from benchmarks.checker import lists_of_the_service, play
 from benchmarks.checker_judge import compare
+from benchmarks.course import draw_requests, hit_rate
 from feedrank.artifact import Artifact
 from feedrank.checker import bundle
 from feedrank.checker.bundle import serving_modules, write_bundle
@@ -28,6 +29,7 @@ from feedrank.errors import ArtifactError
 from feedrank.params import CheckerParams
 from feedrank.ranker import Ranker
 from tests.bundles import EVERYTHING, something_to_play, write_small_bundle
+from tests.logs import simulated_network
 
 ROOT = Path(__file__).parents[1]
 FOREIGN = {"numpy", "scipy", "xgboost"}  # XGBoost asks for scipy itself
@@ -257,6 +259,53 @@ def test_the_app_says_where_the_model_is_missing(
         cwd=tmp_path, env={"IS_LMS": "1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "'/workdir/user_input/model' is missing" in told.stderr
+
+
+def test_lists_that_differ_are_counted_and_ties_are_told_apart(artifact: Artifact) -> None:
+    requests = draw_requests(artifact.knowledge, 4)
+    lists = lists_of_the_service(artifact.directory, requests)
+    worse = artifact.recommender.recommend(
+        requests[1][0], datetime.fromisoformat(requests[1][1]), artifact.knowledge.meta.n_posts
+    )[-5:]
+    found = {"lists": [lists[0], [post for post, _ in worse], lists[2], lists[3]]}
+
+    played = compare(artifact, requests, lists, found)
+    alike = compare(artifact, requests, found["lists"], found)
+
+    assert (played.equal, played.n_ties, played.n_others) == (0.75, 0, 1)
+    assert (alike.equal, alike.n_others) == (1, 0)
+
+
+def test_posts_that_are_equally_likely_are_a_tie(
+    artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = draw_requests(artifact.knowledge, 2)
+    lists = lists_of_the_service(artifact.directory, requests)
+    found = {"lists": [lists[0], lists[1][::-1]]}
+    even = np.full(5, 0.1, dtype=np.float32)
+    monkeypatch.setattr(type(artifact.recommender), "score", lambda *_: even)
+
+    played = compare(artifact, requests, lists, found)
+
+    assert (played.equal, played.n_ties, played.n_others) == (0.5, 1, 0)
+
+
+def test_the_hit_rate_is_the_chance_of_a_like_among_five(
+    artifact: Artifact, tmp_path: Path
+) -> None:
+    network, _ = simulated_network()
+    network.truth.save(tmp_path)
+    knowledge = artifact.knowledge
+    requests = draw_requests(knowledge, 10)
+    lists = [knowledge.catalogue.post_ids[i : i + 5].tolist() for i in range(10)]
+    hits = []
+    for (user_id, moment), posts in zip(requests, lists, strict=True):
+        at = network.truth.seconds(datetime.fromisoformat(moment))
+        p = network.truth.probabilities(knowledge.catalogue.user(user_id), at)
+        hits.append(1 - np.prod([1 - p[knowledge.catalogue.post(post)] for post in posts]))
+
+    assert hit_rate(knowledge, requests, lists, tmp_path) == pytest.approx(np.mean(hits))
+    assert hit_rate(knowledge, requests, lists, tmp_path / "none") is None
 
 
 def test_the_stage_writes_where_the_docs_say() -> None:
