@@ -1,6 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
+import termios
 from pathlib import Path
 
 import numpy as np
@@ -193,6 +198,32 @@ def test_a_run_says_few_lines_where_there_is_no_terminal(
     assert out == ""
     assert first.startswith("extract: read 17,778 impressions in ")
     assert second.startswith("extract: 17,778 impressions of 50 users and 40 posts over 10 days")
+
+
+DRAWN = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from tests.network import extraction
+extraction({url!r}, Path({directory!r}), chunk_rows=500).run()
+"""
+
+
+def test_a_terminal_is_shown_rows_rows_a_second_and_the_time_left(
+    database: TestDatabase, tmp_path: Path
+) -> None:
+    large(database)
+    root = str(Path(__file__).parent.parent)
+    script = DRAWN.format(root=root, url=database.url, directory=str(tmp_path))
+    ours, terminal = os.openpty()
+    termios.tcsetwinsize(terminal, (24, 120))
+    subprocess.run([sys.executable, "-c", script], stderr=terminal, check=True)
+    os.close(terminal)
+    drawn = os.read(ours, 65_536).decode()
+    os.close(ours)
+    bar = r"extract: 100%\|.*\| 17.8k/17.8k \[\d\d:\d\d<\d\d:\d\d, .*rows/s\]"
+    assert re.search(bar, drawn)
+    assert "extract: read 17,778 impressions in " in drawn
 
 
 def test_nothing_is_left_in_the_spool(database: TestDatabase, tmp_path: Path) -> None:

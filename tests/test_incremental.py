@@ -22,6 +22,11 @@ LATER = """INSERT INTO feed_data SELECT timestamp '2021-10-11' + make_interval(s
     [
         (LATER, 1_778),
         ("INSERT INTO feed_data VALUES ('2021-10-09 12:00', 2, 1, 'view', 1)", 4_000),
+        ("INSERT INTO feed_data VALUES ('2021-10-01 12:00', 2, 1, 'view', 1)", 17_779),
+        ("INSERT INTO feed_data VALUES ('2021-09-20 12:00', 2, 1, 'view', 1)", 17_779),
+        ("DELETE FROM feed_data WHERE user_id = 2 AND timestamp < '2021-10-03'", 17_778),
+        ("UPDATE feed_data SET post_id = 1 + post_id % 40 WHERE timestamp::date = '2021-10-04'",
+         12_500),
         ("UPDATE feed_data SET target = 1 - target WHERE timestamp > '2021-10-10 18:00'", 2_000),
         ("UPDATE feed_data SET timestamp = timestamp + interval '1 second' "
          "WHERE timestamp = (SELECT max(timestamp) FROM feed_data WHERE action = 'view')", 2_000),
