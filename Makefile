@@ -8,7 +8,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help demo serve check checker-test test test-slow lint prove full-size clean-demo compare ablation
+.PHONY: help demo serve deploy rollback ab-report bench-service soak check checker-test lint test test-slow \
+  prove full-size compare ablation clean-demo
 
 help:           ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -31,6 +32,23 @@ demo: $(RUNTIME)          ## the whole pipeline on the simulated network, then i
 
 serve: $(RUNTIME)         ## the service on http://127.0.0.1:8000
 	uvicorn service.app:app --host 127.0.0.1 --port 8000
+
+ARTIFACT ?= models/artifact
+deploy: $(RUNTIME)        ## check an artifact, then let the running service follow: make deploy ARTIFACT=models/artifact
+	@python -m service.deploy $(ARTIFACT)
+
+rollback: $(RUNTIME)      ## serve what was served before
+	@python -m service.deploy --rollback
+
+EXPOSURES ?= exposures
+ab-report: $(RUNTIME)     ## hit rate of control and test, from exposures and likes: make ab-report EXPOSURES=exposures
+	@python -m service.ab_report $(EXPOSURES)
+
+bench-service: $(CHECKS)  ## time to answer, requests a second and memory of a real service under load (needs wrk)
+	@python -m benchmarks.service $(ARTIFACT)
+
+soak: $(CHECKS)           ## the same for 90 s while artifacts are swapped: nothing may fail, memory may not grow
+	@python -m benchmarks.service $(ARTIFACT) --soak 90 --workers 2
 
 check: $(CHECKS)          ## 2,000 requests to the running service: hit rate, time and memory beside the limits
 	@python -m benchmarks.check
