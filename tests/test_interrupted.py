@@ -17,6 +17,7 @@ from feedrank.extraction.source import ConnectionLost, Transaction
 from feedrank.extraction.spool import Spool
 from tests.conftest import TestDatabase
 from tests.network import (
+    AS_VIEW,
     before,
     counting,
     extraction,
@@ -204,6 +205,24 @@ def test_connections_that_the_server_ends_are_opened_again(
         extraction(database.url, tmp_path / "ended", chunk_rows=500).run()
     assert end.done  # type: ignore[attr-defined]
     assert "Trying again" in capsys.readouterr().err or which.startswith("query NOT")
+    assert files(tmp_path / "ended") == files(tmp_path / "whole")
+
+
+def test_a_stream_that_the_server_ends_begins_anew(
+    database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large(database)
+    database.execute(AS_VIEW)
+    extraction(database.url, tmp_path / "whole").run()
+    end = once(lambda: database.execute(END_ALL))
+
+    def end_after_two(spool: Spool, *_: object) -> None:
+        if len(spool.names()) == 2:
+            end()
+
+    before(monkeypatch, Spool, "add", end_after_two)
+    extraction(database.url, tmp_path / "ended", chunk_rows=500).run()
+    assert end.done  # type: ignore[attr-defined]
     assert files(tmp_path / "ended") == files(tmp_path / "whole")
 
 

@@ -33,6 +33,13 @@ def test_what_is_no_url_is_refused_and_not_repeated(dsn: str) -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("password", ["pass@secret", "pass@se/cret", "@secret", "a@secret#1"])
+def test_a_bare_at_sign_in_a_password_is_refused_and_not_repeated(password: str) -> None:
+    with pytest.raises(SourceError, match=r"bare '@'.*Percent-encode") as caught:
+        _source(f"postgresql://role:{password}@host/network")
+    assert "se" not in str(caught.value).replace("its special characters", "")
+
+
 def test_another_database_than_postgresql_is_refused() -> None:
     with pytest.raises(SourceError, match=r"must lead to PostgreSQL.*its scheme is 'mysql'"):
         _source("mysql://role:secret@host/network")
@@ -122,6 +129,23 @@ def test_a_stage_that_fails_says_so_in_one_line(tmp_path: Path) -> None:
         assert "Traceback" not in ended.stderr
         assert "p@ss" not in ended.stderr + ended.stdout
         assert quote("p@ss", safe="") not in ended.stderr + ended.stdout
+
+
+def test_offline_the_source_stays_and_nothing_is_extracted(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "source.json").write_text("as it was")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "FEED_OFFLINE": "1"}
+    source, extract = (
+        subprocess.run(
+            [sys.executable, "-m", f"stages.{stage}"],
+            cwd=tmp_path, env=environment, capture_output=True, text=True,
+        )
+        for stage in ("source", "extract")
+    )  # fmt: skip
+    assert (source.returncode, extract.returncode) == (0, 1)
+    assert (tmp_path / "data" / "source.json").read_text() == "as it was"
+    assert extract.stderr.startswith("error: FEED_OFFLINE is set, but the database must be read")
 
 
 # Polite

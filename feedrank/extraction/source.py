@@ -199,9 +199,12 @@ def literal(text: str) -> str:
 
 
 def _is_broken(error: psycopg2.Error) -> bool:
-    """The driver itself noticed that the other side is gone: then there is no code."""
+    """The driver itself noticed that the other side is gone: then there is no code.
+
+    Where that happens within a COPY, the error is of no class in particular.
+    """
     is_own = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
-    return is_own and error.pgcode is None
+    return error.pgcode is None and (is_own or type(error) is psycopg2.DatabaseError)
 
 
 def _secrets(url: URL) -> list[str]:
@@ -215,6 +218,12 @@ def _url(dsn: str) -> URL:
     except (ArgumentError, ValueError):
         # The text itself stays out of the message: it may hold a password.
         raise SourceError(f"FEED_DSN is not a URL such as '{EXAMPLE}'.") from None
+    if "@" in f"{url.host}{url.database}":
+        # A bare '@' ends the password: the rest of it would be taken for a host, and be named.
+        raise SourceError(
+            "the password in FEED_DSN holds a bare '@'. Percent-encode its special characters: "
+            "'@' is '%40', '/' is '%2F', '%' is '%25'."
+        )
     if url.get_backend_name() != "postgresql":
         raise SourceError(
             f"FEED_DSN must lead to PostgreSQL, as in '{EXAMPLE}', "
