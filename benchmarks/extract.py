@@ -51,9 +51,11 @@ import sys
 from pathlib import Path
 from dataclasses import replace
 from feedrank.extraction.extract import Extract
+from feedrank.extraction.memory import keep_freed_memory
 from feedrank.params import load_params
 from feedrank.extraction.source import Source
 url, directory, connections = sys.argv[1:]
+keep_freed_memory()
 params, directory = load_params(), Path(directory)
 extract = replace(params.extract, connections=int(connections))
 Extract(Source(url, params.source), extract, directory / "log", directory / "reports",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from feedrank.extraction.database import Database
 from feedrank.extraction.extract import Extract
+from feedrank.extraction.memory import keep_freed_memory
 from feedrank.params import load_params
 from stages.run import run
 
@@ -14,6 +15,7 @@ DATA, REPORTS = Path("data"), Path("reports")
 
 def main() -> None:
     """Write `data/log`, `data/truth` and the data report."""
+    keep_freed_memory()
     params = load_params()
     with Database.of_environment(DATA / "demo", DATA / "log", params) as database:
         extract = Extract(
