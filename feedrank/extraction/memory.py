@@ -13,7 +13,7 @@ def keep_freed_memory() -> None:
     """Let memory that one chunk frees be there for the next.
 
     By default glibc hands arrays of a chunk's size back to the system, which then clears every
-    page anew: a twelfth of the processor time of an extract. Other C libraries are left alone.
+    page anew: a sixteenth of the processor time of an extract. Other C libraries are left alone.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
