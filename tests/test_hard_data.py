@@ -16,8 +16,11 @@ from feedrank.artifact import Artifact, export
 from feedrank.errors import ParamsError, SchemaError
 from feedrank.folds import Calendar
 from feedrank.log import Impressions, Log
+from feedrank.report.page import Found, page_of
+from feedrank.validation.details import calibration_of, curve_of, days_of
 from feedrank.validation.folding import run_fold
-from feedrank.validation.report import calibration_of, days_of, metrics_of
+from feedrank.validation.slices import slice_table, topic_table
+from feedrank.validation.summary import Summary
 from tests.logs import (
     DAY,
     HOUR,
@@ -181,12 +184,17 @@ def _validation_is_sound(made: Learned, features: Path) -> None:
             )
             for fold in calendar.folds(2)
         ]  # fmt: skip
-    metrics = metrics_of(results, all_params.validate, None)
+    validate, knowledge = all_params.validate, made.knowledge
+    summary, slices = Summary.of(results, validate), slice_table(results, knowledge, validate)
+    metrics = summary.metrics(None)
+    details = summary.details(slices, topic_table(results, knowledge))
     assert 0 <= metrics["hitrate@5"]["expected"] <= 1
     assert metrics["hitrate@5"]["n_requests"] > 0
-    json.dumps(metrics, allow_nan=False)
-    assert len(days_of(results, log, all_params.validate))
-    assert len(calibration_of(results))
+    json.dumps([metrics, details], allow_nan=False)
+    tables = (days_of(results, log, validate), calibration_of(results), slices, curve_of(results))
+    page = page_of(Found(metrics, details, *tables, made.ranker.importance(), None))
+    assert "NaN" not in page
+    assert len(summary.requests(log, knowledge.catalogue)) == metrics["hitrate@5"]["n_requests"]
 
 
 def test_a_feed_without_a_like_is_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -102,7 +103,7 @@ def worst_slices(table: pd.DataFrame) -> list[str]:
     ]
 
 
-def topic_table(results: Sequence[FoldResult], knowledge: Knowledge) -> pd.DataFrame:
+def topic_table(results: Sequence[FoldResult], knowledge: Knowledge) -> list[dict[str, Any]]:
     """One row a topic: its impressions, how they were liked and predicted, our places it takes."""
     judged = joined(results)
     topic = np.asarray(knowledge.encodings.topic)
@@ -124,7 +125,7 @@ def topic_table(results: Sequence[FoldResult], knowledge: Knowledge) -> pd.DataF
                 "share_of_lists": rounded(float(np.mean(listed == code))),
             }
         )
-    return pd.DataFrame(rows)
+    return rows
 
 
 def _earlier_sessions(judged: Judged, knowledge: Knowledge) -> np.ndarray:

@@ -42,11 +42,11 @@ class Summary:
         """Of `reports/metrics.json`."""
         return metrics_of(self.results, self.scores, self.trust, truth)
 
-    def details(self, slices: pd.DataFrame, topics: pd.DataFrame) -> dict[str, Any]:
+    def details(self, slices: pd.DataFrame, topics: list[dict[str, Any]]) -> dict[str, Any]:
         """Of `reports/details.json`."""
         found = details_of(self.results, self.scores, self.trust, self.params)
         found["worst_slices"] = worst_slices(slices)
-        found["topics"] = topics.to_dict("records")
+        found["topics"] = topics
         return found
 
     def requests(self, log: Log, catalogue: Catalogue) -> pd.DataFrame:
