@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 CHECKS := $(VENV)/.checks
+SPARK := $(VENV)/.spark
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help demo serve deploy rollback ab-report bench-service soak check checker-test lint test test-slow \
+.PHONY: help demo serve deploy rollback ab-report bench-service soak check checker-test lint test test-slow test-spark \
   prove full-size compare ablation clean-demo
 
 help:           ## this list
@@ -25,6 +26,9 @@ $(RUNTIME): requirements.txt constraints.txt | $(BIN)/python
 
 $(CHECKS): requirements-dev.txt $(RUNTIME)
 	@$(PIP) -r requirements-dev.txt && touch $@
+
+$(SPARK): requirements-spark.txt $(CHECKS)
+	@$(PIP) -r requirements-spark.txt && touch $@
 
 demo: $(RUNTIME)          ## the whole pipeline on the simulated network, then its numbers and a feed
 	dvc repro
@@ -66,6 +70,9 @@ test: $(CHECKS) lint      ## lint, types, all tests, and the whole pipeline on a
 
 test-slow: $(CHECKS)      ## what takes minutes: the container's steps in a fresh environment
 	python -m pytest -m slow
+
+test-spark: $(SPARK)      ## the engine `spark` against processes; needs Java 17, installs PySpark (500 MB)
+	python -m pytest tests/test_spark.py -rs
 
 prove: $(RUNTIME)         ## rebuild everything in a scratch folder and compare every output, byte by byte
 	python -m benchmarks.prove

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,6 +12,7 @@ from scipy.sparse import csr_matrix
 
 from feedrank.counts import StepCounts, Tally, tally
 from feedrank.encodings import Encodings, Era, Strengths
+from feedrank.engine import map_parts, sum_parts
 from feedrank.grouping import fit_groups, text_design
 from feedrank.log import SECONDS_A_DAY, Impressions, Log
 from feedrank.params import FeaturesParams
@@ -19,7 +20,6 @@ from feedrank.passes import by_step, n_steps, steps_of
 from feedrank.posts import PostGroups
 from feedrank.profiles import Profiles
 from feedrank.strengths import fit_strengths
-from feedrank.workers import map_parts
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,6 @@ class EraCounts:
     by_column: StepCounts
     by_cluster: Tally
     by_topic: Tally
-
-    @classmethod
-    def joined(cls, parts: list[EraCounts]) -> EraCounts:
-        """The counts of all buckets, whose users follow each other."""
-        return cls(
-            StepCounts.merged([p.by_column for p in parts]),
-            _stacked([p.by_cluster for p in parts]),
-            _stacked([p.by_topic for p in parts]),
-        )
 
 
 def era_days(warmup_days: int, n_days: int, most: int) -> list[int]:
@@ -100,32 +91,35 @@ def _fit_one(
 
 def _count_eras(log: Log, profiles: Profiles, encodings: Encodings) -> list[EraCounts]:
     job = partial(_eras_of_bucket, log, profiles, encodings)
-    parts = map_parts(job, log.meta.n_buckets, "counting by group")
-    return [EraCounts.joined(list(of_era)) for of_era in zip(*parts, strict=True)]
+    by_column, of_users = sum_parts(job, _added, log.meta.n_buckets, "counting by group")
+    tallies = [
+        [_stacked(list(parts)) for parts in zip(*of_era, strict=True)]
+        for of_era in zip(*of_users, strict=True)
+    ]
+    return [EraCounts(counts, *t) for counts, t in zip(by_column, tallies, strict=True)]
+
+
+def _added(parts: Sequence[list[StepCounts]]) -> list[StepCounts]:
+    return [StepCounts.merged(of_era) for of_era in zip(*parts, strict=True)]
 
 
 def _eras_of_bucket(
     log: Log, profiles: Profiles, encodings: Encodings, bucket: int
-) -> list[EraCounts]:
+) -> tuple[list[StepCounts], list[tuple[Tally, Tally]]]:
+    """Counts by profile column, and each user's by group and by topic, of every era."""
     rows = log.bucket(bucket)
     first_user, last_user = log.meta.user_range(bucket)
     of_users = partial(_by_user, first_user, last_user - first_user)
+    steps = steps_of(rows, encodings.step_seconds)
     lasts = [era.first_step for era in encodings.eras[1:]] + [n_steps(log, encodings.step_seconds)]
-    found = []
+    by_column, users = [], []
     for era, last in zip(encodings.eras, lasts, strict=True):
-        known = rows[: int(np.searchsorted(steps_of(rows, encodings.step_seconds), era.first_step))]
-        cluster, n_groups = era.groups.cluster, encodings.n_groups
-        found.append(
-            EraCounts(
-                StepCounts.of(
-                    _columns_of_era(log, rows, profiles, encodings, era, last),
-                    encodings.n_column_keys,
-                ),
-                of_users(known, cluster, n_groups),
-                of_users(known, encodings.topic, encodings.n_topics),
-            )
-        )
-    return found
+        tallies = _columns_of_era(log, rows, profiles, encodings, era, last)
+        by_column.append(StepCounts.of(tallies, encodings.n_column_keys))
+        known = rows[: int(np.searchsorted(steps, era.first_step))]
+        by_cluster = of_users(known, era.groups.cluster, encodings.n_groups)
+        users.append((by_cluster, of_users(known, encodings.topic, encodings.n_topics)))
+    return by_column, users
 
 
 def _columns_of_era(

@@ -10,16 +10,25 @@ from feedrank.folds import Calendar
 from feedrank.knowledge import Knowledge, Texts
 from feedrank.log import Log
 from feedrank.params import Params
-from feedrank.passes import count_posts, training_rows
+from feedrank.passes import count_posts, row_job, row_share, training_rows
 from feedrank.recommender import Catalogue
 from feedrank.rows import TrainingRows
 from feedrank.schema import POST_ID, TEXT, TOPIC, USER_ID
 from feedrank.state import SharedCounts, SharedHistory
+from feedrank.stored import StoredRows, store_rows
 from feedrank.warmup import fit_encodings
 
 
-def learn(log: Log, params: Params) -> tuple[Knowledge, TrainingRows]:
+def learn(
+    log: Log, params: Params, rows_place: str | None = None
+) -> tuple[Knowledge, TrainingRows | StoredRows]:
     """What a log teaches, and the rows that a ranker is trained on.
+
+    Args:
+        log: extracted feed.
+        params: all of them.
+        rows_place: URL where workers leave the rows if there are more than `engine.driver_rows`;
+            None: they are returned, however many.
 
     Raises:
         ParamsError: the log is too short for its warm-up, training and test.
@@ -43,5 +52,9 @@ def learn(log: Log, params: Params) -> tuple[Knowledge, TrainingRows]:
         shared,
         history,
     )
-    states = SharedHistory(encodings, shared)
-    return knowledge, training_rows(log, profiles, states, calendar, params.features)
+    job = row_job(log, profiles, SharedHistory(encodings, shared), calendar, params.features)
+    n_rows = row_share(log, params.features) * log.meta.n_impressions
+    if rows_place is not None and n_rows > params.engine.driver_rows:
+        names = [f.name for f in knowledge.features]
+        return knowledge, store_rows(job, log.meta.n_buckets, names, rows_place)
+    return knowledge, training_rows(log, job)

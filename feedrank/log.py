@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from feedrank.errors import SchemaError
 from feedrank.meta import FORMAT, SECONDS_A_DAY, LogMeta
+from feedrank.stores import Location, exists, inside, opened, read_bytes
 
 __all__ = [
     "GROUP_ROWS",
@@ -86,22 +87,26 @@ class Impressions:
 
 @dataclass(frozen=True)
 class Log:
-    """An extracted log on disk."""
+    """An extracted log, in a directory or at a URL."""
 
-    directory: Path
+    directory: Location
     meta: LogMeta
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the tables that were read: each worker reads what it needs."""
+        return {"directory": self.directory, "meta": self.meta}
+
     @classmethod
-    def open(cls, directory: Path) -> Log:
+    def open(cls, directory: Location) -> Log:
         """The log in a directory.
 
         Raises:
             SchemaError: there is none, or it is of another format.
         """
-        path = directory / "meta.json"
-        if not path.exists():
+        path = inside(directory, "meta.json")
+        if not exists(path):
             raise SchemaError(f"'{directory}' holds no log. Run `dvc repro extract` first.")
-        fields: dict[str, Any] = json.loads(path.read_text())
+        fields: dict[str, Any] = json.loads(read_bytes(path))
         if fields.get("format") != FORMAT:
             raise SchemaError(
                 f"'{path}' is of format {fields.get('format')}, this code reads {FORMAT}. "
@@ -112,26 +117,36 @@ class Log:
     @cached_property
     def users(self) -> pd.DataFrame:
         """`user_id` and the profile columns, sorted by `user_id`."""
-        return pd.read_parquet(self.directory / "users.parquet")
+        return self._table("users.parquet")
 
     @cached_property
     def posts(self) -> pd.DataFrame:
         """`post_id`, `text`, `topic`, sorted by `post_id`."""
-        return pd.read_parquet(self.directory / "posts.parquet")
+        return self._table("posts.parquet")
 
     def bucket(self, number: int) -> Impressions:
         """All impressions of one range of users, sorted."""
-        table = pq.read_table(bucket_path(self.directory, number), schema=BUCKET_SCHEMA)
+        with opened(inside(self.directory, bucket_name(number))) as file:
+            table = pq.read_table(file, schema=BUCKET_SCHEMA)
         return Impressions(*(table[name].to_numpy() for name in BUCKET_SCHEMA.names))
 
     def buckets(self) -> Iterator[Impressions]:
         """Every bucket in turn."""
         return (self.bucket(number) for number in range(self.meta.n_buckets))
 
+    def _table(self, name: str) -> pd.DataFrame:
+        with opened(inside(self.directory, name)) as file:
+            return pd.read_parquet(file)
+
 
 def bucket_path(directory: Path, number: int) -> Path:
     """Where bucket `number` of a log lies."""
-    return directory / f"bucket-{number:04d}.parquet"
+    return directory / bucket_name(number)
+
+
+def bucket_name(number: int) -> str:
+    """The file of bucket `number`."""
+    return f"bucket-{number:04d}.parquet"
 
 
 def write_bucket(directory: Path, number: int, rows: Impressions) -> None:

@@ -62,6 +62,16 @@ def moment(key: str, text: str) -> datetime:
 
 
 @dataclass(frozen=True)
+class EngineParams:
+    """What runs the passes over the buckets."""
+
+    master: str
+    store: str | None
+    name: str = one_of("local", "spark")
+    driver_rows: int = bounded(100, 1_000_000_000)
+
+
+@dataclass(frozen=True)
 class DemoParams:
     """The simulated network that fills the embedded database."""
 
@@ -193,6 +203,7 @@ class CheckerParams:
 class Params:
     """All of `params.yaml`."""
 
+    engine: EngineParams
     demo: DemoParams
     source: SourceParams
     extract: ExtractParams

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -11,6 +11,7 @@ import numpy as np
 
 from feedrank.counts import PairCounts, StepCounts, Tally, tally
 from feedrank.encodings import Encodings
+from feedrank.engine import map_parts, sum_parts
 from feedrank.features import Question, assemble, features_of
 from feedrank.folds import Calendar
 from feedrank.history import History, by_user, smallest_uint
@@ -20,14 +21,12 @@ from feedrank.params import FeaturesParams
 from feedrank.profiles import Profiles
 from feedrank.rows import TrainingRows
 from feedrank.state import SharedHistory, UserState
-from feedrank.workers import map_parts
 
 
 @dataclass(frozen=True)
-class Counted:
-    """One bucket's counts by post and histories."""
+class Histories:
+    """Of one bucket's users."""
 
-    by_post: StepCounts
     per_user: np.ndarray
     post: np.ndarray
     step: np.ndarray
@@ -37,7 +36,7 @@ class Counted:
 def count_posts(log: Log, profiles: Profiles, encodings: Encodings) -> tuple[StepCounts, History]:
     """Counts over time by (segment, post), and each user's history."""
     job = partial(_count_bucket, log, profiles, encodings)
-    parts = list(map_parts(job, log.meta.n_buckets, "counting"))
+    by_post, parts = sum_parts(job, StepCounts.merged, log.meta.n_buckets, "counting")
     per_user = np.concatenate([p.per_user for p in parts])
     history = History(
         np.concatenate([[0], np.cumsum(per_user)]),
@@ -45,23 +44,28 @@ def count_posts(log: Log, profiles: Profiles, encodings: Encodings) -> tuple[Ste
         np.concatenate([p.step for p in parts]),
         np.packbits(np.concatenate([p.liked for p in parts])),
     )
-    return StepCounts.merged([p.by_post for p in parts]), history
+    return by_post, history
 
 
-def training_rows(
+def row_job(
     log: Log,
     profiles: Profiles,
     shared: SharedHistory,
     calendar: Calendar,
     params: FeaturesParams,
-) -> TrainingRows:
-    """The last pass: a sample of the impressions after the warm-up, with what was known before.
+) -> Callable[[int], TrainingRows]:
+    """The last pass over one bucket: a sample of its rows after the warm-up, and what was known."""
+    share = row_share(log, params)
+    return partial(_rows_of_bucket, log, profiles, shared, calendar.warmup_days, share, params.seed)
 
-    In the order of (at, user, post), so that neither they nor a ranker depend on the buckets.
-    """
-    n_rows = max(log.meta.n_impressions, 1)
-    share = min(params.row_share, params.max_rows / n_rows)
-    job = partial(_rows_of_bucket, log, profiles, shared, calendar.warmup_days, share, params.seed)
+
+def row_share(log: Log, params: FeaturesParams) -> float:
+    """Share of the impressions after the warm-up that become training rows."""
+    return min(params.row_share, params.max_rows / max(log.meta.n_impressions, 1))
+
+
+def training_rows(log: Log, job: Callable[[int], TrainingRows]) -> TrainingRows:
+    """All buckets' rows in the order of (at, user, post), whatever the number of buckets."""
     return TrainingRows.joined(list(map_parts(job, log.meta.n_buckets, "assembling"))).sorted()
 
 
@@ -82,7 +86,9 @@ def by_step(rows: Impressions, steps: np.ndarray, n_steps: int) -> Iterator[Impr
         yield rows[int(low) : int(high)]
 
 
-def _count_bucket(log: Log, profiles: Profiles, encodings: Encodings, bucket: int) -> Counted:
+def _count_bucket(
+    log: Log, profiles: Profiles, encodings: Encodings, bucket: int
+) -> tuple[StepCounts, Histories]:
     rows = log.bucket(bucket)
     first, last = log.meta.user_range(bucket)
     total = n_steps(log, encodings.step_seconds)
@@ -95,8 +101,7 @@ def _count_bucket(log: Log, profiles: Profiles, encodings: Encodings, bucket: in
             yield tally(segment * encodings.n_posts + part.post, part.liked, n_keys)
 
     order, per_user = by_user(rows.user, first, last - first)
-    return Counted(
-        StepCounts.of(tallies(), n_keys),
+    return StepCounts.of(tallies(), n_keys), Histories(
         per_user,
         rows.post[order].astype(smallest_uint(log.meta.n_posts)),
         steps[order].astype(smallest_uint(total)),

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xgboost as xgb
@@ -110,12 +110,8 @@ class Ranker:
         Raises:
             SchemaError: the rows hold no like, or nothing else.
         """
-        if not 0 < np.sum(liked) < len(liked):
-            raise SchemaError(
-                f"of {len(liked)} training rows {int(np.sum(liked))} are liked; a ranker needs "
-                "both liked rows and others. Extract a longer period or more users."
-            )
-        is_late = at >= np.quantile(at, 0.9, method="lower")
+        check_labels(liked)
+        is_late = at >= late_since(at)
         n_trees = params.trees
         if _holds_both(liked[is_late]) and _holds_both(liked[~is_late]):
             early = _grow(
@@ -154,6 +150,26 @@ class Ranker:
         )
 
 
+def tree_settings(features: Sequence[Feature], params: TrainParams) -> dict[str, Any]:
+    """How trees are grown, in XGBoost's own words, wherever they are."""
+    return {
+        "objective": params.objective,
+        "eval_metric": "logloss",
+        "tree_method": "hist",
+        "eta": params.learning_rate,
+        "max_depth": params.max_depth,
+        "min_child_weight": params.min_child_weight,
+        "lambda": params.reg_lambda,
+        "gamma": params.min_split_gain,
+        "subsample": params.subsample,
+        "colsample_bytree": params.colsample_bytree,
+        "max_bin": params.max_bin,
+        # A log ratio or log-odds of liking can only speak for a post.
+        "monotone_constraints": tuple(int(f.is_linear) for f in features),
+        "seed": params.seed,
+    }
+
+
 def _drawn_to(
     usual: np.ndarray, precision: np.ndarray, rows: np.ndarray, liked: np.ndarray
 ) -> np.ndarray:
@@ -180,6 +196,20 @@ def _drawn_to(
             step = step / 2
         weights, lowest = weights + step, found
     return weights
+
+
+def check_labels(liked: np.ndarray) -> None:
+    """Raises `SchemaError` unless some rows are liked and some are not."""
+    if not _holds_both(liked):
+        raise SchemaError(
+            f"of {len(liked)} training rows {int(np.sum(liked))} are liked; a ranker needs "
+            "both liked rows and others. Extract a longer period or more users."
+        )
+
+
+def late_since(at: np.ndarray) -> int:
+    """Since when rows are late: the last tenth, which decides how many trees help."""
+    return int(np.quantile(at, 0.9, method="lower"))
 
 
 def _holds_both(liked: np.ndarray) -> bool:
@@ -211,23 +241,7 @@ def _grow(
     train = rows(matrix, liked, None)
     evals = [(rows(*watched, train), "late")] if watched else []
     booster = xgb.train(
-        {
-            "objective": params.objective,
-            "eval_metric": "logloss",
-            "tree_method": "hist",
-            "eta": params.learning_rate,
-            "max_depth": params.max_depth,
-            "min_child_weight": params.min_child_weight,
-            "lambda": params.reg_lambda,
-            "gamma": params.min_split_gain,
-            "subsample": params.subsample,
-            "colsample_bytree": params.colsample_bytree,
-            "max_bin": params.max_bin,
-            # A log ratio or log-odds of liking can only speak for a post.
-            "monotone_constraints": tuple(int(f.is_linear) for f in features),
-            "nthread": params.threads,
-            "seed": params.seed,
-        },
+        {**tree_settings(features, params), "nthread": params.threads},
         train,
         num_boost_round=n_trees,
         evals=evals,

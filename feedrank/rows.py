@@ -32,6 +32,10 @@ class TrainingRows:
     def __getitem__(self, rows: np.ndarray | slice) -> TrainingRows:
         return TrainingRows(*(column[rows] for column in vars(self).values()))
 
+    def between(self, since: int, until: int) -> TrainingRows:
+        """Rows of [since, until) seconds."""
+        return self[np.flatnonzero((self.at >= since) & (self.at < until))]
+
     def sorted(self) -> TrainingRows:
         """The same rows in a total order, whatever order they came in."""
         return self[np.lexsort((self.liked, self.post, self.user, self.at))]

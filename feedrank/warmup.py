@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,6 +11,7 @@ import numpy as np
 from feedrank.columns import choose_segment_column, static_encodings
 from feedrank.counts import Tally, tally
 from feedrank.encodings import Encodings
+from feedrank.engine import sum_parts
 from feedrank.errors import SchemaError
 from feedrank.folds import Calendar
 from feedrank.log import Impressions, Log
@@ -17,7 +19,6 @@ from feedrank.lots import draw_lots, lowest
 from feedrank.params import FeaturesParams
 from feedrank.profiles import Profiles
 from feedrank.topics import topic_codes
-from feedrank.workers import map_parts
 
 ENCODED_ROWS = 400_000  # warm-up rows that the static encodings are fitted on, at most
 LOTS_SEED = 1  # any number: of the lots that choose them
@@ -30,6 +31,16 @@ class WarmUp:
     by_column: list[Tally]
     rows: Impressions
     lots: np.ndarray
+
+    @classmethod
+    def added(cls, parts: Sequence[WarmUp]) -> WarmUp:
+        """The warm-up of several buckets."""
+        by_column = [
+            sum(c[1:], start=c[0]) for c in zip(*(p.by_column for p in parts), strict=True)
+        ]
+        lots = np.concatenate([p.lots for p in parts])
+        kept = lowest(lots, ENCODED_ROWS)
+        return cls(by_column, Impressions.joined([p.rows for p in parts])[kept], lots[kept])
 
 
 def fit_encodings(
@@ -65,14 +76,10 @@ def fit_encodings(
 
 def _sum_warmups(log: Log, profiles: Profiles, end: int) -> WarmUp:
     job = partial(_warmup_of_bucket, log, profiles, end)
-    parts = list(map_parts(job, log.meta.n_buckets, "reading the warm-up"))
-    by_column = [sum(c[1:], start=c[0]) for c in zip(*(p.by_column for p in parts), strict=True)]
-    lots = np.concatenate([p.lots for p in parts])
-    kept = lowest(lots, ENCODED_ROWS)
-    return WarmUp(by_column, Impressions.joined([p.rows for p in parts])[kept], lots[kept])
+    return sum_parts(job, WarmUp.added, log.meta.n_buckets, "reading the warm-up")[0]
 
 
-def _warmup_of_bucket(log: Log, profiles: Profiles, end: int, bucket: int) -> WarmUp:
+def _warmup_of_bucket(log: Log, profiles: Profiles, end: int, bucket: int) -> tuple[WarmUp, None]:
     rows = log.bucket(bucket).before(end)
     n_posts = log.meta.n_posts
     codes = [(profiles.codes[rows.user, i], c.n_codes) for i, c in enumerate(profiles.columns)]
@@ -85,4 +92,4 @@ def _warmup_of_bucket(log: Log, profiles: Profiles, end: int, bucket: int) -> Wa
     ]
     lots = draw_lots(rows, LOTS_SEED)
     kept = lowest(lots, ENCODED_ROWS)
-    return WarmUp(by_column, rows[kept], lots[kept])
+    return WarmUp(by_column, rows[kept], lots[kept]), None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from feedrank.atomic import new_directory
+from feedrank.engine import running_on
 from feedrank.learn import learn
 from feedrank.log import Log
 from feedrank.params import load_params
@@ -15,11 +16,13 @@ LOG, FEATURES, ROWS = Path("data/log"), Path("data/features"), Path("data/rows")
 
 def main() -> None:
     """Write `data/features` (what was learned) and `data/rows` (training rows)."""
-    knowledge, rows = learn(Log.open(LOG), load_params())
+    params = load_params()
+    with running_on(params.engine) as engine, new_directory(ROWS) as rows_directory:
+        log = Log.open(engine.share(LOG))
+        knowledge, rows = learn(log, params, engine.rows_place(rows_directory))
+        rows.save(rows_directory)
     with new_directory(FEATURES) as directory:
         knowledge.save(directory)
-    with new_directory(ROWS) as directory:
-        rows.save(directory)
 
 
 if __name__ == "__main__":

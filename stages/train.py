@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from feedrank.engine import running_on
+from feedrank.fitting import fit_ranker
 from feedrank.importance import importance
 from feedrank.knowledge import Knowledge
 from feedrank.params import load_params
-from feedrank.ranker import Ranker
-from feedrank.rows import TrainingRows
+from feedrank.stored import load_rows
 from stages.run import run
 
 FEATURES, ROWS = Path("data/features"), Path("data/rows")
@@ -17,10 +18,10 @@ RANKER, IMPORTANCE = Path("models/ranker.ubj"), Path("reports/plots/importance.c
 
 def main() -> None:
     """Write `models/ranker.ubj` and the importance of its features."""
-    params = load_params().train
-    rows = TrainingRows.load(ROWS)
+    params = load_params()
     spec = Knowledge.load(FEATURES).features
-    ranker = Ranker.fit(rows.matrix, rows.liked, rows.at, spec, params)
+    with running_on(params.engine):
+        ranker = fit_ranker(load_rows(ROWS), None, spec, params.train)
     RANKER.parent.mkdir(parents=True, exist_ok=True)
     ranker.save(RANKER)
     IMPORTANCE.parent.mkdir(parents=True, exist_ok=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from feedrank.demo.report import truth_of
+from feedrank.engine import running_on
 from feedrank.folds import Calendar
 from feedrank.knowledge import Knowledge
 from feedrank.log import Log
 from feedrank.params import load_params
-from feedrank.rows import TrainingRows
+from feedrank.stored import load_rows
 from feedrank.validation.details import calibration_of, curve_of, days_of
 from feedrank.validation.folding import run_fold
 from feedrank.validation.report import write_json
@@ -25,12 +26,14 @@ REPORTS, PLOTS = Path("reports"), Path("reports/plots")
 def main() -> None:
     """Write the metrics, what stands behind them, each request's hits, and the plots' tables."""
     params = load_params()
-    log, rows, knowledge = Log.open(LOG), TrainingRows.load(ROWS), Knowledge.load(FEATURES)
+    log, rows, knowledge = Log.open(LOG), load_rows(ROWS), Knowledge.load(FEATURES)
     calendar = Calendar.of(log.meta, params.features.warmup_days, params.validate.test_days)
-    results = [
-        run_fold(log, FEATURES, rows, fold, params.validate, params.train, params.export)
-        for fold in calendar.folds(params.validate.folds)
-    ]
+    with running_on(params.engine) as engine:
+        features = engine.share(FEATURES)
+        results = [
+            run_fold(log, features, rows, fold, params.validate, params.train, params.export)
+            for fold in calendar.folds(params.validate.folds)
+        ]
     truth = truth_of(TRUTH, log, results, params.validate)
     slices = slice_table(results, knowledge, params.validate)
     summary = Summary.of(results, params.validate)

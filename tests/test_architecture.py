@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -192,3 +194,31 @@ def test_a_stage_names_only_parameters_that_exist() -> None:
             group, _, key = name.partition(".")
             assert group in params
             assert not key or key in params[group]
+
+
+def _imported(module: str) -> set[str]:
+    """All that a module imports by name, wherever it is from."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_the_spark_engine_imports_spark(module: str) -> None:
+    foreign = [n for n in _imported(module) if n.startswith(("pyspark", "py4j", "xgboost.spark"))]
+    assert module.startswith("feedrank.spark.") or foreign == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_pass_goes_through_the_engine(module: str) -> None:
+    assert module == "feedrank.engine" or "feedrank.workers.map_parts" not in _imported(module)
+
+
+def test_no_stage_loads_spark_on_one_machine() -> None:
+    modules = ", ".join(sorted([*STAGES, "service.app"]))
+    check = f"import sys, {modules}; sys.exit('pyspark' in sys.modules or 'py4j' in sys.modules)"
+    subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)

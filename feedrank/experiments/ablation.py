@@ -120,6 +120,7 @@ def _learned(
         features = Path("data/features")
         return Knowledge.load(features), TrainingRows.load(Path("data/rows")), features
     knowledge, rows = learn(_with_tables(variant, log, folder / "log"), params)
+    assert isinstance(rows, TrainingRows)  # no other place was named
     features = folder / "features"
     features.mkdir()
     knowledge.save(features)

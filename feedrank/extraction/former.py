@@ -20,6 +20,7 @@ from feedrank.extraction.wire import WireRows
 from feedrank.extraction.writing import DROPPED_FILE
 from feedrank.log import SECONDS_A_DAY, Log
 from feedrank.schema import POST_ID, USER_ID
+from feedrank.stores import inside, opened
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ class FormerLog:
 
     def _dropped(self) -> WireRows:
         """Rows that the log left out: their users or posts may be known by now."""
-        table = pq.read_table(self.log.directory / DROPPED_FILE)
+        with opened(inside(self.log.directory, DROPPED_FILE)) as file:
+            table = pq.read_table(file)
         rows = {name: table[name].to_numpy() for name in DROPPED.names or ()}
         day = rows["at"] // SECONDS_A_DAY
         is_kept = (self.first <= day) & (day < self.since)

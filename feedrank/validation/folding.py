@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
+from feedrank.engine import map_parts
 from feedrank.folds import Fold
 from feedrank.knowledge import Knowledge
 from feedrank.log import Log
 from feedrank.params import ExportParams, TrainParams, ValidateParams
 from feedrank.ranker import Ranker
 from feedrank.rows import TrainingRows
+from feedrank.stored import StoredRows
+from feedrank.stores import Location, fetched
 from feedrank.validation.exposure import Exposure
 from feedrank.validation.learning import learning_curve
 from feedrank.validation.methods import FoldModels, method_names
 from feedrank.validation.randomness import Finding, randomness_of
 from feedrank.validation.replay import Judged, Requests, judge, requests_of
-from feedrank.workers import map_parts
 
 N_PARTS = 16
 DEPTH_SHARE, LEAST_DEPTH = 0.05, 50
@@ -57,8 +58,8 @@ class FoldResult:
 
 def run_fold(
     log: Log,
-    features: Path,
-    rows: TrainingRows,
+    features: Location,
+    rows: TrainingRows | StoredRows,
     fold: Fold,
     validate: ValidateParams,
     train: TrainParams,
@@ -80,7 +81,7 @@ def run_fold(
     models = FoldModels.fit(features, rows, fold, validate, train, recommend)
     if alter is not None:
         models = replace(models, ranker=alter(models.ranker))
-    knowledge = Knowledge.load(features)
+    knowledge = Knowledge.load(fetched(features))
     encodings, seconds = knowledge.encodings, knowledge.encodings.step_seconds
     since, until = fold.cutoff // seconds, min(-(-fold.until // seconds),
                                                knowledge.shared.by_post.n_steps)  # fmt: skip
@@ -90,8 +91,7 @@ def run_fold(
     depth = max(LEAST_DEPTH, int(DEPTH_SHARE * log.meta.n_posts), *validate.k)
     job = partial(_judge_part, models, requests, depth, max(validate.k))
     parts = list(map_parts(job, N_PARTS, "replaying requests"))
-    earlier = rows[rows.at < fold.cutoff]
-    later = rows[(rows.at >= fold.cutoff) & (rows.at < fold.until)]
+    earlier, later = rows.between(0, fold.cutoff), rows.between(fold.cutoff, fold.until)
     return FoldResult(
         fold,
         method_names(validate),

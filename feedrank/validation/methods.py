@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
+from feedrank.fitting import fit_ranker
 from feedrank.folds import Fold
 from feedrank.knowledge import Knowledge
 from feedrank.params import ExportParams, TrainParams, ValidateParams
 from feedrank.ranker import Ranker
 from feedrank.recommender import Recommender
 from feedrank.rows import TrainingRows
+from feedrank.stored import StoredRows
+from feedrank.stores import Location, fetched
 from feedrank.validation.baselines import Classic, MostLiked, Random
 from feedrank.validation.factors import Factors, has_implicit
 from feedrank.validation.logistic import Logistic, LogisticWeights
@@ -44,7 +46,7 @@ class FoldModels:
         seed: of the random baseline.
     """
 
-    features: Path
+    features: Location
     fold: Fold
     ranker: Ranker
     classic: Classic
@@ -57,22 +59,22 @@ class FoldModels:
     @classmethod
     def fit(
         cls,
-        features: Path,
-        rows: TrainingRows,
+        features: Location,
+        rows: TrainingRows | StoredRows,
         fold: Fold,
         validate: ValidateParams,
         train: TrainParams,
         recommend: ExportParams,
     ) -> FoldModels:
         """Fit everything on rows before the cutoff."""
-        knowledge = Knowledge.load(features)
-        earlier = rows[rows.at < fold.cutoff]
+        knowledge = Knowledge.load(fetched(features))
+        earlier = rows.between(0, fold.cutoff)
         step = fold.cutoff // knowledge.encodings.step_seconds
         names = method_names(validate)
         return cls(
             features,
             fold,
-            Ranker.fit(earlier.matrix, earlier.liked, earlier.at, knowledge.features, train),
+            fit_ranker(rows, fold.cutoff, knowledge.features, train),
             Classic.fit(knowledge, earlier, validate.seed),
             LogisticWeights.fit(earlier, validate.seed) if "logistic" in names else None,
             Factors.fit(knowledge, step, validate.seed) if "als" in names else None,
@@ -83,7 +85,7 @@ class FoldModels:
 
     def recommenders(self) -> tuple[Recommender, Recommender]:
         """Ours with the state of each request, and frozen at the cutoff."""
-        knowledge = Knowledge.load(self.features)
+        knowledge = Knowledge.load(fetched(self.features))
         return (
             knowledge.recommender(self.ranker, self.recommend),
             knowledge.recommender(self.ranker, self.recommend, as_of=self.fold.cutoff),
@@ -91,7 +93,7 @@ class FoldModels:
 
     def methods(self, fresh: Recommender, aged: Recommender) -> list[Ranks]:
         """The methods in the order of `method_names`."""
-        knowledge = Knowledge.load(self.features)
+        knowledge = Knowledge.load(fetched(self.features))
         step = self.fold.cutoff // knowledge.encodings.step_seconds
         found: list[Ranks] = [
             *((aged, fresh) if self.state == "aged" else (fresh, aged)),
@@ -108,6 +110,6 @@ class FoldModels:
 
     def without_cut(self) -> Recommender:
         """Ours, in the state of each request, that scores every post by the trees."""
-        knowledge = Knowledge.load(self.features)
+        knowledge = Knowledge.load(fetched(self.features))
         every = replace(self.recommend, candidates=len(knowledge.catalogue.post_ids))
         return knowledge.recommender(self.ranker, every)

@@ -1,0 +1,1 @@
+"""The engine `spark`: the same functions on a Spark cluster. Nothing else imports PySpark."""

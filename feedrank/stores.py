@@ -1,0 +1,106 @@
+"""Where files of an engine lie: a path of this machine, or a URL that every machine reaches."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Union
+
+import pyarrow as pa
+import pyarrow.fs
+
+from feedrank.errors import ParamsError
+
+Location = Union[Path, str]  # noqa: UP007 (an alias is evaluated, and 3.8 serves)
+WHOLE = "_whole"  # written last: the directory holds all of its files
+
+
+def inside(place: Location, name: str) -> Location:
+    """The place of a file in a directory."""
+    return place / name if isinstance(place, Path) else f"{place.rstrip('/')}/{name}"
+
+
+def url_of(path: Path) -> str:
+    """`file://` and the absolute path."""
+    return path.resolve().as_uri()
+
+
+def located(url: str) -> tuple[Any, str]:
+    """File system and path of a URL; raises `ParamsError` for one that nothing here reads."""
+    try:
+        return pyarrow.fs.FileSystem.from_uri(url)
+    except (pa.ArrowInvalid, ValueError, ImportError) as error:
+        raise ParamsError(
+            f"'{url}' is no URL that can be read ({error}). Write file://, s3://, gs:// or "
+            "hdfs://, or any other as fsspec+name:// with its fsspec package installed."
+        ) from error
+
+
+def opened(place: Location) -> Any:
+    """A file to read from; raises `FileNotFoundError`."""
+    if isinstance(place, Path):
+        return pa.OSFile(str(place))
+    filesystem, path = located(place)
+    return filesystem.open_input_file(path)
+
+
+def exists(place: Location) -> bool:
+    """Whether a file or directory is there."""
+    if isinstance(place, Path):
+        return place.exists()
+    filesystem, path = located(place)
+    return filesystem.get_file_info(path).type != pyarrow.fs.FileType.NotFound
+
+
+def read_bytes(place: Location) -> bytes:
+    """All of a file; raises `FileNotFoundError`."""
+    with opened(place) as file:
+        return file.read()
+
+
+def write_bytes(url: str, content: Any) -> None:
+    """Write a file, and the directories that it lies in."""
+    filesystem, path = located(url)
+    filesystem.create_dir(path.rpartition("/")[0], recursive=True)
+    with filesystem.open_output_stream(path) as file:
+        file.write(content)
+
+
+def publish(directory: Path, store: str) -> str:
+    """Copy a directory of files to a store, unless it is there; its URL is named by its content."""
+    paths = sorted(path for path in directory.iterdir() if path.is_file())
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{path.name} {content}\n".encode())
+    url = f"{store.rstrip('/')}/{directory.name}-{digest.hexdigest()[:16]}"
+    if not exists(f"{url}/{WHOLE}"):
+        for path in paths:
+            with pa.memory_map(str(path)) as file:
+                write_bytes(f"{url}/{path.name}", file.read_buffer())
+        write_bytes(f"{url}/{WHOLE}", b"")
+    return url
+
+
+def fetched(place: Location) -> Path:
+    """A published directory on this machine: where it lies, or a copy that is made once."""
+    if isinstance(place, Path):
+        return place
+    filesystem, path = located(place)
+    if isinstance(filesystem, pyarrow.fs.LocalFileSystem):
+        return Path(path)
+    copies = Path(tempfile.gettempdir()) / f"feedrank-{os.getuid()}"
+    copy = copies / path.rpartition("/")[2]
+    if not copy.exists():
+        copies.mkdir(mode=0o700, exist_ok=True)
+        new = Path(tempfile.mkdtemp(dir=copies))
+        pyarrow.fs.copy_files(path, str(new), source_filesystem=filesystem)
+        try:
+            new.rename(copy)
+        except OSError:  # another worker of this machine was faster
+            shutil.rmtree(new)
+    return copy
