@@ -18,8 +18,8 @@ from feedrank.engine import map_parts
 from feedrank.errors import SchemaError
 from feedrank.log import Impressions
 from feedrank.lots import draw_lots, lowest
+from feedrank.stores import inside, opened, url_of, write_bytes
 from feedrank.rows import TrainingRows
-from feedrank.stores import opened, url_of, write_bytes
 
 FILE = "rows.json"
 SAMPLE_ROWS = 1_000_000  # that are looked at in one place
@@ -43,7 +43,7 @@ class StoredRows:
     def part(self, number: int) -> TrainingRows:
         """The rows of one file."""
         try:
-            with opened(f"{self.url}/{self.files[number]}") as file:
+            with opened(inside(self.url, self.files[number])) as file:
                 table = pq.read_table(file)
         except FileNotFoundError as error:
             raise SchemaError(
@@ -92,7 +92,7 @@ def _store(job: Callable[[int], TrainingRows], names: tuple[str, ...], url: str,
     pq.write_table(table, content, compression="zstd", use_dictionary=False)
     written = content.getvalue()
     file = f"part-{part:04d}-{hashlib.sha256(written).hexdigest()[:16]}.parquet"
-    write_bytes(f"{url}/{file}", written)
+    write_bytes(inside(url, file), written)
     return file
 
 

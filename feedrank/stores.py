@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, TypeVar, Union
 
 import pyarrow as pa
 import pyarrow.fs
@@ -15,12 +15,16 @@ import pyarrow.fs
 from feedrank.errors import ParamsError
 
 Location = Union[Path, str]  # noqa: UP007 (an alias is evaluated, and 3.8 serves)
+P = TypeVar("P", Path, str, Location)
 WHOLE = "_whole"  # written last: the directory holds all of its files
 
 
-def inside(place: Location, name: str) -> Location:
-    """The place of a file in a directory."""
-    return place / name if isinstance(place, Path) else f"{place.rstrip('/')}/{name}"
+def inside(place: P, name: str) -> P:
+    """The place of a file in a directory; a URL keeps what follows its question mark."""
+    if isinstance(place, Path):
+        return place / name
+    url, mark, options = place.partition("?")
+    return f"{url.rstrip('/')}/{name}{mark}{options}"
 
 
 def url_of(path: Path) -> str:
@@ -77,12 +81,12 @@ def publish(directory: Path, store: str) -> str:
         with path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
         digest.update(f"{path.name} {content}\n".encode())
-    url = f"{store.rstrip('/')}/{directory.name}-{digest.hexdigest()[:16]}"
-    if not exists(f"{url}/{WHOLE}"):
+    url = inside(store, f"{directory.name}-{digest.hexdigest()[:16]}")
+    if not exists(inside(url, WHOLE)):
         for path in paths:
-            with pa.memory_map(str(path)) as file:
-                write_bytes(f"{url}/{path.name}", file.read_buffer())
-        write_bytes(f"{url}/{WHOLE}", b"")
+            with pa.OSFile(str(path)) as file:
+                write_bytes(inside(url, path.name), file.read_buffer())
+        write_bytes(inside(url, WHOLE), b"")
     return url
 
 

@@ -18,9 +18,9 @@ from pyspark.sql import functions as F
 
 from feedrank.errors import FeedrankError
 from feedrank.params import EngineParams
+from feedrank.stores import inside, publish, url_of
 from feedrank.spark.pieces import PIECES, REFUSED, REST, SUM, joined, merge_pieces, run_parts
 from feedrank.spark.session import session
-from feedrank.stores import publish, url_of
 
 R = TypeVar("R")
 S = TypeVar("S")
@@ -81,7 +81,7 @@ class SparkEngine:
 
     def rows_place(self, directory: Path) -> str:
         """Beside the shared directories, or in the directory."""
-        return f"{self.store.rstrip('/')}/rows" if self.store else url_of(directory)
+        return inside(self.store, "rows") if self.store else url_of(directory)
 
     @contextmanager
     def _results(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -37,6 +38,7 @@ def fit_stored(
     check_labels(sample.liked)
     first_score = FirstScore.fit(sample.matrix, sample.liked, features)
     late = late_since(sample.at)
+    logging.getLogger("XGBoost-PySpark").setLevel(logging.WARNING)
     spark = SparkSession.active()
     n_tasks = min(spark.sparkContext.defaultParallelism, len(rows.files))
     read = partial(_read, rows, first_score, end, late, n_tasks)
@@ -69,6 +71,7 @@ def _grow(
         feature_names=[f.name for f in features],
         num_workers=n_tasks,
         n_estimators=n_trees,
+        verbose=False,
         monotone_constraints=monotone,
         **(late if watches_late else {}),
         **{name: value for name, value in settings.items() if name not in OWN_WORDS},

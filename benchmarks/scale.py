@@ -1,0 +1,150 @@
+"""What a view, a user, a post and a step cost: the constants of docs/scale.md.
+
+    python -m benchmarks.scale tmp/scale --users 1325 5300 21200
+
+A network of each size is simulated without a database and learned in one process. Times are of
+the processor, which hardly feels neighbours; bytes of answers are what a cluster would ship.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pickle
+import resource
+import shutil
+import time
+import tracemalloc
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from feedrank.demo.simulation import Network
+from feedrank.engine import Processes, using
+from feedrank.folds import Calendar
+from feedrank.knowledge import Knowledge
+from feedrank.learn import learn
+from feedrank.log import Impressions, Log, LogMeta, write_bucket, write_meta
+from feedrank.params import Params, load_params
+from feedrank.validation.folding import run_fold
+from feedrank.workers import one_thread_of_algebra
+
+BUCKETS, FEWEST_ROWS = 8, 100
+
+
+class Measured(Processes):
+    """This process alone; keeps each job's seconds of the processor, bytes and peak memory of one part."""
+
+    def __init__(self) -> None:
+        self.seconds: Counter[str] = Counter()
+        self.answers: Counter[str] = Counter()
+        self.jobs: Counter[str] = Counter()
+        self.memory: Counter[str] = Counter()
+
+    def map_parts(self, function: Callable[[int], Any], n_parts: int, words: str) -> Iterator[Any]:
+        """Each part's answer, measured."""
+        self.jobs[words] = len(pickle.dumps(function))
+        for part in range(n_parts):
+            since = time.process_time()
+            answer = function(part)
+            self.seconds[words] += time.process_time() - since
+            self.answers[words] += len(pickle.dumps(answer, protocol=5))
+            yield answer
+        tracemalloc.start()
+        function(0)
+        self.memory[words] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+
+
+def _simulated(directory: Path, users: int) -> Log:
+    network = Network.simulate(replace(load_params().demo, users=users))
+    rows = Impressions.joined(network.impressions())
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    network.users.to_parquet(directory / "users.parquet")
+    network.posts.to_parquet(directory / "posts.parquet")
+    sizes = (len(network.users), len(network.posts), len(rows), int(rows.liked.sum()))
+    meta = LogMeta(network.truth.origin, int(rows.at.max()), *sizes, BUCKETS, "simulated")
+    for bucket in range(BUCKETS):
+        first, last = meta.user_range(bucket)
+        write_bucket(directory, bucket, rows[(rows.user >= first) & (rows.user < last)])
+    write_meta(directory, meta)
+    return Log.open(directory)
+
+
+def _bytes(directory: Path, *patterns: str) -> int:
+    return sum(p.stat().st_size for pattern in patterns for p in directory.glob(pattern))
+
+
+def _say(name: str, value: float, unit: str) -> None:
+    print(f"  {name:34} {value:14,.2f} {unit}", flush=True)
+
+
+def _learned(directory: Path, params: Params) -> tuple[Measured, Knowledge, Any, float]:
+    measured, since = Measured(), time.process_time()
+    with using(measured):
+        knowledge, rows = learn(Log.open(directory), params)
+    return measured, knowledge, rows, time.process_time() - since
+
+
+def measure(directory: Path, users: int, params: Params) -> None:
+    """Print the constants of one size."""
+    log = _simulated(directory / "log", users)
+    views, meta = log.meta.n_impressions, log.meta
+    print(f"\n{users:,} users, {meta.n_posts:,} posts, {views:,} views, {meta.n_days} days")
+    few = replace(params, features=replace(params.features, max_rows=FEWEST_ROWS))
+    bare = _learned(directory / "log", few)[0].seconds["assembling"]
+    measured, knowledge, rows, seconds = _learned(directory / "log", params)
+    features = directory / "features"
+    shutil.rmtree(features, ignore_errors=True)
+    features.mkdir()
+    knowledge.save(features)
+    calendar = Calendar.of(meta, params.features.warmup_days, params.validate.test_days)
+    with using(measured):
+        fold = calendar.folds(1)[0]
+        run_fold(log, features, rows, fold, params.validate, params.train, params.export)
+
+    per_view = 1e9 / views
+    _say("log on disk", _bytes(log.directory, "bucket-*") / views, "bytes a view")
+    _say("history", _bytes(features, "history_*") / views, "bytes a view")
+    _say("counts by post", _bytes(features, "by_post_*"), "bytes")
+    cells = len(knowledge.shared.by_post.key)
+    full = knowledge.shared.n_steps * knowledge.encodings.n_segments * meta.n_posts
+    _say("  of cells (segment, post, step)", 100 * cells / full, "% filled")
+    _say("counts by profile code", _bytes(features, "by_column_*"), "bytes")
+    per_user = _bytes(features, "catalogue_codes*", "catalogue_user*") / users
+    _say("codes and ids", per_user, "bytes a user")
+    _say("training row", (rows.matrix.nbytes + 13 * len(rows)) / len(rows), "bytes")
+    _say("warm-up", measured.seconds["reading the warm-up"] * per_view, "ns a view")
+    _say("pass 1", measured.seconds["counting"] * per_view, "ns a view")
+    _say("pass 2, no rows", bare * per_view, "ns a view")
+    by_rows = (measured.seconds["assembling"] - bare) * 1e9 / (len(rows) - FEWEST_ROWS)
+    _say("pass 2, each row", by_rows, "ns a row")
+    jobs = ("reading the warm-up", "counting", "assembling")
+    _say("learned outside of passes", seconds - sum(measured.seconds[j] for j in jobs), "s")
+    asked = measured.seconds["replaying requests"] / params.validate.requests
+    _say("replay, six methods", asked * 1e3, "ms a request")
+    for job in (*jobs, "replaying requests"):
+        _say(f"{job}: shipped to a worker", measured.jobs[job] / 1e6, "MB")
+        _say(f"{job}: answers", measured.answers[job] / 1e6, "MB")
+        _say(f"{job}: memory of a part", measured.memory[job] / 1e6, "MB")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    _say("peak memory so far, simulation too", peak, "MB")
+    print(f"  load {os.getloadavg()[0]:.1f}", flush=True)
+
+
+def main() -> None:
+    """Measure each size in turn."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--users", type=int, nargs="+", default=[1325, 5300, 21200])
+    arguments = parser.parse_args()
+    one_thread_of_algebra()
+    for users in arguments.users:
+        measure(arguments.directory, users, load_params())
+
+
+if __name__ == "__main__":
+    main()
