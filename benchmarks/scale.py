@@ -1,6 +1,6 @@
 """What a view, a user, a post and a step cost: the constants of docs/scale.md.
 
-    python -m benchmarks.scale tmp/scale --users 1325 5300 21200
+    python -m benchmarks.scale tmp/scale --users 5300 21200
 
 A network of each size is simulated without a database and learned in one process. Times are of
 the processor, which hardly feels neighbours; bytes of answers are what a cluster would ship.
@@ -21,6 +21,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from feedrank.demo.simulation import Network
 from feedrank.engine import Processes, using
 from feedrank.folds import Calendar
@@ -28,17 +30,18 @@ from feedrank.knowledge import Knowledge
 from feedrank.learn import learn
 from feedrank.log import Impressions, Log, LogMeta, write_bucket, write_meta
 from feedrank.params import Params, load_params
+from feedrank.state import SharedHistory
 from feedrank.validation.folding import run_fold
 from feedrank.workers import one_thread_of_algebra
 
-BUCKETS, FEWEST_ROWS = 8, 100
+BUCKETS, FEW_ROWS, STATES = 8, 50_000, 20  # few, but some of every step
 
 
 class Measured(Processes):
-    """This process alone; keeps each job's seconds of the processor, bytes and peak memory of one part."""
+    """This process alone; keeps seconds of the processor and bytes by job."""
 
     def __init__(self) -> None:
-        self.seconds: Counter[str] = Counter()
+        self.seconds: dict[str, list[float]] = {}
         self.answers: Counter[str] = Counter()
         self.jobs: Counter[str] = Counter()
         self.memory: Counter[str] = Counter()
@@ -46,16 +49,21 @@ class Measured(Processes):
     def map_parts(self, function: Callable[[int], Any], n_parts: int, words: str) -> Iterator[Any]:
         """Each part's answer, measured."""
         self.jobs[words] = len(pickle.dumps(function))
+        self.seconds[words] = []
         for part in range(n_parts):
             since = time.process_time()
             answer = function(part)
-            self.seconds[words] += time.process_time() - since
+            self.seconds[words].append(time.process_time() - since)
             self.answers[words] += len(pickle.dumps(answer, protocol=5))
             yield answer
         tracemalloc.start()
         function(0)
         self.memory[words] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
+
+    def work(self, words: str) -> float:
+        """Seconds of all parts, without what the first one does once for its process."""
+        return float(np.mean(self.seconds[words][1:]) * len(self.seconds[words]))
 
 
 def _simulated(directory: Path, users: int) -> Log:
@@ -89,13 +97,27 @@ def _learned(directory: Path, params: Params) -> tuple[Measured, Knowledge, Any,
     return measured, knowledge, rows, time.process_time() - since
 
 
+def _derive(knowledge: Knowledge) -> None:
+    """Print what the shared state of one step costs; a worker derives each once."""
+    states = SharedHistory(knowledge.encodings, knowledge.shared)
+    last = knowledge.shared.n_steps
+    states.as_of(last - STATES - 1)
+    since = time.process_time()
+    made = [states.as_of(step) for step in range(last - STATES, last)]
+    seconds = (time.process_time() - since) / STATES
+    n_cells = knowledge.encodings.n_segments * knowledge.encodings.n_posts
+    size = sum(t.nbytes for t in vars(made[-1]).values() if isinstance(t, np.ndarray))
+    _say("a state", seconds * 1e9 / n_cells, "ns a cell (segment, post)")
+    _say("a state", size / n_cells, "bytes a cell")
+
+
 def measure(directory: Path, users: int, params: Params) -> None:
     """Print the constants of one size."""
     log = _simulated(directory / "log", users)
     views, meta = log.meta.n_impressions, log.meta
     print(f"\n{users:,} users, {meta.n_posts:,} posts, {views:,} views, {meta.n_days} days")
-    few = replace(params, features=replace(params.features, max_rows=FEWEST_ROWS))
-    bare = _learned(directory / "log", few)[0].seconds["assembling"]
+    few = replace(params, features=replace(params.features, max_rows=FEW_ROWS))
+    thin, _, thin_rows, _ = _learned(directory / "log", few)
     measured, knowledge, rows, seconds = _learned(directory / "log", params)
     features = directory / "features"
     shutil.rmtree(features, ignore_errors=True)
@@ -117,14 +139,16 @@ def measure(directory: Path, users: int, params: Params) -> None:
     per_user = _bytes(features, "catalogue_codes*", "catalogue_user*") / users
     _say("codes and ids", per_user, "bytes a user")
     _say("training row", (rows.matrix.nbytes + 13 * len(rows)) / len(rows), "bytes")
-    _say("warm-up", measured.seconds["reading the warm-up"] * per_view, "ns a view")
-    _say("pass 1", measured.seconds["counting"] * per_view, "ns a view")
-    _say("pass 2, no rows", bare * per_view, "ns a view")
-    by_rows = (measured.seconds["assembling"] - bare) * 1e9 / (len(rows) - FEWEST_ROWS)
-    _say("pass 2, each row", by_rows, "ns a row")
+    _say("warm-up", measured.work("reading the warm-up") * per_view, "ns a view")
+    _say("pass 1", measured.work("counting") * per_view, "ns a view")
+    by_row = (measured.work("assembling") - thin.work("assembling")) / (len(rows) - len(thin_rows))
+    bare = thin.work("assembling") - by_row * len(thin_rows)
+    _say("pass 2, each view", bare * per_view, "ns a view")
+    _say("pass 2, each row", by_row * 1e9, "ns a row")
+    _derive(knowledge)
     jobs = ("reading the warm-up", "counting", "assembling")
-    _say("learned outside of passes", seconds - sum(measured.seconds[j] for j in jobs), "s")
-    asked = measured.seconds["replaying requests"] / params.validate.requests
+    _say("learned outside of passes", seconds - sum(sum(measured.seconds[j]) for j in jobs), "s")
+    asked = measured.work("replaying requests") / params.validate.requests
     _say("replay, six methods", asked * 1e3, "ms a request")
     for job in (*jobs, "replaying requests"):
         _say(f"{job}: shipped to a worker", measured.jobs[job] / 1e6, "MB")
@@ -139,11 +163,14 @@ def main() -> None:
     """Measure each size in turn."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path)
-    parser.add_argument("--users", type=int, nargs="+", default=[1325, 5300, 21200])
+    parser.add_argument("--users", type=int, nargs="+", default=[5300, 21200])
+    parser.add_argument("--requests", type=int, default=500)
     arguments = parser.parse_args()
     one_thread_of_algebra()
+    params = load_params()
+    params = replace(params, validate=replace(params.validate, requests=arguments.requests))
     for users in arguments.users:
-        measure(arguments.directory, users, load_params())
+        measure(arguments.directory, users, params)
 
 
 if __name__ == "__main__":

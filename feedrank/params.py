@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import types
 import typing
 from collections.abc import Callable
@@ -61,13 +62,23 @@ def moment(key: str, text: str) -> datetime:
     return at
 
 
+def spark_master(key: str, text: str) -> str:
+    """A master as Spark names them; raises `ParamsError` for anything else."""
+    if not re.fullmatch(r"local(\[.+\]|-cluster\[.+\])?|yarn|(spark|k8s)://.+", text):
+        raise ParamsError(
+            f"'{key}' is '{text}'; write local[2] for this machine, or spark://host:7077, yarn "
+            "or k8s://https://host:443."
+        )
+    return text
+
+
 @dataclass(frozen=True)
 class EngineParams:
     """What runs the passes over the buckets."""
 
-    master: str
     store: str | None
     name: str = one_of("local", "spark")
+    master: str = read_by(spark_master)
     driver_rows: int = bounded(100, 1_000_000_000)
 
 

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -259,3 +260,18 @@ def test_an_old_java_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     with pytest.raises(FeedrankError, match="but there is Java 11"), running_on(_engine_params()):
         pass
+
+
+def test_a_master_that_spark_refuses_is_named() -> None:
+    code = (
+        "from dataclasses import replace; from feedrank.params import load_params; "
+        "from feedrank.engine import running_on; from stages.run import run; "
+        "bad = replace(load_params().engine, name='spark', master='local-cluster[x]'); "
+        "run(lambda: running_on(bad).__enter__())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "error: Spark did not start on 'local-cluster[x]'" in done.stderr
+    assert "Traceback" not in done.stderr

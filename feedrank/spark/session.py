@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyspark
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from feedrank.errors import FeedrankError
@@ -35,28 +37,37 @@ def session(master: str) -> Iterator[SparkSession]:
     `PYSPARK_SUBMIT_ARGS`; what is set there goes before the defaults of this module.
 
     Raises:
-        FeedrankError: there is no Java, or an old one.
+        FeedrankError: there is no Java, or an old one, or Spark does not start.
     """
     _check_java()
     # What is used of pandas here is tested with the pinned version.
     warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
-    is_local = master.startswith("local")
     os.environ.setdefault("SPARK_HOME", str(Path(pyspark.__file__).parent))
-    if is_local:
+    if master.startswith("local"):
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    conf = pyspark.SparkConf().setIfMissing("spark.master", master)
-    for key, value in DEFAULTS.items():
-        conf.setIfMissing(key, value)
-    conf.setIfMissing("spark.ui.enabled", str(not is_local).lower())
-    conf.setIfMissing("spark.ui.showConsoleProgress", str(sys.stderr.isatty()).lower())
-    spark = SparkSession.builder.config(conf=conf).getOrCreate()
+    try:
+        spark = SparkSession.builder.config(conf=_settings(master)).getOrCreate()
+    except (Py4JJavaError, PySparkException) as error:
+        raise FeedrankError(f"Spark did not start on '{master}': {error}") from error
     try:
         with tempfile.TemporaryDirectory() as folder:
             spark.sparkContext.addPyFile(_packed(Path(folder)))
             yield spark
     finally:
         spark.stop()
+
+
+def _settings(master: str) -> pyspark.SparkConf:
+    conf = pyspark.SparkConf().setIfMissing("spark.master", master)
+    defaults = {
+        **DEFAULTS,
+        "spark.ui.enabled": str(not master.startswith("local")).lower(),
+        "spark.ui.showConsoleProgress": str(sys.stderr.isatty()).lower(),
+    }
+    for key, value in defaults.items():
+        conf.setIfMissing(key, value)
+    return conf
 
 
 def _packed(folder: Path) -> str:
