@@ -18,8 +18,8 @@ from feedrank.engine import map_parts
 from feedrank.errors import SchemaError
 from feedrank.log import Impressions
 from feedrank.lots import draw_lots, lowest
-from feedrank.stores import inside, opened, url_of, write_bytes
 from feedrank.rows import TrainingRows
+from feedrank.stores import inside, opened, url_of, write_bytes
 
 FILE = "rows.json"
 SAMPLE_ROWS = 1_000_000  # that are looked at in one place

@@ -18,9 +18,9 @@ from pyspark.sql import functions as F
 
 from feedrank.errors import FeedrankError
 from feedrank.params import EngineParams
-from feedrank.stores import inside, publish, url_of
 from feedrank.spark.pieces import PIECES, REFUSED, REST, SUM, joined, merge_pieces, run_parts
 from feedrank.spark.session import session
+from feedrank.stores import inside, publish, url_of
 
 R = TypeVar("R")
 S = TypeVar("S")
