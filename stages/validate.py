@@ -13,7 +13,7 @@ from feedrank.params import load_params
 from feedrank.stored import load_rows
 from feedrank.validation.details import calibration_of, curve_of, days_of
 from feedrank.validation.folding import run_fold
-from feedrank.validation.report import write_json
+from feedrank.validation.report import headline_of, write_json
 from feedrank.validation.slices import slice_table, topic_table
 from feedrank.validation.summary import Summary
 from feedrank.validation.table import write_requests
@@ -44,7 +44,9 @@ def main() -> None:
     days_of(results, log, params.validate).to_csv(PLOTS / "hitrate_by_day.csv", index=False)
     calibration_of(results).to_csv(PLOTS / "calibration.csv", index=False)
     curve_of(results).to_csv(PLOTS / "learning_curve.csv", index=False)
-    write_json(REPORTS / "metrics.json", summary.metrics(truth))
+    metrics = summary.metrics(truth)
+    write_json(REPORTS / "metrics.json", metrics)
+    write_json(REPORTS / "headline.json", headline_of(metrics))
     print("\n".join(summary.words(slices)))
 
 

@@ -17,7 +17,7 @@ from feedrank.validation.folding import FoldResult, joined, run_fold
 from feedrank.validation.methods import AGED, OURS, method_names
 from feedrank.validation.metrics import auc, log_loss
 from feedrank.validation.replay import Judged
-from feedrank.validation.report import write_json
+from feedrank.validation.report import headline_of, write_json
 from feedrank.validation.scores import score
 from feedrank.validation.summary import Summary
 from tests.logs import DAY, DEFAULTS, Learned, saved, simulated, workers
@@ -138,6 +138,19 @@ def test_metrics_name_the_headline_first(learned: Learned, results: list[FoldRes
         assert lead["low"] <= lead["expected"] <= lead["high"]
         distance = headline["expected"] - metrics[f"baselines@{K}"][other]["expected"]
         assert lead["expected"] == pytest.approx(distance, abs=2e-5)
+
+
+def test_the_headline_is_flat_and_says_the_same(
+    learned: Learned, results: list[FoldResult]
+) -> None:
+    metrics = metrics_of(results, replace(learned.params.validate, k=[5, 3]), None)
+    headline = headline_of(metrics)
+    assert list(headline)[:4] == ["expected@5", "shown@5", "catalogue@5", "lead@5"]
+    for k in (5, 3):
+        assert headline[f"expected@{k}"] == metrics[f"hitrate@{k}"]["expected"]
+        assert headline[f"lead@{k}"] == metrics[f"lead@{k}"]["most_liked"]["expected"]
+    assert headline["expected_low"] == metrics["hitrate@5"]["expected_low"]
+    assert not any(isinstance(value, dict) for value in headline.values())
 
 
 def test_metrics_of_later_rows_are_of_all_rows_of_the_test_periods(

@@ -48,6 +48,24 @@ def metrics_of(
     return out
 
 
+def headline_of(metrics: dict[str, Any]) -> dict[str, float | None]:
+    """The few numbers of `reports/headline.json`, flat: what DVC shows and compares.
+
+    Args:
+        metrics: of `metrics_of`.
+    """
+    out: dict[str, float | None] = {}
+    for name, ours in metrics.items():
+        kind, _, k = name.partition("@")
+        if kind == "hitrate":
+            out |= {f"{kind}@{k}": ours[kind] for kind in KINDS}
+            out[f"lead@{k}"] = metrics[f"lead@{k}"]["most_liked"]["expected"]
+    first = next(iter(metrics.values()))
+    out |= {name: first[name] for name in ("expected_low", "expected_high", "n_requests")}
+    plain = ("auc", "log_loss", "calibration_error", "warnings")
+    return out | {name: metrics[name] for name in plain}
+
+
 def _headline(found: Scores) -> dict[str, Any]:
     ours = found.methods[OURS]
     other = next(n for n in found.methods if n in (AGED, FRESH))
