@@ -32,8 +32,10 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
     n_users = pairs.a.index.get_level_values("user_id").nunique()
-    print(f"A = {given.a}, {pairs.n_a} requests; B = {given.b}, {pairs.n_b} requests; "
-          f"{len(pairs.a)} of {n_users} users in common (95 %, users resampled)")  # fmt: skip
+    print(
+        f"A = {given.a}, {pairs.n_a} requests; B = {given.b}, {pairs.n_b} requests; "
+        f"{len(pairs.a)} in common, of {n_users} users, who are resampled for 95 % intervals"
+    )
     print("\n".join(lines))
     refused = is_refused(decisive, given.tolerance, given.refuse)
     print(
