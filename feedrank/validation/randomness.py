@@ -87,7 +87,7 @@ class Viewed:
 def randomness_of(
     knowledge: Knowledge, exposure: Exposure, users: np.ndarray, since: int, until: int
 ) -> list[Finding]:
-    """All tests of the steps [since, until).
+    """All tests of the steps [since, until); none where nobody was shown anything.
 
     Args:
         knowledge: of the log.
@@ -96,6 +96,8 @@ def randomness_of(
         since: first step.
         until: first step no longer.
     """
+    if not len(users):
+        return []
     encodings, codes = knowledge.encodings, np.asarray(knowledge.catalogue.codes)
     viewed = Viewed.of(knowledge.history, np.asarray(users), until)
     segment = encodings.segment(codes[viewed.user])

@@ -22,6 +22,10 @@ from feedrank.validation.scores import score
 LEAST_REQUESTS = 50  # of a slice that is judged
 AGAINST = "most_liked"
 N_WORST = 3
+COLUMNS = (
+    "by", "value", "requests", "shown", "shown_low", "shown_high", "expected", "expected_low",
+    "expected_high", "lead", "lead_low", "lead_high",
+)  # fmt: skip
 VISITS = ("none before", "1 to 5 before", "more than 5")
 
 
@@ -71,23 +75,9 @@ def slice_table(
             continue
         found = score(judged.of_requests(one.kept), names, k, params, (OURS, AGAINST))
         ours, lead = found.methods[OURS], found.lead(OURS, AGAINST, "shown")
-        rows.append(
-            {
-                "by": one.by,
-                "value": one.value,
-                "requests": int(one.kept.sum()),
-                "shown": rounded(ours.shown.value),
-                "shown_low": rounded(ours.shown.low),
-                "shown_high": rounded(ours.shown.high),
-                "expected": rounded(ours.expected.value),
-                "expected_low": rounded(ours.expected.low),
-                "expected_high": rounded(ours.expected.high),
-                "lead": rounded(lead.value),
-                "lead_low": rounded(lead.low),
-                "lead_high": rounded(lead.high),
-            }
-        )
-    return pd.DataFrame(rows)
+        numbers = (n for e in (ours.shown, ours.expected, lead) for n in (e.value, e.low, e.high))
+        rows.append((one.by, one.value, int(one.kept.sum()), *map(rounded, numbers)))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def worst_slices(table: pd.DataFrame) -> list[str]:
