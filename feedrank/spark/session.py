@@ -26,6 +26,7 @@ DEFAULTS = {
     "spark.log.level": "ERROR",
     # A piece of a result may be larger than the 2 GB that short offsets reach.
     "spark.sql.execution.arrow.useLargeVarTypes": "true",
+    "spark.driver.maxResultSize": "0",  # what reaches the driver is what it has to hold
 }
 
 
