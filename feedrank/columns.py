@@ -12,6 +12,7 @@ from category_encoders.utils import BaseEncoder
 from feedrank.counts import Tally
 from feedrank.profiles import Profiles
 
+CERTAIN, LIKELY = 3.0, 2.0  # standard deviations
 PRIOR_IMPRESSIONS = 20.0  # weight of the overall rate in a static encoding
 
 
@@ -19,19 +20,25 @@ def choose_segment_column(by_column: list[Tally]) -> int:
     """The profile column by which posts differ most in who likes them; -1 if none does.
 
     For each column, Pearson's statistic of likes by (code, post) against code rate x post ratio,
-    less its expectation under no interaction (one per cell with impressions): what is left is
-    signal, and grows with both its strength and its reach.
+    less its expectation under no interaction: what is left is signal, and grows with both its
+    strength and its reach. The column with most of it is taken among those that are certain; if
+    none is, the one that is least likely to be chance. A cell that expects hardly any like
+    scatters widely, so a column of many codes does not pass for a difference.
 
     Args:
         by_column: counts of each column, shape (n_codes, n_posts).
     """
-    excess = [_interaction(counts) for counts in by_column]
-    if not excess or max(excess) <= 0:
+    found = [_interaction(counts) for counts in by_column]
+    if not found:
         return -1
-    return int(np.argmax(excess))
+    excess, z = np.array(found).T
+    if z.max() >= CERTAIN:
+        return int(np.argmax(np.where(z >= CERTAIN, excess, -np.inf)))
+    return int(np.argmax(z)) if z.max() >= LIKELY else -1
 
 
-def _interaction(counts: Tally) -> float:
+def _interaction(counts: Tally) -> tuple[float, float]:
+    """The statistic beyond its expectation, and that in standard deviations."""
     shown, liked = counts.shown, counts.liked
     by_code = liked.sum(1) / np.maximum(shown.sum(1), 1)
     expected = by_code[:, None] * shown
@@ -42,7 +49,9 @@ def _interaction(counts: Tally) -> float:
     cells = expected > 0
     statistic = np.sum((liked - expected)[cells] ** 2 / variance[cells])
     n_free = cells.sum() - np.sum(cells.any(1)) - np.sum(cells.any(0)) + 1
-    return float(statistic - n_free - 3 * np.sqrt(2 * max(n_free, 1)))
+    scatter = np.sqrt(np.sum(2 + 1 / expected[cells]))  # of Poisson counts
+    excess = float(statistic - n_free)
+    return excess, excess / max(float(scatter), 1.0)
 
 
 def static_encodings(

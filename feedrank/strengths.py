@@ -11,9 +11,10 @@ from feedrank.contrasts import TINY
 from feedrank.counts import StepCounts, Tally
 from feedrank.encodings import Encodings, Strengths
 from feedrank.posts import post_state
-from feedrank.priors import fit_strength
+from feedrank.priors import STRONGEST, fit_strength
 from feedrank.state import column_evidence, group_rates
 
+WHOLE = 0.999  # of a total
 MOST_UNITS = 200_000  # users' cells that a strength is fitted on, more of them say nothing new
 
 
@@ -76,13 +77,15 @@ def _given_total(counts: Tally, expected: np.ndarray) -> float:
     at most they scatter less, by one less the like rate, and all counts are divided by that.
 
     Args:
-        counts: shape (n, n_cells).
+        counts: shape (n, n_cells); a single cell cannot differ from its total.
         expected: likes of each cell up to a factor of each unit, same shape.
     """
     dispersion = 1 - (counts.liked.sum() + 1) / (counts.shown.sum() + 10)
     total = counts.liked.sum(1, keepdims=True) / dispersion
     share = expected / np.maximum(expected.sum(1, keepdims=True), TINY)
-    trials = np.where(expected > 0, total, 0)
+    trials = np.where((expected > 0) & (share < WHOLE), total, 0)  # in one cell, it tells nothing
+    if expected.shape[1] == 1:
+        return STRONGEST
     return float(dispersion * fit_strength(counts.liked / dispersion, trials, total * share))
 
 

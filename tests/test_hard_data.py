@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from feedrank.artifact import Artifact, export
 from feedrank.errors import ParamsError, SchemaError
 from feedrank.folds import Calendar
+from feedrank.importance import importance
 from feedrank.log import Impressions, Log
 from feedrank.report.page import Found, page_of
 from feedrank.validation.details import calibration_of, curve_of, days_of
@@ -192,7 +193,7 @@ def _validation_is_sound(made: Learned, features: Path) -> None:
     assert metrics["hitrate@5"]["n_requests"] > 0
     json.dumps([metrics, details], allow_nan=False)
     tables = (days_of(results, log, validate), calibration_of(results), slices, curve_of(results))
-    page = page_of(Found(metrics, details, *tables, made.ranker.importance(), None))
+    page = page_of(Found(metrics, details, *tables, importance(made.ranker), None))
     assert "NaN" not in page
     assert len(summary.requests(log, knowledge.catalogue)) == metrics["hitrate@5"]["n_requests"]
 

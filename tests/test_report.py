@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from feedrank.folds import Calendar
+from feedrank.importance import importance
 from feedrank.report.page import Found, page_of
 from feedrank.report.svg import Line, Row, line_chart, row_chart, ticks
 from feedrank.validation.details import calibration_of, curve_of, days_of
@@ -55,7 +56,7 @@ def found(learned: Learned, results: list[FoldResult]) -> Found:
         calibration=calibration_of(results),
         slices=slices,
         curve=curve_of(results),
-        importance=learned.ranker.importance(),
+        importance=importance(learned.ranker),
         ablation=ABLATION,
     )
 

@@ -112,7 +112,7 @@ def topic_table(results: Sequence[FoldResult], knowledge: Knowledge) -> list[dic
                 "liked": rounded(float(liked.mean())),
                 "predicted": rounded(float(p.mean())),
                 "auc": rounded(auc(liked, p)),
-                "share_of_lists": rounded(float(np.mean(listed == code))),
+                "share_of_lists": rounded(float(np.sum(listed == code)) / max(len(listed), 1)),
             }
         )
     return rows
