@@ -82,4 +82,7 @@ def _call(part: int) -> Any:
 
 
 def _progress(results: Iterator[R], n_parts: int, words: str) -> Iterator[R]:
+    """With a bar on a terminal, and elsewhere a line, so that nobody takes the work for a hang."""
+    if not sys.stderr.isatty():
+        print(f"{words}: {n_parts} parts", file=sys.stderr, flush=True)
     return iter(tqdm(results, total=n_parts, desc=words, disable=not sys.stderr.isatty()))

@@ -12,6 +12,7 @@ from feedrank.errors import FeedrankError
 from service.settings import Settings
 
 K = 5
+NEAREST = ("most_liked", "most_liked_by_segment")
 
 
 def main() -> None:
@@ -37,15 +38,24 @@ def table_of(metrics: dict[str, Any]) -> list[str]:
         line += f"{values['catalogue']:>11.4f}"
         lines.append(line + (f"{true[method]:>8.3f}" if method in true else ""))
     lines += [f"{m:55}{true[m]:>8.3f}" for m in ("informed", "oracle") if m in true]
-    lead, ours = metrics[f"lead@{k}"]["most_liked"], metrics[name]
+    ours, leads = metrics[name], metrics[f"lead@{k}"]
     interval = f"[{ours['expected_low']:.3f}, {ours['expected_high']:.3f}]"
-    ahead = f"{lead['expected']:.3f} [{lead['low']:.3f}, {lead['high']:.3f}]"
+    ahead = ", ".join(f"{m} by {_lead(leads[m])}" for m in NEAREST if m in leads)
     lines += [
         "",
         f"expected {ours['expected']:.3f} {interval} over {ours['n_requests']} requests; "
-        f"ahead of most liked by {ahead} (95 %, users resampled)",
+        f"ahead of {ahead} (95 %, users resampled)",
     ]
     return lines
+
+
+def _lead(lead: dict[str, float]) -> str:
+    return f"{lead['expected']:.3f} [{lead['low']:.3f}, {lead['high']:.3f}]"
+
+
+def _printable(text: str) -> str:
+    """Without what would move a terminal's cursor or turn its letters round."""
+    return "".join(c if c.isprintable() or c.isspace() else " " for c in text)
 
 
 def _number(value: float | None) -> str:
@@ -62,8 +72,9 @@ def feed_of(artifact: Artifact) -> list[str]:
     lines = [f"feed of user {user_id} at {at.isoformat(sep=' ')}"]
     for place, (post_id, probability) in enumerate(recommender.recommend(user_id, at, K), 1):
         row = catalogue.post(post_id)
-        text = textwrap.shorten(knowledge.text[row], 70, placeholder=" ...")
-        lines.append(f"{place}. {probability:5.1%}  {post_id:>6}  {knowledge.topic[row]:14} {text}")
+        topic = _printable(knowledge.topic[row])
+        text = textwrap.shorten(_printable(knowledge.text[row]), 70, placeholder=" ...")
+        lines.append(f"{place}. {probability:5.1%}  {post_id:>6}  {topic:14} {text}")
     return lines
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from feedrank.errors import SourceError
+from feedrank.errors import SchemaError, SourceError
 from feedrank.extraction import fingerprint
 from feedrank.extraction.fingerprint import keep_fingerprint, refresh_fingerprint
 from feedrank.extraction.source import Source
@@ -106,6 +106,18 @@ def test_strange_rows_are_left_for_the_extract_to_refuse(
     small(database)
     database.execute("INSERT INTO feed_data VALUES (NULL, NULL, NULL, NULL, 7)")
     assert _refresh(database, tmp_path)
+
+
+@pytest.mark.parametrize("table", ["user_data", "post_text_df"])
+def test_ids_that_are_text_are_named(database: TestDatabase, tmp_path: Path, table: str) -> None:
+    small(database)
+    found = database.execute(
+        f"SELECT column_name FROM information_schema.columns WHERE table_name = '{table}' "
+        "AND column_name IN ('id', 'user_id', 'post_id')"
+    )[0][0]
+    database.execute(f"ALTER TABLE {table} ALTER {found} TYPE text USING {found}::text")
+    with pytest.raises(SchemaError, match=f"'{found}' of '{table}' must hold whole numbers"):
+        _refresh(database, tmp_path)
 
 
 def test_without_a_database_the_former_fingerprint_stays(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feedrank.coding import MAX_CATEGORIES, OTHER, code_profiles
@@ -23,6 +23,7 @@ def _of(bands: int = 4, **columns: Any) -> Profiles:
     return code_profiles(users_table(n, **columns), bands)
 
 
+@settings(deadline=None)  # neighbours on the machine may take their time
 @given(NUMBERS, st.integers(2, 6))
 def test_bands_keep_the_order_of_numbers(values: list[float | None], bands: int) -> None:
     numbers = pd.Series(values, dtype=float)
@@ -36,6 +37,7 @@ def test_bands_keep_the_order_of_numbers(values: list[float | None], bands: int)
         assert ((codes == MISSING) == ~known).all()
 
 
+@settings(deadline=None)  # neighbours on the machine may take their time
 @given(NUMBERS, st.integers(2, 6))
 def test_every_code_is_below_the_number_of_codes(values: list[float | None], bands: int) -> None:
     words = pd.Series([None if v is None else f"word {v}" for v in values], dtype=object)

@@ -18,7 +18,7 @@ from feedrank.atomic import write_whole
 from feedrank.errors import SourceError
 from feedrank.extraction.catalog import Relation
 from feedrank.extraction.counting import count_rows
-from feedrank.extraction.feed_sql import FeedSql
+from feedrank.extraction.feed_sql import WHOLE, FeedSql
 from feedrank.extraction.moment import relations
 from feedrank.extraction.progress import say
 from feedrank.extraction.snapshot import Snapshot
@@ -91,7 +91,9 @@ def _table(
     transaction: Transaction, relation: Relation, id_name: str
 ) -> tuple[dict[str, Any], list[int]]:
     """Rows and checksum of a small table, and its smallest and largest id."""
-    column = quoted(relation.column(id_name, "id"))
+    name = relation.column(id_name, "id")
+    relation.typed(name, WHOLE, "whole numbers")
+    column = quoted(name)
     n, check, low, high = transaction.rows(
         f"""SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)), 0)::text,
               min({column}), max({column}) FROM {relation.path} AS t"""
