@@ -11,16 +11,21 @@ from feedrank.errors import ArtifactError
 from feedrank.places import Place
 from feedrank.recommender import Recommender
 
+N_MOMENTS = 8
 TOLERANCE = 1e-5  # of a probability: other processors round other last bits
 
 
 def draw_golden(recommender: Recommender, n: int, seed: int, k: int) -> list[dict[str, Any]]:
-    """Requests of random users and moments, some before and after the data, with answers."""
+    """Requests of random users at a few moments, one before and one after the data, and answers.
+
+    What all users share has to be derived once a moment, before anything is served.
+    """
     rng = np.random.default_rng(seed)
     meta = recommender.meta
     users = rng.integers(0, meta.n_users, n)
-    moments = rng.integers(-meta.last_at // 10 - 1, meta.last_at + meta.last_at // 10 + 2, n)
-    asked = zip(users.tolist(), sorted(moments.tolist()))
+    within = rng.integers(0, meta.last_at + 1, N_MOMENTS - 2).tolist()
+    moments = [-meta.last_at // 10 - 1, *within, meta.last_at + meta.last_at // 10 + 1]
+    asked = zip(users.tolist(), sorted(moments[i % N_MOMENTS] for i in range(n)))
     return [answered(recommender, user, at, k) for user, at in asked]
 
 

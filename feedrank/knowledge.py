@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -96,12 +97,17 @@ class Knowledge:
         """The ordered spec of the matrix."""
         return features_of(self.encodings)
 
+    @cached_property
+    def states(self) -> SharedHistory:
+        """Shared states by step; all recommenders of this knowledge derive each but once."""
+        return SharedHistory(self.encodings, self.shared)
+
     def recommender(self, ranker: Ranker, rules: Rules, as_of: int | None = None) -> Recommender:
         """The scoring path over this knowledge; `as_of` in seconds since the log's origin."""
         return Recommender(
             self.catalogue,
             self.history,
-            SharedHistory(self.encodings, self.shared),
+            self.states,
             ranker,
             self.meta,
             rules.candidates,

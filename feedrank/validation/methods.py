@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from feedrank.fitting import fit_ranker
 from feedrank.folds import Fold
@@ -83,17 +84,21 @@ class FoldModels:
             validate.seed,
         )
 
+    @cached_property
+    def knowledge(self) -> Knowledge:
+        """Loaded once a process, with the states that were derived of it."""
+        return Knowledge.load(fetched(self.features))
+
     def recommenders(self) -> tuple[Recommender, Recommender]:
         """Ours with the state of each request, and frozen at the cutoff."""
-        knowledge = Knowledge.load(fetched(self.features))
         return (
-            knowledge.recommender(self.ranker, self.recommend),
-            knowledge.recommender(self.ranker, self.recommend, as_of=self.fold.cutoff),
+            self.knowledge.recommender(self.ranker, self.recommend),
+            self.knowledge.recommender(self.ranker, self.recommend, as_of=self.fold.cutoff),
         )
 
     def methods(self, fresh: Recommender, aged: Recommender) -> list[Ranks]:
         """The methods in the order of `method_names`."""
-        knowledge = Knowledge.load(fetched(self.features))
+        knowledge = self.knowledge
         step = self.fold.cutoff // knowledge.encodings.step_seconds
         found: list[Ranks] = [
             *((aged, fresh) if self.state == "aged" else (fresh, aged)),
@@ -110,6 +115,5 @@ class FoldModels:
 
     def without_cut(self) -> Recommender:
         """Ours, in the state of each request, that scores every post by the trees."""
-        knowledge = Knowledge.load(fetched(self.features))
-        every = replace(self.recommend, candidates=len(knowledge.catalogue.post_ids))
-        return knowledge.recommender(self.ranker, every)
+        every = replace(self.recommend, candidates=len(self.knowledge.catalogue.post_ids))
+        return self.knowledge.recommender(self.ranker, every)
