@@ -11,7 +11,7 @@ from feedrank.errors import ArtifactError
 from feedrank.places import Place
 from feedrank.recommender import Recommender
 
-N_MOMENTS = 8
+N_MOMENTS = 4
 TOLERANCE = 1e-5  # of a probability: other processors round other last bits
 
 
