@@ -156,6 +156,8 @@ def test_a_lost_executor_changes_nothing(
     assert {note.name for note in notes.iterdir()} == {
         "reading the warm-up",
         "counting",
+        "finding groups of posts",
+        "counting by group",
         "assembling",
     }
     assert not any(psutil.pid_exists(int(note.read_text())) for note in notes.iterdir())
