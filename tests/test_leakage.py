@@ -14,7 +14,7 @@ from feedrank.log import Impressions, Log
 from feedrank.ranker import Ranker
 from feedrank.recommender import Recommender
 from feedrank.rows import TrainingRows
-from feedrank.validation import folding
+from feedrank.validation import folding, methods
 from tests.logs import DAY, Learned, learned, saved, simulated, workers, write_log
 
 CUTOFF = 20 * DAY + 40_000  # within a day, so that the step it falls into is tested too
@@ -199,14 +199,14 @@ def test_a_fold_s_models_never_see_a_row_from_the_cutoff_on(
         seen.append(at)
         return usual.ranker
 
-    classic = folding.Classic.fit.__func__  # type: ignore[attr-defined]
+    classic = methods.Classic.fit.__func__  # type: ignore[attr-defined]
 
     def fit_classic(cls: type, knowledge: Knowledge, rows: TrainingRows, seed: int) -> object:
         seen.append(rows.at)
         return classic(cls, knowledge, rows, seed)
 
     monkeypatch.setattr(Ranker, "fit", classmethod(fit))
-    monkeypatch.setattr(folding.Classic, "fit", classmethod(fit_classic))
+    monkeypatch.setattr(methods.Classic, "fit", classmethod(fit_classic))
     result = _run_fold(usual, features, fold)
     assert len(seen) == 2
     for at in seen:
@@ -231,5 +231,5 @@ def test_baselines_of_a_fold_know_nothing_from_the_cutoff_on(tmp_path: Path) -> 
     rows = _all_rows(usual.log)
     knowledge, _ = _with(usual, tmp_path, _flipped(rows, rows.at >= fold.cutoff))
     step = fold.cutoff // DAY
-    for make in (folding.MostLiked.of_all, folding.MostLiked.of_segments):
+    for make in (methods.MostLiked.of_all, methods.MostLiked.of_segments):
         np.testing.assert_array_equal(make(usual.knowledge, step).rate, make(knowledge, step).rate)

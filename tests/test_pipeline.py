@@ -103,7 +103,7 @@ def test_a_clone_that_pulls_serves_without_training(project: Path, tmp_path: Pat
 
 
 def test_an_experiment_changes_the_metrics_that_diff_shows(project: Path) -> None:
-    _dvc(project, "exp", "run", "-q", "-S", "train.max_depth=2", "-S", "train.trees=3")
+    _dvc(project, "exp", "run", "-q", "-S", "features.clusters=2", "-S", "features.eras=1")
     said = _dvc(project, "metrics", "diff", "HEAD", "--json")
     _git(project, "checkout", "-q", ".")
     _dvc(project, "checkout", "-q")
