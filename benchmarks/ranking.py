@@ -19,13 +19,12 @@ from pathlib import Path
 import numpy as np
 
 from feedrank.demo.report import share_of_way, true_hits
+from feedrank.demo.simulated_log import write_simulated_log
 from feedrank.demo.simulation import Network
 from feedrank.demo.truth import Effects
 from feedrank.folds import Calendar
 from feedrank.learn import learn
-from feedrank.log import Impressions, Log, LogMeta, write_bucket, write_meta
 from feedrank.params import Params, load_params
-from feedrank.schema import POST_ID, USER_ID
 from feedrank.validation.folding import joined, run_fold
 from feedrank.validation.metrics import user_weights
 from feedrank.workers import one_thread_of_algebra
@@ -41,34 +40,11 @@ EFFECTS = {
 }
 
 
-def simulate(params: Params, effects: Effects, directory: Path) -> tuple[Log, Network]:
-    """A network's log, written as the extract writes it."""
-    network = Network.simulate(params.demo, effects)
-    rows = Impressions.joined(network.impressions())
-    meta = LogMeta(
-        origin=network.truth.origin,
-        last_at=int(rows.at.max()),
-        n_users=len(network.users),
-        n_posts=len(network.posts),
-        n_impressions=len(rows),
-        n_likes=int(rows.liked.sum()),
-        n_buckets=params.extract.buckets,
-        source="simulated",
-    )
-    network.users.sort_values(USER_ID).to_parquet(directory / "users.parquet")
-    network.posts.sort_values(POST_ID).to_parquet(directory / "posts.parquet")
-    for bucket in range(meta.n_buckets):
-        first, last = meta.user_range(bucket)
-        write_bucket(directory, bucket, rows[(rows.user >= first) & (rows.user < last)])
-    write_meta(directory, meta)
-    return Log.open(directory), network
-
-
 def hits_of(params: Params, effects: Effects, scratch: Path) -> tuple[np.ndarray, dict]:
     """Users of the requests, and each method's and limit's true hit rates of them."""
-    (scratch / "log").mkdir()
     (scratch / "features").mkdir()
-    log, network = simulate(params, effects, scratch / "log")
+    network = Network.simulate(params.demo, effects)
+    log = write_simulated_log(network, scratch / "log", params.extract.buckets)
     knowledge, rows = learn(log, params)
     knowledge.save(scratch / "features")
     calendar = Calendar.of(log.meta, params.features.warmup_days, params.validate.test_days)

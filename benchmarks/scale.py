@@ -23,12 +23,13 @@ from typing import Any
 
 import numpy as np
 
+from feedrank.demo.simulated_log import write_simulated_log
 from feedrank.demo.simulation import Network
 from feedrank.engine import Processes, using
 from feedrank.folds import Calendar
 from feedrank.knowledge import Knowledge
 from feedrank.learn import learn
-from feedrank.log import Impressions, Log, LogMeta, write_bucket, write_meta
+from feedrank.log import Log
 from feedrank.params import Params, load_params
 from feedrank.state import SharedHistory
 from feedrank.validation.folding import run_fold
@@ -68,18 +69,8 @@ class Measured(Processes):
 
 def _simulated(directory: Path, users: int) -> Log:
     network = Network.simulate(replace(load_params().demo, users=users))
-    rows = Impressions.joined(network.impressions())
     shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
-    network.users.to_parquet(directory / "users.parquet")
-    network.posts.to_parquet(directory / "posts.parquet")
-    sizes = (len(network.users), len(network.posts), len(rows), int(rows.liked.sum()))
-    meta = LogMeta(network.truth.origin, int(rows.at.max()), *sizes, BUCKETS, "simulated")
-    for bucket in range(BUCKETS):
-        first, last = meta.user_range(bucket)
-        write_bucket(directory, bucket, rows[(rows.user >= first) & (rows.user < last)])
-    write_meta(directory, meta)
-    return Log.open(directory)
+    return write_simulated_log(network, directory, BUCKETS)
 
 
 def _bytes(directory: Path, *patterns: str) -> int:

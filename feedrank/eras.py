@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -19,22 +19,7 @@ from feedrank.params import FeaturesParams
 from feedrank.passes import by_step, n_steps, steps_of
 from feedrank.posts import PostGroups
 from feedrank.profiles import Profiles
-from feedrank.strengths import fit_strengths
-
-
-@dataclass(frozen=True)
-class EraCounts:
-    """What is counted by the groups of one era.
-
-    Attributes:
-        by_column: as in `SharedCounts`.
-        by_cluster: of each user before the era, shape (n_users, n_groups).
-        by_topic: of each user before the era, shape (n_users, n_topics).
-    """
-
-    by_column: StepCounts
-    by_cluster: Tally
-    by_topic: Tally
+from feedrank.strengths import EraCounts, fit_strengths
 
 
 def era_days(warmup_days: int, n_days: int, most: int) -> list[int]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 
@@ -18,24 +18,23 @@ WHOLE = 0.999  # of a total
 MOST_UNITS = 200_000  # users' cells that a strength is fitted on, more of them say nothing new
 
 
-class UserEvidence(Protocol):
-    """What was counted before an era, by its groups."""
+@dataclass(frozen=True)
+class EraCounts:
+    """What is counted by the groups of one era.
 
-    @property
-    def by_column(self) -> StepCounts:
-        """Key (profile code end to end, segment, group)."""
+    Attributes:
+        by_column: as in `SharedCounts`.
+        by_cluster: of each user before the era, shape (n_users, n_groups).
+        by_topic: of each user before the era, shape (n_users, n_topics).
+    """
 
-    @property
-    def by_cluster(self) -> Tally:
-        """Of each user, shape (n_users, n_groups)."""
-
-    @property
-    def by_topic(self) -> Tally:
-        """Of each user, shape (n_users, n_topics)."""
+    by_column: StepCounts
+    by_cluster: Tally
+    by_topic: Tally
 
 
 def fit_strengths(
-    encodings: Encodings, number: int, codes: np.ndarray, by_post: StepCounts, found: UserEvidence
+    encodings: Encodings, number: int, codes: np.ndarray, by_post: StepCounts, found: EraCounts
 ) -> Strengths:
     """Prior weights of an era, from everything before it.
 

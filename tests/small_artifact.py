@@ -6,14 +6,14 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from feedrank import artifact
+from feedrank.demo.simulated_log import write_simulated_log
 from feedrank.demo.simulation import Network
 from feedrank.knowledge import Knowledge
 from feedrank.learn import learn as learn_log
-from feedrank.log import Impressions, Log, LogMeta, write_bucket, write_meta
+from feedrank.log import Log
 from feedrank.params import DemoParams, ExportParams, Params, load_params
 from feedrank.ranker import Ranker
 
@@ -33,28 +33,7 @@ def small_params() -> Params:
 
 def write_log(directory: Path, params: Params) -> Log:
     """The log of a simulated network, in a new directory."""
-    directory.mkdir(parents=True)
-    network = Network.simulate(params.demo)
-    parts = list(network.impressions())
-    columns = ("user", "post", "at", "liked")
-    rows = Impressions(*(np.concatenate([getattr(p, c) for p in parts]) for c in columns))
-    meta = LogMeta(
-        origin=network.truth.origin,
-        last_at=int(rows.at.max()),
-        n_users=len(network.users),
-        n_posts=len(network.posts),
-        n_impressions=len(rows),
-        n_likes=int(rows.liked.sum()),
-        n_buckets=2,
-        source="demo",
-    )
-    network.users.to_parquet(directory / "users.parquet")
-    network.posts.to_parquet(directory / "posts.parquet")
-    for bucket in range(meta.n_buckets):
-        first, last = meta.user_range(bucket)
-        write_bucket(directory, bucket, rows[(rows.user >= first) & (rows.user < last)])
-    write_meta(directory, meta)
-    return Log.open(directory)
+    return write_simulated_log(Network.simulate(params.demo), directory, 2)
 
 
 def learn(log: Log, params: Params) -> tuple[Knowledge, Ranker]:

@@ -6,7 +6,7 @@ import pytest
 
 from feedrank.coding import code_profiles
 from feedrank.columns import PRIOR_IMPRESSIONS, choose_segment_column, static_encodings
-from feedrank.counts import Tally
+from feedrank.counts import Tally, tally
 from feedrank.profiles import Profiles
 from tests.logs import DAY, HOUR, simulated, users_table
 
@@ -112,6 +112,23 @@ def test_a_column_of_many_codes_is_not_chosen_for_its_noise() -> None:
         np.array([[0.25], [-0.25]]) * np.sign(np.sin(np.arange(100)))
     ), 500, 2)  # fmt: skip
     assert choose_segment_column([noise, signal]) == 1
+
+
+def test_small_towns_are_not_chosen_because_their_few_users_differ() -> None:
+    """A like of a user who likes much falls into a cell that expects a hundredth of one."""
+    rng = np.random.default_rng(1)
+    n_users, n_posts, n_rows = 2000, 1000, 60_000
+    town = np.minimum(rng.zipf(1.3, n_users), 64) - 1
+    side = rng.integers(0, 2, n_users)
+    propensity = rng.gamma(0.5, 2, n_users)
+    user, post = rng.integers(0, n_users, n_rows), rng.integers(0, n_posts, n_rows)
+    leaning = np.exp(0.2 * np.where(side[user], 1, -1) * np.where(post % 2, 1, -1))
+    liked = rng.random(n_rows) < np.clip(0.1 * propensity[user] * leaning, 0, 1)
+    counts = [
+        tally(code[user] * n_posts + post, liked.astype(np.uint8), n * n_posts).reshape(n, n_posts)
+        for code, n in ((town, 64), (side, 2))
+    ]
+    assert choose_segment_column(counts) == 1
 
 
 def test_the_column_that_drives_the_simulated_network_is_found() -> None:

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from feedrank.validation.calibration import Shown, calibrate
 from feedrank.validation.expected import (
     Expected,
-    Shown,
-    calibrate,
     expected_hitrate,
     hit_probability,
     matching_weight,

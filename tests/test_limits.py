@@ -7,35 +7,14 @@ import numpy as np
 import pytest
 
 from feedrank.demo.limits import PostQuality, informed_lists, oracle_lists
+from feedrank.demo.simulated_log import write_simulated_log
 from feedrank.demo.simulation import Network
 from feedrank.demo.truth import Effects
-from feedrank.log import SECONDS_A_DAY, Impressions, Log, LogMeta, write_bucket, write_meta
+from feedrank.log import SECONDS_A_DAY, Log, write_bucket, write_meta
 from feedrank.params import DemoParams
 
 PARAMS = DemoParams(seed=20, users=4_000, posts=3_000, days=90, effect_scale=1.0)
 K = 5
-
-
-def extracted(network: Network, directory: Path, n_buckets: int) -> Log:
-    """A log as the extract stage would write it."""
-    parts = list(network.impressions())
-    names = ("user", "post", "at", "liked")
-    rows = Impressions(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
-    meta = LogMeta(
-        origin=network.truth.origin,
-        last_at=int(rows.at.max()),
-        n_users=len(network.users),
-        n_posts=len(network.posts),
-        n_impressions=len(rows),
-        n_likes=int(rows.liked.sum()),
-        n_buckets=n_buckets,
-        source="simulation",
-    )
-    for bucket in range(n_buckets):
-        first, last = meta.user_range(bucket)
-        write_bucket(directory, bucket, rows[(rows.user >= first) & (rows.user < last)])
-    write_meta(directory, meta)
-    return Log.open(directory)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +24,7 @@ def network() -> Network:
 
 @pytest.fixture(scope="module")
 def log(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Log:
-    return extracted(network, tmp_path_factory.mktemp("log"), n_buckets=3)
+    return write_simulated_log(network, tmp_path_factory.mktemp("log"), n_buckets=3)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +102,7 @@ def test_buckets_do_not_change_the_informed_limit(
     network: Network, log: Log, tmp_path: Path
 ) -> None:
     users, at = np.arange(0, 4_000, 100), np.full(40, 70 * SECONDS_A_DAY)
-    other = extracted(network, tmp_path, n_buckets=1)
+    other = write_simulated_log(network, tmp_path, n_buckets=1)
     one, two = (informed_lists(network.truth, x, users, at, K) for x in (log, other))
     assert np.mean(one == two) > 0.99  # sums of floats in another order may turn a near tie
 
@@ -131,7 +110,7 @@ def test_buckets_do_not_change_the_informed_limit(
 def test_the_informed_limit_knows_how_well_it_knows_the_quality_of_posts(tmp_path: Path) -> None:
     params = DemoParams(seed=3, users=400, posts=200, days=30, effect_scale=1.0)
     network = Network.simulate(params, Effects(quality=0.15))
-    log, truth = extracted(network, tmp_path, n_buckets=2), network.truth
+    log, truth = write_simulated_log(network, tmp_path, n_buckets=2), network.truth
     posterior = PostQuality.learn(truth, log, np.array([30 * SECONDS_A_DAY]), shift=0)
     mean, variance = posterior.as_of(30 * SECONDS_A_DAY)
     error = (mean - truth.quality)[truth.was_shown]

@@ -125,6 +125,18 @@ def test_column_counts_are_the_rows_of_each_code_segment_and_group(usual: Learne
                 np.testing.assert_array_equal(counts.shown[offset + code], expected)
 
 
+def test_an_era_keeps_what_was_before_it_as_one_step_and_nothing_of_the_next_one(
+    usual: Learned,
+) -> None:
+    enc, firsts = usual.knowledge.encodings, [7, 14, 28]
+    assert [era.first_step for era in enc.eras] == firsts
+    for counts, first, last in zip(
+        usual.knowledge.shared.by_column, firsts, [*firsts[1:], 30], strict=True
+    ):
+        counted = [len(counts.at(step)[0]) > 0 for step in range(30)]
+        assert counted == [first - 1 <= step < last for step in range(30)]
+
+
 def test_training_rows_are_all_impressions_after_the_warm_up(usual: Learned) -> None:
     warmup = (usual.params.features.warmup_days or 0) * DAY
     rows = _all_rows(usual)

@@ -61,6 +61,18 @@ def test_a_group_s_rate_is_found() -> None:
     np.testing.assert_allclose(groups.rate[:, of], RATE, atol=0.03)
 
 
+def test_whom_a_post_is_shown_to_tells_its_group_where_likes_are_few() -> None:
+    rng = np.random.default_rng(4)
+    often = np.where(np.arange(N_SEGMENTS)[:, None] == KIND, 60, 20)  # to those who like its kind
+    told, untold = rng.poisson(often), rng.poisson(100 / 3, often.shape)
+    found = []
+    for shown in (told, untold):
+        counts = Tally(shown, rng.binomial(shown, 0.06 + 0.05 * (often > 20)))
+        found.append(_agreement(_fit(counts, _posts(KIND, says=False)).cluster))
+    assert found[0] > 0.9
+    assert found[0] > found[1] + 0.2
+
+
 def test_a_post_without_history_borrows_from_its_text() -> None:
     shown = np.full(len(KIND), 400)
     shown[::5] = 0

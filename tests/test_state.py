@@ -136,3 +136,14 @@ def test_recent_counts_follow_the_half_life(learned: Learned) -> None:
     np.testing.assert_allclose(long.recent_exposure, long.exposure, atol=0.05)
     assert np.abs(long.level) < np.abs(short.level)
     assert np.abs(short.recent_exposure - short.exposure).max() > 0.5
+
+
+def test_a_state_reads_the_counts_of_its_own_era(learned: Learned) -> None:
+    knowledge = learned.knowledge
+    first, second, third = knowledge.shared.by_column
+    nothing = replace(second, liked=np.zeros_like(second.liked))
+    changed = replace(knowledge.shared, by_column=(first, nothing, third))
+    usual, other = _shared(learned), SharedHistory(knowledge.encodings, changed)
+    for step, is_same in ((10, True), (20, False), (29, True)):
+        columns = (states.as_of(step).columns for states in (usual, other))
+        assert np.array_equal(*columns) == is_same

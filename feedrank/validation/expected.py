@@ -28,64 +28,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import expit
 
-SLOPE_SPREAD = 0.5  # a slope this far from 1 needs evidence
+from feedrank.validation.calibration import Calibration, Shown, logistic, score_of
+
 # A shift beyond this, in logits, needs evidence. Chosen on simulated networks: docs/validation.md.
 SHIFT_SPREAD = 0.1
 WIDE_SPREAD = 1.0  # where there is evidence
-PAIRS_PRIOR = 250.0  # drawn to no dependence until pairs weigh so much: its spread is then 0.3
-MOST_VARIANCE = 1.0
 HIGHEST_WEIGHT = 10.0  # of one over the propensity
-NEWTON_STEPS = 25
 NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
 SMALL = 1e-4  # a difference quotient's step
-
-
-@dataclass(frozen=True)
-class Shown:
-    """Impressions of the requests, in any order.
-
-    Attributes:
-        probability: our own of each, shape (n_shown,).
-        liked: bool, shape (n_shown,).
-        request: row of the request, shape (n_shown,).
-        exposure: how often the feed shows the post to the segment, 1 for an average post, shape
-            (n_shown,).
-        n_requests: requests, those without impressions included.
-    """
-
-    probability: np.ndarray
-    liked: np.ndarray
-    request: np.ndarray
-    exposure: np.ndarray
-    n_requests: int
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """How our log-odds become probabilities that held on impressions no model has seen.
-
-    Attributes:
-        intercept: of the log-odds.
-        slope: of our log-odds, counted from `center`.
-        center: mean of our log-odds over the impressions shown.
-        variance: of what the log-odds of one request share.
-        n_shown: impressions it was fitted on.
-        influence: by how much each request moved intercept, slope and variance, shape
-            (n_requests, 3).
-    """
-
-    intercept: float
-    slope: float
-    center: float
-    variance: float
-    n_shown: int
-    influence: np.ndarray
-
-    def log_odds(self, probability: np.ndarray) -> np.ndarray:
-        """Calibrated log-odds of our probabilities."""
-        return self.intercept + self.slope * (_score(probability) - self.center)
 
 
 @dataclass(frozen=True)
@@ -107,26 +59,6 @@ class Expected:
     n_effective: float
 
 
-def calibrate(shown: Shown) -> Calibration:
-    """Intercept, slope and shared variance from all impressions of the requests."""
-    score = _score(shown.probability)
-    center = float(score.mean()) if len(score) else 0.0
-    design = np.stack([np.ones_like(score), score - center], axis=1)
-    liked = shown.liked.astype(np.float64)
-    usual, precision = np.array([center, 1.0]), np.array([1e-6, SLOPE_SPREAD**-2])
-    found, bend = _logistic(design, np.zeros_like(score), liked, np.ones_like(score), usual,
-                            precision)  # fmt: skip
-    p = expit(design @ found)
-    slopes = _by_request(shown, design * (liked - p)[:, None])
-    moved = slopes @ np.linalg.inv(bend)
-    variance, by_request = _shared_variance(shown, liked - p, p * (1 - p))
-    influence = np.column_stack([moved, by_request])
-    return Calibration(
-        float(found[0]), float(found[1]), center, variance, len(score),
-        influence - influence.mean(axis=0) if len(influence) else influence,
-    )  # fmt: skip
-
-
 def expected_hitrate(
     shown: Shown, calibration: Calibration, probability: np.ndarray, rank: np.ndarray
 ) -> Expected:
@@ -143,7 +75,7 @@ def expected_hitrate(
         return Expected(float("nan"), np.zeros(0), 0.0, 0, 0.0)
     matching = np.flatnonzero(rank >= 0)
     weight = matching_weight(rank[matching], shown.exposure[matching], probability.shape[1])
-    score = _score(shown.probability[matching])
+    score = score_of(shown.probability[matching])
     liked = shown.liked[matching].astype(np.float64)
     base = calibration.log_odds(shown.probability[matching])
     shift, precision = _shift(base, liked, weight)
@@ -161,7 +93,7 @@ def expected_hitrate(
     influence = np.column_stack([calibration.influence, moved])
 
     listed = probability > 0
-    of_list = np.where(listed, _score(probability) - calibration.center, 0.0)
+    of_list = np.where(listed, score_of(probability) - calibration.center, 0.0)
 
     def hit(at: np.ndarray) -> np.ndarray:
         intercept, slope, variance, own = at
@@ -204,27 +136,6 @@ def hit_probability(log_odds: np.ndarray, variance: float) -> np.ndarray:
     return 1.0 - missed
 
 
-def _logistic(
-    design: np.ndarray,
-    offset: np.ndarray,
-    liked: np.ndarray,
-    weight: np.ndarray,
-    usual: np.ndarray,
-    precision: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted logistic regression drawn to usual numbers: what it finds, and its curvature."""
-    found, bend = usual, np.diag(precision)
-    for _ in range(NEWTON_STEPS):
-        p = expit(offset + design @ found)
-        slope = design.T @ (weight * (liked - p)) - precision * (found - usual)
-        bend = design.T @ (design * (weight * p * (1 - p))[:, None]) + np.diag(precision)
-        step = np.linalg.solve(bend, slope)
-        found = found + np.clip(step, -1, 1)
-        if np.abs(step).max() < 1e-10:
-            break
-    return found, bend
-
-
 def _shift(base: np.ndarray, liked: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
     """The shift of a method's log-odds, and the precision of the prior that it was drawn by.
 
@@ -233,7 +144,7 @@ def _shift(base: np.ndarray, liked: np.ndarray, weight: np.ndarray) -> tuple[flo
     design = np.ones((len(base), 1))
 
     def fit(precision: float) -> tuple[float, float]:
-        found, bend = _logistic(design, base, liked, weight, np.zeros(1), np.array([precision]))
+        found, bend = logistic(design, base, liked, weight, np.zeros(1), np.array([precision]))
         return float(found[0]), float(bend[0, 0])
 
     free, bend = fit(WIDE_SPREAD**-2)
@@ -243,31 +154,6 @@ def _shift(base: np.ndarray, liked: np.ndarray, weight: np.ndarray) -> tuple[flo
     return fit(precision)[0], precision
 
 
-def _shared_variance(
-    shown: Shown, residual: np.ndarray, variance: np.ndarray
-) -> tuple[float, np.ndarray]:
-    """Variance that the log-odds of one request share, and how each request moved it.
-
-    Of two impressions of a request the product of residuals has mean sigma^2 v1 v2, v = p (1 - p).
-    """
-
-    def pairs(values: np.ndarray) -> np.ndarray:
-        columns = np.stack([values, values**2], axis=1)
-        total, squares = _by_request(shown, columns).T
-        return np.asarray(total**2 - squares)
-
-    products, possible = pairs(residual), pairs(variance)
-    scale = possible.sum() + PAIRS_PRIOR
-    found = float(np.clip(products.sum() / scale, 0.0, MOST_VARIANCE))
-    return found, (products - found * possible) / scale
-
-
-def _by_request(shown: Shown, columns: np.ndarray) -> np.ndarray:
-    """Sums over each request's impressions, shape (n_requests, n_columns)."""
-    sums = [np.bincount(shown.request, c, shown.n_requests) for c in columns.T]
-    return np.stack(sums, axis=1)
-
-
 def _gradient(function: Callable[[np.ndarray], float], at: np.ndarray) -> np.ndarray:
     steps = SMALL * np.eye(len(at))
     # A variance cannot fall below 0: there the quotient is one-sided.
@@ -275,7 +161,3 @@ def _gradient(function: Callable[[np.ndarray], float], at: np.ndarray) -> np.nda
     high = at + steps
     width = np.array([np.sum(h - lo) for h, lo in zip(high, low, strict=True)])
     return np.array([function(h) - function(lo) for h, lo in zip(high, low, strict=True)]) / width
-
-
-def _score(probability: np.ndarray) -> np.ndarray:
-    return np.asarray(logit(np.clip(probability, 1e-6, 1 - 1e-6).astype(np.float64)))

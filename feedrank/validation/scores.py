@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from feedrank.params import ValidateParams
-from feedrank.validation.expected import Calibration, Expected, Shown, calibrate, expected_hitrate
+from feedrank.validation.calibration import Calibration, Shown, calibrate
+from feedrank.validation.expected import Expected, expected_hitrate
 from feedrank.validation.metrics import Estimate, estimate, user_weights
 from feedrank.validation.replay import Judged
 

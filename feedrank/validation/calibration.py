@@ -1,0 +1,134 @@
+"""How our log-odds become the chance of a like, on impressions that no model has seen.
+
+One line is fitted on all impressions shown in the requests, and the variance of what the likes of
+one request share; `feedrank.validation.expected` says what for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit, logit
+
+SLOPE_SPREAD = 0.5  # a slope this far from 1 needs evidence
+PAIRS_PRIOR = 250.0  # drawn to no dependence until pairs weigh so much: its spread is then 0.3
+MOST_VARIANCE = 1.0
+NEWTON_STEPS = 25
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Impressions of the requests, in any order.
+
+    Attributes:
+        probability: our own of each, shape (n_shown,).
+        liked: bool, shape (n_shown,).
+        request: row of the request, shape (n_shown,).
+        exposure: how often the feed shows the post to the segment, 1 for an average post, shape
+            (n_shown,).
+        n_requests: requests, those without impressions included.
+    """
+
+    probability: np.ndarray
+    liked: np.ndarray
+    request: np.ndarray
+    exposure: np.ndarray
+    n_requests: int
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How our log-odds become probabilities that held on impressions no model has seen.
+
+    Attributes:
+        intercept: of the log-odds.
+        slope: of our log-odds, counted from `center`.
+        center: mean of our log-odds over the impressions shown.
+        variance: of what the log-odds of one request share.
+        n_shown: impressions it was fitted on.
+        influence: by how much each request moved intercept, slope and variance, shape
+            (n_requests, 3).
+    """
+
+    intercept: float
+    slope: float
+    center: float
+    variance: float
+    n_shown: int
+    influence: np.ndarray
+
+    def log_odds(self, probability: np.ndarray) -> np.ndarray:
+        """Calibrated log-odds of our probabilities."""
+        return self.intercept + self.slope * (score_of(probability) - self.center)
+
+
+def calibrate(shown: Shown) -> Calibration:
+    """Intercept, slope and shared variance from all impressions of the requests."""
+    score = score_of(shown.probability)
+    center = float(score.mean()) if len(score) else 0.0
+    design = np.stack([np.ones_like(score), score - center], axis=1)
+    liked = shown.liked.astype(np.float64)
+    usual, precision = np.array([center, 1.0]), np.array([1e-6, SLOPE_SPREAD**-2])
+    found, bend = logistic(design, np.zeros_like(score), liked, np.ones_like(score), usual,
+                            precision)  # fmt: skip
+    p = expit(design @ found)
+    slopes = _by_request(shown, design * (liked - p)[:, None])
+    moved = slopes @ np.linalg.inv(bend)
+    variance, by_request = _shared_variance(shown, liked - p, p * (1 - p))
+    influence = np.column_stack([moved, by_request])
+    return Calibration(
+        float(found[0]), float(found[1]), center, variance, len(score),
+        influence - influence.mean(axis=0) if len(influence) else influence,
+    )  # fmt: skip
+
+
+def logistic(
+    design: np.ndarray,
+    offset: np.ndarray,
+    liked: np.ndarray,
+    weight: np.ndarray,
+    usual: np.ndarray,
+    precision: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted logistic regression drawn to usual numbers: what it finds, and its curvature."""
+    found, bend = usual, np.diag(precision)
+    for _ in range(NEWTON_STEPS):
+        p = expit(offset + design @ found)
+        slope = design.T @ (weight * (liked - p)) - precision * (found - usual)
+        bend = design.T @ (design * (weight * p * (1 - p))[:, None]) + np.diag(precision)
+        step = np.linalg.solve(bend, slope)
+        found = found + np.clip(step, -1, 1)
+        if np.abs(step).max() < 1e-10:
+            break
+    return found, bend
+
+
+def _shared_variance(
+    shown: Shown, residual: np.ndarray, variance: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Variance that the log-odds of one request share, and how each request moved it.
+
+    Of two impressions of a request the product of residuals has mean sigma^2 v1 v2, v = p (1 - p).
+    """
+
+    def pairs(values: np.ndarray) -> np.ndarray:
+        columns = np.stack([values, values**2], axis=1)
+        total, squares = _by_request(shown, columns).T
+        return np.asarray(total**2 - squares)
+
+    products, possible = pairs(residual), pairs(variance)
+    scale = possible.sum() + PAIRS_PRIOR
+    found = float(np.clip(products.sum() / scale, 0.0, MOST_VARIANCE))
+    return found, (products - found * possible) / scale
+
+
+def _by_request(shown: Shown, columns: np.ndarray) -> np.ndarray:
+    """Sums over each request's impressions, shape (n_requests, n_columns)."""
+    sums = [np.bincount(shown.request, c, shown.n_requests) for c in columns.T]
+    return np.stack(sums, axis=1)
+
+
+def score_of(probability: np.ndarray) -> np.ndarray:
+    """Log-odds of probabilities, kept from 0 and 1."""
+    return np.asarray(logit(np.clip(probability, 1e-6, 1 - 1e-6).astype(np.float64)))
