@@ -60,6 +60,12 @@ def test_few_matches_are_warned_of(judged: Judged) -> None:
     assert any("impressions match our lists" in w for w in _trust(few).warnings)
 
 
+def test_few_users_are_warned_of(judged: Judged) -> None:
+    for n_users, is_warned in ((1, True), (29, True), (30, False)):
+        some = replace(judged, user=np.arange(N) % n_users)
+        assert any(f"of {n_users} users" in w for w in _trust(some).warnings) == is_warned
+
+
 def test_lists_of_posts_that_were_not_shown_are_warned_of(judged: Judged) -> None:
     strange = replace(judged, top=judged.top + np.int32(3))
     trust = _trust(strange)

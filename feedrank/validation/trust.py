@@ -13,6 +13,7 @@ from feedrank.validation.replay import Judged
 from feedrank.validation.scores import Scores
 
 FEWEST_EFFECTIVE = 100.0
+FEWEST_USERS = 30
 LEAST_SUPPORT = 0.95
 SLOPES = (0.5, 1.5)
 MOST_SHIFT = 0.5
@@ -59,6 +60,11 @@ def trust_of(
     beyond = _share(judged.probability[ours, :, : scores.k][listed >= 0] > highest)
     detail = scores.methods[OURS].detail
     warnings = [_of_finding(f) for f in _unfair(findings)]
+    if (n_users := len(np.unique(judged.user))) < FEWEST_USERS:
+        warnings.append(
+            f"The requests are of {n_users} users: too few for an interval to mean anything, since "
+            "users are what is drawn anew. Extract more users, or a longer test period."
+        )
     if detail.n_effective < FEWEST_EFFECTIVE:
         warnings.append(
             f"Only {detail.n_matching} impressions match our lists, worth {detail.n_effective:.0f} "
