@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.simulated_log import write_simulated_log
 from feedrank.demo.report import share_of_way, true_hits
-from feedrank.demo.simulated_log import write_simulated_log
 from feedrank.demo.simulation import Network
 from feedrank.demo.truth import Effects
 from feedrank.folds import Calendar

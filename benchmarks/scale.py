@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from feedrank.demo.simulated_log import write_simulated_log
+from benchmarks.simulated_log import write_simulated_log
 from feedrank.demo.simulation import Network
 from feedrank.engine import Processes, using
 from feedrank.folds import Calendar

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.simulated_log import write_simulated_log
 from feedrank import artifact
-from feedrank.demo.simulated_log import write_simulated_log
 from feedrank.demo.simulation import Network
 from feedrank.knowledge import Knowledge
 from feedrank.learn import learn as learn_log

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.simulated_log import write_simulated_log
 from feedrank.demo.limits import PostQuality, informed_lists, oracle_lists
-from feedrank.demo.simulated_log import write_simulated_log
 from feedrank.demo.simulation import Network
 from feedrank.demo.truth import Effects
 from feedrank.log import SECONDS_A_DAY, Log, write_bucket, write_meta
