@@ -37,6 +37,10 @@ EFFECTS = {
     ),
     # Profiles say little, users have strong tastes of their own.
     "interests": Effects(age_groups=0.25, taste=0.5, factors=0.3, quality=0.1),
+    # Hardly any groups: what users like lies in a few directions, and posts are of unlike quality.
+    "films": Effects(
+        age_groups=0.3, gender_groups=0.15, taste=0.2, factors=0.8, quality=0.4, propensity=0.4
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""What is learned for a while: segments and encodings once, groups and prior weights by era."""
+"""What is learned for a while: segments and encodings once, groups, factors and weights by era."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from feedrank.factors import Factors
 from feedrank.places import Place, read_array
 from feedrank.posts import PostGroups
 
 GROUP_ARRAYS = ("log_gate", "rate", "cluster")
+FACTOR_ARRAYS = ("post", "rate")
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,13 @@ class Era:
     Attributes:
         first_step: of the era.
         groups: of posts.
+        factors: of posts.
         strengths: prior weights.
     """
 
     first_step: int
     groups: PostGroups
+    factors: Factors
     strengths: Strengths
 
 
@@ -142,6 +146,7 @@ class Encodings:
                 {
                     "first_step": era.first_step,
                     "quality_strength": era.groups.strength,
+                    "tastes": era.groups.tastes,
                     "strengths": vars(era.strengths),
                 }
                 for era in self.eras
@@ -154,6 +159,8 @@ class Encodings:
         for number, era in enumerate(self.eras):
             for name in GROUP_ARRAYS:
                 arrays[f"{name}_{number}"] = getattr(era.groups, name)
+            for name in FACTOR_ARRAYS:
+                arrays[f"factor_{name}_{number}"] = getattr(era.factors, name)
         for name, array in arrays.items():
             np.save(directory / f"encodings_{name}.npy", array)
 
@@ -168,8 +175,9 @@ class Encodings:
         def era(number: int, about: dict[str, Any]) -> Era:
             log_gate, rate, cluster = (array(f"{name}_{number}") for name in GROUP_ARRAYS)
             strengths = {**about["strengths"], "columns": tuple(about["strengths"]["columns"])}
-            groups = PostGroups(log_gate, rate, about["quality_strength"], cluster)
-            return Era(about["first_step"], groups, Strengths(**strengths))
+            groups = PostGroups(log_gate, rate, about["quality_strength"], cluster, about.get("tastes"))
+            factors = Factors(*(array(f"factor_{name}_{number}") for name in FACTOR_ARRAYS))
+            return Era(about["first_step"], groups, factors, Strengths(**strengths))
 
         return cls(
             values["step_seconds"],

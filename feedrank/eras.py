@@ -1,4 +1,4 @@
-"""Eras: groups of posts and prior weights are learned anew each time the log has doubled."""
+"""Eras: what is learned of posts and weights is learned anew each time the log has doubled."""
 
 from __future__ import annotations
 
@@ -11,20 +11,28 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 
 from feedrank.counts import StepCounts, Tally, tally
+from feedrank.discovery import fit_posts
 from feedrank.encodings import Encodings, Era, Strengths
 from feedrank.engine import map_parts, sum_parts
-from feedrank.grouping import fit_groups, text_design
+from feedrank.factors import Factors
+from feedrank.grouping import text_design
+from feedrank.history import History
 from feedrank.log import SECONDS_A_DAY, Impressions, Log
 from feedrank.params import FeaturesParams
 from feedrank.passes import by_step, n_steps, steps_of
 from feedrank.posts import PostGroups
 from feedrank.profiles import Profiles
+from feedrank.seen import Seen
 from feedrank.strengths import EraCounts, fit_strengths
+
+GROWTH = 1.5  # of the log from one era to the next
+FACTOR_IMPRESSIONS = 3_000_000  # that factors are found by, of whole users
 
 
 def era_days(warmup_days: int, n_days: int, most: int) -> list[int]:
-    """First days of the eras: the end of the warm-up, then whenever as much again has passed."""
-    return [warmup_days * 2**i for i in range(most) if warmup_days * 2**i < n_days]
+    """First days of the eras: the end of the warm-up, then whenever the log has grown by half."""
+    days = {int(warmup_days * GROWTH**number) for number in range(2 * most)}
+    return sorted(day for day in days if day < n_days)[:most]
 
 
 def fit_eras(
@@ -32,6 +40,7 @@ def fit_eras(
     profiles: Profiles,
     encodings: Encodings,
     by_post: StepCounts,
+    history: History,
     days: list[int],
     params: FeaturesParams,
 ) -> tuple[Encodings, tuple[StepCounts, ...]]:
@@ -44,14 +53,17 @@ def fit_eras(
         profiles: of all users.
         encodings: without eras.
         by_post: counts over time, key (segment, post).
+        history: of all users.
         days: the first of each era.
         params: of the features.
     """
     firsts = [day * SECONDS_A_DAY // encodings.step_seconds for day in days]
     before = [by_post.before(first).reshape(encodings.n_segments, -1) for first in firsts]
-    groups = _fit_all_groups(log.posts, before, params)
+    segment = encodings.segment(profiles.codes)
+    seen = [_seen(history, segment, first) for first in firsts]
     usual = Strengths.usual(len(profiles.columns))
-    eras = [Era(*of, usual) for of in zip(firsts, groups, strict=True)]
+    found = _fit_posts(log.posts, before, seen, params)
+    eras = [Era(first, *of, usual) for first, of in zip(firsts, found, strict=True)]
     encodings = replace(encodings, eras=tuple(eras))
     counts = _count_eras(log, profiles, encodings)
     fitted = (
@@ -61,17 +73,22 @@ def fit_eras(
     return replace(encodings, eras=tuple(fitted)), tuple(c.by_column for c in counts)
 
 
-def _fit_all_groups(
-    posts: pd.DataFrame, before: list[Tally], params: FeaturesParams
-) -> list[PostGroups]:
-    job = partial(_fit_one, before, text_design(posts, params.vocabulary), params)
-    return list(map_parts(job, len(before), "finding groups of posts"))
+def _seen(history: History, segment: np.ndarray, step: int) -> Seen:
+    users, user, post, liked = history.some_before(step, FACTOR_IMPRESSIONS)
+    return Seen(user, segment[users], post, liked)
+
+
+def _fit_posts(
+    posts: pd.DataFrame, before: list[Tally], seen: list[Seen], params: FeaturesParams
+) -> list[tuple[PostGroups, Factors]]:
+    job = partial(_fit_one, before, seen, text_design(posts, params.vocabulary), params)
+    return list(map_parts(job, len(before), "finding groups and factors of posts"))
 
 
 def _fit_one(
-    before: list[Tally], texts: csr_matrix, params: FeaturesParams, number: int
-) -> PostGroups:
-    return fit_groups(before[number], texts, params.clusters, params.seed)
+    before: list[Tally], seen: list[Seen], texts: csr_matrix, params: FeaturesParams, number: int
+) -> tuple[PostGroups, Factors]:
+    return fit_posts(before[number], seen[number], texts, params)
 
 
 def _count_eras(log: Log, profiles: Profiles, encodings: Encodings) -> list[EraCounts]:

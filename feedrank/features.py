@@ -56,6 +56,15 @@ class Question:
         return self.users.segment[self._user]
 
     @cached_property
+    def factor_log_ratio(self) -> np.ndarray:
+        """Position of each user times that of the post, added up in one order, shape (n,)."""
+        total = np.zeros(len(self.post))
+        of_post = self.users.era.factors.post
+        for factor in range(of_post.shape[1]):
+            total += self.tables.position[self.of, factor] * of_post[self.post, factor]
+        return total
+
+    @cached_property
     def hour_log_odds(self) -> np.ndarray:
         """Log-odds of liking at each hour, against an average one, shape (n,)."""
         return self.users.encodings.encoded_hour[(self.at.astype(np.int64) % 86_400) // 3600]
@@ -167,6 +176,12 @@ FIXED = (
         lambda q: q.tables.topic[q.of, q.topic],
         True,
         "this user liked this topic before",
+    ),
+    Feature(
+        "factor_log_ratio",
+        lambda q: q.factor_log_ratio,
+        True,
+        "those who liked what this user liked like this post",
     ),
     Feature("trend_log_ratio", lambda q: q.shared.trend[q.post], True, "liked more often of late"),
     Feature("level_log_ratio", lambda q: q.shared.level, True, "all posts are liked more of late"),

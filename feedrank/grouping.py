@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix, hstack
-from scipy.special import log_softmax
+from scipy.special import log_softmax, logsumexp
 from sklearn.cluster import KMeans
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import Ridge
@@ -18,9 +18,11 @@ from feedrank.counts import Tally
 from feedrank.posts import PostGroups, expect, group_rates_of
 from feedrank.priors import fit_strength
 from feedrank.schema import TEXT
+from feedrank.tastes import Tastes
 from feedrank.topics import topic_codes
 
 EM_ITERATIONS = 20
+TASTE_ITERATIONS = 8  # more of them begin to follow chance
 GATE_RIDGE = 1.0
 GATE_STEPS = 8
 
@@ -38,7 +40,9 @@ def text_design(posts: pd.DataFrame, vocabulary: int) -> csr_matrix:
     return hstack(parts, format="csr")
 
 
-def fit_groups(counts: Tally, texts: csr_matrix, n_groups: int, seed: int) -> PostGroups:
+def fit_groups(
+    counts: Tally, texts: csr_matrix, n_groups: int, seed: int, tastes: Tastes | None = None
+) -> PostGroups:
     """Groups of posts from everything that was shown before an era.
 
     Args:
@@ -46,23 +50,28 @@ def fit_groups(counts: Tally, texts: csr_matrix, n_groups: int, seed: int) -> Po
         texts: what each post's text and topic say, shape (n_posts, d).
         n_groups: at most; fewer when there are fewer posts.
         seed: of the first guess.
+        tastes: of users, if they tell more of posts than segments do.
     """
     n_groups = min(n_groups, texts.shape[0])
     liked, shown = counts.liked.sum(0), counts.shown.sum(0)
     design = hstack([texts, csr_matrix(_exposure(counts.shown))], format="csr")
     gate = np.zeros((design.shape[1], n_groups))
-    belonging = _first_guess(counts, design, n_groups, seed)
+    belonging = _first_guess(counts, design, n_groups, seed, tastes)
     rate = group_rates_of(counts, belonging, np.ones_like(belonging))
     strength = fit_strength(liked, shown, expected_without_groups(counts).sum(0))
-    for iteration in range(EM_ITERATIONS):
+    for iteration in range(EM_ITERATIONS if tastes is None else TASTE_ITERATIONS):
         gate = _fit_gate(design, belonging, gate)
         log_gate = log_softmax(design @ gate, axis=1)
+        if tastes is not None:
+            log_gate = log_gate + tastes.evidence(belonging)
+            log_gate -= logsumexp(log_gate, axis=1, keepdims=True)
         belonging, quality = expect(counts, log_gate, rate, strength)
         rate = group_rates_of(counts, belonging, quality)
         if iteration % 5 == 4:
             expected = counts.shown.T @ rate
             strength = fit_strength(liked[:, None], shown[:, None], expected, belonging)
-    return PostGroups(log_gate, rate, strength, belonging.argmax(1))
+    told = None if tastes is None else tastes.strength
+    return PostGroups(log_gate, rate, strength, belonging.argmax(1), told)
 
 
 def expected_without_groups(counts: Tally) -> np.ndarray:
@@ -78,7 +87,9 @@ def _exposure(shown: np.ndarray) -> np.ndarray:
     return found.trust * found.score / found.spread
 
 
-def _first_guess(counts: Tally, design: csr_matrix, n_groups: int, seed: int) -> np.ndarray:
+def _first_guess(
+    counts: Tally, design: csr_matrix, n_groups: int, seed: int, tastes: Tastes | None
+) -> np.ndarray:
     """Groups by k-means on who likes a post, or would by its text where its likes are few."""
     expected = expected_without_groups(counts)
     found = contrasts(counts.liked, expected, at_least=1)
@@ -87,6 +98,8 @@ def _first_guess(counts: Tally, design: csr_matrix, n_groups: int, seed: int) ->
     text.fit(design, found.score, sample_weight=weight)
     from_text = text.predict(design).reshape(found.score.shape)
     features = found.trust * found.score + (1 - found.trust) * from_text
+    if tastes is not None:
+        features = np.hstack([features, tastes.positions * np.sqrt(weight.mean())])
     n_unlike = len(np.unique(features.round(6), axis=0))  # posts that nothing tells apart
     means = KMeans(min(n_groups, n_unlike), n_init=4, random_state=seed)
     labels = means.fit_predict(features)

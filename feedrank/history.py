@@ -40,6 +40,21 @@ class History:
             bits[first % 8 : first % 8 + last - first],
         )
 
+    def some_before(
+        self, step: int, most: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Users spread evenly, with all their impressions before a step, some `most` in all.
+
+        Returns:
+            Rows of the users, and of each impression: its user's place among these, post, liked.
+        """
+        known = int(np.count_nonzero(self.step < step))
+        users = np.arange(0, len(self.offsets) - 1, max(1, -(-known // most)))
+        parts = [self.before(user, step) for user in users.tolist()]
+        post = np.concatenate([part[0] for part in parts])
+        liked = np.concatenate([part[2] for part in parts])
+        return users, np.repeat(np.arange(len(users)), [len(p[0]) for p in parts]), post, liked
+
     def save(self, directory: Path) -> None:
         """Write `history_*.npy`."""
         for name in NAMES:

@@ -39,7 +39,9 @@ def learn(
     encodings = fit_encodings(log, profiles, calendar, params.features)
     by_post, history = count_posts(log, profiles, encodings)
     days = era_days(calendar.warmup_days, log.meta.n_days, params.features.eras)
-    encodings, by_column = fit_eras(log, profiles, encodings, by_post, days, params.features)
+    encodings, by_column = fit_eras(
+        log, profiles, encodings, by_post, history, days, params.features
+    )
     shared = SharedCounts(by_post, by_column)
     ids = (log.users[USER_ID].to_numpy(np.int64), log.posts[POST_ID].to_numpy(np.int64))
     knowledge = Knowledge(

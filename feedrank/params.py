@@ -148,6 +148,7 @@ class FeaturesParams:
     warmup_days: int | None = bounded(1, 3650)
     segments: int = bounded(1, 64)
     clusters: int = bounded(1, 256)
+    factors: int = bounded(0, 64)
     eras: int = bounded(1, 16)
     vocabulary: int = bounded(1, 1_000_000)
     half_life_days: float = bounded(0.01, 3650)

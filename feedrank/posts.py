@@ -29,16 +29,19 @@ class PostGroups:
     """What the warm-up taught about posts.
 
     Attributes:
-        log_gate: log probability of each group from text alone, shape (n_posts, n_groups).
+        log_gate: log probability of each group but for segments' likes, shape (n_posts, n_groups).
         rate: like rate, shape (n_segments, n_groups).
         strength: of the prior of a post's quality, in expected likes.
         cluster: the most probable group of each post, shape (n_posts,).
+        tastes: strength of the prior of a user's interest in a group, in expected likes, where
+            users' tastes told the groups; else None.
     """
 
     log_gate: np.ndarray
     rate: np.ndarray
     strength: float
     cluster: np.ndarray
+    tastes: float | None = None
 
 
 @dataclass(frozen=True)
@@ -76,12 +79,17 @@ def expect(
     """Probability of each group, and quality within it, both of shape (n_posts, n_groups)."""
     expected = counts.shown.T @ rate
     liked = counts.liked.sum(0)[:, None]
-    dispersion = 1 - (counts.liked.sum() + 1) / (counts.shown.sum() + 10)
+    dispersion = dispersion_of(counts)
     likelihood = counts.liked.T @ np.log(rate) / dispersion
     likelihood += log_evidence(liked, expected, strength, dispersion)
     log_belonging = log_gate + likelihood
     log_belonging -= logsumexp(log_belonging, axis=1, keepdims=True)
     return np.exp(log_belonging), ratio(liked, expected, strength)
+
+
+def dispersion_of(counts: Tally) -> float:
+    """Variance of likes over that of Poisson counts: an impression is liked once at most."""
+    return float(1 - (counts.liked.sum() + 1) / (counts.shown.sum() + 10))
 
 
 def group_rates_of(

@@ -9,6 +9,7 @@ import numpy as np
 
 from feedrank.counts import PairCounts, StepCounts, Tally, UserCounts
 from feedrank.encodings import Encodings, Era
+from feedrank.factors import UserEvidence
 from feedrank.posts import RATE_PRIOR, post_state
 from feedrank.priors import ratio
 
@@ -180,10 +181,12 @@ class UserState:
             "topic": (encodings.topic, encodings.n_topics),
         }
         self.counts = UserCounts(len(codes), groupings)
+        self.evidence = UserEvidence(era.factors, self.segment)
 
     def update(self, user: np.ndarray, post: np.ndarray, liked: np.ndarray) -> None:
         """Learn impressions of these users, counted from 0 within them."""
         self.counts.update(user, post, liked)
+        self.evidence.update(user, post, liked)
 
 
 @dataclass(frozen=True)
@@ -195,12 +198,14 @@ class UserTables:
         propensity: log ratio of likes over expected, shape (n,).
         cluster: log ratio within a group beyond propensity, shape (n, n_groups).
         topic: log ratio within a topic beyond propensity, shape (n, n_topics).
+        position: in the directions of the era's factors, float64, shape (n, n_factors).
     """
 
     n_shown: np.ndarray
     propensity: np.ndarray
     cluster: np.ndarray
     topic: np.ndarray
+    position: np.ndarray
 
 
 def user_tables(state: UserState, shared: SharedState, users: np.ndarray) -> UserTables:
@@ -218,6 +223,7 @@ def user_tables(state: UserState, shared: SharedState, users: np.ndarray) -> Use
         propensity=np.log(propensity).astype(np.float32),
         cluster=_log_ratio(cluster.liked, expected * by, strengths.user_cluster),
         topic=_log_ratio(topic.liked, of_topic * by, strengths.user_topic),
+        position=state.evidence.positions(users, strengths.user),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from feedrank.contrasts import TINY
 from feedrank.counts import StepCounts, Tally
 from feedrank.encodings import Encodings, Strengths
-from feedrank.posts import post_state
+from feedrank.posts import dispersion_of, post_state
 from feedrank.priors import STRONGEST, fit_strength
 from feedrank.state import column_evidence, group_rates
 
@@ -59,7 +59,7 @@ def fit_strengths(
     posts = post_state(era.groups, counts)
     return Strengths(
         user=fit_strength(cluster.liked.sum(1), cluster.shown.sum(1), expected.sum(1)),
-        user_cluster=_given_total(cluster, expected),
+        user_cluster=era.groups.tastes or _given_total(cluster, expected),
         user_topic=_given_total(topic, topic.shown * topic_rate[segment]),
         segment_post=_given_total(
             Tally(counts.shown.T, counts.liked.T), (counts.shown * posts.rate).T
@@ -79,7 +79,7 @@ def _given_total(counts: Tally, expected: np.ndarray) -> float:
         counts: shape (n, n_cells); a single cell cannot differ from its total.
         expected: likes of each cell up to a factor of each unit, same shape.
     """
-    dispersion = 1 - (counts.liked.sum() + 1) / (counts.shown.sum() + 10)
+    dispersion = dispersion_of(counts)
     total = counts.liked.sum(1, keepdims=True) / dispersion
     share = expected / np.maximum(expected.sum(1, keepdims=True), TINY)
     trials = np.where((expected > 0) & (share < WHOLE), total, 0)  # in one cell, it tells nothing

@@ -42,7 +42,7 @@ def test_users_without_a_segment_column_are_one_segment() -> None:
 def test_an_era_holds_from_its_first_step_to_the_next_and_the_first_one_before() -> None:
     encodings = simulated().knowledge.encodings
     firsts = [era.first_step for era in encodings.eras]
-    assert firsts == [7, 14, 28]
-    for step, number in ((-3, 0), (0, 0), (7, 0), (13, 0), (14, 1), (27, 1), (28, 2), (500, 2)):
+    assert firsts == [7, 10, 15, 23]
+    for step, number in ((-3, 0), (0, 0), (7, 0), (9, 0), (10, 1), (14, 1), (15, 2), (500, 3)):
         assert encodings.era_number(step) == number
         assert encodings.era(step) is encodings.eras[number]

@@ -74,3 +74,16 @@ def test_rows_laid_by_user_keep_their_order_in_time() -> None:
         (10, 2, 1, 0), (10, 5, 4, 1), (12, 1, 0, 0), (12, 3, 2, 1), (13, 4, 3, 0),
     ]  # fmt: skip
     assert per_user.tolist() == [2, 0, 2, 1, 0]
+
+
+@given(VIEWS, st.integers(0, 8), st.sampled_from([1, 5, 1000]))
+def test_some_users_are_whole_ones_spread_evenly(
+    views: list[tuple[int, int, int, int]], step: int, most: int
+) -> None:
+    history = _history(views)
+    users, place, post, liked = history.some_before(step, most)
+    known = sum(1 for s, *_ in views if s < step)
+    assert users.tolist() == list(range(0, N_USERS, max(1, -(-known // most))))
+    found = zip(users[place].tolist(), post.tolist(), liked.tolist(), strict=True)
+    own = [(u, p, like) for s, u, p, like in views if u in users and s < step]
+    assert sorted(found) == sorted(own)

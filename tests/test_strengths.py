@@ -33,8 +33,8 @@ def _fit(learned: Learned, step: int, log: Log | None = None) -> Strengths:
     profiles = code_profiles(log.users, features.segments)
     with workers(1):
         encodings = fit_encodings(log, profiles, calendar, features)
-        by_post, _ = count_posts(log, profiles, encodings)
-        found, _ = fit_eras(log, profiles, encodings, by_post, [step], features)
+        by_post, history = count_posts(log, profiles, encodings)
+        found, _ = fit_eras(log, profiles, encodings, by_post, history, [step], features)
     return found.eras[0].strengths
 
 

@@ -1,0 +1,129 @@
+"""Factors: directions in which users of the same profile differ, and where each user stands.
+
+A user at position z likes a post at position v about `exp(z @ v)` times as often as profile and
+propensity let expect. Positions of posts are learned at the begin of an era
+(`feedrank.factoring`); the user's follows from the history by ridge regression. All that it takes
+are sums over the history of multiples of powers of two, exact in any order: training adds them up
+step after step and serving at once, and both arrive at the same bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from feedrank.priors import ratio
+
+POST_UNIT, RATE_UNIT = 2.0**-8, 2.0**-16
+FARTHEST = 8.0
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Positions of posts, and what they are measured against.
+
+    Attributes:
+        post: positions, multiples of `POST_UNIT`, float64, shape (n_posts, d); d may be 0.
+        rate: like rate at the begin of the era, multiples of `RATE_UNIT`, float64,
+            shape (n_segments, n_posts).
+    """
+
+    post: np.ndarray
+    rate: np.ndarray
+
+    @classmethod
+    def of(cls, post: np.ndarray, rate: np.ndarray) -> Factors:
+        """Factors in their units."""
+        within = np.clip(post, -FARTHEST, FARTHEST)
+        return cls(_in_units(within, POST_UNIT), np.maximum(_in_units(rate, RATE_UNIT), RATE_UNIT))
+
+    @property
+    def n_factors(self) -> int:
+        """Number of directions."""
+        return self.post.shape[1]
+
+    @cached_property
+    def linear(self) -> np.ndarray:
+        """1 and the positions of each post, shape (n_posts, 1 + d)."""
+        return np.hstack([np.ones((len(self.post), 1)), self.post])
+
+    @cached_property
+    def products(self) -> np.ndarray:
+        """Products of a post's positions, of an upper triangle, shape (n_posts, d (d + 1) / 2)."""
+        i, j = np.triu_indices(self.n_factors)
+        return self.post[:, i] * self.post[:, j]
+
+    @cached_property
+    def information(self) -> np.ndarray:
+        """Variance of one impression's like, in units of `RATE_UNIT`, (n_segments, n_posts)."""
+        return _in_units(self.rate * (1 - self.rate), RATE_UNIT)
+
+
+class UserEvidence:
+    """What the history of a few users says of their positions.
+
+    Args:
+        factors: of an era.
+        segment: of each user, shape (n_users,).
+    """
+
+    def __init__(self, factors: Factors, segment: np.ndarray) -> None:
+        self._factors, self._segment = factors, segment
+        n_users, d = len(segment), factors.n_factors
+        self._liked, self._expected = np.zeros((2, n_users, 1 + d))
+        self._information = np.zeros((n_users, factors.products.shape[1]))
+
+    def update(self, user: np.ndarray, post: np.ndarray, liked: np.ndarray) -> None:
+        """Learn impressions; `user` counts from 0 within these users."""
+        factors = self._factors
+        if not factors.n_factors:
+            return
+        cell = (self._segment[user], post)
+
+        def times(values: np.ndarray, table: np.ndarray) -> np.ndarray:
+            shape = (len(self._segment), len(table))
+            return np.asarray(csr_matrix((values.astype(float), (user, post)), shape) @ table)
+
+        self._liked += times(liked, factors.linear)
+        self._expected += times(factors.rate[cell], factors.linear)
+        self._information += times(factors.information[cell], factors.products)
+
+    def positions(self, users: np.ndarray, strength: float) -> np.ndarray:
+        """Where users stand, 0 without any evidence, shape (len(users), d).
+
+        Args:
+            users: rows of these users.
+            strength: prior weight of propensity, in expected likes.
+        """
+        d = self._factors.n_factors
+        if not d:
+            return np.empty((len(users), 0))
+        liked, expected = self._liked[users], self._expected[users]
+        own = ratio(liked[:, 0], expected[:, 0], strength)[:, None]
+        surplus = liked[:, 1:] - own * expected[:, 1:]
+        return ridge(own * self._information[users], surplus, np.eye(d))[0]
+
+
+def ridge(
+    products: np.ndarray, surplus: np.ndarray, precision: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (n, d) and covariance (n, d, d) of positions under normal priors.
+
+    Args:
+        products: upper triangles of the information, shape (n, d (d + 1) / 2).
+        surplus: likes beyond the expected ones times positions, prior included, shape (n, d).
+        precision: of the prior, shape (d, d).
+    """
+    d = surplus.shape[1]
+    place = np.zeros((d, d), np.int64)
+    i, j = np.triu_indices(d)
+    place[i, j] = place[j, i] = np.arange(len(i))
+    covariance = np.linalg.inv(products[:, place.ravel()].reshape(-1, d, d) + precision)
+    return np.einsum("nij,nj->ni", covariance, surplus), covariance
+
+
+def _in_units(values: np.ndarray, unit: float) -> np.ndarray:
+    return np.asarray(np.round(values / unit) * unit)
