@@ -18,7 +18,7 @@ from feedrank.params import ExportParams
 from feedrank.ranker import Ranker
 from feedrank.recommender import Recommender
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST, RANKER, GOLDEN = "manifest.json", "ranker.ubj", "golden.json"
 LIBRARIES = ("numpy", "xgboost")
 

@@ -175,7 +175,8 @@ class Encodings:
         def era(number: int, about: dict[str, Any]) -> Era:
             log_gate, rate, cluster = (array(f"{name}_{number}") for name in GROUP_ARRAYS)
             strengths = {**about["strengths"], "columns": tuple(about["strengths"]["columns"])}
-            groups = PostGroups(log_gate, rate, about["quality_strength"], cluster, about.get("tastes"))
+            weights = (about["quality_strength"], about["tastes"])
+            groups = PostGroups(log_gate, rate, weights[0], cluster, weights[1])
             factors = Factors(*(array(f"factor_{name}_{number}") for name in FACTOR_ARRAYS))
             return Era(about["first_step"], groups, factors, Strengths(**strengths))
 

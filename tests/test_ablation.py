@@ -44,8 +44,15 @@ def test_every_muted_feature_exists(learned: Learned) -> None:
 
 def test_the_variants_begin_with_the_full_one() -> None:
     names = [v.name for v in variants("age")]
-    assert names == ["full", "age x post", "user state", "clusters", "eras", "text"]
-    assert [v.name for v in variants(None)] == ["full", "user state", "clusters", "eras", "text"]
+    assert names == ["full", "age x post", "user state", "clusters", "factors", "eras", "text"]
+    assert [v.name for v in variants(None)] == [
+        "full",
+        "user state",
+        "clusters",
+        "factors",
+        "eras",
+        "text",
+    ]
 
 
 @pytest.fixture
@@ -58,6 +65,7 @@ def folder(learned: Learned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return tmp_path
 
 
+# This network has no factors to leave out.
 @pytest.mark.parametrize("name", ["user state", "age x post", "clusters", "eras", "text"])
 def test_a_variant_is_judged_on_the_same_requests_with_other_hits(
     learned: Learned, folder: Path, name: str

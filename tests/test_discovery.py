@@ -18,8 +18,8 @@ GROUP = np.arange(N_POSTS) % N_GROUPS
 TEXTS = text_design(pd.DataFrame({"post_id": np.arange(N_POSTS), "text": "", "topic": "news"}), 10)
 
 
-def _params(**given: int) -> FeaturesParams:
-    return replace(load_params().features, clusters=N_GROUPS, **given)
+def _params(factors: int = 6) -> FeaturesParams:
+    return replace(load_params().features, clusters=N_GROUPS, factors=factors)
 
 
 def _network(taste: float, within: float = 0.0) -> tuple[Tally, Seen]:

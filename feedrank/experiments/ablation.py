@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,8 @@ from feedrank.validation.summary import Summary
 from feedrank.workers import one_thread_of_algebra
 
 LOG, ABLATION = Path("data/log"), Path("reports/ablation.json")
-USER_STATE = ("user_log_ratio", "user_cluster_log_ratio", "user_topic_log_ratio", "user_shown",
-              "pair_shown", "pair_liked")  # fmt: skip
+USER_STATE = ("user_log_ratio", "user_cluster_log_ratio", "user_topic_log_ratio",
+              "factor_log_ratio", "user_shown", "pair_shown", "pair_liked")  # fmt: skip
 FULL = "full"
 
 
@@ -48,8 +48,7 @@ class Variant:
         words: what that means.
         users: changes the users' table.
         posts: changes the posts' table.
-        clusters: groups of posts; None: as in the parameters.
-        eras: times that groups are found, at most; None: as in the parameters.
+        features: parameters of that group that are others.
         muted: features that say nothing.
     """
 
@@ -57,14 +56,13 @@ class Variant:
     words: str
     users: Callable[[pd.DataFrame], pd.DataFrame] | None = None
     posts: Callable[[pd.DataFrame], pd.DataFrame] | None = None
-    clusters: int | None = None
-    eras: int | None = None
+    features: dict[str, Any] = field(default_factory=dict)
     muted: tuple[str, ...] = ()
 
     @property
     def learns_anew(self) -> bool:
         """Whether the warm-up and the passes run again."""
-        return bool(self.users or self.posts or self.clusters or self.eras)
+        return bool(self.users or self.posts or self.features)
 
 
 def variants(segment_column: str | None) -> list[Variant]:
@@ -85,8 +83,9 @@ def variants(segment_column: str | None) -> list[Variant]:
     return [
         *found,
         Variant("user state", "nothing is known of what a user saw or liked", muted=USER_STATE),
-        Variant("clusters", "all posts are one group", clusters=1),
-        Variant("eras", "groups of posts are found once, on the warm-up", eras=1),
+        Variant("clusters", "all posts are one group", features={"clusters": 1}),
+        Variant("factors", "nothing of what the same users like", features={"factors": 0}),
+        Variant("eras", "posts are learned once, on the warm-up", features={"eras": 1}),
         Variant("text", "posts have a topic, but no text", posts=_without_text),
     ]
 
@@ -97,11 +96,7 @@ def _without_text(posts: pd.DataFrame) -> pd.DataFrame:
 
 def judged_without(variant: Variant, log: Log, params: Params) -> pd.DataFrame:
     """Hits of every request of all folds, by a ranker without a part."""
-    usual = params.features
-    changed = replace(
-        usual, clusters=variant.clusters or usual.clusters, eras=variant.eras or usual.eras
-    )
-    params = replace(params, features=changed)
+    params = replace(params, features=replace(params.features, **variant.features))
     calendar = Calendar.of(log.meta, params.features.warmup_days, params.validate.test_days)
     with tempfile.TemporaryDirectory(prefix="feedrank-ablation-") as scratch:
         folder = Path(scratch)
