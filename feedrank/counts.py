@@ -10,8 +10,6 @@ import numpy as np
 
 from feedrank.places import Place, read_array
 
-RECENT_HALF_LIVES = 12  # beyond, an impression weighs less than 1/4000 and is left out
-
 
 @dataclass(frozen=True)
 class Tally:
@@ -95,14 +93,6 @@ class StepCounts:
         rows = slice(int(self.offsets[since]), int(self.offsets[step]))
         weighted = (self._sum(rows, column[rows]) for column in (self.shown, self.liked))
         return Tally(*(w.astype(np.int64) for w in weighted))
-
-    def recent(self, step: int, half_life: float) -> Tally:
-        """Counts before a step that lose half their weight every `half_life` steps, float64."""
-        since = max(0, step - int(np.ceil(RECENT_HALF_LIVES * half_life)))
-        rows = slice(int(self.offsets[since]), int(self.offsets[step]))
-        age = step - np.arange(since, step) - 1
-        weight = np.repeat(0.5 ** (age / half_life), np.diff(self.offsets[since : step + 1]))
-        return Tally(*(self._sum(rows, c[rows] * weight) for c in (self.shown, self.liked)))
 
     def first_steps(self) -> np.ndarray:
         """The step at which each key was first counted; `n_steps` if never. Shape (n_keys,)."""

@@ -57,7 +57,7 @@ def fit_eras(
         days: the first of each era.
         params: of the features.
     """
-    firsts = [day * SECONDS_A_DAY // encodings.step_seconds for day in days]
+    firsts = sorted({day * SECONDS_A_DAY // encodings.step_seconds for day in days})
     before = [by_post.before(first).reshape(encodings.n_segments, -1) for first in firsts]
     segment = encodings.segment(profiles.codes)
     seen = [_seen(history, segment, first) for first in firsts]

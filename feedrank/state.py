@@ -12,6 +12,7 @@ from feedrank.encodings import Encodings, Era
 from feedrank.factors import UserEvidence
 from feedrank.posts import RATE_PRIOR, post_state
 from feedrank.priors import ratio
+from feedrank.running import RunningCounts
 
 Table = np.ndarray
 
@@ -82,6 +83,7 @@ class SharedHistory:
     def __init__(self, encodings: Encodings, counts: SharedCounts, keep: int = 128) -> None:
         self.encodings = encodings
         self.counts = counts
+        self._by_post = RunningCounts(counts.by_post, encodings.half_life_steps)
         self._first_step = counts.first_steps(encodings.n_segments)
         self._kept: OrderedDict[int, SharedState] = OrderedDict()
         self._keep = keep
@@ -100,8 +102,8 @@ class SharedHistory:
     def _derive(self, step: int) -> SharedState:
         enc, era = self.encodings, self.encodings.era(step)
         shape = (enc.n_segments, enc.n_posts)
-        counts = self.counts.by_post.before(step).reshape(*shape)
-        recent = self.counts.by_post.recent(step, enc.half_life_steps).reshape(*shape)
+        found = self._by_post.before(step)
+        counts, recent = found.counts.reshape(*shape), found.recent.reshape(*shape)
         posts = post_state(era.groups, counts)
         n_shown, n_recent = counts.shown.sum(0), recent.shown.sum(0)
         lifetime_rate = (posts.rate * counts.shown).sum(0) / np.maximum(n_shown, 1)

@@ -58,22 +58,6 @@ def test_counts_before_a_step_are_those_of_earlier_steps(
     assert _plainly(_counts(events).before(step, since)) == expected
 
 
-@given(EVENTS, st.integers(0, N_STEPS), st.sampled_from([0.5, 1.0, 2.5, 40.0]))
-def test_a_recent_count_halves_with_every_half_life(
-    events: Events, step: int, half_life: float
-) -> None:
-    shown, liked = np.zeros(N_KEYS), np.zeros(N_KEYS)
-    for at, key, is_liked in events:
-        steps_ago = step - at - 1  # the step just gone weighs 1
-        if steps_ago >= 0:
-            shown[key] += 0.5 ** (steps_ago / half_life)
-            liked[key] += is_liked * 0.5 ** (steps_ago / half_life)
-    recent = _counts(events).recent(step, half_life)
-    # What is left out weighs less than 1/4000 an impression.
-    np.testing.assert_allclose(recent.shown, shown, rtol=0, atol=len(events) / 4000 + 1e-9)
-    np.testing.assert_allclose(recent.liked, liked, rtol=0, atol=len(events) / 4000 + 1e-9)
-
-
 @given(EVENTS, st.integers(1, 4), st.randoms(use_true_random=False))
 def test_any_split_and_order_of_rows_gives_the_same_counts(
     events: Events, n_parts: int, random: object

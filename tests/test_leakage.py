@@ -73,12 +73,15 @@ def _same_before(usual: Learned, changed: tuple[Knowledge, TrainingRows], until:
     knowledge, rows = changed
     eras = zip(usual.knowledge.encodings.eras, knowledge.encodings.eras, strict=False)
     seconds = knowledge.encodings.step_seconds
-    known = [pair for pair in eras if pair[0].first_step * seconds <= until]
+    known = [pair for pair in eras if pair[0].first_step * seconds < until]
     assert known
     for of_usual_era, of_changed_era in known:
         assert of_usual_era.strengths == of_changed_era.strengths
         for name in ("log_gate", "rate", "cluster", "strength"):
             first, second = (getattr(e.groups, name) for e in (of_usual_era, of_changed_era))
+            np.testing.assert_array_equal(first, second, err_msg=name)
+        for name in ("post", "rate"):
+            first, second = (getattr(e.factors, name) for e in (of_usual_era, of_changed_era))
             np.testing.assert_array_equal(first, second, err_msg=name)
     for first, second in zip(
         usual.knowledge.encodings.encoded, knowledge.encodings.encoded, strict=True
