@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import xgboost as xgb
 
 from feedrank.features import Feature
 from feedrank.params import TrainParams
 from feedrank.ranker import FirstScore, Ranker
+from feedrank.rows import EVER
 from feedrank.stored import StoredRows
 from feedrank.trees import check_labels, holds_both, late_since
 
@@ -52,7 +52,7 @@ class Plan:
         Raises:
             SchemaError: the sample holds no like, or nothing else.
         """
-        end = int(np.iinfo(np.uint32).max) if until is None else until
+        end = EVER if until is None else until
         sample = rows.between(0, end)
         check_labels(sample.liked)
         late = late_since(sample.at)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+EVER = int(np.iinfo(np.uint32).max)  # seconds, which no row reaches
+
 
 @dataclass(frozen=True)
 class TrainingRows:
