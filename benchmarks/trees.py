@@ -3,16 +3,14 @@
     python -m benchmarks.trees tmp/trees --rows 500000 5000000 20000000
 
 Rows of a small simulated network are repeated with noise, spread over the whole period and over
-eight files. Each step runs in a fresh process, whose own peak is told, or that of its largest
-worker if that is higher. Splits are let grow (`train.min_split_gain` 0), so that there is work.
+eight files. Each step runs in a fresh process, and the peak is that of all its processes, shared
+pages counted once. Splits are let grow (`train.min_split_gain` 0), so that there is work.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -25,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.full_size import Watch
 from benchmarks.simulated_log import write_simulated_log
 from feedrank.demo.simulation import Network
 from feedrank.engine import map_parts
@@ -82,14 +81,18 @@ class Work:
         params = replace(load_params().train, trees=self.trees, min_split_gain=0.0)
         fit_ranker(load_rows(self.made), None, spec, params).save(self.made / "ranker.ubj")
 
-    def measured(self, step: str) -> dict[str, float]:
+    def measured(self, step: str) -> tuple[float, float]:
         """Seconds and MB of a step in a fresh process."""
-        told = subprocess.run(
+        since = time.perf_counter()
+        process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.trees", str(self.directory), "--rows",
              str(self.rows), "--way", self.way, "--step", step, "--trees", str(self.trees)],
-            stdout=subprocess.PIPE, check=True,
         )  # fmt: skip
-        return dict(json.loads(told.stdout))
+        watch = Watch(process.pid)
+        if process.wait():
+            raise SystemExit(f"{step} of {self.rows} rows failed")
+        watch.join()
+        return time.perf_counter() - since, watch.together / 1e6
 
 
 def repeated(base: Path, n: int, part: int) -> Iterator[TrainingRows]:
@@ -123,17 +126,6 @@ def learn_base(directory: Path) -> None:
         knowledge.save(directory / "knowledge")
 
 
-def run_step(work: Work, step: str) -> None:
-    """In the fresh process: do it, and print what it took."""
-    one_thread_of_algebra()
-    since = time.perf_counter()
-    (work.features if step == FEATURES else work.train)()
-    seconds = time.perf_counter() - since
-    peaks = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    peak = max(resource.getrusage(who).ru_maxrss for who in peaks) / 1024
-    print(json.dumps({"seconds": seconds, "mb": peak}))
-
-
 def main() -> None:
     """Print a table, a line a size and way."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -144,17 +136,20 @@ def main() -> None:
     parser.add_argument("--step", choices=(FEATURES, TRAIN), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.step:
-        run_step(Work(given.directory, given.rows[0], given.way, given.trees), given.step)
+        one_thread_of_algebra()
+        work = Work(given.directory, given.rows[0], given.way, given.trees)
+        (work.features if given.step == FEATURES else work.train)()
         return
     learn_base(given.directory)
     print("| rows | where | features: MB | train: MB | train: s | load |\n" + "| --- " * 6 + "|")
     for n in given.rows:
         for way in [given.way] if given.way else (HELD, STORED):
             work = Work(given.directory, n, way, given.trees)
-            made, trained = work.measured(FEATURES), work.measured(TRAIN)
-            cells = (f"{n:,}", way, f"{made['mb']:,.0f}", f"{trained['mb']:,.0f}",
-                     f"{trained['seconds']:,.0f}", f"{os.getloadavg()[0]:.0f}")  # fmt: skip
-            print(f"| {' | '.join(cells)} |", flush=True)
+            _, made = work.measured(FEATURES)
+            seconds, trained = work.measured(TRAIN)
+            load = os.getloadavg()[0]
+            print(f"| {n:,} | {way} | {made:,.0f} | {trained:,.0f} | {seconds:,.0f} | {load:.0f} |",
+                  flush=True)  # fmt: skip
             shutil.rmtree(work.made)
 
 
