@@ -18,7 +18,7 @@ from feedrank.folds import Calendar
 from feedrank.learn import learn
 from feedrank.params import TrainParams
 from feedrank.planned import Plan
-from feedrank.ranker import Ranker
+from feedrank.ranker import FirstScore, Ranker
 from feedrank.rows import TrainingRows
 from feedrank.stored import SHARES, StoredRows, load_rows, store_rows
 from feedrank.stores import url_of
@@ -124,7 +124,7 @@ def test_growing_twice_gives_the_same_bytes_wherever_the_files_are(
 
 
 def test_growing_twice_by_two_threads_gives_the_same_bytes(stored: StoredRows) -> None:
-    train = replace(TRAIN, threads=2, trees=8)
+    train = replace(TRAIN, threads=2, trees=2)
     assert _bytes(_fit(stored, train)) == _bytes(_fit(stored, train))
 
 
@@ -139,14 +139,19 @@ def test_it_says_nearly_what_a_ranker_of_held_rows_says(stored: StoredRows) -> N
     assert ranker.booster.num_boosted_rounds() > 1
 
 
-def test_in_one_batch_the_trees_are_those_of_held_rows(tmp_path: Path) -> None:
-    one = _stored(ROWS, tmp_path / "one", 1, SHARES * len(ROWS))
+def test_in_one_batch_the_bytes_are_those_of_held_rows(tmp_path: Path) -> None:
+    found = _fit(_stored(ROWS, tmp_path, n_files=1, held=SHARES * N))
+    assert 1 < found.booster.num_boosted_rounds() < TRAIN.trees
+    assert _bytes(found) == _bytes(_fit(ROWS))
+
+
+def test_late_rows_judge_trees_over_a_first_score_that_never_saw_them(stored: StoredRows) -> None:
     with workers(1):
-        plan = Plan.of(one, None, FEATURES, TRAIN)
-    booster = grow_external(plan, TRAIN.trees, False)
-    one_moment = np.zeros(N)
-    held = Ranker.fit(ROWS.matrix, ROWS.liked, one_moment, FEATURES, TRAIN)
-    assert _bytes(Ranker(booster, plan.first_score)) == _bytes(held)
+        plan = Plan.of(stored, None, FEATURES, TRAIN)
+    earlier = ROWS.between(0, plan.late)
+    assert plan.score(True) == FirstScore.fit(earlier.matrix, earlier.liked, FEATURES)
+    assert plan.score(False) == FirstScore.fit(ROWS.matrix, ROWS.liked, FEATURES)
+    assert plan.score(True) != plan.score(False)
 
 
 def test_the_latest_rows_decide_how_many_trees_grow(tmp_path: Path) -> None:
