@@ -1,6 +1,6 @@
 """Logistic, pairwise, NDCG and listwise trees over one first score: true hit rates compared.
 
-    python -m benchmarks.objectives
+    python -m benchmarks.objectives --seeds 20 21
     python -m benchmarks.objectives --effects usual --seeds 21 --max-rows 2500000
 
 All are grown on the same training rows from the same first score with the settings of
