@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 from feedrank import workers
 from feedrank.errors import FeedrankError
 from feedrank.params import EngineParams
-from feedrank.stores import Location
+from feedrank.stores import Location, url_of
 
 R = TypeVar("R")
 S = TypeVar("S")
@@ -23,7 +23,13 @@ HELD = 16  # sums that are held before they become one
 
 
 class Engine(Protocol):
-    """A way to run a function over parts, numbered from 0; answers come in the order of parts."""
+    """A way to run a function over parts, numbered from 0; answers come in the order of parts.
+
+    Attributes:
+        is_cluster: whether trees of stored rows are grown by its tasks, not by this process.
+    """
+
+    is_cluster: ClassVar[bool]
 
     def map_parts(self, function: Callable[[int], R], n_parts: int, words: str) -> Iterator[R]:
         """`function` of every part's number; an error of one is raised here as itself."""
@@ -41,11 +47,13 @@ class Engine(Protocol):
         """Where every worker finds a directory of this machine."""
 
     def rows_place(self, directory: Path) -> str | None:
-        """URL for training rows that the driver should not hold; None: it holds them all."""
+        """URL for training rows that one process should not hold; None: it holds them all."""
 
 
 class Processes:
     """Processes of this machine, `FEEDRANK_WORKERS` of them."""
+
+    is_cluster: ClassVar[bool] = False
 
     def map_parts(self, function: Callable[[int], R], n_parts: int, words: str) -> Iterator[R]:
         """As `Engine` says; a worker that was killed is an error that says what to do."""
@@ -72,8 +80,9 @@ class Processes:
         """The directory itself."""
         return directory
 
-    def rows_place(self, directory: Path) -> None:
-        """None: all rows are held."""
+    def rows_place(self, directory: Path) -> str:
+        """In the directory."""
+        return url_of(directory)
 
 
 _processes: Engine = Processes()
@@ -107,6 +116,11 @@ def using(engine: Engine) -> Iterator[None]:
 def map_parts(function: Callable[[int], R], n_parts: int, words: str) -> Iterator[R]:
     """`Engine.map_parts` of the engine in use."""
     return _engine.get().map_parts(function, n_parts, words)
+
+
+def on_cluster() -> bool:
+    """`Engine.is_cluster` of the engine in use."""
+    return _engine.get().is_cluster
 
 
 def sum_parts(

@@ -27,7 +27,7 @@ def learn(
     Args:
         log: extracted feed.
         params: all of them.
-        rows_place: URL where workers leave the rows if there are more than `engine.driver_rows`;
+        rows_place: URL where workers leave the rows if there are more than `engine.held_rows`;
             None: they are returned, however many.
 
     Raises:
@@ -56,7 +56,8 @@ def learn(
     )
     job = row_job(log, profiles, SharedHistory(encodings, shared), calendar, params.features)
     n_rows = row_share(log, params.features) * log.meta.n_impressions
-    if rows_place is not None and n_rows > params.engine.driver_rows:
+    if rows_place is not None and n_rows > params.engine.held_rows:
         names = [f.name for f in knowledge.features]
-        return knowledge, store_rows(job, log.meta.n_buckets, names, rows_place)
+        held = params.engine.held_rows
+        return knowledge, store_rows(job, log.meta.n_buckets, names, rows_place, held)
     return knowledge, training_rows(log, job)

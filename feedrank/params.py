@@ -79,7 +79,7 @@ class EngineParams:
     store: str | None
     name: str = one_of("local", "spark")
     master: str = read_by(spark_master)
-    driver_rows: int = bounded(100, 1_000_000_000)
+    held_rows: int = bounded(100, 1_000_000_000)
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,11 @@ def row_job(
     shared: SharedHistory,
     calendar: Calendar,
     params: FeaturesParams,
-) -> Callable[[int], TrainingRows]:
-    """The last pass over one bucket: a sample of its rows after the warm-up, and what was known."""
+) -> Callable[[int], Iterator[TrainingRows]]:
+    """The last pass over one bucket: a sample of its rows after the warm-up, and what was known.
+
+    Rows come step by step, in the order of (at, user, post), so that few are held.
+    """
     share = row_share(log, params)
     return partial(_rows_of_bucket, log, profiles, shared, calendar.warmup_days, share, params.seed)
 
@@ -64,9 +67,10 @@ def row_share(log: Log, params: FeaturesParams) -> float:
     return min(params.row_share, params.max_rows / max(log.meta.n_impressions, 1))
 
 
-def training_rows(log: Log, job: Callable[[int], TrainingRows]) -> TrainingRows:
+def training_rows(log: Log, job: Callable[[int], Iterator[TrainingRows]]) -> TrainingRows:
     """All buckets' rows in the order of (at, user, post), whatever the number of buckets."""
-    return TrainingRows.joined(list(map_parts(job, log.meta.n_buckets, "assembling"))).sorted()
+    whole = partial(_whole, job)
+    return TrainingRows.joined(list(map_parts(whole, log.meta.n_buckets, "assembling"))).sorted()
 
 
 def steps_of(rows: Impressions, step_seconds: int) -> np.ndarray:
@@ -109,6 +113,10 @@ def _count_bucket(
     )
 
 
+def _whole(job: Callable[[int], Iterator[TrainingRows]], bucket: int) -> TrainingRows:
+    return TrainingRows.joined(list(job(bucket)))
+
+
 def _rows_of_bucket(
     log: Log,
     profiles: Profiles,
@@ -117,7 +125,7 @@ def _rows_of_bucket(
     share: float,
     seed: int,
     bucket: int,
-) -> TrainingRows:
+) -> Iterator[TrainingRows]:
     encodings = shared.encodings
     rows = log.bucket(bucket)
     first, last = log.meta.user_range(bucket)
@@ -129,7 +137,7 @@ def _rows_of_bucket(
     features = features_of(encodings)
     kept = (draw_lots(rows, seed) < share) & (rows.at >= warmup_days * SECONDS_A_DAY)
     edges = np.searchsorted(step, np.arange(n_steps(log, encodings.step_seconds) + 1))
-    parts = [np.empty((0, len(features)), np.float32)]
+    yield _labelled(np.empty((0, len(features)), np.float32), rows[:0])
     for number, (low, high) in enumerate(pairwise(edges)):
         if state.era is not encodings.era(number):
             state = UserState(encodings, encodings.era(number), codes, pairs)
@@ -137,7 +145,10 @@ def _rows_of_bucket(
         chosen = low + np.flatnonzero(kept[low:high])
         if len(chosen):
             asked = (user[chosen], rows.post[chosen], rows.at[chosen])
-            parts.append(assemble(features, Question(shared.as_of(number), state, *asked)))
+            matrix = assemble(features, Question(shared.as_of(number), state, *asked))
+            yield _labelled(matrix, rows[chosen])
         state.update(user[low:high], rows.post[low:high], rows.liked[low:high])
-    out = rows[kept]
-    return TrainingRows(np.concatenate(parts), out.liked, out.at, out.user, out.post)
+
+
+def _labelled(matrix: np.ndarray, rows: Impressions) -> TrainingRows:
+    return TrainingRows(matrix, rows.liked, rows.at, rows.user, rows.post)

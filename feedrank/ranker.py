@@ -6,15 +6,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xgboost as xgb
 from scipy.special import expit
 
-from feedrank.errors import ArtifactError, SchemaError
+from feedrank.errors import ArtifactError
 from feedrank.features import Feature
 from feedrank.places import Place
+from feedrank.trees import check_labels, grow_trees, holds_both, late_since
 
 if TYPE_CHECKING:
     from feedrank.params import TrainParams
@@ -113,7 +114,7 @@ class Ranker:
         check_labels(liked)
         is_late = at >= late_since(at)
         n_trees = params.trees
-        if _holds_both(liked[is_late]) and _holds_both(liked[~is_late]):
+        if holds_both(liked[is_late]) and holds_both(liked[~is_late]):
             early = _grow(
                 matrix[~is_late],
                 liked[~is_late],
@@ -150,26 +151,6 @@ class Ranker:
         )
 
 
-def tree_settings(features: Sequence[Feature], params: TrainParams) -> dict[str, Any]:
-    """How trees are grown, in XGBoost's own words, wherever they are."""
-    return {
-        "objective": params.objective,
-        "eval_metric": "logloss",
-        "tree_method": "hist",
-        "eta": params.learning_rate,
-        "max_depth": params.max_depth,
-        "min_child_weight": params.min_child_weight,
-        "lambda": params.reg_lambda,
-        "gamma": params.min_split_gain,
-        "subsample": params.subsample,
-        "colsample_bytree": params.colsample_bytree,
-        "max_bin": params.max_bin,
-        # A log ratio or log-odds of liking can only speak for a post.
-        "monotone_constraints": tuple(int(f.is_linear) for f in features),
-        "seed": params.seed,
-    }
-
-
 def _drawn_to(
     usual: np.ndarray, precision: np.ndarray, rows: np.ndarray, liked: np.ndarray
 ) -> np.ndarray:
@@ -198,24 +179,6 @@ def _drawn_to(
     return weights
 
 
-def check_labels(liked: np.ndarray) -> None:
-    """Raises `SchemaError` unless some rows are liked and some are not."""
-    if not _holds_both(liked):
-        raise SchemaError(
-            f"of {len(liked)} training rows {int(np.sum(liked))} are liked; a ranker needs "
-            "both liked rows and others. Extract a longer period or more users."
-        )
-
-
-def late_since(at: np.ndarray) -> int:
-    """Since when rows are late: the last tenth, which decides how many trees help."""
-    return int(np.quantile(at, 0.9, method="lower"))
-
-
-def _holds_both(liked: np.ndarray) -> bool:
-    return 0 < int(np.sum(liked)) < len(liked)
-
-
 def _grow(
     matrix: np.ndarray,
     liked: np.ndarray,
@@ -239,14 +202,5 @@ def _grow(
         )
 
     train = rows(matrix, liked, None)
-    evals = [(rows(*watched, train), "late")] if watched else []
-    booster = xgb.train(
-        {**tree_settings(features, params), "nthread": params.threads},
-        train,
-        num_boost_round=n_trees,
-        evals=evals,
-        early_stopping_rounds=params.early_stopping_rounds if watched else None,
-        verbose_eval=False,
-    )
-    booster.set_param({"nthread": 1})
-    return Ranker(booster, first_score)
+    late = rows(*watched, train) if watched else None
+    return Ranker(grow_trees(train, late, n_trees, features, params), first_score)

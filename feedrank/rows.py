@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+EVER = int(np.iinfo(np.uint32).max)  # seconds, which no row reaches
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,20 @@ class TrainingRows:
         """What `save` wrote, memory-mapped."""
         names = cls.__dataclass_fields__
         return cls(*(np.load(directory / f"{n}.npy", mmap_mode="r") for n in names))
+
+    @classmethod
+    def batches(cls, pieces: Iterable[TrainingRows], most: int) -> Iterator[TrainingRows]:
+        """The same rows in the same order, in batches of at most `most`: pieces joined or cut."""
+        held: list[TrainingRows] = []
+        for piece in pieces:
+            for start in range(0, len(piece), most):
+                some = piece[start : start + most]
+                if sum(map(len, held)) + len(some) > most:
+                    yield cls.joined(held)
+                    held = []
+                held.append(some)
+        if held:
+            yield cls.joined(held)
 
     @classmethod
     def joined(cls, parts: list[TrainingRows]) -> TrainingRows:

@@ -1,13 +1,15 @@
-"""Training rows that no single machine holds: Parquet files of a store, and what names them."""
+"""Training rows that no process holds: Parquet files, one a bucket, and what names them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,8 +24,11 @@ from feedrank.rows import TrainingRows
 from feedrank.stores import inside, opened, url_of, write_bytes
 
 FILE = "rows.json"
+LABELS = ("liked", "at", "user", "post")
+GROUP_ROWS = 100_000  # of one row group, which is written and read at once
 SAMPLE_ROWS = 1_000_000  # that are looked at in one place
 LOTS_SEED = 2  # any number: of the lots that choose them
+SHARES = 4  # of the held rows: as many batches, quantised, are in XGBoost's hands at once
 
 
 @dataclass(frozen=True)
@@ -34,44 +39,81 @@ class StoredRows:
         url: where the files lie.
         names: of the features.
         files: in the order of buckets; a name holds the hash of the file's content.
+        held: rows that one process holds at once, at most, besides a sample.
     """
 
     url: str
     names: tuple[str, ...]
     files: tuple[str, ...]
+    held: int
 
-    def part(self, number: int) -> TrainingRows:
-        """The rows of one file."""
+    def batches(self, since: int, until: int) -> Iterator[TrainingRows]:
+        """The rows of [since, until) seconds, a few at a time, in their total order.
+
+        The order is that of buckets, and of (at, user, post) within each: always the same.
+        """
+        most = max(1, self.held // SHARES)
+        pieces = (
+            piece.between(since, until)
+            for number in range(len(self.files))
+            for piece in self.pieces(number)
+        )
+        return TrainingRows.batches(pieces, most)
+
+    def pieces(self, number: int, names: tuple[str, ...] | None = None) -> Iterator[TrainingRows]:
+        """The rows of one file, some at a time, in the order of (at, user, post).
+
+        Args:
+            number: of the file.
+            names: features that are read; None: all.
+
+        Raises:
+            SchemaError: the file is gone.
+        """
+        names = self.names if names is None else names
+        with self._opened(number) as file:
+            for batch in pq.ParquetFile(file).iter_batches(GROUP_ROWS, columns=[*names, *LABELS]):
+                matrix = np.empty((len(batch), len(names)), np.float32)
+                for column, name in enumerate(names):
+                    matrix[:, column] = batch[name].to_numpy()
+                yield TrainingRows(matrix, *(batch[name].to_numpy() for name in LABELS))
+
+    def between(self, since: int, until: int) -> TrainingRows:
+        """A sample of the rows of [since, until) seconds, in a total order; all if they are few."""
+        lots = np.empty(0)
+        job = partial(_lots, self, since, until)
+        for some in map_parts(job, len(self.files), "drawing lots"):
+            lots = np.concatenate([lots, some])
+            lots = lots[lowest(lots, SAMPLE_ROWS)]
+        chosen = partial(_chosen, self, since, until, float(lots.max(initial=0.0)))
+        parts = list(map_parts(chosen, len(self.files), "sampling rows"))
+        return TrainingRows.joined(parts).sorted()
+
+    def save(self, directory: Path) -> None:
+        """Write `rows.json`, which names the files."""
+        about = vars(self) | {"url": None if self.url == url_of(directory) else self.url}
+        write_whole(directory / FILE, json.dumps(about, indent=2).encode() + b"\n")
+
+    def _opened(self, number: int) -> Any:
         try:
-            with opened(inside(self.url, self.files[number])) as file:
-                table = pq.read_table(file)
+            return opened(inside(self.url, self.files[number]))
         except FileNotFoundError as error:
             raise SchemaError(
                 f"training rows '{self.files[number]}' are no longer at '{self.url}'. "
                 "Run `dvc repro --force features`."
             ) from error
-        matrix = np.stack([table[name].to_numpy() for name in self.names], axis=1)
-        return TrainingRows(matrix, *(table[c].to_numpy() for c in ("liked", "at", "user", "post")))
-
-    def between(self, since: int, until: int) -> TrainingRows:
-        """A sample of the rows of [since, until) seconds, in a total order; all if they are few."""
-        job = partial(_sample, self, since, until)
-        parts = list(map_parts(job, len(self.files), "sampling rows"))
-        return _lowest(TrainingRows.joined(parts)).sorted()
-
-    def save(self, directory: Path) -> None:
-        """Write `rows.json`, which names the files."""
-        url = None if self.url == url_of(directory) else self.url
-        text = json.dumps({"url": url, "names": self.names, "files": self.files}, indent=2)
-        write_whole(directory / FILE, text.encode() + b"\n")
 
 
 def store_rows(
-    job: Callable[[int], TrainingRows], n_parts: int, names: list[str], url: str
+    job: Callable[[int], Iterable[TrainingRows]],
+    n_parts: int,
+    names: list[str],
+    url: str,
+    held: int,
 ) -> StoredRows:
     """Pass 2 whose workers write what they assemble; a part that is done twice is the same file."""
     store = partial(_store, job, tuple(names), url)
-    return StoredRows(url, tuple(names), tuple(map_parts(store, n_parts, "assembling")))
+    return StoredRows(url, tuple(names), tuple(map_parts(store, n_parts, "assembling")), held)
 
 
 def load_rows(directory: Path) -> TrainingRows | StoredRows:
@@ -80,26 +122,48 @@ def load_rows(directory: Path) -> TrainingRows | StoredRows:
         return TrainingRows.load(directory)
     about = json.loads((directory / FILE).read_text())
     url = about["url"] or url_of(directory)
-    return StoredRows(url, tuple(about["names"]), tuple(about["files"]))
+    return StoredRows(url, tuple(about["names"]), tuple(about["files"]), about["held"])
 
 
-def _store(job: Callable[[int], TrainingRows], names: tuple[str, ...], url: str, part: int) -> str:
-    rows = job(part)
-    columns = [pa.array(column) for column in rows.matrix.T]
-    columns += [pa.array(c) for c in (rows.liked, rows.at, rows.user, rows.post)]
-    table = pa.Table.from_arrays(columns, names=[*names, "liked", "at", "user", "post"])
-    content = pa.BufferOutputStream()
-    pq.write_table(table, content, compression="zstd", use_dictionary=False)
-    written = content.getvalue()
-    file = f"part-{part:04d}-{hashlib.sha256(written).hexdigest()[:16]}.parquet"
-    write_bytes(inside(url, file), written)
-    return file
+def _store(
+    job: Callable[[int], Iterable[TrainingRows]], names: tuple[str, ...], url: str, part: int
+) -> str:
+    columns = [(name, pa.float32()) for name in names]
+    labels = zip(LABELS, (pa.uint8(), *[pa.uint32()] * 3), strict=True)
+    schema = pa.schema([*columns, *labels])
+    with tempfile.TemporaryDirectory(prefix="feedrank-rows-") as folder:
+        path = Path(folder) / "part"
+        with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=False) as writer:
+            for rows in TrainingRows.batches(job(part), GROUP_ROWS):
+                values = (*rows.matrix.T, *(getattr(rows, name) for name in LABELS))
+                writer.write_table(pa.Table.from_arrays([*map(pa.array, values)], schema=schema))
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        name = f"part-{part:04d}-{content[:16]}.parquet"
+        with pa.memory_map(str(path)) as file:
+            write_bytes(inside(url, name), file.read_buffer())
+    return name
 
 
-def _sample(rows: StoredRows, since: int, until: int, part: int) -> TrainingRows:
-    return _lowest(rows.part(part).between(since, until))
+def _within(
+    rows: StoredRows, part: int, since: int, until: int, names: tuple[str, ...] | None
+) -> Iterator[tuple[TrainingRows, np.ndarray]]:
+    """Rows of a part in [since, until), some at a time, each with its lot."""
+    for piece in rows.pieces(part, names):
+        some = piece.between(since, until)
+        lots = draw_lots(Impressions(some.user, some.post, some.at, some.liked), LOTS_SEED)
+        yield some, lots
 
 
-def _lowest(rows: TrainingRows) -> TrainingRows:
-    lots = draw_lots(Impressions(rows.user, rows.post, rows.at, rows.liked), LOTS_SEED)
-    return rows[lowest(lots, SAMPLE_ROWS)]
+def _lots(rows: StoredRows, since: int, until: int, part: int) -> np.ndarray:
+    """Lots of the rows of a part that may be in the sample, shape (n,)."""
+    lots = np.concatenate([np.empty(0), *(n for _, n in _within(rows, part, since, until, ()))])
+    return lots[lowest(lots, SAMPLE_ROWS)]
+
+
+def _chosen(rows: StoredRows, since: int, until: int, last: float, part: int) -> TrainingRows:
+    """Rows of a part whose lot is not above the last one."""
+    nothing = np.empty((0, len(rows.names)), np.float32)
+    none = TrainingRows(nothing, np.empty(0, np.uint8), *[np.empty(0, np.uint32)] * 3)
+    drawn = (some[lots <= last] for some, lots in _within(rows, part, since, until, None))
+    return TrainingRows.joined([none, *drawn])

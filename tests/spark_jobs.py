@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 
@@ -26,6 +26,7 @@ class LosingMachines:
         notes: folder in which the process ids of lost executors are noted, by job.
     """
 
+    is_cluster: ClassVar[bool] = True
     engine: Engine
     notes: Path
 
@@ -44,7 +45,7 @@ class LosingMachines:
     def share(self, directory: Path) -> Any:
         return self.engine.share(directory)
 
-    def rows_place(self, directory: Path) -> str | None:
+    def rows_place(self, directory: Path) -> str:
         return self.engine.rows_place(directory)
 
     def _losing(self, function: Callable[[int], Any], words: str) -> Callable[[int], Any]:

@@ -12,6 +12,7 @@ import pytest
 from feedrank import engine
 from feedrank.engine import Processes, map_parts, running_on, sum_parts, using
 from feedrank.errors import FeedrankError, SchemaError
+from feedrank.stores import url_of
 from tests.logs import DEFAULTS, workers
 
 
@@ -66,7 +67,7 @@ def test_a_pass_runs_on_the_engine_in_use() -> None:
 def test_the_local_engine_leaves_folders_and_rows_where_they_are(tmp_path: Path) -> None:
     with running_on(DEFAULTS.engine) as local:
         assert local.share(tmp_path) == tmp_path
-        assert local.rows_place(tmp_path) is None
+        assert local.rows_place(tmp_path) == url_of(tmp_path)
 
 
 def test_without_pyspark_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,7 +110,7 @@ def test_a_key_of_another_type_is_named(
         ("features", "step", "4000d", "'features.step' is '4000d'; at most 3650d"),
         ("engine", "name", "dask", "'engine.name' must be one of local, spark, but is 'dask'"),
         ("engine", "master", "localhost", r"'engine.master' is 'localhost'; write local\[2\]"),
-        ("engine", "driver_rows", 0, "'engine.driver_rows' must lie in"),
+        ("engine", "held_rows", 0, "'engine.held_rows' must lie in"),
         ("extract", "since", "yesterday", "'extract.since' is 'yesterday'; write a date"),
         ("extract", "until", "2021-10-01T00:00:00+02:00", "'extract.until' is .* own clock"),
     ],

@@ -168,7 +168,7 @@ def test_a_lost_executor_changes_nothing(
 def test_rows_beyond_the_bound_stay_in_the_store(
     local: Made, engine: Engine, log: Log, tmp_path: Path
 ) -> None:
-    few = replace(_params(), engine=_engine_params(driver_rows=100))
+    few = replace(_params(), engine=_engine_params(held_rows=100))
     with using(engine):
         _, rows = learn(
             Log.open(engine.share(log.directory)),  # type: ignore[arg-type]
@@ -205,7 +205,7 @@ def test_everything_may_lie_at_a_url(local: Made, engine: Engine, log: Log, tmp_
     store = "fsspec+" + url_of(
         tmp_path / "store"
     )  # which nobody takes for a folder of this machine
-    few = replace(_params(), engine=_engine_params(driver_rows=100, store=store))
+    few = replace(_params(), engine=_engine_params(held_rows=100, store=store))
     stored = replace(engine, store=store)  # type: ignore[type-var]
     with using(stored):
         log_url, features_url = stored.share(log.directory), stored.share(local.folder / "features")

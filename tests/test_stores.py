@@ -15,9 +15,16 @@ from feedrank.stores import exists, fetched, inside, publish, read_bytes, url_of
 from tests.logs import posts_table, random_rows, users_table, workers, write_log
 
 NAMES = ["a", "b"]
+HELD = 40
 
 
-def _rows(part: int) -> TrainingRows:
+def _rows(part: int) -> list[TrainingRows]:
+    """In pieces, one of which holds nothing."""
+    rows = _of(part)
+    return [rows[:20], rows[:0], rows[20:]]
+
+
+def _of(part: int) -> TrainingRows:
     rng = np.random.default_rng(part)
     n = 50 + part
     columns = (rng.integers(0, 9, n).astype(np.uint32) for _ in range(3))
@@ -93,13 +100,13 @@ def test_a_log_at_a_url_is_the_log(tmp_path: Path) -> None:
 
 def test_stored_rows_are_the_rows(tmp_path: Path) -> None:
     with workers(1):
-        stored = store_rows(_rows, 3, NAMES, url_of(tmp_path))
+        stored = store_rows(_rows, 3, NAMES, url_of(tmp_path), HELD)
         stored.save(tmp_path)
         found = load_rows(tmp_path)
         assert isinstance(found, StoredRows)
         everything = found.between(0, 100)
         some = found.between(3, 6)
-    expected = TrainingRows.joined([_rows(part) for part in range(3)])
+    expected = TrainingRows.joined([_of(part) for part in range(3)])
     for name, column in vars(expected.sorted()).items():
         np.testing.assert_array_equal(getattr(everything, name), column, err_msg=name)
     assert len(some) == np.sum((expected.at >= 3) & (expected.at < 6))
@@ -109,17 +116,17 @@ def test_stored_rows_move_with_their_folder(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
     with workers(1):
-        store_rows(_rows, 2, NAMES, url_of(first)).save(first)
+        store_rows(_rows, 2, NAMES, url_of(first), HELD).save(first)
     first.rename(second)
     found = load_rows(second)
     assert isinstance(found, StoredRows)
-    assert len(found.part(1)) == 51
+    assert sum(map(len, found.pieces(1))) == 51
 
 
 def test_a_part_that_is_done_twice_is_one_file(tmp_path: Path) -> None:
     with workers(1):
-        once = store_rows(_rows, 2, NAMES, url_of(tmp_path))
-        assert store_rows(_rows, 2, NAMES, url_of(tmp_path)) == once
+        once = store_rows(_rows, 2, NAMES, url_of(tmp_path), HELD)
+        assert store_rows(_rows, 2, NAMES, url_of(tmp_path), HELD) == once
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -127,10 +134,12 @@ def test_a_sample_of_stored_rows_does_not_depend_on_its_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("feedrank.stored.SAMPLE_ROWS", 40)
-    expected = TrainingRows.joined([_rows(part) for part in range(3)])
+    expected = TrainingRows.joined([_of(part) for part in range(3)])
     with workers(1):
-        cut = store_rows(_rows, 3, NAMES, url_of(tmp_path / "a")).between(0, 100)
-        whole = store_rows(lambda _: expected, 1, NAMES, url_of(tmp_path / "b")).between(0, 100)
+        cut = store_rows(_rows, 3, NAMES, url_of(tmp_path / "a"), HELD).between(0, 100)
+        whole = store_rows(lambda _: [expected], 1, NAMES, url_of(tmp_path / "b"), HELD).between(
+            0, 100
+        )
     assert 40 <= len(cut) < len(expected)
     np.testing.assert_array_equal(cut.at, whole.at)
     np.testing.assert_array_equal(cut.user, whole.user)
@@ -138,7 +147,7 @@ def test_a_sample_of_stored_rows_does_not_depend_on_its_files(
 
 def test_rows_that_are_gone_say_what_to_run(tmp_path: Path) -> None:
     with workers(1):
-        stored = store_rows(_rows, 1, NAMES, url_of(tmp_path))
+        stored = store_rows(_rows, 1, NAMES, url_of(tmp_path), HELD)
     (tmp_path / stored.files[0]).unlink()
     with pytest.raises(SchemaError, match=r"no longer at.*dvc repro --force features"):
-        stored.part(0)
+        next(stored.pieces(0))

@@ -26,8 +26,10 @@ from feedrank.knowledge import Knowledge
 from feedrank.learn import learn
 from feedrank.log import Log
 from feedrank.params import Params, load_params
-from feedrank.rows import TrainingRows
+from feedrank.rows import EVER, TrainingRows
 from feedrank.schema import TEXT
+from feedrank.stored import load_rows
+from feedrank.stores import url_of
 from feedrank.validation.report import write_json
 from feedrank.validation.rounding import rounded
 from feedrank.validation.summary import Summary
@@ -111,15 +113,16 @@ def judged_without(variant: Variant, log: Log, params: Params) -> pd.DataFrame:
 def _learned(
     variant: Variant, log: Log, params: Params, folder: Path
 ) -> tuple[Knowledge, TrainingRows, Path]:
+    """Knowledge, training rows (of rows in files a sample), and the directory of knowledge."""
     if not variant.learns_anew:
         features = Path("data/features")
-        return Knowledge.load(features), TrainingRows.load(Path("data/rows")), features
-    knowledge, rows = learn(_with_tables(variant, log, folder / "log"), params)
-    assert isinstance(rows, TrainingRows)  # no other place was named
+        return Knowledge.load(features), load_rows(Path("data/rows")).between(0, EVER), features
+    changed = _with_tables(variant, log, folder / "log")
+    knowledge, rows = learn(changed, params, url_of(folder / "rows"))
     features = folder / "features"
     features.mkdir()
     knowledge.save(features)
-    return knowledge, rows, features
+    return knowledge, rows.between(0, EVER), features
 
 
 def _with_tables(variant: Variant, log: Log, directory: Path) -> Log:

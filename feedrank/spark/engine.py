@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from py4j.protocol import Py4JJavaError
 from pyspark import StorageLevel
@@ -36,6 +36,7 @@ class SparkEngine:
         store: URL that every machine reaches; None: all see the folders of this one.
     """
 
+    is_cluster: ClassVar[bool] = True
     spark: SparkSession
     store: str | None
 
