@@ -90,6 +90,9 @@ WITH ?=
 compare: $(RUNTIME)       ## does run B beat run A? make compare A=main B=my-experiment WITH='--tolerance 0.005'
 	@python -m feedrank.experiments.compare $(A) $(B) $(WITH)
 
+search: $(SEARCH)         ## better parameters, sought before the weeks that validate judges: make search WITH='--trials 24'
+	@python -m feedrank.experiments.search $(WITH)
+
 ablation: $(RUNTIME)      ## what each part of the ranker is worth; some minutes, writes reports/ablation.json
 	@python -m feedrank.experiments.ablation
 
