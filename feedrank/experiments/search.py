@@ -53,7 +53,8 @@ def gain_of(weeks: EarlierWeeks, now: Params, better: Params, kind: str) -> Esti
 
 def last_words(choice: dict[str, float], gain: Estimate, kind: str) -> str:
     """What the search found, and the experiment that tries it in the untouched weeks."""
-    luck = "may be luck" if gain.low <= 0 <= gain.high else "is beyond chance"
+    holds_0 = gain.low <= 0 <= gain.high
+    luck = "may be luck" if holds_0 else "is not luck of the requests, but may be of these weeks"
     return (
         f"on other requests of these weeks the best trial gains {gain.value:+.4f} "
         f"[{gain.low:+.4f}, {gain.high:+.4f}] of {kind}, which {luck}. Let the untouched weeks "
