@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 CHECKS := $(VENV)/.checks
 SPARK := $(VENV)/.spark
+SEARCH := $(VENV)/.search
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
 .PHONY: help demo serve deploy rollback ab-report bench-service soak check checker-test lint test test-slow test-spark \
-  prove full-size compare ablation clean-demo
+  prove full-size compare search ablation clean-demo
 
 help:           ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -29,6 +30,9 @@ $(CHECKS): requirements-dev.txt $(RUNTIME)
 
 $(SPARK): requirements-spark.txt $(CHECKS)
 	@$(PIP) -r requirements-spark.txt && touch $@
+
+$(SEARCH): requirements-search.txt $(RUNTIME)
+	@$(PIP) -r requirements-search.txt && touch $@
 
 demo: $(RUNTIME)          ## the whole pipeline on the simulated network, then its numbers and a feed
 	dvc repro
@@ -85,6 +89,9 @@ B ?= workspace
 WITH ?=
 compare: $(RUNTIME)       ## does run B beat run A? make compare A=main B=my-experiment WITH='--tolerance 0.005'
 	@python -m feedrank.experiments.compare $(A) $(B) $(WITH)
+
+search: $(SEARCH)         ## better parameters, sought before the weeks that validate judges: make search WITH='--trials 24'
+	@python -m feedrank.experiments.search $(WITH)
 
 ablation: $(RUNTIME)      ## what each part of the ranker is worth; some minutes, writes reports/ablation.json
 	@python -m feedrank.experiments.ablation

@@ -24,7 +24,9 @@ from feedrank.demo.simulation import Network
 from feedrank.demo.truth import Effects
 from feedrank.folds import Calendar
 from feedrank.learn import learn
+from feedrank.log import Log
 from feedrank.params import Params, load_params
+from feedrank.rows import TrainingRows
 from feedrank.validation.folding import joined, run_fold
 from feedrank.validation.metrics import user_weights
 from feedrank.workers import one_thread_of_algebra
@@ -44,13 +46,20 @@ EFFECTS = {
 }
 
 
-def hits_of(params: Params, effects: Effects, scratch: Path) -> tuple[np.ndarray, dict]:
-    """Users of the requests, and each method's and limit's true hit rates of them."""
-    (scratch / "features").mkdir()
+def learned(params: Params, effects: Effects, scratch: Path) -> tuple[Network, Log, TrainingRows]:
+    """A network, its log and training rows; its knowledge lies in `features` of an empty folder."""
     network = Network.simulate(params.demo, effects)
     log = write_simulated_log(network, scratch / "log", params.extract.buckets)
     knowledge, rows = learn(log, params)
+    (scratch / "features").mkdir()
     knowledge.save(scratch / "features")
+    assert isinstance(rows, TrainingRows)  # no other place was named
+    return network, log, rows
+
+
+def hits_of(params: Params, effects: Effects, scratch: Path) -> tuple[np.ndarray, dict]:
+    """Users of the requests, and each method's and limit's true hit rates of them."""
+    network, log, rows = learned(params, effects, scratch)
     calendar = Calendar.of(log.meta, params.features.warmup_days, params.validate.test_days)
     results = [
         run_fold(

@@ -12,7 +12,7 @@ from feedrank.errors import FeedrankError, SchemaError
 from feedrank.experiments import compare
 from feedrank.experiments.pairs import Pairs, is_refused
 from feedrank.experiments.revisions import REQUESTS, WORKSPACE, requests_at
-from feedrank.validation.table import read_requests, write_requests
+from feedrank.validation.table import list_checksums, read_requests, write_requests
 
 ROOT = Path(__file__).parents[1]
 N = 900
@@ -28,6 +28,7 @@ def _table(gain: float = 0.0, seed: int = 0, n: int = N) -> pd.DataFrame:
             "user_id": np.arange(n) // 3 * 7,
             "at": pd.Timestamp("2021-12-01") + pd.to_timedelta(np.arange(n) % 3, unit="h"),
             "fold": 0,
+            "list": np.where(luck < 0.5 + gain, 1, 2).astype(np.uint32),
             "feedrank/expected@5": hit + own.normal(0, 0.05, n).astype(np.float32),
             "feedrank/shown@5": np.where(luck < 0.1, np.nan, hit).astype(np.float32),
             "most_liked/expected@5": hit,
@@ -96,6 +97,23 @@ def test_runs_on_other_requests_cannot_be_compared() -> None:
 def test_an_unknown_hit_rate_is_refused_by_name() -> None:
     with pytest.raises(FeedrankError, match=r"'shown@3'; common are expected@5, shown@5"):
         _pairs(_table(), _table()).difference("shown@3")
+
+
+def test_lists_that_hold_other_posts_are_counted() -> None:
+    n = int((_table()["list"] != _table(gain=0.06)["list"]).sum())
+    assert 0 < n < N
+    assert _pairs(_table(), _table(gain=0.06)).n_lists_that_differ() == n
+    assert _pairs(_table(), _table(seed=1)).n_lists_that_differ() == 0
+    assert _pairs(_table().drop(columns="list"), _table()).n_lists_that_differ() is None
+
+
+def test_a_list_is_known_by_its_posts_not_by_their_order() -> None:
+    ids = np.array([10, 20, 30, 40])
+    same, other = np.array([[3, 0, 1], [1, 3, 0]]), np.array([[3, 0, 2], [3, 0, -1]])
+    assert len(set(list_checksums(ids, same))) == 1
+    assert len({*list_checksums(ids, same), *list_checksums(ids, other)}) == 3
+    # By ids, not by rows: a post that is added before them moves the rows.
+    assert list_checksums(ids[1:], np.array([[2, 0]])) == list_checksums(ids, np.array([[1, 3]]))
 
 
 def test_a_build_refuses_what_is_surely_or_perhaps_worse() -> None:
@@ -173,5 +191,19 @@ def test_the_command_speaks_and_its_exit_code_decides(
     assert compare.main(["better", "plain", "--kind", "shown"]) == 1
     assert "refused: by shown@5, A beats B" in capsys.readouterr().out
     assert compare.main(["better", "plain", "--tolerance", "0.2"]) == 0
+    capsys.readouterr()
     assert compare.main(["plain", "nowhere"]) == 2
     assert "error: revision 'nowhere'" in capsys.readouterr().err
+
+
+def test_a_loss_of_either_hit_rate_is_enough(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # `expected` alone is too blunt to see what `shown` is sure of.
+    noise = np.random.default_rng(5).normal(0, 20, N).astype(np.float32)
+    blunt = _table()
+    blunt["feedrank/expected@5"] += noise
+    write_requests(REQUESTS, blunt)
+    assert compare.main(["better", WORKSPACE, "--kind", "expected"]) == 0
+    assert compare.main(["better", WORKSPACE]) == 1
+    assert "refused: by shown@5, A beats B" in capsys.readouterr().out

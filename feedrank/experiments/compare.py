@@ -26,7 +26,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         params = load_params().validate
         pairs = Pairs.of(requests_at(given.a), requests_at(given.b), given.bootstrap, params.seed)
-        decisive = pairs.difference(kind_of(given.kind, params.k[0]))
+        decisive = [pairs.difference(kind_of(kind, params.k[0])) for kind in given.kind]
         lines = [pairs.difference(kind).line() for kind in pairs.kinds()]
     except FeedrankError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -36,13 +36,17 @@ def main(words: Sequence[str] | None = None) -> int:
         f"A = {given.a}, {pairs.n_a} requests; B = {given.b}, {pairs.n_b} requests; "
         f"{len(pairs.a)} in common, of {n_users} users, who are resampled for 95 % intervals"
     )
+    if (n_differ := pairs.n_lists_that_differ()) is not None:
+        print(f"the lists hold other posts in {n_differ} of {len(pairs.a)} requests")
     print("\n".join(lines))
-    refused = is_refused(decisive, given.tolerance, given.refuse)
+    refusing = [d for d in decisive if is_refused(d, given.tolerance, given.refuse)]
+    reasons = "; ".join(f"by {d.kind}, {d.words()}" for d in refusing or decisive)
     print(
-        f"{'refused' if refused else 'taken'}: by {decisive.kind}, {decisive.words()}; "
-        f"B is refused if it {_RULES[given.refuse]} {given.tolerance:g}"
+        f"{'refused' if refusing else 'taken'}: {reasons}. "
+        f"B is refused if by {' or '.join(d.kind for d in decisive)} it {_RULES[given.refuse]} "
+        f"{given.tolerance:g}"
     )
-    return REFUSED if refused else 0
+    return REFUSED if refusing else 0
 
 
 _RULES = {
@@ -55,7 +59,12 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("a", nargs="?", default="HEAD")
     parser.add_argument("b", nargs="?", default=WORKSPACE)
-    parser.add_argument("--kind", default="expected", help="expected, shown, catalogue, or shown@3")
+    parser.add_argument(
+        "--kind",
+        nargs="+",
+        default=["expected", "shown"],
+        help="hit rates that decide: expected, shown, catalogue, or of another k, shown@3",
+    )
     parser.add_argument("--tolerance", type=float, default=0.0, help="a loss that does not matter")
     parser.add_argument("--refuse", choices=tuple(_RULES), default="worse")
     parser.add_argument("--bootstrap", type=int, default=2_000, help="resamples of users")

@@ -10,7 +10,7 @@ import pandas as pd
 from feedrank.errors import FeedrankError
 from feedrank.validation.methods import OURS
 from feedrank.validation.metrics import Estimate, estimate, user_weights
-from feedrank.validation.table import column
+from feedrank.validation.table import LIST, column
 
 KEYS = ["user_id", "at"]
 LEAST_COMMON = 50
@@ -57,6 +57,12 @@ class Pairs:
         """Hit rates that both runs have, such as 'expected@5', in the order of A."""
         mine = [c.split("/")[1] for c in self.a.columns if c.startswith(f"{OURS}/")]
         return [kind for kind in mine if f"{OURS}/{kind}" in self.b]
+
+    def n_lists_that_differ(self) -> int | None:
+        """Of how many requests the lists hold other posts; None where a run does not say."""
+        if LIST not in self.a or LIST not in self.b:
+            return None
+        return int((self.a[LIST].to_numpy() != self.b[LIST].to_numpy()).sum())
 
     def difference(self, kind: str, method: str = OURS) -> Difference:
         """By how much B exceeds A.

@@ -82,13 +82,8 @@ def run_fold(
     if alter is not None:
         models = replace(models, ranker=alter(models.ranker))
     knowledge = Knowledge.load(fetched(features))
-    encodings, seconds = knowledge.encodings, knowledge.encodings.step_seconds
-    since, until = fold.cutoff // seconds, min(-(-fold.until // seconds),
-                                               knowledge.shared.by_post.n_steps)  # fmt: skip
-    exposure = Exposure.estimate(knowledge.shared.by_post, encodings, since, until)
-    requests = requests_of(log, fold, seconds, validate.requests, validate.seed)
-    requests = requests.exposed(exposure, encodings.segment(np.asarray(knowledge.catalogue.codes)))
-    depth = max(LEAST_DEPTH, int(DEPTH_SHARE * log.meta.n_posts), *validate.k)
+    requests, exposure = requests_in(log, knowledge, fold, validate)
+    depth = depth_of(log.meta.n_posts, validate)
     job = partial(_judge_part, models, requests, depth, max(validate.k))
     parts = list(map_parts(job, N_PARTS, "replaying requests"))
     earlier, later = rows.between(0, fold.cutoff), rows.between(fold.cutoff, fold.until)
@@ -98,11 +93,34 @@ def run_fold(
         log.meta.n_posts,
         Judged.joined([judged for judged, _ in parts]),
         np.concatenate([kept for _, kept in parts]),
-        randomness_of(knowledge, exposure, np.unique(requests.user), since, until),
+        randomness_of(knowledge, exposure, np.unique(requests.user), *_test_steps(knowledge, fold)),
         later.liked,
         models.ranker.probability(later.matrix),
         learning_curve(models.ranker, earlier, later),
     )
+
+
+def requests_in(
+    log: Log, knowledge: Knowledge, fold: Fold, validate: ValidateParams
+) -> tuple[Requests, Exposure]:
+    """The requests that a fold is judged by, and how often the feed shows what they show."""
+    encodings = knowledge.encodings
+    steps = _test_steps(knowledge, fold)
+    exposure = Exposure.estimate(knowledge.shared.by_post, encodings, *steps)
+    requests = requests_of(log, fold, encodings.step_seconds, validate.requests, validate.seed)
+    segment = encodings.segment(np.asarray(knowledge.catalogue.codes))
+    return requests.exposed(exposure, segment), exposure
+
+
+def depth_of(n_posts: int, validate: ValidateParams) -> int:
+    """How far down a method's list shown posts are looked for."""
+    return max(LEAST_DEPTH, int(DEPTH_SHARE * n_posts), *validate.k)
+
+
+def _test_steps(knowledge: Knowledge, fold: Fold) -> tuple[int, int]:
+    """First step of a fold's test, and the first one after it."""
+    seconds = knowledge.encodings.step_seconds
+    return fold.cutoff // seconds, min(-(-fold.until // seconds), knowledge.shared.n_steps)
 
 
 def _judge_part(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from feedrank.errors import SchemaError
 from feedrank.log import Log
 from feedrank.recommender import Catalogue
 from feedrank.validation.folding import FoldResult, joined
+from feedrank.validation.methods import OURS
 from feedrank.validation.scores import KINDS, Scores
 
 KEYS = ("user_id", "at", "fold")
+LIST = "list"  # column that tells lists apart
 
 
 def requests_table(
@@ -28,13 +31,16 @@ def requests_table(
 
     Columns: `user_id`, `at` (a naive moment), `fold`, and for every method, kind and k
     `<method>/<kind>@<k>`, float32: values whose mean is that hit rate, NaN where not judged.
-    `expected` holds pseudo-values (see `feedrank.validation.expected`).
+    `expected` holds pseudo-values (see `feedrank.validation.expected`). `list` is a checksum of the
+    ids on our list of the first k, whatever their order: two runs that list the same have the same.
     """
     judged = joined(results)
+    ours = results[0].names.index(OURS)
     columns: dict[str, object] = {
         "user_id": np.asarray(catalogue.user_ids)[judged.user],
         "at": pd.to_datetime(log.meta.origin) + pd.to_timedelta(judged.at, unit="s"),
         "fold": np.repeat(np.arange(len(results)), [len(r.judged.user) for r in results]),
+        LIST: list_checksums(np.asarray(catalogue.post_ids), judged.top[ours, :, : scores[0].k]),
     }
     for found in scores:
         for name, hits in found.methods.items():
@@ -42,6 +48,12 @@ def requests_table(
                 columns[column(name, kind, found.k)] = hits.by_request[kind].astype(np.float32)
     table = pd.DataFrame(columns)
     return table.sort_values(["fold", "at", "user_id"], kind="stable", ignore_index=True)
+
+
+def list_checksums(post_ids: np.ndarray, lists: np.ndarray) -> np.ndarray:
+    """CRC-32 of each list's sorted ids, uint32, shape (n_requests,); -1 is an empty place."""
+    ids = np.sort(np.where(lists >= 0, post_ids[lists], -1), axis=1).astype("<i8")
+    return np.array([zlib.crc32(row.tobytes()) for row in ids], np.uint32)
 
 
 def column(method: str, kind: str, k: int) -> str:

@@ -1,0 +1,109 @@
+"""Parameters of training and lists, judged on the weeks before those that validation judges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+
+from feedrank.engine import map_parts
+from feedrank.errors import FeedrankError
+from feedrank.fitting import fit_ranker
+from feedrank.folds import Calendar, Fold
+from feedrank.knowledge import Knowledge
+from feedrank.log import Log
+from feedrank.params import ExportParams, Params
+from feedrank.ranker import Ranker
+from feedrank.rows import TrainingRows
+from feedrank.stored import StoredRows
+from feedrank.stores import Location, fetched
+from feedrank.validation.folding import N_PARTS, depth_of, requests_in
+from feedrank.validation.methods import OURS
+from feedrank.validation.replay import Judged, Requests, judge
+from feedrank.validation.scores import Scores, score
+
+
+def earlier_folds(calendar: Calendar, n_judged: int, n: int) -> list[Fold]:
+    """Up to `n` folds that end where validation's first test begins, or before.
+
+    Args:
+        calendar: of the log.
+        n_judged: folds of validation.
+        n: wanted.
+
+    Raises:
+        FeedrankError: the log is too short for any.
+    """
+    folds = calendar.folds(n_judged + n)[:-n_judged]
+    if not folds:
+        raise FeedrankError(
+            f"the log has {calendar.n_days} days: too few for a week to search on before the "
+            f"{n_judged} of 'validate.folds', with a day of training before it. Lower "
+            "'validate.folds' or 'validate.test_days', or extract a longer period."
+        )
+    return folds
+
+
+@dataclass(frozen=True)
+class EarlierWeeks:
+    """What all trials of a search have in common.
+
+    Attributes:
+        features: directory of the knowledge.
+        rows: training rows of all days; those of a test week and later are never trained on.
+        folds: whose test weeks are judged.
+        requests: of each fold.
+        n_posts: of the catalogue.
+    """
+
+    features: Location
+    rows: TrainingRows | StoredRows
+    folds: Sequence[Fold]
+    requests: Sequence[Requests]
+    n_posts: int
+
+    @classmethod
+    def of(
+        cls,
+        log: Log,
+        features: Location,
+        rows: TrainingRows | StoredRows,
+        params: Params,
+        n_folds: int,
+    ) -> EarlierWeeks:
+        """The weeks before validation's own; raises `FeedrankError` where there is none."""
+        calendar = Calendar.of(log.meta, params.features.warmup_days, params.validate.test_days)
+        folds = earlier_folds(calendar, len(calendar.folds(params.validate.folds)), n_folds)
+        knowledge = Knowledge.load(fetched(features))
+        requests = [requests_in(log, knowledge, fold, params.validate)[0] for fold in folds]
+        return cls(features, rows, folds, requests, log.meta.n_posts)
+
+    def scores(self, params: Params) -> Scores:
+        """Hit rates of our lists under these parameters, on the same requests every time."""
+        spec, validate = Knowledge.load(fetched(self.features)).features, params.validate
+        parts: list[Judged] = []
+        for fold, requests in zip(self.folds, self.requests, strict=True):
+            ranker = fit_ranker(self.rows, fold.cutoff, spec, params.train)
+            maker = _Maker(self.features, ranker, params.export)
+            job = partial(maker.judged, requests, depth_of(self.n_posts, validate), max(validate.k))
+            parts += map_parts(job, N_PARTS, "replaying requests")
+        # The estimate is wanted, not its interval: a few resamples will do.
+        few = replace(validate, bootstrap=50)
+        return score(Judged.joined(parts), (OURS,), validate.k[0], few)
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Lists of one fold, in any process."""
+
+    features: Location
+    ranker: Ranker
+    export: ExportParams
+
+    @cached_property
+    def knowledge(self) -> Knowledge:
+        return Knowledge.load(fetched(self.features))
+
+    def judged(self, requests: Requests, depth: int, k: int, part: int) -> Judged:
+        ours = self.knowledge.recommender(self.ranker, self.export)
+        return judge([ours], ours, requests.part(part, N_PARTS), depth, k)

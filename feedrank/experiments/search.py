@@ -1,0 +1,103 @@
+"""Searches for better parameters of training and lists on weeks that validation does not judge.
+
+    python -m feedrank.experiments.search --trials 24      (or: make search WITH='--trials 24')
+
+Optuna proposes; the first trial is what `params.yaml` says. Each trial trains before, and answers
+in, weeks that end where the first test week of `dvc repro` begins, so that these stay untouched
+for the last word. The best is then judged against the present once more, on other requests of the
+same weeks: the best of many is best partly by luck. The study lies in `data/search.sqlite`; the
+same command goes on where it stopped. Needs a finished `dvc repro` and `requirements-search.txt`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from feedrank.errors import FeedrankError
+from feedrank.experiments.earlier import EarlierWeeks
+from feedrank.experiments.space import SPACE, applied, present, settings
+from feedrank.experiments.studies import Search, choice_of, head_of, name_of
+from feedrank.log import Log
+from feedrank.params import Params, load_params
+from feedrank.stored import load_rows
+from feedrank.validation.methods import OURS
+from feedrank.validation.metrics import Estimate, estimate, user_weights
+from feedrank.validation.scores import KINDS
+from feedrank.workers import one_thread_of_algebra
+
+LOG, FEATURES, ROWS = (Path("data") / name for name in ("log", "features", "rows"))
+STUDIES = Path("data/search.sqlite")
+USUAL = tuple(name for name in SPACE if name.startswith("train."))
+FAILED = 2
+
+
+def rates_of(weeks: EarlierWeeks, params: Params) -> dict[str, float]:
+    """The hit rates by kind under some parameters."""
+    hits = weeks.scores(params).methods[OURS].by_request
+    return {kind: float(np.nanmean(hits[kind])) for kind in KINDS}
+
+
+def gain_of(weeks: EarlierWeeks, now: Params, better: Params, kind: str) -> Estimate:
+    """By how much the second beats the first in these weeks, with the paired interval."""
+    a, b = (weeks.scores(params).methods[OURS].by_request[kind] for params in (now, better))
+    user = np.concatenate([requests.user for requests in weeks.requests])
+    return estimate(b - a, user_weights(user, now.validate.bootstrap, now.validate.seed))
+
+
+def last_words(choice: dict[str, float], gain: Estimate, kind: str) -> str:
+    """What the search found, and the experiment that tries it in the untouched weeks."""
+    holds_0 = gain.low <= 0 <= gain.high
+    luck = "may be luck" if holds_0 else "is not luck of the requests, but may be of these weeks"
+    return (
+        f"on other requests of these weeks the best trial gains {gain.value:+.4f} "
+        f"[{gain.low:+.4f}, {gain.high:+.4f}] of {kind}, which {luck}. Let the untouched weeks "
+        f"decide:\n\nFEED_OFFLINE=1 dvc exp run -n searched {settings(choice)}\n"
+        "make compare A=HEAD B=searched"
+    )
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Search, print all trials and how to run the best one; gives the exit code."""
+    given = _arguments(words)
+    one_thread_of_algebra()
+    try:
+        params = load_params()
+        log, rows = Log.open(LOG), load_rows(ROWS)
+        weeks_of = partial(EarlierWeeks.of, log, FEATURES, rows, n_folds=given.weeks)
+        name = name_of(params, given.over, given.kind, given.weeks, asdict(log.meta))
+        search = Search(STUDIES, name, params, given.over, given.kind, given.seed)
+        print(head_of(given.over), flush=True)
+        best = choice_of(search.run(partial(rates_of, weeks_of(params)), given.trials))
+        if best == present(given.over, params):
+            print("no trial beats what `params.yaml` says")
+            return 0
+        other = replace(params, validate=replace(params.validate, seed=params.validate.seed + 1))
+        gain = gain_of(weeks_of(other), other, applied(best, other), given.kind)
+    except FeedrankError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
+    print(f"\n{last_words(best, gain, given.kind)}")
+    return 0
+
+
+def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--trials", type=int, default=24, help="in all, former runs included")
+    parser.add_argument(
+        "--over", nargs="+", default=USUAL, choices=SPACE, help="parameters that are chosen"
+    )
+    parser.add_argument("--kind", choices=KINDS, default="shown", help="hit rate to be maximised")
+    parser.add_argument("--weeks", type=int, default=2, help="test periods, before validation's")
+    parser.add_argument("--seed", type=int, default=20, help="of the proposals")
+    return parser.parse_args(words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

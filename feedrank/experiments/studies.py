@@ -1,0 +1,140 @@
+"""A search as an Optuna study on disk: seeded, resumable, the present parameters first."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from feedrank.errors import FeedrankError
+from feedrank.experiments.space import Range, applied, present, rounded, space_of
+from feedrank.params import Params
+from feedrank.validation.scores import KINDS
+
+RATES = "rates"  # of a trial, all three
+GROUPS = ("features", "validate", "train", "export")
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched, and where its trials are kept.
+
+    Attributes:
+        studies: the file of all studies.
+        name: of the study.
+        params: the present parameters.
+        names: of those that are chosen.
+        kind: of the hit rate that is maximised.
+        seed: of the proposals.
+    """
+
+    studies: Path
+    name: str
+    params: Params
+    names: Sequence[str]
+    kind: str
+    seed: int
+
+    def run(self, rates: Callable[[Params], dict[str, float]], n_trials: int) -> Any:
+        """The best trial once `n_trials` are finished, those of former runs included.
+
+        Each one is printed when it is finished, former ones at once.
+
+        Args:
+            rates: the hit rates by kind under some parameters.
+            n_trials: finished ones that are wanted.
+
+        Raises:
+            FeedrankError: Optuna is not installed.
+        """
+        optuna, space = _optuna(), space_of(self.names, self.params)
+        self.studies.parent.mkdir(parents=True, exist_ok=True)
+        study = optuna.create_study(
+            storage=f"sqlite:///{self.studies}",
+            study_name=self.name,
+            load_if_exists=True,
+            direction="maximize",
+        )
+        finished = _finished(study)
+        for trial in finished:
+            print(line_of(trial), flush=True)
+        # Seeded by what is done: a resumed search would else repeat its first proposals.
+        study.sampler = optuna.samplers.TPESampler(seed=self.seed + len(finished))
+        if not finished:
+            study.enqueue_trial(present(self.names, self.params))
+        study.optimize(
+            lambda trial: self._tried(rates, space, trial),
+            n_trials=max(0, n_trials - len(finished)),
+            callbacks=[lambda _, trial: print(line_of(trial), flush=True)],
+        )
+        # Of equal ones the earliest: many settings grow no tree and list the same.
+        return max(_finished(study), key=lambda trial: (trial.value, -trial.number))
+
+    def _tried(
+        self, rates: Callable[[Params], dict[str, float]], space: dict[str, Range], trial: Any
+    ) -> float:
+        choice = {name: _suggested(trial, name, of) for name, of in space.items()}
+        found = rates(applied(choice, self.params))
+        trial.set_user_attr(RATES, found)
+        return found[self.kind]
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ModuleNotFoundError as error:
+        if error.name != "optuna":
+            raise
+        raise FeedrankError(
+            "a search needs Optuna, which is not installed. Run `pip install -r "
+            "requirements-search.txt -c constraints.txt`."
+        ) from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+def _finished(study: Any) -> list[Any]:
+    return [trial for trial in study.get_trials() if trial.value is not None]
+
+
+def _suggested(trial: Any, name: str, of: Range) -> float:
+    if of.is_whole:
+        return int(trial.suggest_int(name, int(of.low), int(of.high), log=of.is_log))
+    return rounded(trial.suggest_float(name, of.low, of.high, log=of.is_log))
+
+
+def choice_of(trial: Any) -> dict[str, float]:
+    """What a trial tried, by parameter."""
+    return {name: rounded(value) for name, value in trial.params.items()}
+
+
+def head_of(names: Sequence[str]) -> str:
+    """The first lines of the table of trials, as Markdown."""
+    cells = ["trial", *(name.split(".")[1] for name in names), *KINDS]
+    return f"| {' | '.join(cells)} |\n" + "| --- " * len(cells) + "|"
+
+
+def line_of(trial: Any) -> str:
+    """A line of that table."""
+    values = [f"{value:g}" for value in choice_of(trial).values()]
+    rates = [f"{trial.user_attrs[RATES][kind]:.4f}" for kind in KINDS]
+    return f"| {' | '.join([str(trial.number), *values, *rates])} |"
+
+
+def name_of(params: Params, names: Sequence[str], *others: object) -> str:
+    """The same for searches whose trials may be held against each other, and for no other.
+
+    Args:
+        params: the present ones; those that are chosen do not count.
+        names: of the chosen ones.
+        others: what else makes a difference, such as the log's counts.
+    """
+    groups = {group: asdict(getattr(params, group)) for group in GROUPS}
+    for name in names:
+        group, key = name.split(".")
+        groups[group].pop(key, None)
+    text = json.dumps([groups, sorted(names), others], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
