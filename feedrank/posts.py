@@ -21,6 +21,8 @@ from scipy.special import logsumexp
 from feedrank.counts import Tally
 from feedrank.priors import log_evidence, ratio
 
+# The rates that a post's likes are judged by are partly made by these very likes: they count less.
+DISCOUNT = 1.5
 RATE_PRIOR = 30.0  # impressions at the segment's own rate, added to each group
 
 
@@ -79,7 +81,7 @@ def expect(
     """Probability of each group, and quality within it, both of shape (n_posts, n_groups)."""
     expected = counts.shown.T @ rate
     liked = counts.liked.sum(0)[:, None]
-    dispersion = dispersion_of(counts)
+    dispersion = dispersion_of(counts) * DISCOUNT
     likelihood = counts.liked.T @ np.log(rate) / dispersion
     likelihood += log_evidence(liked, expected, strength, dispersion)
     log_belonging = log_gate + likelihood
