@@ -57,12 +57,14 @@ def true_hits(
     judged = joined(results)
     lists = dict(zip(results[0].names, judged.top[:, :, :k], strict=True))
     lists["informed"] = informed_lists(truth, log, judged.user, judged.at, k)
-    shift = truth.seconds(log.meta.origin_at)
-    lists["oracle"] = oracle_lists(truth, judged.user, judged.at + shift, k)
-    return {name: _true(truth, judged, posts, shift) for name, posts in lists.items()}
+    at = judged.at + truth.seconds(log.meta.origin_at)
+    lists["oracle"] = oracle_lists(truth, judged.user, at, k)
+    return {name: hits_of_lists(truth, log, judged, posts) for name, posts in lists.items()}
 
 
-def _true(truth: Truth, judged: Judged, posts: np.ndarray, shift: int) -> np.ndarray:
+def hits_of_lists(truth: Truth, log: Log, judged: Judged, posts: np.ndarray) -> np.ndarray:
+    """Probability that a list holds a like, shape (n_requests,), of lists (n_requests, k)."""
     k = posts.shape[1]
-    user, at = np.repeat(judged.user, k), np.repeat(judged.at + shift, k)
+    at = judged.at + truth.seconds(log.meta.origin_at)
+    user, at = np.repeat(judged.user, k), np.repeat(at, k)
     return expected_hit_at_k(truth.probability(user, posts.ravel(), at).reshape(-1, k))

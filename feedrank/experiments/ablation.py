@@ -30,12 +30,13 @@ from feedrank.rows import EVER, TrainingRows
 from feedrank.schema import TEXT
 from feedrank.stored import load_rows
 from feedrank.stores import url_of
+from feedrank.validation.folding import FoldResult
 from feedrank.validation.report import write_json
 from feedrank.validation.rounding import rounded
 from feedrank.validation.summary import Summary
 from feedrank.workers import one_thread_of_algebra
 
-LOG, ABLATION = Path("data/log"), Path("reports/ablation.json")
+DATA, ABLATION = Path("data"), Path("reports/ablation.json")
 USER_STATE = ("user_log_ratio", "user_cluster_log_ratio", "user_topic_log_ratio",
               "factor_log_ratio", "user_shown", "pair_shown", "pair_liked")  # fmt: skip
 FULL = "full"
@@ -98,31 +99,42 @@ def _without_text(posts: pd.DataFrame) -> pd.DataFrame:
 
 def judged_without(variant: Variant, log: Log, params: Params) -> pd.DataFrame:
     """Hits of every request of all folds, by a ranker without a part."""
+    results = results_without(variant, log, params, DATA)
+    catalogue = Knowledge.load(DATA / "features").catalogue
+    return Summary.of(results, params.validate).requests(log, catalogue)
+
+
+def results_without(variant: Variant, log: Log, params: Params, data: Path) -> list[FoldResult]:
+    """All folds, judged by a ranker without a part.
+
+    Args:
+        variant: what is left out.
+        log: extracted feed.
+        params: of the full ranker.
+        data: where its `features` and `rows` lie.
+    """
     params = replace(params, features=replace(params.features, **variant.features))
     calendar = Calendar.of(log.meta, params.features.warmup_days, params.validate.test_days)
     with tempfile.TemporaryDirectory(prefix="feedrank-ablation-") as scratch:
-        folder = Path(scratch)
-        knowledge, rows, features = _learned(variant, log, params, folder)
-        results = [
+        rows, features = _learned(variant, log, params, data, Path(scratch))
+        return [
             variant_result(log, features, rows, fold, params, variant.muted)
             for fold in calendar.folds(params.validate.folds)
         ]
-        return Summary.of(results, params.validate).requests(log, knowledge.catalogue)
 
 
 def _learned(
-    variant: Variant, log: Log, params: Params, folder: Path
-) -> tuple[Knowledge, TrainingRows, Path]:
-    """Knowledge, training rows (of rows in files a sample), and the directory of knowledge."""
+    variant: Variant, log: Log, params: Params, data: Path, folder: Path
+) -> tuple[TrainingRows, Path]:
+    """Training rows (of rows in files a sample), and the directory of knowledge."""
     if not variant.learns_anew:
-        features = Path("data/features")
-        return Knowledge.load(features), load_rows(Path("data/rows")).between(0, EVER), features
+        return load_rows(data / "rows").between(0, EVER), data / "features"
     changed = _with_tables(variant, log, folder / "log")
     knowledge, rows = learn(changed, params, url_of(folder / "rows"))
     features = folder / "features"
     features.mkdir()
     knowledge.save(features)
-    return knowledge, rows.between(0, EVER), features
+    return rows.between(0, EVER), features
 
 
 def _with_tables(variant: Variant, log: Log, directory: Path) -> Log:
@@ -167,8 +179,8 @@ def main() -> int:
     """Run every variant and write the table; gives the exit code."""
     one_thread_of_algebra()
     try:
-        params, log = load_params(), Log.open(LOG)
-        encodings = Knowledge.load(Path("data/features")).encodings
+        params, log = load_params(), Log.open(DATA / "log")
+        encodings = Knowledge.load(DATA / "features").encodings
         column = encodings.segment_column
         name = encodings.column_names[column] if column >= 0 else None
         hits, words = {}, {}
