@@ -53,7 +53,8 @@ class History:
         parts = [self.before(user, step) for user in users.tolist()]
         post = np.concatenate([part[0] for part in parts])
         liked = np.concatenate([part[2] for part in parts])
-        return users, np.repeat(np.arange(len(users)), [len(p[0]) for p in parts]), post, liked
+        place = np.arange(len(users), dtype=np.int32)
+        return users, np.repeat(place, [len(p[0]) for p in parts]), post, liked
 
     def save(self, directory: Path) -> None:
         """Write `history_*.npy`."""

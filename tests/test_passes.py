@@ -128,7 +128,7 @@ def test_column_counts_are_the_rows_of_each_code_segment_and_group(usual: Learne
 def test_an_era_keeps_what_was_before_it_as_one_step_and_nothing_of_the_next_one(
     usual: Learned,
 ) -> None:
-    enc, firsts = usual.knowledge.encodings, [7, 14, 28]
+    enc, firsts = usual.knowledge.encodings, [7, 10, 15, 23]
     assert [era.first_step for era in enc.eras] == firsts
     for counts, first, last in zip(
         usual.knowledge.shared.by_column, firsts, [*firsts[1:], 30], strict=True

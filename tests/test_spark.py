@@ -156,7 +156,7 @@ def test_a_lost_executor_changes_nothing(
     assert {note.name for note in notes.iterdir()} == {
         "reading the warm-up",
         "counting",
-        "finding groups of posts",
+        "finding groups and factors of posts",
         "counting by group",
         "assembling",
     }
