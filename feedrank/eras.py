@@ -1,4 +1,4 @@
-"""Eras: what is learned of posts and weights is learned anew each time the log has doubled."""
+"""Eras: what is learned of posts and weights is learned anew when the log has grown by half."""
 
 from __future__ import annotations
 

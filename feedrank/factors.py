@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from feedrank.priors import ratio
+from feedrank.priors import HIGHEST_RATE, ratio
 
 POST_UNIT, RATE_UNIT = 2.0**-8, 2.0**-16
 FARTHEST = 8.0
@@ -36,9 +36,10 @@ class Factors:
 
     @classmethod
     def of(cls, post: np.ndarray, rate: np.ndarray) -> Factors:
-        """Factors in their units."""
+        """Factors in their units; a rate that quality lifts above 1 is drawn below it."""
         within = np.clip(post, -FARTHEST, FARTHEST)
-        return cls(_in_units(within, POST_UNIT), np.maximum(_in_units(rate, RATE_UNIT), RATE_UNIT))
+        likely = np.clip(rate, RATE_UNIT, HIGHEST_RATE)
+        return cls(_in_units(within, POST_UNIT), _in_units(likely, RATE_UNIT))
 
     @property
     def n_factors(self) -> int:

@@ -91,6 +91,13 @@ def test_values_are_whole_units_so_that_sums_are_exact() -> None:
     assert far.rate[0, 0] == RATE_UNIT
 
 
+def test_a_rate_above_1_leaves_no_impression_without_variance() -> None:
+    """Quality may lift a rate above 1; a negative variance would turn the user around."""
+    factors = Factors.of(np.ones((2, 1)), np.array([[1.4, 1.0]]))
+    assert (factors.rate < 1).all()
+    assert (factors.information > 0).all()
+
+
 def test_ridge_solves_each_user_s_equations() -> None:
     rng = np.random.default_rng(0)
     positions, surplus = rng.normal(size=(7, 20, D)), rng.normal(size=(7, D))
