@@ -107,9 +107,7 @@ def _intersection(a: TrainingRows, b: TrainingRows) -> tuple[list[tuple[int, int
     return shared, [first[k] for k in shared], [second[k] for k in shared]  # type: ignore[list-item]
 
 
-def test_flipped_labels_change_nothing_before_their_step(
-    usual: Learned, tmp_path: Path
-) -> None:
+def test_flipped_labels_change_nothing_before_their_step(usual: Learned, tmp_path: Path) -> None:
     rows = _all_rows(usual.log)
     changed = _with(usual, tmp_path, _flipped(rows, rows.at >= CUTOFF))
     _same_before(usual, changed, _known_until(usual))
@@ -128,9 +126,7 @@ def test_flipped_labels_do_change_what_is_known_after_their_step(tmp_path: Path)
         )
 
 
-def test_later_rows_change_nothing_before_their_step(
-    usual: Learned, tmp_path: Path
-) -> None:
+def test_later_rows_change_nothing_before_their_step(usual: Learned, tmp_path: Path) -> None:
     rows = Impressions.joined([_all_rows(usual.log), _later_than(usual.log, CUTOFF, 3000)])
     _same_before(usual, _with(usual, tmp_path, rows), _known_until(usual))
 
