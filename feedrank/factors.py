@@ -47,17 +47,6 @@ class Factors:
         return self.post.shape[1]
 
     @cached_property
-    def linear(self) -> np.ndarray:
-        """1 and the positions of each post, shape (n_posts, 1 + d)."""
-        return np.hstack([np.ones((len(self.post), 1)), self.post])
-
-    @cached_property
-    def products(self) -> np.ndarray:
-        """Products of a post's positions, of an upper triangle, shape (n_posts, d (d + 1) / 2)."""
-        i, j = np.triu_indices(self.n_factors)
-        return self.post[:, i] * self.post[:, j]
-
-    @cached_property
     def information(self) -> np.ndarray:
         """Variance of one impression's like, in units of `RATE_UNIT`, (n_segments, n_posts)."""
         return _in_units(self.rate * (1 - self.rate), RATE_UNIT)
@@ -75,7 +64,7 @@ class UserEvidence:
         self._factors, self._segment = factors, segment
         n_users, d = len(segment), factors.n_factors
         self._liked, self._expected = np.zeros((2, n_users, 1 + d))
-        self._information = np.zeros((n_users, factors.products.shape[1]))
+        self._information = np.zeros((n_users, d * (d + 1) // 2))
 
     def update(self, user: np.ndarray, post: np.ndarray, liked: np.ndarray) -> None:
         """Learn impressions; `user` counts from 0 within these users."""
@@ -83,14 +72,18 @@ class UserEvidence:
         if not factors.n_factors:
             return
         cell = (self._segment[user], post)
+        users, row = np.unique(user, return_inverse=True)
+        posts, column = np.unique(post, return_inverse=True)
+        positions = factors.post[posts]
+        linear = np.hstack([np.ones((len(posts), 1)), positions])
 
         def times(values: np.ndarray, table: np.ndarray) -> np.ndarray:
-            shape = (len(self._segment), len(table))
-            return np.asarray(csr_matrix((values.astype(float), (user, post)), shape) @ table)
+            shape = (len(users), len(posts))
+            return np.asarray(csr_matrix((values.astype(float), (row, column)), shape) @ table)
 
-        self._liked += times(liked, factors.linear)
-        self._expected += times(factors.rate[cell], factors.linear)
-        self._information += times(factors.information[cell], factors.products)
+        self._liked[users] += times(liked, linear)
+        self._expected[users] += times(factors.rate[cell], linear)
+        self._information[users] += times(factors.information[cell], _products(positions))
 
     def positions(self, users: np.ndarray, strength: float) -> np.ndarray:
         """Where users stand, 0 without any evidence, shape (len(users), d).
@@ -124,6 +117,13 @@ def ridge(
     place[i, j] = place[j, i] = np.arange(len(i))
     covariance = np.linalg.inv(products[:, place.ravel()].reshape(-1, d, d) + precision)
     return np.einsum("nij,nj->ni", covariance, surplus), covariance
+
+
+def _products(positions: np.ndarray) -> np.ndarray:
+    """Products of each post's positions, of an upper triangle, shape (n_posts, d (d + 1) / 2)."""
+    i, j = np.triu_indices(positions.shape[1])
+    # Columns that are picked lie column by column, and a sparse product would copy them.
+    return np.ascontiguousarray(positions[:, i] * positions[:, j])
 
 
 def _in_units(values: np.ndarray, unit: float) -> np.ndarray:
