@@ -1,4 +1,4 @@
-"""Eras: what is learned of posts and weights is learned anew each time the log has doubled."""
+"""Eras: what is learned of posts and weights is learned anew when the log has grown by half."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from feedrank.passes import by_step, n_steps, steps_of
 from feedrank.posts import PostGroups
 from feedrank.profiles import Profiles
 from feedrank.seen import Seen
-from feedrank.strengths import EraCounts, fit_strengths
+from feedrank.strengths import EraCounts, asked_of, fit_strengths
 
 GROWTH = 1.5  # of the log from one era to the next
 FACTOR_IMPRESSIONS = 3_000_000  # that factors are found by, of whole users
@@ -108,10 +108,13 @@ def _added(parts: Sequence[list[StepCounts]]) -> list[StepCounts]:
 def _eras_of_bucket(
     log: Log, profiles: Profiles, encodings: Encodings, bucket: int
 ) -> tuple[list[StepCounts], list[tuple[Tally, Tally]]]:
-    """Counts by profile column, and each user's by group and by topic, of every era."""
+    """Counts by profile column, and some users' by group and by topic, of every era."""
     rows = log.bucket(bucket)
     first_user, last_user = log.meta.user_range(bucket)
-    of_users = partial(_by_user, first_user, last_user - first_user)
+    users_asked = asked_of(log.meta.n_users, encodings.n_groups)
+    of_users = partial(
+        _by_user, users_asked[(users_asked >= first_user) & (users_asked < last_user)]
+    )
     steps = steps_of(rows, encodings.step_seconds)
     lasts = [era.first_step for era in encodings.eras[1:]] + [n_steps(log, encodings.step_seconds)]
     by_column, users = [], []
@@ -147,13 +150,13 @@ def _column_tally(rows: Impressions, profiles: Profiles, encodings: Encodings, e
     return total
 
 
-def _by_user(
-    first: int, n_users: int, rows: Impressions, group: np.ndarray, n_groups: int
-) -> Tally:
-    key = (rows.user.astype(np.int64) - first) * n_groups + group[rows.post]
-    counts = tally(key, rows.liked, n_users * n_groups)
+def _by_user(users: np.ndarray, rows: Impressions, group: np.ndarray, n_groups: int) -> Tally:
+    """Counts of some users, by rows of the log and in ascending order, of a bucket's rows."""
+    known = rows[np.isin(rows.user, users)]
+    key = np.searchsorted(users, known.user) * n_groups + group[known.post]
+    counts = tally(key, known.liked, len(users) * n_groups)
     return Tally(counts.shown.astype(np.int32), counts.liked.astype(np.int32)).reshape(
-        n_users, n_groups
+        len(users), n_groups
     )
 
 

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from feedrank.priors import ratio
+from feedrank.priors import HIGHEST_RATE, ratio
 
 POST_UNIT, RATE_UNIT = 2.0**-8, 2.0**-16
 FARTHEST = 8.0
@@ -36,25 +36,15 @@ class Factors:
 
     @classmethod
     def of(cls, post: np.ndarray, rate: np.ndarray) -> Factors:
-        """Factors in their units."""
+        """Factors in their units; a rate that quality lifts above 1 is drawn below it."""
         within = np.clip(post, -FARTHEST, FARTHEST)
-        return cls(_in_units(within, POST_UNIT), np.maximum(_in_units(rate, RATE_UNIT), RATE_UNIT))
+        likely = np.clip(rate, RATE_UNIT, HIGHEST_RATE)
+        return cls(_in_units(within, POST_UNIT), _in_units(likely, RATE_UNIT))
 
     @property
     def n_factors(self) -> int:
         """Number of directions."""
         return self.post.shape[1]
-
-    @cached_property
-    def linear(self) -> np.ndarray:
-        """1 and the positions of each post, shape (n_posts, 1 + d)."""
-        return np.hstack([np.ones((len(self.post), 1)), self.post])
-
-    @cached_property
-    def products(self) -> np.ndarray:
-        """Products of a post's positions, of an upper triangle, shape (n_posts, d (d + 1) / 2)."""
-        i, j = np.triu_indices(self.n_factors)
-        return self.post[:, i] * self.post[:, j]
 
     @cached_property
     def information(self) -> np.ndarray:
@@ -74,7 +64,7 @@ class UserEvidence:
         self._factors, self._segment = factors, segment
         n_users, d = len(segment), factors.n_factors
         self._liked, self._expected = np.zeros((2, n_users, 1 + d))
-        self._information = np.zeros((n_users, factors.products.shape[1]))
+        self._information = np.zeros((n_users, d * (d + 1) // 2))
 
     def update(self, user: np.ndarray, post: np.ndarray, liked: np.ndarray) -> None:
         """Learn impressions; `user` counts from 0 within these users."""
@@ -82,14 +72,18 @@ class UserEvidence:
         if not factors.n_factors:
             return
         cell = (self._segment[user], post)
+        users, row = np.unique(user, return_inverse=True)
+        posts, column = np.unique(post, return_inverse=True)
+        positions = factors.post[posts]
+        linear = np.hstack([np.ones((len(posts), 1)), positions])
 
         def times(values: np.ndarray, table: np.ndarray) -> np.ndarray:
-            shape = (len(self._segment), len(table))
-            return np.asarray(csr_matrix((values.astype(float), (user, post)), shape) @ table)
+            shape = (len(users), len(posts))
+            return np.asarray(csr_matrix((values.astype(float), (row, column)), shape) @ table)
 
-        self._liked += times(liked, factors.linear)
-        self._expected += times(factors.rate[cell], factors.linear)
-        self._information += times(factors.information[cell], factors.products)
+        self._liked[users] += times(liked, linear)
+        self._expected[users] += times(factors.rate[cell], linear)
+        self._information[users] += times(factors.information[cell], _products(positions))
 
     def positions(self, users: np.ndarray, strength: float) -> np.ndarray:
         """Where users stand, 0 without any evidence, shape (len(users), d).
@@ -123,6 +117,13 @@ def ridge(
     place[i, j] = place[j, i] = np.arange(len(i))
     covariance = np.linalg.inv(products[:, place.ravel()].reshape(-1, d, d) + precision)
     return np.einsum("nij,nj->ni", covariance, surplus), covariance
+
+
+def _products(positions: np.ndarray) -> np.ndarray:
+    """Products of each post's positions, of an upper triangle, shape (n_posts, d (d + 1) / 2)."""
+    i, j = np.triu_indices(positions.shape[1])
+    # Columns that are picked lie column by column, and a sparse product would copy them.
+    return np.ascontiguousarray(positions[:, i] * positions[:, j])
 
 
 def _in_units(values: np.ndarray, unit: float) -> np.ndarray:

@@ -24,13 +24,18 @@ class EraCounts:
 
     Attributes:
         by_column: as in `SharedCounts`.
-        by_cluster: of each user before the era, shape (n_users, n_groups).
-        by_topic: of each user before the era, shape (n_users, n_topics).
+        by_cluster: of the users of `asked_of` before the era, shape (n, n_groups).
+        by_topic: of the same before the era, shape (n, n_topics).
     """
 
     by_column: StepCounts
     by_cluster: Tally
     by_topic: Tally
+
+
+def asked_of(n_users: int, n_groups: int) -> np.ndarray:
+    """Users whose counts strengths are fitted on, spread evenly, shape (n,)."""
+    return np.arange(0, n_users, max(1, -(-n_users * n_groups // MOST_UNITS)))
 
 
 def fit_strengths(
@@ -52,9 +57,8 @@ def fit_strengths(
     former = by_post.before(step // 2).reshape(*shape)
     cluster_rate = group_rates(era.groups.cluster, encodings.n_groups, counts)
     topic_rate = group_rates(encodings.topic, encodings.n_topics, counts)
-    some = slice(None, None, -(-len(codes) * encodings.n_groups // MOST_UNITS))
-    segment = encodings.segment(codes[some])
-    cluster, topic = _thinned(found.by_cluster, some), _thinned(found.by_topic, some)
+    segment = encodings.segment(codes[asked_of(len(codes), encodings.n_groups)])
+    cluster, topic = found.by_cluster, found.by_topic
     expected = cluster.shown * cluster_rate[segment]
     posts = post_state(era.groups, counts)
     return Strengths(
@@ -86,10 +90,6 @@ def _given_total(counts: Tally, expected: np.ndarray) -> float:
     if expected.shape[1] == 1:
         return STRONGEST
     return float(dispersion * fit_strength(counts.liked / dispersion, trials, total * share))
-
-
-def _thinned(counts: Tally, some: slice) -> Tally:
-    return Tally(counts.shown[some], counts.liked[some])
 
 
 def _trend(former: Tally, counts: Tally, rate: np.ndarray) -> float:

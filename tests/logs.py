@@ -25,6 +25,7 @@ from feedrank.params import DemoParams, Params, load_params
 from feedrank.ranker import Ranker
 from feedrank.recommender import Recommender
 from feedrank.rows import TrainingRows
+from tests.networks import likes
 
 ORIGIN = "2021-10-01T00:00:00"
 HOUR = 3600
@@ -176,6 +177,11 @@ class Learned:
     ranker: Ranker
 
     @property
+    def factors(self) -> list[int]:
+        """How many factors each era has."""
+        return [era.factors.n_factors for era in self.knowledge.encodings.eras]
+
+    @property
     def recommender(self) -> Recommender:
         """The scoring path, as the service has it."""
         return self.knowledge.recommender(self.ranker, self.params.export)
@@ -202,6 +208,20 @@ def simulated(step: str = "1d", profiles: bool = True) -> Learned:
     users = network.users if profiles else network.users[["user_id"]]
     directory = scratch() / f"{step}-{profiles}"
     log = write_log(directory, users, network.posts, rows, origin=network.truth.origin)
+    return Learned.of(log, params(features={"step": step, "warmup_days": 7}))
+
+
+@cache
+def tasteful(step: str = "1d") -> Learned:
+    """A log of 300 users whose tastes no profile tells, so that its eras have factors."""
+    rng = np.random.default_rng(3)
+    tastes = rng.normal(size=(300, 2)) @ rng.normal(0, 0.7, (2, 250))
+    seen = likes(tastes, 300, rate=0.2, seed=4)
+    at = np.sort(rng.integers(0, USUAL.days * DAY, len(seen.user)))
+    mixed = rng.permutation(len(at))
+    columns = (seen.user[mixed], seen.post[mixed], at)
+    rows = Impressions(*(c.astype(np.uint32) for c in columns), seen.liked[mixed])
+    log = write_log(scratch() / f"{step}-tastes", users_table(300), posts_table(250), rows)
     return Learned.of(log, params(features={"step": step, "warmup_days": 7}))
 
 

@@ -33,8 +33,9 @@ def _network(taste: float, within: float = 0.0) -> tuple[Tally, Seen]:
 def test_groups_that_only_users_tastes_tell_are_found() -> None:
     """One segment, no text: nothing else could tell them."""
     counts, seen = _network(taste=0.7)
-    groups, _ = fit_posts(counts, seen, TEXTS, _params())
+    groups, factors = fit_posts(counts, seen, TEXTS, _params())
     assert normalized_mutual_info_score(GROUP, groups.cluster) > 0.9
+    assert factors.n_factors == 0, "the groups have told all"
     assert groups.tastes is not None
     assert 1 < groups.tastes < 5  # a Gamma of that shape varies as exp of N(0, 0.7) does
     without, _ = fit_posts(counts, seen, TEXTS, _params(factors=0))

@@ -61,6 +61,17 @@ def test_a_post_that_was_never_shown_stands_where_its_text_says() -> None:
         np.testing.assert_allclose(found[post], alike, atol=0.25 * spread)
 
 
+def test_texts_tell_directions_that_likes_alone_are_too_few_for() -> None:
+    users, _ = _planted()
+    word = np.random.default_rng(5).integers(0, 4, N_POSTS)
+    posts = 0.25 * np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])[word]
+    seen = likes(users @ posts.T, 30, RATE, seed=1)
+    assert _fit(seen).shape[1] == 0
+    found = _fit(seen, csr_matrix(np.eye(4)[word]))
+    assert found.shape[1] == 2
+    assert _explained(found, posts) > 0.9
+
+
 def test_no_more_directions_than_asked_for() -> None:
     users, posts = _planted()
     seen = likes(users @ posts.T, 200, RATE, seed=1)

@@ -39,6 +39,20 @@ def test_any_split_and_order_of_the_history_gives_the_same_bits(
         assert np.array_equal(other.positions(users, 9.0), at_once)
 
 
+def test_positions_are_those_of_a_ridge_regression() -> None:
+    """Of likes on positions, each weighed by its variance under segment and propensity."""
+    rng = np.random.default_rng(0)
+    views = np.stack([rng.integers(0, n, 300) for n in (N_USERS, N_POSTS, 2)], axis=1)
+    found = _learned(views, []).positions(np.arange(N_USERS), 9.0)
+    for user, segment in enumerate(SEGMENT):
+        _, post, liked = views[views[:, 0] == user].T
+        rate, x = FACTORS.rate[segment, post], FACTORS.post[post]
+        own = (liked.sum() + 9) / (rate.sum() + 9)
+        information = (x.T * own * rate * (1 - rate)) @ x + np.eye(D)
+        expected = np.linalg.solve(information, x.T @ (liked - own * rate))
+        np.testing.assert_allclose(found[user], expected, atol=1e-3)
+
+
 def test_a_user_alone_stands_where_the_same_user_among_others_does() -> None:
     rng = np.random.default_rng(0)
     views = np.stack([rng.integers(0, n, 300) for n in (N_USERS, N_POSTS, 2)], axis=1)
@@ -89,6 +103,13 @@ def test_values_are_whole_units_so_that_sums_are_exact() -> None:
     far = Factors.of(np.full((1, 1), 1e9), np.zeros((1, 1)))
     assert far.post[0, 0] == 8
     assert far.rate[0, 0] == RATE_UNIT
+
+
+def test_a_rate_above_1_leaves_no_impression_without_variance() -> None:
+    """Quality may lift a rate above 1; a negative variance would turn the user around."""
+    factors = Factors.of(np.ones((2, 1)), np.array([[1.4, 1.0]]))
+    assert (factors.rate < 1).all()
+    assert (factors.information > 0).all()
 
 
 def test_ridge_solves_each_user_s_equations() -> None:

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from feedrank.factors import UserEvidence
 from feedrank.features import FIXED, features_of
-from tests.logs import DAY, HOUR, Learned, simulated
+from tests.logs import DAY, HOUR, Learned, simulated, tasteful
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["with profiles", "no profiles"])
@@ -106,3 +107,18 @@ def test_what_a_user_saw_is_counted_in_the_steps_before(learned: Learned) -> Non
     np.testing.assert_allclose(_column(learned, "user_shown", user, at), np.log1p(n_shown), 1e-6)
     np.testing.assert_array_equal(_column(learned, "pair_shown", user, at), shown)
     np.testing.assert_array_equal(_column(learned, "pair_liked", user, at), liked)
+
+
+def test_factors_are_where_the_user_stands_times_where_the_posts_do() -> None:
+    learned = tasteful()
+    user, last = 4, 29
+    era = learned.knowledge.encodings.era(last)
+    rows = [b[(b.user == user) & (b.at // DAY < last)] for b in learned.log.buckets()]
+    post, liked = (np.concatenate([getattr(p, n) for p in rows]) for n in ("post", "liked"))
+    evidence = UserEvidence(era.factors, np.zeros(1, np.int64))
+    evidence.update(np.zeros(len(post), np.int64), post, liked)
+    position = evidence.positions(np.arange(1), era.strengths.user)[0]
+    assert len(position) > 1
+    found = _column(learned, "factor_log_ratio", user, last * DAY)
+    np.testing.assert_allclose(found, era.factors.post @ position, atol=1e-6)
+    assert np.abs(found).max() > 0.1

@@ -15,20 +15,22 @@ from feedrank.ranker import Ranker
 from feedrank.recommender import Recommender
 from feedrank.rows import TrainingRows
 from feedrank.validation import folding, methods
-from tests.logs import DAY, Learned, learned, saved, simulated, workers, write_log
+from tests.logs import DAY, Learned, learned, saved, simulated, tasteful, workers, write_log
 
 CUTOFF = 20 * DAY + 40_000  # within a day, so that the step it falls into is tested too
-STEPS = {"1h": 3600, "1d": DAY, "7d": 7 * DAY}
+STEPS = ("1h", "1d", "7d")
 
 
-@pytest.fixture(params=STEPS)
-def step(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@pytest.fixture(params=[*STEPS, "1d, tastes"])
+def usual(request: pytest.FixtureRequest) -> Learned:
+    step, _, tastes = request.param.partition(", ")
+    return tasteful(step) if tastes else simulated(step)
 
 
-def _known_until(step: str) -> int:
+def _known_until(usual: Learned) -> int:
     """Everything before the step after the cutoff's own is asked of a state before the cutoff."""
-    return (CUTOFF // STEPS[step] + 1) * STEPS[step]
+    seconds = usual.params.features.step_seconds
+    return (CUTOFF // seconds + 1) * seconds
 
 
 def _all_rows(log: Log) -> Impressions:
@@ -77,7 +79,7 @@ def _same_before(usual: Learned, changed: tuple[Knowledge, TrainingRows], until:
     assert known
     for of_usual_era, of_changed_era in known:
         assert of_usual_era.strengths == of_changed_era.strengths
-        for name in ("log_gate", "rate", "cluster", "strength"):
+        for name in ("log_gate", "rate", "cluster", "strength", "tastes"):
             first, second = (getattr(e.groups, name) for e in (of_usual_era, of_changed_era))
             np.testing.assert_array_equal(first, second, err_msg=name)
         for name in ("post", "rate"):
@@ -105,11 +107,10 @@ def _intersection(a: TrainingRows, b: TrainingRows) -> tuple[list[tuple[int, int
     return shared, [first[k] for k in shared], [second[k] for k in shared]  # type: ignore[list-item]
 
 
-def test_flipped_labels_change_nothing_before_their_step(step: str, tmp_path: Path) -> None:
-    usual = simulated(step=step)
+def test_flipped_labels_change_nothing_before_their_step(usual: Learned, tmp_path: Path) -> None:
     rows = _all_rows(usual.log)
     changed = _with(usual, tmp_path, _flipped(rows, rows.at >= CUTOFF))
-    _same_before(usual, changed, _known_until(step))
+    _same_before(usual, changed, _known_until(usual))
 
 
 def test_flipped_labels_do_change_what_is_known_after_their_step(tmp_path: Path) -> None:
@@ -119,20 +120,20 @@ def test_flipped_labels_do_change_what_is_known_after_their_step(tmp_path: Path)
     recommender = knowledge.recommender(usual.ranker, usual.params.export)
     posts = np.arange(250)
     for user in (0, 99, 200):
-        later = _known_until("1d")
+        later = _known_until(usual)
         assert not np.array_equal(
             recommender.matrix(user, later, posts), usual.recommender.matrix(user, later, posts)
         )
 
 
-def test_later_rows_change_nothing_before_their_step(step: str, tmp_path: Path) -> None:
-    usual = simulated(step=step)
+def test_later_rows_change_nothing_before_their_step(usual: Learned, tmp_path: Path) -> None:
     rows = Impressions.joined([_all_rows(usual.log), _later_than(usual.log, CUTOFF, 3000)])
-    _same_before(usual, _with(usual, tmp_path, rows), _known_until(step))
+    _same_before(usual, _with(usual, tmp_path, rows), _known_until(usual))
 
 
-def test_a_log_that_ends_at_a_moment_knows_the_same_before_it(step: str, tmp_path: Path) -> None:
-    usual = simulated(step=step)
+def test_a_log_that_ends_at_a_moment_knows_the_same_before_it(
+    usual: Learned, tmp_path: Path
+) -> None:
     rows = _all_rows(usual.log)
     _same_before(usual, _with(usual, tmp_path, rows[rows.at < CUTOFF]), CUTOFF)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +12,24 @@ from feedrank.artifact import Artifact, export
 from feedrank.folds import Calendar
 from feedrank.knowledge import Knowledge
 from feedrank.validation.replay import judge, requests_of
-from tests.logs import DAY, Learned, saved, simulated
+from tests.logs import DAY, Learned, saved, simulated, tasteful
 
 STEPS = ["1h", "12h", "1d", "7d"]
-KINDS = [(step, profiles) for step in STEPS for profiles in (True, False) if step != "12h"]
-KINDS.append(("12h", True))
+KINDS = [(step, kind) for step in STEPS for kind in ("with profiles", "no profiles", "tastes")]
+KINDS = [kind for kind in KINDS if kind[0] != "12h"] + [("12h", "with profiles")]
 
 
-@pytest.fixture(params=KINDS, ids=lambda kind: f"{kind[0]}-{'with' if kind[1] else 'no'} profiles")
+@pytest.fixture(params=KINDS, ids="-".join)
 def learned(request: pytest.FixtureRequest) -> Learned:
-    step, profiles = request.param
-    return simulated(step=step, profiles=profiles)
+    step, kind = request.param
+    if kind == "tastes":
+        return tasteful(step)
+    return simulated(step, profiles=kind == "with profiles")
+
+
+def test_some_logs_have_factors_from_some_era_on() -> None:
+    assert [tasteful(step).factors[-1] > 0 for step in ("1h", "1d", "7d")] == [True] * 3
+    assert tasteful().factors[0] == 0
 
 
 def _equal_bits(first: np.ndarray, second: np.ndarray) -> bool:
@@ -100,8 +108,11 @@ def test_a_list_holds_the_scores_of_its_posts(learned: Learned) -> None:
         assert _equal_bits(recommender.score(user, at, ranked.post), ranked.probability)
 
 
-def test_a_loaded_artifact_answers_as_what_it_was_made_of(tmp_path: Path) -> None:
-    learned = simulated()
+@pytest.mark.parametrize("learned_of", [simulated, tasteful], ids=["profiles", "tastes"])
+def test_a_loaded_artifact_answers_as_what_it_was_made_of(
+    learned_of: Callable[[], Learned], tmp_path: Path
+) -> None:
+    learned = learned_of()
     features, ranker = saved(learned, tmp_path)
     export(tmp_path / "artifact", features, ranker, learned.params.export, {}, seed=1, k=5)
     loaded = Artifact.load(tmp_path / "artifact").recommender
@@ -118,8 +129,11 @@ def test_a_loaded_artifact_answers_as_what_it_was_made_of(tmp_path: Path) -> Non
         )
 
 
-def test_knowledge_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    knowledge = simulated().knowledge
+@pytest.mark.parametrize("learned_of", [simulated, tasteful], ids=["profiles", "tastes"])
+def test_knowledge_comes_back_as_it_was_written(
+    learned_of: Callable[[], Learned], tmp_path: Path
+) -> None:
+    knowledge = learned_of().knowledge
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     knowledge.save(tmp_path / "a")

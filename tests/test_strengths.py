@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from feedrank.coding import code_profiles
-from feedrank.counts import Tally
+from feedrank.counts import Tally, tally
 from feedrank.encodings import Strengths
 from feedrank.eras import fit_eras
 from feedrank.folds import Calendar
 from feedrank.log import Impressions, Log
 from feedrank.passes import count_posts
-from feedrank.priors import STRONGEST, WEAKEST
+from feedrank.priors import STRONGEST, WEAKEST, fit_strength
+from feedrank.state import group_rates
 from feedrank.strengths import _given_total
 from feedrank.warmup import fit_encodings
 from tests.logs import DAY, Learned, random_rows, simulated, workers, write_log
@@ -49,6 +50,23 @@ def test_what_is_kept_was_fitted_on_what_was_before_its_era(learned: Learned) ->
     for era in learned.knowledge.encodings.eras:
         assert era.strengths == _fit(learned, era.first_step)
         assert era.strengths != _fit(learned, era.first_step + 1)
+
+
+def test_of_many_users_every_so_many_th_is_asked(
+    learned: Learned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("feedrank.strengths.MOST_UNITS", 500)  # of 300 users x 6 groups
+    knowledge = learned.knowledge
+    enc, era = knowledge.encodings, knowledge.encodings.eras[-1]
+    rows = Impressions.joined(learned.log.buckets())
+    rows = rows[(rows.at // DAY < era.first_step) & (rows.user % 4 == 0)]
+    key = rows.user // 4 * enc.n_groups + era.groups.cluster[rows.post]
+    counts = tally(key, rows.liked, 75 * enc.n_groups).reshape(75, enc.n_groups)
+    by_post = knowledge.shared.by_post.before(era.first_step).reshape(enc.n_segments, -1)
+    rate = group_rates(era.groups.cluster, enc.n_groups, by_post)
+    expected = counts.shown * rate[enc.segment(knowledge.catalogue.codes[::4])]
+    by_hand = fit_strength(counts.liked.sum(1), counts.shown.sum(1), expected.sum(1))
+    assert _fit(learned, era.first_step).user == pytest.approx(by_hand)
 
 
 def test_nothing_from_the_step_on_is_looked_at(learned: Learned, tmp_path: Path) -> None:

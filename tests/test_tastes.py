@@ -77,7 +77,7 @@ def test_evidence_is_the_predictive_probability_of_a_post_s_likes() -> None:
                 a, c = seen.liked[of].sum() + 5.0, expected[of].sum() + 5.0
                 exact[group] += nbinom.logpmf(seen.liked[row], a, c / (c + expected[row]))
         # What does not depend on the group is left out of the evidence.
-        np.testing.assert_allclose(found[post] - found[post][0], exact - exact[0], atol=0.05)
+        np.testing.assert_allclose(found[post] - found[post][0], exact - exact[0], atol=0.01)
 
 
 def test_ratios_are_likes_over_the_expected_ones_shrunk() -> None:
