@@ -56,6 +56,32 @@ def test_a_present_value_beyond_the_usual_range_is_still_tried() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["train.min_split_gain", "train.reg_lambda"])
+def test_a_present_value_of_zero_is_tried_on_a_range_without_logarithm(
+    name: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("optuna")
+    params = applied({name: 0.0}, small_params())
+    assert not space_of([name], params)[name].is_log
+    best = Search(tmp_path / "s", "zero", params, [name], "shown", 3).run(_hill, 2)
+    assert choice_of(best) == present([name], params), "of equal ones the first"
+
+
+def test_a_present_value_of_many_digits_is_no_other_than_the_first_trial_s(tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    name = "train.learning_rate"
+    params = applied({name: 0.123456}, small_params())
+    best = Search(tmp_path / "s", "digits", params, [name], "shown", 3).run(_hill, 2)
+    assert choice_of(best) == present([name], params)
+
+
+@pytest.mark.parametrize("word", ["--trials", "--weeks"])
+def test_a_search_of_nothing_is_refused(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        search.main([word, "0"])
+    assert "must be 1 or more" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", SPACE)
 def test_every_range_holds_what_the_parameters_allow(name: str) -> None:
     params, of = small_params(), SPACE[name]
