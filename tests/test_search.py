@@ -14,9 +14,12 @@ from feedrank.experiments.earlier import EarlierWeeks, earlier_folds
 from feedrank.experiments.space import SPACE, Range, applied, present, settings, space_of
 from feedrank.experiments.studies import Search, choice_of, line_of, name_of
 from feedrank.folds import Calendar
+from feedrank.knowledge import Knowledge, Rules
 from feedrank.learn import learn
 from feedrank.log import Log
 from feedrank.params import Params
+from feedrank.ranker import Ranker
+from feedrank.recommender import Recommender
 from feedrank.rows import TrainingRows
 from feedrank.validation.methods import OURS
 from feedrank.validation.metrics import Estimate
@@ -54,6 +57,32 @@ def test_a_present_value_beyond_the_usual_range_is_still_tried() -> None:
     assert space_of(["train.max_depth"], params)["train.max_depth"] == Range(
         2, 12, is_whole=True, is_log=False
     )
+
+
+@pytest.mark.parametrize("name", ["train.min_split_gain", "train.reg_lambda"])
+def test_a_present_value_of_zero_is_tried_on_a_range_without_logarithm(
+    name: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("optuna")
+    params = applied({name: 0.0}, small_params())
+    assert not space_of([name], params)[name].is_log
+    best = Search(tmp_path / "s", "zero", params, [name], "shown", 3).run(_hill, 2)
+    assert choice_of(best) == present([name], params), "of equal ones the first"
+
+
+def test_a_present_value_of_many_digits_is_no_other_than_the_first_trial_s(tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    name = "train.learning_rate"
+    params = applied({name: 0.123456}, small_params())
+    best = Search(tmp_path / "s", "digits", params, [name], "shown", 3).run(_hill, 2)
+    assert choice_of(best) == present([name], params)
+
+
+@pytest.mark.parametrize("word", ["--trials", "--weeks"])
+def test_a_search_of_nothing_is_refused(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        search.main([word, "0"])
+    assert "must be 1 or more" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", SPACE)
@@ -178,6 +207,31 @@ def test_the_untouched_weeks_have_no_say(
     found, same = (w.scores(params).methods[OURS].by_request for w in (weeks, changed))
     np.testing.assert_array_equal(found["shown"], same["shown"])
     np.testing.assert_array_equal(found["expected"], same["expected"])
+
+
+def test_lists_are_made_in_the_state_of_the_headline(
+    learned: tuple[Log, Path, TrainingRows, Params], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEEDRANK_WORKERS", "1")
+    log, features, rows, params = learned
+    asked: list[int | None] = []
+    made = Knowledge.recommender
+
+    def recorded(
+        self: Knowledge, ranker: Ranker, rules: Rules, as_of: int | None = None
+    ) -> Recommender:
+        asked.append(as_of)
+        return made(self, ranker, rules, as_of)
+
+    monkeypatch.setattr(Knowledge, "recommender", recorded)
+    weeks = EarlierWeeks.of(log, features, rows, params, 1)
+    found = []
+    for state, known in (("fresh", {None}), ("aged", {None, weeks.folds[0].cutoff})):
+        asked.clear()
+        of_state = replace(params, validate=replace(params.validate, state=state))
+        found.append(weeks.scores(of_state).methods[OURS].by_request["shown"])
+        assert set(asked) == known
+    assert not np.array_equal(*found)
 
 
 def test_the_command_searches_and_says_how_to_try_the_best(

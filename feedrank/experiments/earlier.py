@@ -84,7 +84,8 @@ class EarlierWeeks:
         parts: list[Judged] = []
         for fold, requests in zip(self.folds, self.requests, strict=True):
             ranker = fit_ranker(self.rows, fold.cutoff, spec, params.train)
-            maker = _Maker(self.features, ranker, params.export)
+            as_of = fold.cutoff if validate.state == "aged" else None
+            maker = _Maker(self.features, ranker, params.export, as_of)
             job = partial(maker.judged, requests, depth_of(self.n_posts, validate), max(validate.k))
             parts += map_parts(job, N_PARTS, "replaying requests")
         # The estimate is wanted, not its interval: a few resamples will do.
@@ -94,16 +95,20 @@ class EarlierWeeks:
 
 @dataclass(frozen=True)
 class _Maker:
-    """Lists of one fold, in any process."""
+    """Lists of one fold in the state of the headline, in any process."""
 
     features: Location
     ranker: Ranker
     export: ExportParams
+    as_of: int | None
 
     @cached_property
     def knowledge(self) -> Knowledge:
         return Knowledge.load(fetched(self.features))
 
     def judged(self, requests: Requests, depth: int, k: int, part: int) -> Judged:
-        ours = self.knowledge.recommender(self.ranker, self.export)
-        return judge([ours], ours, requests.part(part, N_PARTS), depth, k)
+        fresh = self.knowledge.recommender(self.ranker, self.export)
+        ours = fresh
+        if self.as_of is not None:
+            ours = self.knowledge.recommender(self.ranker, self.export, self.as_of)
+        return judge([ours], fresh, requests.part(part, N_PARTS), depth, k)

@@ -89,14 +89,20 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--trials", type=int, default=24, help="in all, former runs included")
+    parser.add_argument("--trials", type=_count, default=24, help="in all, former runs included")
     parser.add_argument(
         "--over", nargs="+", default=USUAL, choices=SPACE, help="parameters that are chosen"
     )
     parser.add_argument("--kind", choices=KINDS, default="shown", help="hit rate to be maximised")
-    parser.add_argument("--weeks", type=int, default=2, help="test periods, before validation's")
+    parser.add_argument("--weeks", type=_count, default=2, help="test periods, before validation's")
     parser.add_argument("--seed", type=int, default=20, help="of the proposals")
     return parser.parse_args(words)
+
+
+def _count(word: str) -> int:
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"{word!r} must be 1 or more")
+    return int(word)
 
 
 if __name__ == "__main__":

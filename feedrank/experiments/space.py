@@ -28,8 +28,9 @@ class Range:
     is_log: bool = True
 
     def with_value(self, value: float) -> Range:
-        """The same range, widened so that it holds a value."""
-        return replace(self, low=min(self.low, value), high=max(self.high, value))
+        """The same range, widened so that it holds a value; 0 has no logarithm."""
+        low, high = min(self.low, value), max(self.high, value)
+        return replace(self, low=low, high=high, is_log=self.is_log and low > 0)
 
 
 SPACE = {
@@ -50,8 +51,8 @@ def space_of(names: Sequence[str], params: Params) -> dict[str, Range]:
 
 
 def present(names: Sequence[str], params: Params) -> dict[str, float]:
-    """The parameters' present values."""
-    return {name: getattr(getattr(params, _group(name)), _key(name)) for name in names}
+    """The parameters' present values, as a trial can take them."""
+    return {name: rounded(getattr(getattr(params, _group(name)), _key(name))) for name in names}
 
 
 def applied(choice: Choice, params: Params) -> Params:
