@@ -45,6 +45,8 @@ class History:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Users spread evenly, with all their impressions before a step, some `most` in all.
 
+        Users without any are left out, so that what follows costs nothing for those yet to come.
+
         Returns:
             Rows of the users, and of each impression: its user's place among these, post, liked.
         """
@@ -53,7 +55,9 @@ class History:
         parts = [self.before(user, step) for user in users.tolist()]
         post = np.concatenate([part[0] for part in parts])
         liked = np.concatenate([part[2] for part in parts])
-        return users, np.repeat(np.arange(len(users)), [len(p[0]) for p in parts]), post, liked
+        seen = np.array([len(part[0]) for part in parts])
+        users, seen = users[seen > 0], seen[seen > 0]
+        return users, np.repeat(np.arange(len(users)), seen), post, liked
 
     def save(self, directory: Path) -> None:
         """Write `history_*.npy`."""
