@@ -95,6 +95,7 @@ search: $(SEARCH)         ## better parameters, sought before the weeks that val
 
 ablation: $(RUNTIME)      ## what each part of the ranker is worth; some minutes, writes reports/ablation.json
 	@python -m feedrank.experiments.ablation
+	@dvc repro --quiet --single-item --force report
 
 clean-demo:     ## forget the demo's database
 	rm -rf data/demo

@@ -26,7 +26,7 @@ from feedrank.seen import Seen
 from feedrank.strengths import EraCounts, asked_of, fit_strengths
 
 GROWTH = 1.5  # of the log from one era to the next
-FACTOR_IMPRESSIONS = 3_000_000  # that factors are found by, of whole users
+FACTOR_IMPRESSIONS, FACTOR_USERS = 3_000_000, 100_000  # that factors are found by, at most
 
 
 def era_days(warmup_days: int, n_days: int, most: int) -> list[int]:
@@ -74,7 +74,7 @@ def fit_eras(
 
 
 def _seen(history: History, segment: np.ndarray, step: int) -> Seen:
-    users, user, post, liked = history.some_before(step, FACTOR_IMPRESSIONS)
+    users, user, post, liked = history.some_before(step, FACTOR_IMPRESSIONS, FACTOR_USERS)
     return Seen(user, segment[users], post, liked)
 
 

@@ -41,20 +41,26 @@ class History:
         )
 
     def some_before(
-        self, step: int, most: int
+        self, step: int, most: int, most_users: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Users spread evenly, with all their impressions before a step, some `most` in all.
+        """Users spread evenly, with all their impressions before a step.
+
+        There are some `most` impressions in all at most, and `most_users` users.
+
+        Users without any are left out, so that what follows costs nothing for those yet to come.
 
         Returns:
             Rows of the users, and of each impression: its user's place among these, post, liked.
         """
         known = int(np.count_nonzero(self.step < step))
-        users = np.arange(0, len(self.offsets) - 1, max(1, -(-known // most)))
+        n_users = len(self.offsets) - 1
+        users = np.arange(0, n_users, max(1, -(-known // most), -(-n_users // most_users)))
         parts = [self.before(user, step) for user in users.tolist()]
         post = np.concatenate([part[0] for part in parts])
         liked = np.concatenate([part[2] for part in parts])
-        place = np.arange(len(users), dtype=np.int32)
-        return users, np.repeat(place, [len(p[0]) for p in parts]), post, liked
+        seen = np.array([len(part[0]) for part in parts])
+        users, seen = users[seen > 0], seen[seen > 0]
+        return users, np.repeat(np.arange(len(users), dtype=np.int32), seen), post, liked
 
     def save(self, directory: Path) -> None:
         """Write `history_*.npy`."""

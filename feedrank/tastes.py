@@ -9,6 +9,7 @@ from feedrank.priors import fit_strength, ratio
 from feedrank.seen import Seen
 
 MOST_CELLS = 200_000  # that the strength is fitted on
+LEAST = 0.5  # expected likes of a prior; below, one impression is no small part of what is expected
 AT_FIRST = 5.0  # expected likes: a strength at which tastes can be found where there are any
 TINY = 1e-30
 
@@ -54,7 +55,8 @@ class Tastes:
                 half.cells(np.argmax(log - own, axis=1), belonging.shape[1])
                 for half, own in zip(self._halves, known, strict=True)
             ]
-            self.strength = fit_strength(*(np.concatenate(c) for c in zip(*cells, strict=True)))
+            fitted = fit_strength(*(np.concatenate(c) for c in zip(*cells, strict=True)))
+            self.strength = max(fitted, LEAST)
         return np.sum([half.judge(belonging, self.strength) for half in self._halves], axis=0)
 
 

@@ -52,6 +52,14 @@ def test_factors_are_what_tastes_for_groups_leave() -> None:
         np.testing.assert_allclose(mean, 0, atol=0.01)  # units of 1/256
 
 
+def test_an_era_before_which_nobody_was_shown_anything_is_learned_all_the_same() -> None:
+    none = np.zeros(0, np.int64)
+    nothing = Tally(*np.zeros((2, 1, N_POSTS), np.int64))
+    groups, factors = fit_posts(nothing, Seen(none, none, none, none), TEXTS, _params())
+    assert np.isfinite(groups.rate).all()
+    assert factors.n_factors == 0
+
+
 def test_without_tastes_there_is_nothing_of_users() -> None:
     counts, seen = _network(taste=0.0)
     groups, factors = fit_posts(counts, seen, TEXTS, _params())

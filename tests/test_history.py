@@ -76,14 +76,15 @@ def test_rows_laid_by_user_keep_their_order_in_time() -> None:
     assert per_user.tolist() == [2, 0, 2, 1, 0]
 
 
-@given(VIEWS, st.integers(0, 8), st.sampled_from([1, 5, 1000]))
+@given(VIEWS, st.integers(0, 8), st.sampled_from([1, 5, 1000]), st.sampled_from([2, 9]))
 def test_some_users_are_whole_ones_spread_evenly(
-    views: list[tuple[int, int, int, int]], step: int, most: int
+    views: list[tuple[int, int, int, int]], step: int, most: int, most_users: int
 ) -> None:
     history = _history(views)
-    users, place, post, liked = history.some_before(step, most)
+    users, place, post, liked = history.some_before(step, most, most_users)
     known = sum(1 for s, *_ in views if s < step)
-    assert users.tolist() == list(range(0, N_USERS, max(1, -(-known // most))))
+    every = range(0, N_USERS, max(1, -(-known // most), -(-N_USERS // most_users)))
+    assert users.tolist() == [u for u in every if any(s < step for s, v, *_ in views if v == u)]
     found = zip(users[place].tolist(), post.tolist(), liked.tolist(), strict=True)
     own = [(u, p, like) for s, u, p, like in views if u in users and s < step]
     assert sorted(found) == sorted(own)

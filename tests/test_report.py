@@ -21,7 +21,7 @@ from feedrank.validation.summary import Summary
 from feedrank.validation.table import column
 from tests.logs import Learned, saved, simulated, workers
 
-ABLATION = {"k": 5, "rows": [
+ABLATION: dict[str, Any] = {"k": 5, "rows": [
     {"without": "text", "words": "w", "expected": 0.5, "expected_change": -0.01,
      "expected_low": -0.02, "expected_high": 0.01, "shown": 0.4, "shown_change": 0.0,
      "shown_low": -0.01, "shown_high": 0.01},
@@ -49,15 +49,17 @@ def results(learned: Learned, tmp_path_factory: pytest.TempPathFactory) -> list[
 def found(learned: Learned, results: list[FoldResult]) -> Found:
     params = learned.params.validate
     summary, slices = Summary.of(results, params), slice_table(results, learned.knowledge, params)
+    metrics = summary.metrics(None)
+    full = ABLATION["rows"][0] | {k: metrics["hitrate@5"][k] for k in ("expected", "shown")}
     return Found(
-        metrics=summary.metrics(None),
+        metrics=metrics,
         details=summary.details(slices, topic_table(results, learned.knowledge)),
         days=days_of(results, learned.log, params),
         calibration=calibration_of(results),
         slices=slices,
         curve=curve_of(results),
         importance=importance(learned.ranker),
-        ablation=ABLATION,
+        ablation=ABLATION | {"rows": [full | {"without": "full"}, *ABLATION["rows"]]},
     )
 
 
@@ -115,6 +117,13 @@ def test_the_page_goes_without_what_was_not_run(found: Found) -> None:
     page = page_of(replace(found, ablation=None))
     assert "What each part is worth" not in page
     assert _read(page).open == []
+
+
+def test_an_ablation_of_another_run_is_not_shown_beside_this_one(found: Found) -> None:
+    assert "<td>text</td>" in page_of(found).replace('<td class="name">', "<td>")
+    page = page_of(replace(found, ablation=ABLATION))
+    assert "make ablation" in page
+    assert "The ranker without a part" not in page
 
 
 def test_names_of_the_database_are_escaped(found: Found) -> None:

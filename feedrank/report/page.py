@@ -77,7 +77,7 @@ def page_of(found: Found) -> str:
         _section("Least ahead", _items(found.details["worst_slices"]),
                  "The slices where feedrank leads most liked posts by the least, by shown."),
         _section("Topics", _topics(found.details), "Impressions of the requests, by topic."),
-        _ablation(found.ablation),
+        _ablation(found.ablation, found.metrics),
         _section("Is the feed random?", _randomness(found.details),
                  "Expected needs a feed that does not choose by taste. z beyond 4 is no chance."),
     ]  # fmt: skip
@@ -156,9 +156,13 @@ def _topics(details: dict[str, Any]) -> str:
     return _table(head, rows)
 
 
-def _ablation(ablation: dict[str, Any] | None) -> str:
+def _ablation(ablation: dict[str, Any] | None, metrics: dict[str, Any]) -> str:
     if ablation is None:
         return ""
+    title = "What each part is worth"
+    full, headline = ablation["rows"][0], metrics[f"hitrate@{ablation['k']}"]
+    if any(full[kind] != headline[kind] for kind in ("expected", "shown")):
+        return _section(title, "", "Asked of another run than this: `make ablation` asks anew.")
     rows = [
         [row["without"], *(
             cell for kind in ("expected", "shown")
@@ -169,7 +173,7 @@ def _ablation(ablation: dict[str, Any] | None) -> str:
     ]  # fmt: skip
     head = ["without", "expected", "change", "shown", "change"]
     words = "The ranker without a part, on the same requests; changes are paired."
-    return _section("What each part is worth", _table(head, rows, "full"), words)
+    return _section(title, _table(head, rows, "full"), words)
 
 
 def _randomness(details: dict[str, Any]) -> str:
