@@ -8,7 +8,7 @@ import numpy as np
 
 from feedrank.counts import StepCounts, Tally
 
-MARKS = 16  # moments that are kept for others to start from
+MARKS = 4  # moments that are kept for others to start from, 2.7 MB each at full size
 
 
 @dataclass(frozen=True)
