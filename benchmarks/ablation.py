@@ -36,13 +36,13 @@ def changes(params: Params, effects: Effects, scratch: Path) -> Found:
     (scratch / "rows").mkdir()
     rows.save(scratch / "rows")
     encodings = Knowledge.load(scratch / "features").encodings
-    column = encodings.segment_column
+    column = encodings.column_names[encodings.segment_column] if encodings.n_segments > 1 else None
     hits = {}
-    for variant in variants(encodings.column_names[column] if column >= 0 else None):
+    for variant in variants(column):
         results = results_without(variant, log, params, scratch)
         judged = joined(results)
         ours = judged.top[results[0].names.index(OURS), :, : params.validate.k[0]]
-        name = variant.name.replace(encodings.column_names[column], "segment")
+        name = "segment x post" if column and variant.name.startswith(column) else variant.name
         hits[name] = hits_of_lists(network.truth, log, judged, ours)
     weights = user_weights(judged.user, params.validate.bootstrap, params.validate.seed)
     found = {FULL: _interval(hits[FULL], weights)}

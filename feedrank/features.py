@@ -10,7 +10,8 @@ from functools import cached_property, partial
 import numpy as np
 
 from feedrank.encodings import Encodings
-from feedrank.state import SharedState, UserState, user_tables
+from feedrank.state import SharedState
+from feedrank.users import UserState, user_tables
 
 
 class Question:

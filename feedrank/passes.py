@@ -20,7 +20,8 @@ from feedrank.lots import draw_lots
 from feedrank.params import FeaturesParams
 from feedrank.profiles import Profiles
 from feedrank.rows import TrainingRows
-from feedrank.state import SharedHistory, UserState
+from feedrank.state import SharedHistory
+from feedrank.users import UserState
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,11 @@ def ratio(liked: np.ndarray, expected: np.ndarray, strength: float | np.ndarray)
     return (liked + strength) / (expected + strength)
 
 
+def log_ratio(liked: np.ndarray, expected: np.ndarray, strength: float) -> np.ndarray:
+    """Logarithm of `ratio`, float32."""
+    return np.log(ratio(liked, expected, strength)).astype(np.float32)
+
+
 def log_evidence(
     liked: np.ndarray, expected: np.ndarray, strength: float, dispersion: float
 ) -> np.ndarray:

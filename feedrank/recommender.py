@@ -13,7 +13,8 @@ from feedrank.history import History
 from feedrank.meta import LogMeta
 from feedrank.ordering import best_rows
 from feedrank.ranker import Ranker
-from feedrank.state import SharedHistory, UserState
+from feedrank.state import SharedHistory
+from feedrank.users import UserState
 
 
 @dataclass(frozen=True)

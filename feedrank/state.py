@@ -1,4 +1,4 @@
-"""What was known as of a step: of posts and profiles (shared), and of a few users."""
+"""What was known of posts and profiles as of a step: shared by all users."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from feedrank.counts import PairCounts, StepCounts, Tally, UserCounts
+from feedrank.counts import StepCounts, Tally
 from feedrank.encodings import Encodings, Era
-from feedrank.factors import UserEvidence
 from feedrank.posts import RATE_PRIOR, post_state
-from feedrank.priors import ratio
+from feedrank.priors import log_ratio, ratio
 from feedrank.running import RunningCounts
 
 Table = np.ndarray
@@ -117,11 +116,11 @@ class SharedHistory:
             topic_rate=group_rates(enc.topic, enc.n_topics, counts),
             post_logit=_logit(posts.rate),
             group_logit=_logit(posts.base),
-            segment_post=_log_ratio(
+            segment_post=log_ratio(
                 counts.liked, counts.shown * posts.rate, era.strengths.segment_post
             ),
             quality=np.log(posts.quality).astype(np.float32),
-            trend=_log_ratio(recent.liked.sum(0), n_recent * lifetime_rate, era.strengths.trend),
+            trend=log_ratio(recent.liked.sum(0), n_recent * lifetime_rate, era.strengths.trend),
             age_days=age.astype(np.float32),
             exposure=_share(n_shown),
             recent_exposure=_share(n_recent),
@@ -163,91 +162,9 @@ def column_evidence(
     return counts.liked.sum(1), (counts.shown * cluster_rate).sum(1)
 
 
-class UserState:
-    """A few users as of a step of an era: their profiles, counts and earlier pairs.
-
-    The one update of a user's state: training calls it for a bucket step after step, serving for
-    one user with all of the history before the moment.
-    """
-
-    def __init__(
-        self, encodings: Encodings, era: Era, codes: np.ndarray, pairs: PairCounts
-    ) -> None:
-        self.encodings = encodings
-        self.era = era
-        self.codes = codes
-        self.segment = encodings.segment(codes)
-        self.pairs = pairs
-        groupings = {
-            "cluster": (era.groups.cluster, encodings.n_groups),
-            "topic": (encodings.topic, encodings.n_topics),
-        }
-        self.counts = UserCounts(len(codes), groupings)
-        self.evidence = UserEvidence(era.factors, self.segment)
-
-    def update(self, user: np.ndarray, post: np.ndarray, liked: np.ndarray) -> None:
-        """Learn impressions of these users, counted from 0 within them."""
-        self.counts.update(user, post, liked)
-        self.evidence.update(user, post, liked)
-
-
-@dataclass(frozen=True)
-class UserTables:
-    """What is known of some users, against what their segment likes.
-
-    Attributes:
-        n_shown: log1p of impressions, shape (n,).
-        propensity: log ratio of likes over expected, shape (n,).
-        cluster: log ratio within a group beyond propensity, shape (n, n_groups).
-        topic: log ratio within a topic beyond propensity, shape (n, n_topics).
-        position: in the directions of the era's factors, float64, shape (n, n_factors).
-    """
-
-    n_shown: np.ndarray
-    propensity: np.ndarray
-    cluster: np.ndarray
-    topic: np.ndarray
-    position: np.ndarray
-
-
-def user_tables(state: UserState, shared: SharedState, users: np.ndarray) -> UserTables:
-    """Tables of the named users (rows of the state), from counts and the shared rates."""
-    strengths = state.era.strengths
-    segment = state.segment[users]
-    cluster, topic = (_rows(state.counts.of(name), users) for name in ("cluster", "topic"))
-    expected = cluster.shown * shared.cluster_rate[segment]
-    liked, total = cluster.liked.sum(1), _ordered_sum(expected)
-    propensity = ratio(liked, total, strengths.user)
-    of_topic = topic.shown * shared.topic_rate[segment]
-    by = propensity[:, None]
-    return UserTables(
-        n_shown=np.log1p(cluster.shown.sum(1)).astype(np.float32),
-        propensity=np.log(propensity).astype(np.float32),
-        cluster=_log_ratio(cluster.liked, expected * by, strengths.user_cluster),
-        topic=_log_ratio(topic.liked, of_topic * by, strengths.user_topic),
-        position=state.evidence.positions(users, strengths.user),
-    )
-
-
-def _rows(counts: Tally, users: np.ndarray) -> Tally:
-    return Tally(counts.shown[users], counts.liked[users])
-
-
-def _ordered_sum(columns: np.ndarray) -> np.ndarray:
-    """Sum over the last axis in one order, whatever the number of rows: equal bits anywhere."""
-    total = columns[:, 0].copy()
-    for group in range(1, columns.shape[1]):
-        total += columns[:, group]
-    return total
-
-
 def _logit(rate: np.ndarray) -> np.ndarray:
     rate = np.clip(rate, 1e-5, 1 - 1e-5)
     return np.log(rate / (1 - rate)).astype(np.float32)
-
-
-def _log_ratio(liked: np.ndarray, expected: np.ndarray, strength: float) -> np.ndarray:
-    return np.log(ratio(liked, expected, strength)).astype(np.float32)
 
 
 def _share(shown: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from feedrank.validation.methods import OURS
 from feedrank.validation.summary import Summary
 from tests.logs import learned, params, simulated_network, workers, write_log
 
-FIRST_SEED, N_NETWORKS, K = 100, 50, 5
+FIRST_SEED, N_NETWORKS, K = 200, 50, 5
 PARAMS = params(features={"warmup_days": 7}, validate={"requests": 800, "bootstrap": 400})
 
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedrank.errors import ParamsError
-from feedrank.params import Params, duration_seconds, load_params, moment, parse_params
+from feedrank.keys import duration_seconds, moment
+from feedrank.params import Params, load_params, parse_params
 
 FILE = Path(__file__).parents[1] / "params.yaml"
 GROUPS: dict[str, dict[str, Any]] = yaml.safe_load(FILE.read_text())

@@ -8,7 +8,8 @@ import pytest
 
 from feedrank.counts import Tally
 from feedrank.grouping import fit_groups, text_design
-from feedrank.posts import PostGroups, post_state
+from feedrank.posts import PostGroups, expect, post_state
+from feedrank.priors import STRONGEST
 from feedrank.topics import topic_codes
 from tests.logs import posts_table
 
@@ -93,6 +94,16 @@ def test_history_speaks_louder_than_text() -> None:
     assert design.shape[0] == len(KIND)
     wrong = replace(groups, log_gate=groups.log_gate[::-1].copy())
     assert (post_state(wrong, counts).rate.argmax(0) == KIND).all()
+
+
+def test_likes_count_less_than_alone_since_they_made_the_rates_that_judge_them() -> None:
+    """Against the log-odds of two groups by Poisson likes scattering as Bernoulli ones do."""
+    rate = np.array([[0.10, 0.14]])
+    counts = Tally(np.array([[500]]), np.array([[62]]))
+    belonging, _ = expect(counts, np.log([[0.5, 0.5]]), rate, STRONGEST)
+    alone = (62 * np.log(0.14 / 0.10) - 500 * 0.04) / (1 - 63 / 510)
+    share = np.log(belonging[0, 1] / belonging[0, 0]) / alone
+    assert 0.5 < share < 0.75
 
 
 def test_a_well_liked_post_has_more_quality_and_more_history_moves_it_further() -> None:

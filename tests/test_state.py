@@ -8,7 +8,8 @@ import pytest
 from feedrank.counts import PairCounts, Tally
 from feedrank.features import Question, assemble, features_of
 from feedrank.posts import RATE_PRIOR
-from feedrank.state import SharedHistory, UserState, group_rates, user_tables
+from feedrank.state import SharedHistory, group_rates
+from feedrank.users import UserState, user_tables
 from tests.logs import Learned, simulated
 
 

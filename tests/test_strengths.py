@@ -17,7 +17,7 @@ from feedrank.priors import STRONGEST, WEAKEST, fit_strength
 from feedrank.state import group_rates
 from feedrank.strengths import _given_total
 from feedrank.warmup import fit_encodings
-from tests.logs import DAY, Learned, random_rows, simulated, workers, write_log
+from tests.logs import DAY, Learned, random_rows, simulated, tasteful, workers, write_log
 from tests.logs import learned as learn_from
 from tests.logs import params as usual_params
 
@@ -113,3 +113,11 @@ def test_what_users_like_more_than_others_is_found_whatever_the_like_rate(spread
             assert found == pytest.approx((1 - rate) / spread**2, rel=0.35)
         else:
             assert found > 1000
+
+
+def test_where_tastes_told_the_groups_their_own_weight_holds() -> None:
+    """In groups that users' likes have made, all of their likes would seem to be taste."""
+    told = [era for era in tasteful().knowledge.encodings.eras if era.groups.tastes is not None]
+    assert told
+    for era in told:
+        assert era.strengths.user_cluster == era.groups.tastes

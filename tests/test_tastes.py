@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import nbinom
 
-from feedrank.tastes import Tastes, taste_ratios
+from feedrank.tastes import LEAST, Tastes, taste_ratios
 from tests.networks import likes
 
 N_USERS, N_POSTS, N_GROUPS, RATE = 600, 90, 3, 0.2
@@ -87,3 +87,12 @@ def test_ratios_are_likes_over_the_expected_ones_shrunk() -> None:
     row = 60
     of = (seen.user == seen.user[row]) & (GROUP[seen.post] == GROUP[seen.post[row]])
     assert found[row] == pytest.approx((seen.liked[of].sum() + 7) / (RATE * of.sum() + 7))
+
+
+def test_a_prior_is_never_weaker_than_an_impression_can_bear(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("feedrank.tastes.fit_strength", lambda *_: LEAST / 9)
+    tastes = _tastes(0.8)
+    _found(tastes, _softly(GROUP), 2)
+    assert tastes.strength == LEAST
