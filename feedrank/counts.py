@@ -47,8 +47,8 @@ class StepCounts:
         n_keys: number of keys.
         offsets: where each step begins, int64, shape (n_steps + 1,).
         key: uint32, shape (n,).
-        shown: uint32, shape (n,).
-        liked: uint32, shape (n,).
+        shown: uint8 to uint32, as the highest count needs, shape (n,).
+        liked: the same.
     """
 
     n_keys: int
@@ -69,10 +69,10 @@ class StepCounts:
         for step in tallies:
             key = np.flatnonzero(step.shown)
             keys.append(key.astype(np.uint32))
-            shown.append(step.shown[key].astype(np.uint32))
-            liked.append(step.liked[key].astype(np.uint32))
+            shown.append(_narrow(step.shown[key]))
+            liked.append(_narrow(step.liked[key]))
             offsets.append(offsets[-1] + len(key))
-        columns = (np.concatenate([*c, np.empty(0, np.uint32)]) for c in (keys, shown, liked))
+        columns = (np.concatenate([*c, np.empty(0, np.uint8)]) for c in (keys, shown, liked))
         return cls(n_keys, np.array(offsets, dtype=np.int64), *columns)
 
     @classmethod
@@ -122,6 +122,15 @@ def _sum(parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]], n_keys: int) ->
         np.bincount(key, weights=shown, minlength=n_keys).astype(np.int64),
         np.bincount(key, weights=liked, minlength=n_keys).astype(np.int64),
     )
+
+
+def smallest_uint(highest: int) -> np.dtype:
+    """The narrowest unsigned type that holds 0 to `highest`."""
+    return np.dtype(np.min_scalar_type(max(highest, 0)))
+
+
+def _narrow(counts: np.ndarray) -> np.ndarray:
+    return counts.astype(smallest_uint(int(counts.max(initial=0))))
 
 
 class UserCounts:

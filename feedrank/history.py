@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from feedrank.counts import smallest_uint
 from feedrank.places import Place, read_array
 
 NAMES = ("offsets", "post", "step", "liked")
@@ -71,11 +72,6 @@ class History:
     def load(cls, place: Place) -> History:
         """What `save` wrote."""
         return cls(*(read_array(place / f"history_{n}.npy") for n in NAMES))
-
-
-def smallest_uint(highest: int) -> np.dtype:
-    """The narrowest unsigned type that holds 0 to `highest`."""
-    return np.dtype(np.min_scalar_type(max(highest, 0)))
 
 
 def by_user(user: np.ndarray, first_user: int, n_users: int) -> tuple[np.ndarray, np.ndarray]:

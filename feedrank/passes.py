@@ -9,12 +9,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from feedrank.counts import PairCounts, StepCounts, Tally, tally
+from feedrank.counts import PairCounts, StepCounts, Tally, smallest_uint, tally
 from feedrank.encodings import Encodings
 from feedrank.engine import map_parts, sum_parts
 from feedrank.features import Question, assemble, features_of
 from feedrank.folds import Calendar
-from feedrank.history import History, by_user, smallest_uint
+from feedrank.history import History, by_user
 from feedrank.log import SECONDS_A_DAY, Impressions, Log
 from feedrank.lots import draw_lots
 from feedrank.params import FeaturesParams

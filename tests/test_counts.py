@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedrank.counts import PairCounts, StepCounts, Tally, UserCounts, tally
+from feedrank.counts import PairCounts, StepCounts, Tally, UserCounts, smallest_uint, tally
 
 N_STEPS, N_KEYS, N_USERS, N_POSTS = 9, 6, 3, 5
 GROUP = np.array([0, 2, 0, 1, 2])
@@ -68,6 +68,23 @@ def test_any_split_and_order_of_rows_gives_the_same_counts(
     for name, column in vars(_counts(events)).items():
         np.testing.assert_array_equal(getattr(merged, name), column, err_msg=name)
         assert np.asarray(getattr(merged, name)).dtype == np.asarray(column).dtype
+
+
+@pytest.mark.parametrize(
+    ("highest", "name"),
+    [(0, "uint8"), (255, "uint8"), (256, "uint16"), (65_535, "uint16"), (65_536, "uint32")],
+)
+def test_the_narrowest_type_holds_the_highest_number(highest: int, name: str) -> None:
+    assert smallest_uint(highest).name == name
+
+
+def test_counts_of_narrow_types_add_up_beyond_them() -> None:
+    counts = StepCounts.of([Tally(np.array([200, 0]), np.array([150, 0]))] * 400, 2)
+    assert (counts.shown.dtype, counts.liked.dtype) == (np.uint8, np.uint8)
+    assert _plainly(counts.before(400)) == [(80_000, 60_000), (0, 0)]
+    merged = StepCounts.merged([counts] * 400)
+    assert (merged.shown.dtype, merged.liked.dtype) == (np.uint32, np.uint16)
+    assert merged.at(0)[1:] == ([80_000], [60_000])
 
 
 @given(EVENTS)

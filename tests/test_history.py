@@ -3,11 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedrank.history import History, by_user, smallest_uint
+from feedrank.history import History, by_user
 from tests.logs import DAY, impressions, simulated, tuples
 
 N_USERS = 4
@@ -57,14 +56,6 @@ def test_history_comes_back_as_it_was_written(tmp_path: Path) -> None:
     for user in range(N_USERS):
         for first, second in zip(read.before(user, 9), history.before(user, 9), strict=True):
             assert first.tolist() == second.tolist()
-
-
-@pytest.mark.parametrize(
-    ("highest", "name"),
-    [(0, "uint8"), (255, "uint8"), (256, "uint16"), (65_535, "uint16"), (65_536, "uint32")],
-)
-def test_the_narrowest_type_holds_the_highest_number(highest: int, name: str) -> None:
-    assert smallest_uint(highest).name == name
 
 
 def test_rows_laid_by_user_keep_their_order_in_time() -> None:
