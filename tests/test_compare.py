@@ -36,6 +36,10 @@ def _table(gain: float = 0.0, seed: int = 0, n: int = N) -> pd.DataFrame:
     )
 
 
+def _reordered(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(list=table["list"] + 2)
+
+
 def _pairs(a: pd.DataFrame, b: pd.DataFrame) -> Pairs:
     return Pairs.of(a, b, 400, 1)
 
@@ -50,7 +54,7 @@ def test_a_better_run_is_said_to_be_better_by_how_much() -> None:
 
 
 def test_two_that_do_not_differ_cannot_be_told_apart() -> None:
-    found = _pairs(_table(seed=1), _table(seed=2)).difference("expected@5")
+    found = _pairs(_table(seed=1), _reordered(_table(seed=2))).difference("expected@5")
     assert found.gain.low < 0 < found.gain.high
     assert "too close to tell" in found.words()
 
@@ -61,13 +65,26 @@ def test_the_same_run_is_the_same_in_every_request() -> None:
     assert (found.gain.value, found.gain.low, found.gain.high) == (0, 0, 0)
 
 
+def test_other_thoughts_of_the_same_lists_are_no_gain() -> None:
+    a, b = _table(), _table()
+    b["feedrank/expected@5"] += 0.01
+    b["feedrank/shown@5"] += 0.01  # of shown posts, which the lists do not say
+    pairs = _pairs(a, b)
+    found = pairs.difference("expected@5")
+    assert (found.gain.value, found.gain.low, found.gain.high) == (0, 0, 0)
+    assert found.words() == "the same in every request"
+    assert pairs.difference("shown@5").words().startswith("B beats A")
+    b.loc[0, "list"] += 2
+    assert _pairs(a, b).difference("expected@5").words().startswith("B beats A")
+
+
 def test_a_pair_is_narrower_than_its_parts() -> None:
     found = _pairs(_table(), _table(gain=0.06)).difference("expected@5")
     assert found.gain.high - found.gain.low < 0.6 * (found.a.high - found.a.low)
 
 
 def test_users_are_resampled_not_requests() -> None:
-    a, b = _table(), _table()
+    a, b = _table(), _reordered(_table())
     swing = np.random.default_rng(4).normal(size=N // 3).repeat(3)
     b["feedrank/expected@5"] += swing.astype(np.float32)
     found = _pairs(a, b).difference("expected@5").gain
@@ -121,7 +138,7 @@ def test_a_build_refuses_what_is_surely_or_perhaps_worse() -> None:
     assert is_refused(worse, 0.0, "worse")
     assert is_refused(worse, 0.05, "doubtful")
     assert not is_refused(worse, 0.2, "worse")
-    close = _pairs(_table(seed=1), _table(seed=2)).difference("expected@5")
+    close = _pairs(_table(seed=1), _reordered(_table(seed=2))).difference("expected@5")
     assert not is_refused(close, 0.0, "worse")
     assert is_refused(close, 0.0, "doubtful")
     assert not is_refused(close, 0.05, "doubtful")

@@ -67,6 +67,9 @@ class Pairs:
     def difference(self, kind: str, method: str = OURS) -> Difference:
         """By how much B exceeds A.
 
+        Two runs that list the same differ in what they think of these lists, not in what users
+        would get: the gain in `expected` is 0 then, whatever the two estimates are.
+
         Args:
             kind: such as 'expected@5'.
             method: whose hits are compared.
@@ -79,13 +82,18 @@ class Pairs:
             known = ", ".join(self.kinds())
             raise FeedrankError(f"the runs do not both have '{kind}'; common are {known}.")
         a, b = (t[name].to_numpy(np.float64) for t in (self.a, self.b))
+        are_lists_same = name == self._judged_lists() and self.n_lists_that_differ() == 0
         return Difference(
             kind,
             estimate(a, self.weights),
             estimate(b, self.weights),
-            estimate(b - a, self.weights),
-            bool(np.array_equal(a, b, equal_nan=True)),
+            estimate(np.zeros(len(a)) if are_lists_same else b - a, self.weights),
+            are_lists_same or bool(np.array_equal(a, b, equal_nan=True)),
         )
+
+    def _judged_lists(self) -> str:
+        """The hit rate of the very lists that `list` tells apart."""
+        return column(OURS, "expected", int(self.kinds()[0].split("@")[1]))
 
 
 @dataclass(frozen=True)
