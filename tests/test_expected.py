@@ -9,8 +9,11 @@ import pytest
 from scipy.special import expit
 
 from feedrank.validation.calibration import Shown, calibrate
+from feedrank.validation.dependence import Dependence, share_of_same
 from feedrank.validation.expected import (
+    LUCK,
     Expected,
+    Lists,
     expected_hitrate,
     hit_probability,
     matching_weight,
@@ -29,6 +32,14 @@ class Simulation:
     truth: float
     believed: float
     independent: float
+
+
+def _apart(n_requests: int) -> Dependence:
+    return Dependence(np.zeros((n_requests, 2)), np.zeros((n_requests, 2)))
+
+
+def _lists(probability: np.ndarray, rank: np.ndarray) -> Lists:
+    return Lists(probability, np.where(probability > 0, 0, -1), rank)
 
 
 def _simulate(
@@ -68,12 +79,14 @@ def _simulate(
         liked.ravel(),
         np.repeat(np.arange(n), N_SHOWN),
         exposure[shown].ravel(),
+        np.zeros(n * N_SHOWN, int),
         n,
     )
     places = np.where(of_shown < DEPTH, of_shown, -1).ravel()
     calibration = calibrate(seen)
-    found = expected_hitrate(seen, calibration, believed, places)
-    apart = expected_hitrate(seen, replace(calibration, variance=0.0), believed, places)
+    lists = _lists(believed, places)
+    found = expected_hitrate(seen, calibration, lists)
+    apart = expected_hitrate(seen, replace(calibration, dependence=_apart(n)), lists)
     interval = estimate(found.pseudo, user_weights(np.arange(n) // 2, 300, seed))
     truth = float(expected_hit_at_k(expit(true[rows, top])).mean())
     alone = float(expected_hit_at_k(believed).mean())
@@ -116,8 +129,41 @@ def test_the_shared_variance_is_found_from_pairs_of_a_request() -> None:
     for mood in (0.0, 0.7):
         liked = rng.random(true.shape) < expit(true + mood * rng.normal(size=(n, 1)))
         shown = Shown(expit(true).ravel(), liked.ravel(), np.repeat(np.arange(n), 20),
-                      np.ones(true.size), n)  # fmt: skip
-        assert calibrate(shown).variance == pytest.approx(mood**2, abs=0.1)
+                      np.ones(true.size), np.zeros(true.size, int), n)  # fmt: skip
+        dependence = calibrate(shown).dependence
+        assert dependence.variance(0.3)[0] == pytest.approx(mood**2, abs=0.1)
+
+
+def test_lists_of_one_group_share_more_than_posts_at_random() -> None:
+    rng = np.random.default_rng(4)
+    n, n_groups = 3000, 4
+    group = rng.integers(0, n_groups, (n, 20))
+    taste = 0.8 * rng.normal(size=(n, n_groups))
+    true = rng.normal(-2, 0.5, (n, 20))
+    liked = rng.random(true.shape) < expit(true + np.take_along_axis(taste, group, axis=1))
+    shown = Shown(expit(true).ravel(), liked.ravel(), np.repeat(np.arange(n), 20),
+                  np.ones(true.size), group.ravel(), n)  # fmt: skip
+    dependence = calibrate(shown).dependence
+    assert dependence.variance(1.0)[0] == pytest.approx(0.64, abs=0.12)
+    assert dependence.variance(0.0)[0] == pytest.approx(0, abs=0.1)
+    assert dependence.variance(0.5)[0] == pytest.approx(0.32, abs=0.12)
+    assert share_of_same(np.array([[1, 1, 1, -1], [0, 1, 2, 2]])) == pytest.approx(4 / 9)
+    assert share_of_same(np.array([[3]])) == 0
+
+
+def test_luck_is_taken_off_what_stands_high_until_matches_speak() -> None:
+    p = np.tile([0.1, 0.3], 400)
+    shown = Shown(p, np.tile(np.arange(20) < 4, 40), np.repeat(np.arange(400), 2),
+                  np.ones(800), np.zeros(800, int), 400)  # fmt: skip
+    calibration = replace(calibrate(shown), dependence=_apart(400))
+
+    def shift(listed: float) -> float:
+        lists = _lists(np.full((400, K), listed), np.full(800, -1))
+        return expected_hitrate(shown, calibration, lists).shift
+
+    high = calibration.log_odds(np.array([0.6]))[0] - calibration.mean
+    assert shift(0.6) == pytest.approx(-LUCK * high)
+    assert shift(0.01) == 0
 
 
 def test_posts_that_are_shown_more_often_do_not_count_more_often() -> None:
@@ -165,9 +211,13 @@ def test_a_match_counts_the_less_the_more_often_its_post_is_shown() -> None:
 
 
 def test_without_a_match_our_belief_is_all_there_is() -> None:
-    shown = Shown(np.full(8, 0.1), np.arange(8) < 1, np.repeat(np.arange(4), 2), np.ones(8), 4)
-    calibration = replace(calibrate(shown), intercept=np.log(0.1 / 0.9), slope=1.0, variance=0.0)
-    found = expected_hitrate(shown, calibration, np.full((4, K), 0.1), np.full(8, -1))
+    shown = Shown(np.full(8, 0.1), np.arange(8) < 1, np.repeat(np.arange(4), 2), np.ones(8),
+                  np.zeros(8, int), 4)  # fmt: skip
+    usual = np.log(0.1 / 0.9)
+    calibration = replace(
+        calibrate(shown), intercept=usual, mean=usual, slope=1.0, dependence=_apart(4)
+    )
+    found = expected_hitrate(shown, calibration, _lists(np.full((4, K), 0.1), np.full(8, -1)))
     assert found.shift == 0
     assert found.n_matching == 0
     assert found.value == pytest.approx(1 - 0.9**K)
@@ -176,25 +226,29 @@ def test_without_a_match_our_belief_is_all_there_is() -> None:
 def test_few_matches_shift_less_than_many() -> None:
     def shift(n: int) -> float:
         shown = Shown(np.full(2 * n, 0.1), np.arange(2 * n) % 2 == 0, np.repeat(np.arange(n), 2),
-                      np.ones(2 * n), n)  # fmt: skip
-        rank = np.where(shown.liked, 0, -1)
-        return expected_hitrate(shown, calibrate(shown), np.full((n, K), 0.1), rank).shift
+                      np.ones(2 * n), np.zeros(2 * n, int), n)  # fmt: skip
+        lists = _lists(np.full((n, K), 0.1), np.where(shown.liked, 0, -1))
+        return expected_hitrate(shown, calibrate(shown), lists).shift
 
     assert 0 < shift(2) < shift(20) < shift(2000)
 
 
 def test_a_list_that_is_too_short_counts_for_what_it_holds() -> None:
-    shown = Shown(np.array([0.1]), np.array([False]), np.array([0]), np.ones(1), 1)
-    calibration = replace(calibrate(shown), intercept=0.0, slope=1.0, center=0.0, variance=0.0)
+    shown = Shown(np.array([0.1]), np.array([False]), np.array([0]), np.ones(1), np.zeros(1, int),
+                  1)  # fmt: skip
+    calibration = replace(
+        calibrate(shown), intercept=0.0, mean=0.0, slope=1.0, center=0.0, dependence=_apart(1)
+    )
     short = np.array([[0.3, 0.2, 0, 0, 0]])
-    found = expected_hitrate(shown, calibration, short, np.array([-1]))
+    found = expected_hitrate(shown, calibration, _lists(short, np.array([-1])))
     assert found.value == pytest.approx(1 - 0.7 * 0.8, abs=1e-4)
 
 
 def test_no_requests_have_no_hit_rate() -> None:
     none = np.zeros(0)
-    shown = Shown(none, none.astype(bool), none.astype(int), none, 0)
-    found = expected_hitrate(shown, calibrate(shown), np.zeros((0, K)), none.astype(int))
+    shown = Shown(none, none.astype(bool), none.astype(int), none, none.astype(int), 0)
+    lists = _lists(np.zeros((0, K)), none.astype(int))
+    found = expected_hitrate(shown, calibrate(shown), lists)
     assert np.isnan(found.value)
 
 
@@ -205,12 +259,15 @@ def test_pseudo_values_say_what_refitting_each_resample_would() -> None:
     liked = rng.random((n, n_shown)) < expit(0.8 * score - 0.6)
     listed = expit(rng.normal(-1.5, 0.3, (n, K)))
     rank = rng.integers(0, 40, (n, n_shown))
+    group, of_list = rng.integers(0, 3, (n, n_shown)), rng.integers(0, 3, (n, K))
 
     def of(rows: np.ndarray) -> Expected:
         shown = Shown(expit(score[rows]).ravel(), liked[rows].ravel(),
                       np.repeat(np.arange(len(rows)), n_shown),
-                      np.ones(len(rows) * n_shown), len(rows))  # fmt: skip
-        return expected_hitrate(shown, calibrate(shown), listed[rows], rank[rows].ravel())
+                      np.ones(len(rows) * n_shown), group[rows].ravel(), len(rows))  # fmt: skip
+        return expected_hitrate(
+            shown, calibrate(shown), Lists(listed[rows], of_list[rows], rank[rows].ravel())
+        )
 
     whole = of(np.arange(n))
     weights = user_weights(np.arange(n), 60, 2)

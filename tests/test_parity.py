@@ -11,6 +11,7 @@ import pytest
 from feedrank.artifact import Artifact, export
 from feedrank.folds import Calendar
 from feedrank.knowledge import Knowledge
+from feedrank.validation.folding import groups_at
 from feedrank.validation.replay import judge, requests_of
 from tests.logs import DAY, Learned, saved, simulated, tasteful
 
@@ -79,7 +80,14 @@ def test_the_replay_asks_what_was_trained_on(learned: Learned) -> None:
     fold = Calendar.of(log.meta, None, None).folds(1)[0]
     step_seconds = learned.knowledge.encodings.step_seconds
     requests = requests_of(log, fold, step_seconds, n=60, seed=3)
-    judged = judge([learned.recommender], learned.recommender, requests, depth=20, k=5)
+    judged = judge(
+        [learned.recommender],
+        learned.recommender,
+        requests,
+        20,
+        5,
+        groups_at(learned.knowledge, fold),
+    )
     trained = learned.ranker.probability(rows.matrix)
     by_row = {
         (user, at, post): p

@@ -24,6 +24,7 @@ from tests.logs import (
 
 N_USERS, N_POSTS = 20, 30
 FOLD = Fold(since=2 * DAY, cutoff=5 * DAY, until=8 * DAY)
+GROUP = np.arange(N_POSTS) % 3
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def test_the_number_of_buckets_does_not_change_the_requests(log: Log, tmp_path: 
 def test_a_period_without_an_impression_has_no_request(log: Log) -> None:
     empty = requests_of(log, Fold(0, 50 * DAY, 60 * DAY), DAY, n=10, seed=1)
     assert len(empty) == 0
-    judged = judge([ByNumber()], ByNumber(), empty, depth=5, k=3)  # type: ignore[arg-type]
+    judged = judge([ByNumber()], ByNumber(), empty, 5, 3, GROUP)  # type: ignore[arg-type]
     assert judged.top.shape == (1, 0, 3)
 
 
@@ -121,8 +122,8 @@ def test_the_parts_of_workers_are_all_requests(log: Log) -> None:
     found = requests_of(log, FOLD, DAY, n=10**6, seed=1)
     methods = [ByNumber(), Backwards()]
     ours = ByNumber()
-    at_once = judge(methods, ours, found, depth=9, k=3)  # type: ignore[arg-type]
-    parts = [judge(methods, ours, found.part(i, 7), 9, 3) for i in range(7)]  # type: ignore[arg-type]
+    at_once = judge(methods, ours, found, 9, 3, GROUP)  # type: ignore[arg-type]
+    parts = [judge(methods, ours, found.part(i, 7), 9, 3, GROUP) for i in range(7)]  # type: ignore[arg-type]
     for name, column in vars(Judged.joined(parts)).items():
         np.testing.assert_array_equal(column, getattr(at_once, name), err_msg=name)
 
@@ -132,7 +133,7 @@ def _judged(shown: list[int], liked: list[int], k: int = 3, depth: int = 6) -> J
         np.array([0]), np.array([5 * DAY]), np.array([0, len(shown)]), np.array(shown),
         np.isin(shown, liked), np.ones(len(shown)),
     )  # fmt: skip
-    return judge([ByNumber(), Backwards()], ByNumber(), one, depth, k)  # type: ignore[arg-type]
+    return judge([ByNumber(), Backwards()], ByNumber(), one, depth, k, GROUP)  # type: ignore[arg-type]
 
 
 def test_a_hit_of_shown_is_a_liked_post_among_the_first_of_those_shown() -> None:
@@ -157,6 +158,7 @@ def test_lists_as_long_as_what_was_shown_are_not_judged(n_shown: int) -> None:
 def test_a_shown_post_has_its_place_in_each_longer_list() -> None:
     judged = _judged(shown=[0, 4, 6, 29], liked=[], depth=6)
     assert judged.rank.tolist() == [[0, 4, -1, -1], [-1, -1, -1, 0]]
+    assert judged.shown_group.tolist() == [0, 1, 0, 2]
 
 
 def test_every_method_s_posts_are_judged_by_our_probabilities() -> None:
@@ -168,8 +170,9 @@ def test_every_method_s_posts_are_judged_by_our_probabilities() -> None:
 def test_a_list_may_be_shorter_than_asked() -> None:
     few = ByNumber(n_posts=2)
     one = Requests(*(np.array(a) for a in ([0], [0], [0, 1], [1])), np.array([True]), np.ones(1))
-    judged = judge([few], few, one, depth=6, k=3)  # type: ignore[list-item, arg-type]
+    judged = judge([few], few, one, 6, 3, GROUP)  # type: ignore[list-item, arg-type]
     assert judged.top[0, 0].tolist() == [0, 1, -1]
+    assert judged.top_group[0, 0].tolist() == [0, 1, -1]
     assert judged.probability[0, 0].tolist() == [0, 0.01, 0]
     assert judged.hit_catalogue[0, 0].tolist() == [0, 1, 1]
 
@@ -177,7 +180,7 @@ def test_a_list_may_be_shorter_than_asked() -> None:
 def test_a_method_may_have_nothing_to_recommend() -> None:
     nothing = ByNumber(n_posts=0)
     one = Requests(*(np.array(a) for a in ([0], [0], [0, 1], [1])), np.array([True]), np.ones(1))
-    judged = judge([nothing], ByNumber(), one, depth=6, k=3)  # type: ignore[list-item, arg-type]
+    judged = judge([nothing], ByNumber(), one, 6, 3, GROUP)  # type: ignore[list-item, arg-type]
     assert judged.top[0, 0].tolist() == [-1, -1, -1]
     assert judged.rank.tolist() == [[-1]]
     assert judged.hit_catalogue[0, 0].tolist() == [0, 0, 0]
@@ -185,7 +188,7 @@ def test_a_method_may_have_nothing_to_recommend() -> None:
 
 def test_some_requests_are_judged_as_they_were_among_all(log: Log) -> None:
     found = requests_of(log, FOLD, DAY, n=10**6, seed=1)
-    judged = judge([ByNumber(), Backwards()], ByNumber(), found, 9, 3)  # type: ignore[arg-type]
+    judged = judge([ByNumber(), Backwards()], ByNumber(), found, 9, 3, GROUP)  # type: ignore[arg-type]
     kept = np.arange(len(found)) % 3 == 1
     some = judged.of_requests(kept)
     np.testing.assert_array_equal(some.top, judged.top[:, kept])

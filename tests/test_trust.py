@@ -24,10 +24,10 @@ def _judged() -> Judged:
     top = np.tile(np.arange(N_POSTS)[: -K - 1 : -1], (N, 1)).astype(np.int32)
     hits = np.zeros((1, N, K))
     return Judged(
-        np.arange(N), np.arange(N), top[None], top[None], hits, hits,
+        np.arange(N), np.arange(N), top[None], top[None] * 0, top[None], hits, hits,
         (0.05 + 0.3 * top / N_POSTS)[None], (N_POSTS - 1 - post).reshape(1, -1),
-        post.ravel(), np.ones(post.size), p.ravel(), rng.random(post.size) < p.ravel(),
-        np.repeat(np.arange(N), N_SHOWN),
+        post.ravel(), 0 * post.ravel(), np.ones(post.size), p.ravel(),
+        rng.random(post.size) < p.ravel(), np.repeat(np.arange(N), N_SHOWN),
     )  # fmt: skip
 
 

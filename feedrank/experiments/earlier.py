@@ -17,7 +17,7 @@ from feedrank.ranker import Ranker
 from feedrank.rows import TrainingRows
 from feedrank.stored import StoredRows
 from feedrank.stores import Location, fetched
-from feedrank.validation.folding import N_PARTS, depth_of, requests_in
+from feedrank.validation.folding import N_PARTS, depth_of, groups_at, requests_in
 from feedrank.validation.methods import OURS
 from feedrank.validation.replay import Judged, Requests, judge
 from feedrank.validation.scores import Scores, score
@@ -85,7 +85,7 @@ class EarlierWeeks:
         for fold, requests in zip(self.folds, self.requests, strict=True):
             ranker = fit_ranker(self.rows, fold.cutoff, spec, params.train)
             as_of = fold.cutoff if validate.state == "aged" else None
-            maker = _Maker(self.features, ranker, params.export, as_of)
+            maker = _Maker(self.features, ranker, params.export, as_of, fold)
             job = partial(maker.judged, requests, depth_of(self.n_posts, validate), max(validate.k))
             parts += map_parts(job, N_PARTS, "replaying requests")
         # The estimate is wanted, not its interval: a few resamples will do.
@@ -101,6 +101,7 @@ class _Maker:
     ranker: Ranker
     export: ExportParams
     as_of: int | None
+    fold: Fold
 
     @cached_property
     def knowledge(self) -> Knowledge:
@@ -111,4 +112,5 @@ class _Maker:
         ours = fresh
         if self.as_of is not None:
             ours = self.knowledge.recommender(self.ranker, self.export, self.as_of)
-        return judge([ours], fresh, requests.part(part, N_PARTS), depth, k)
+        some = requests.part(part, N_PARTS)
+        return judge([ours], fresh, some, depth, k, groups_at(self.knowledge, self.fold))

@@ -1,7 +1,7 @@
 """How our log-odds become the chance of a like, on impressions that no model has seen.
 
-One line is fitted on all impressions shown in the requests, and the variance of what the likes of
-one request share; `feedrank.validation.expected` says what for.
+One line is fitted on all impressions shown in the requests; `feedrank.validation.expected` says
+what for.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit
 
+from feedrank.validation.dependence import Dependence
+
 SLOPE_SPREAD = 0.5  # a slope this far from 1 needs evidence
-PAIRS_PRIOR = 250.0  # drawn to no dependence until pairs weigh so much: its spread is then 0.3
-MOST_VARIANCE = 1.0
 NEWTON_STEPS = 25
 
 
@@ -27,6 +27,7 @@ class Shown:
         request: row of the request, shape (n_shown,).
         exposure: how often the feed shows the post to the segment, 1 for an average post, shape
             (n_shown,).
+        group: of the post, as it was known at the cutoff, shape (n_shown,).
         n_requests: requests, those without impressions included.
     """
 
@@ -34,6 +35,7 @@ class Shown:
     liked: np.ndarray
     request: np.ndarray
     exposure: np.ndarray
+    group: np.ndarray
     n_requests: int
 
 
@@ -45,18 +47,19 @@ class Calibration:
         intercept: of the log-odds.
         slope: of our log-odds, counted from `center`.
         center: mean of our log-odds over the impressions shown.
-        variance: of what the log-odds of one request share.
+        mean: of the calibrated log-odds of the impressions shown.
         n_shown: impressions it was fitted on.
-        influence: by how much each request moved intercept, slope and variance, shape
-            (n_requests, 3).
+        influence: by how much each request moved intercept and slope, shape (n_requests, 2).
+        dependence: of what the likes of one request share.
     """
 
     intercept: float
     slope: float
     center: float
-    variance: float
+    mean: float
     n_shown: int
     influence: np.ndarray
+    dependence: Dependence
 
     def log_odds(self, probability: np.ndarray) -> np.ndarray:
         """Calibrated log-odds of our probabilities."""
@@ -64,7 +67,7 @@ class Calibration:
 
 
 def calibrate(shown: Shown) -> Calibration:
-    """Intercept, slope and shared variance from all impressions of the requests."""
+    """Intercept, slope and dependence from all impressions of the requests."""
     score = score_of(shown.probability)
     center = float(score.mean()) if len(score) else 0.0
     design = np.stack([np.ones_like(score), score - center], axis=1)
@@ -72,15 +75,18 @@ def calibrate(shown: Shown) -> Calibration:
     usual, precision = np.array([center, 1.0]), np.array([1e-6, SLOPE_SPREAD**-2])
     found, bend = logistic(design, np.zeros_like(score), liked, np.ones_like(score), usual,
                             precision)  # fmt: skip
-    p = expit(design @ found)
-    slopes = _by_request(shown, design * (liked - p)[:, None])
-    moved = slopes @ np.linalg.inv(bend)
-    variance, by_request = _shared_variance(shown, liked - p, p * (1 - p))
-    influence = np.column_stack([moved, by_request])
+    log_odds = design @ found
+    p = expit(log_odds)
+    moved = _by_request(shown, design * (liked - p)[:, None]) @ np.linalg.inv(bend)
     return Calibration(
-        float(found[0]), float(found[1]), center, variance, len(score),
-        influence - influence.mean(axis=0) if len(influence) else influence,
-    )  # fmt: skip
+        float(found[0]),
+        float(found[1]),
+        center,
+        float(log_odds.mean()) if len(score) else 0.0,
+        len(score),
+        moved - moved.mean(axis=0) if len(moved) else moved,
+        Dependence.of(shown.request, shown.group, liked - p, p * (1 - p), shown.n_requests),
+    )
 
 
 def logistic(
@@ -102,25 +108,6 @@ def logistic(
         if np.abs(step).max() < 1e-10:
             break
     return found, bend
-
-
-def _shared_variance(
-    shown: Shown, residual: np.ndarray, variance: np.ndarray
-) -> tuple[float, np.ndarray]:
-    """Variance that the log-odds of one request share, and how each request moved it.
-
-    Of two impressions of a request the product of residuals has mean sigma^2 v1 v2, v = p (1 - p).
-    """
-
-    def pairs(values: np.ndarray) -> np.ndarray:
-        columns = np.stack([values, values**2], axis=1)
-        total, squares = _by_request(shown, columns).T
-        return np.asarray(total**2 - squares)
-
-    products, possible = pairs(residual), pairs(variance)
-    scale = possible.sum() + PAIRS_PRIOR
-    found = float(np.clip(products.sum() / scale, 0.0, MOST_VARIANCE))
-    return found, (products - found * possible) / scale
 
 
 def _by_request(shown: Shown, columns: np.ndarray) -> np.ndarray:

@@ -32,7 +32,7 @@ def details_of(
             "beyond_calibration": rounded(trust.beyond),
             "n_shown": first.calibration.n_shown,
             "slope": rounded(first.calibration.slope),
-            "shared_variance": rounded(first.calibration.variance),
+            "shared_variance": rounded(first.methods[OURS].detail.variance),
         },
         "randomness": [
             {

@@ -84,7 +84,8 @@ def run_fold(
     knowledge = Knowledge.load(fetched(features))
     requests, exposure = requests_in(log, knowledge, fold, validate)
     depth = depth_of(log.meta.n_posts, validate)
-    job = partial(_judge_part, models, requests, depth, max(validate.k))
+    group = groups_at(knowledge, fold)
+    job = partial(_judge_part, models, requests, depth, max(validate.k), group)
     parts = list(map_parts(job, N_PARTS, "replaying requests"))
     earlier, later = rows.between(0, fold.cutoff), rows.between(fold.cutoff, fold.until)
     return FoldResult(
@@ -112,6 +113,11 @@ def requests_in(
     return requests.exposed(exposure, segment), exposure
 
 
+def groups_at(knowledge: Knowledge, fold: Fold) -> np.ndarray:
+    """Group of each post as it was known at a fold's cutoff, shape (n_posts,)."""
+    return knowledge.encodings.era(_test_steps(knowledge, fold)[0]).groups.cluster
+
+
 def depth_of(n_posts: int, validate: ValidateParams) -> int:
     """How far down a method's list shown posts are looked for."""
     return max(LEAST_DEPTH, int(DEPTH_SHARE * n_posts), *validate.k)
@@ -124,11 +130,11 @@ def _test_steps(knowledge: Knowledge, fold: Fold) -> tuple[int, int]:
 
 
 def _judge_part(
-    models: FoldModels, requests: Requests, depth: int, k: int, part: int
+    models: FoldModels, requests: Requests, depth: int, k: int, group: np.ndarray, part: int
 ) -> tuple[Judged, np.ndarray]:
     fresh, aged = models.recommenders()
     some = requests.part(part, N_PARTS)
-    judged = judge(models.methods(fresh, aged), fresh, some, depth, k)
+    judged = judge(models.methods(fresh, aged), fresh, some, depth, k, group)
     kept, every = np.full(len(some), np.nan), models.without_cut()
     for i in range(min(UNCUT_A_PART, len(some))):
         user, at = int(some.user[i]), int(some.at[i])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import rankdata
@@ -23,6 +23,11 @@ class Estimate:
     low: float
     high: float
     n_requests: int
+
+    def within(self, low: float, high: float) -> Estimate:
+        """The same with an interval that does not leave what is possible."""
+        return replace(self, low=float(np.clip(self.low, low, high)),
+                       high=float(np.clip(self.high, low, high)))  # fmt: skip
 
 
 def hit_at_k(is_liked: np.ndarray) -> np.ndarray:

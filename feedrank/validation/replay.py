@@ -82,10 +82,12 @@ class Judged:
         hit_shown: whether `of_shown` holds a liked post, by length of list, float64, NaN where no
             more posts were shown than the list is long, shape (n_methods, n_requests, k).
         hit_catalogue: whether `top` holds a post that was shown and liked, same shape.
+        top_group: group of the posts of `top`, -1 where too short, int32, same shape.
         probability: our own of the posts of `top`, same shape.
         rank: place of every shown post in each method's longer list, -1 if beyond it, int32,
             shape (n_methods, n_shown).
         shown_post: every shown post, shape (n_shown,).
+        shown_group: group of the post, int32, shape (n_shown,).
         shown_exposure: how often the feed shows it to the segment, 1 for an average post, shape
             (n_shown,).
         shown_probability: our own of every shown post, shape (n_shown,).
@@ -96,12 +98,14 @@ class Judged:
     user: np.ndarray
     at: np.ndarray
     top: np.ndarray
+    top_group: np.ndarray
     of_shown: np.ndarray
     hit_shown: np.ndarray
     hit_catalogue: np.ndarray
     probability: np.ndarray
     rank: np.ndarray
     shown_post: np.ndarray
+    shown_group: np.ndarray
     shown_exposure: np.ndarray
     shown_probability: np.ndarray
     shown_liked: np.ndarray
@@ -132,12 +136,19 @@ class Judged:
 
 
 _REQUEST_AXIS = {
-    "user": 0, "at": 0, "top": 1, "of_shown": 1, "hit_shown": 1, "hit_catalogue": 1,
-    "probability": 1, "rank": 1, "shown_post": 0, "shown_exposure": 0, "shown_probability": 0,
-    "shown_liked": 0,
+    "user": 0, "at": 0, "top": 1, "top_group": 1, "of_shown": 1, "hit_shown": 1, "hit_catalogue": 1,
+    "probability": 1, "rank": 1, "shown_post": 0, "shown_group": 0, "shown_exposure": 0,
+    "shown_probability": 0, "shown_liked": 0,
 }  # fmt: skip
 
-_BY_SHOWN = ("rank", "shown_post", "shown_exposure", "shown_probability", "shown_liked")
+_BY_SHOWN = (
+    "rank",
+    "shown_post",
+    "shown_group",
+    "shown_exposure",
+    "shown_probability",
+    "shown_liked",
+)
 
 
 def requests_of(log: Log, fold: Fold, step_seconds: int, n: int, seed: int) -> Requests:
@@ -179,7 +190,12 @@ def _gathered(rows: Impressions, session: np.ndarray) -> Requests:
 
 
 def judge(
-    methods: Sequence[Ranks], ours: Recommender, requests: Requests, depth: int, k: int
+    methods: Sequence[Ranks],
+    ours: Recommender,
+    requests: Requests,
+    depth: int,
+    k: int,
+    group: np.ndarray,
 ) -> Judged:
     """Ask every method for its lists.
 
@@ -189,6 +205,7 @@ def judge(
         requests: of the test period.
         depth: how far down a method's list shown posts are looked for.
         k: longest list judged.
+        group: of each post, as it was known at the cutoff, shape (n_posts,).
     """
     shape = (len(methods), len(requests), k)
     top, of_shown = np.full(shape, -1, np.int32), np.full(shape, -1, np.int32)
@@ -214,9 +231,12 @@ def judge(
         p[known] = ours.score(user, at, asked[known])
         shown_probability[rows] = p[back[: len(shown)]]
         probability[:, i] = p[back[len(shown) :]].reshape(len(methods), k)
+    group = group.astype(np.int32)
+    top_group = np.where(top >= 0, group[top], np.int32(-1))
     return Judged(
-        requests.user, requests.at, top, of_shown, hit_shown, hit_catalogue, probability, rank,
-        requests.post, requests.exposure, shown_probability, requests.liked,
+        requests.user, requests.at, top, top_group, of_shown, hit_shown, hit_catalogue,
+        probability, rank, requests.post, group[requests.post], requests.exposure,
+        shown_probability, requests.liked,
         np.repeat(np.arange(len(requests)), np.diff(requests.offsets)),
     )  # fmt: skip
 

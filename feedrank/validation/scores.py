@@ -9,7 +9,7 @@ import numpy as np
 
 from feedrank.params import ValidateParams
 from feedrank.validation.calibration import Calibration, Shown, calibrate
-from feedrank.validation.expected import Expected, expected_hitrate
+from feedrank.validation.expected import Expected, Lists, expected_hitrate
 from feedrank.validation.metrics import Estimate, estimate, user_weights
 from feedrank.validation.replay import Judged
 
@@ -72,6 +72,7 @@ def score(
         judged.shown_liked,
         judged.shown_request,
         judged.shown_exposure,
+        judged.shown_group,
         len(judged.user),
     )
     calibration = calibrate(shown)
@@ -91,13 +92,16 @@ def _hits(
     calibration: Calibration,
     weights: np.ndarray,
 ) -> Hits:
-    detail = expected_hitrate(
-        shown, calibration, judged.probability[method, :, :k], judged.rank[method]
+    lists = Lists(
+        judged.probability[method, :, :k], judged.top_group[method, :, :k], judged.rank[method]
     )
+    detail = expected_hitrate(shown, calibration, lists)
     by_request = {
         "expected": detail.pseudo,
         "shown": judged.hit_shown[method, :, k - 1],
         "catalogue": judged.hit_catalogue[method, :, k - 1],
     }
-    estimates = {kind: estimate(values, weights) for kind, values in by_request.items()}
+    estimates = {
+        kind: estimate(values, weights).within(0, 1) for kind, values in by_request.items()
+    }
     return Hits(by_request, **estimates, detail=detail)
