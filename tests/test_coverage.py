@@ -117,8 +117,9 @@ def test_the_interval_of_expected_holds_the_truth_in_nine_of_ten_networks(
     for method, all_of_it in found.items():
         error = np.array([j.error for j in all_of_it])
         print(
-            f"| {method} | {sum(j.is_held for j in all_of_it)} of {len(error)} | {error.mean():+.3f} "
-            f"| {np.sqrt(np.mean(error**2)):.3f} | {np.mean([j.width for j in all_of_it]):.3f} |"
+            f"| {method} | {sum(j.is_held for j in all_of_it)} of {len(error)} "
+            f"| {error.mean():+.3f} | {np.sqrt(np.mean(error**2)):.3f} "
+            f"| {np.mean([j.width for j in all_of_it]):.3f} |"
         )
     # Of 15 networks 13 are nine of ten; a row of twenty may lose one more by luck.
     n_missed = {m: sum(not j.is_held for j in all_of_it) for m, all_of_it in found.items()}
