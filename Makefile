@@ -38,14 +38,15 @@ demo: $(RUNTIME)          ## the whole pipeline on the simulated network, then i
 	dvc repro
 	@python -m service.show
 
-serve: $(RUNTIME)         ## the service on http://127.0.0.1:8000
-	uvicorn service.app:app --host 127.0.0.1 --port 8000
+PORT ?= 8000
+serve: $(RUNTIME)         ## the service on http://127.0.0.1:8000, or elsewhere: make serve PORT=8001
+	uvicorn service.app:app --host 127.0.0.1 --port $(PORT)
 
 ARTIFACT ?= models/artifact
-deploy: $(RUNTIME)        ## check an artifact, then let the running service follow: make deploy ARTIFACT=models/artifact
+deploy: $(RUNTIME)        ## move the link FEEDRANK_ARTIFACT to a checked artifact; the service follows: make deploy ARTIFACT=models/artifact
 	@python -m service.deploy $(ARTIFACT)
 
-rollback: $(RUNTIME)      ## serve what was served before
+rollback: $(RUNTIME)      ## move that link back to what was served before
 	@python -m service.deploy --rollback
 
 EXPOSURES ?= exposures
@@ -97,5 +98,5 @@ ablation: $(RUNTIME)      ## what each part of the ranker is worth; some minutes
 	@python -m feedrank.experiments.ablation
 	@dvc repro --quiet --single-item --force report
 
-clean-demo:     ## forget the demo's database
+clean-demo:               ## forget the demo's database
 	rm -rf data/demo

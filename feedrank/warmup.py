@@ -55,11 +55,7 @@ def fit_encodings(
     total = _sum_warmups(log, profiles, end)
     every_post = total.by_column[-1]
     if not every_post.liked.any():
-        raise SchemaError(
-            f"the first {calendar.warmup_days} days of the feed hold no like, so there is nothing "
-            "to learn from. Check that 'target' is 1 on liked view rows, or raise "
-            "'features.warmup_days'."
-        )
+        raise _no_like(log, calendar)
     column = choose_segment_column(total.by_column[:-1])
     half_life = params.half_life_days * 86_400 / params.step_seconds
     return Encodings(
@@ -71,6 +67,19 @@ def fit_encodings(
         topic_codes(log.posts)[0],
         static_encodings(profiles, total.rows.user, total.rows.at, total.rows.liked),
         eras=(),
+    )
+
+
+def _no_like(log: Log, calendar: Calendar) -> SchemaError:
+    if not log.meta.n_likes:
+        return SchemaError(
+            "no view of the feed was liked, so there is nothing to learn from. Check that 'target' "
+            "is 1 on liked view rows: rows of action 'like' are counted, but not read."
+        )
+    return SchemaError(
+        f"the first {calendar.warmup_days} days of the feed hold no like, so there is nothing "
+        "to learn from. Check that 'target' is 1 on liked view rows, or raise "
+        "'features.warmup_days'."
     )
 
 

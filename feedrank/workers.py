@@ -35,8 +35,9 @@ def map_parts(
 ) -> Iterator[R]:
     """`function` of every part's number, in order, with a progress bar on a terminal.
 
-    An error of one worker is raised here as itself; a worker that was killed, for want of memory
-    for instance, is an error that says so.
+    Where `words` are empty, who calls it tells of the progress. An error of one worker is raised
+    here as itself; a worker that was killed, for want of memory for instance, is an error that
+    says so.
     """
     workers = min(workers or n_workers(), n_parts)
     if workers == 1:
@@ -47,8 +48,8 @@ def map_parts(
             yield from _progress(pool.map(_call, range(n_parts)), n_parts, words)
         except BrokenProcessPool as error:
             raise FeedrankError(
-                f"a worker was killed while {words}, most likely for want of memory. Set "
-                "FEEDRANK_WORKERS=1, or raise 'extract.buckets' so that one bucket holds less."
+                f"a worker was killed while {words or 'at work'}, most likely for want of memory. "
+                "Set FEEDRANK_WORKERS=1, or raise 'extract.buckets' so that one bucket holds less."
             ) from error
 
 
@@ -83,6 +84,8 @@ def _call(part: int) -> Any:
 
 def _progress(results: Iterator[R], n_parts: int, words: str) -> Iterator[R]:
     """With a bar on a terminal, and elsewhere a line, so that nobody takes the work for a hang."""
+    if not words:
+        return results
     if not sys.stderr.isatty():
         print(f"{words}: {n_parts} parts", file=sys.stderr, flush=True)
     return iter(tqdm(results, total=n_parts, desc=words, disable=not sys.stderr.isatty()))

@@ -131,8 +131,10 @@ def _copy_whole(source: Path, home: Path) -> None:
 def _refuse_directory(link: Path) -> None:
     if link.exists() and not link.is_symlink():
         raise ArtifactError(
-            f"'{link}' is a directory, and only a link can move in one step. Let FEEDRANK_ARTIFACT "
-            "name a path that does not exist yet, such as 'models/live': it will be the link."
+            f"'{link}' is a directory, and only a link can move in one step. Run `export "
+            "FEEDRANK_ARTIFACT=models/live`, deploy again, which makes that link, and start the "
+            "service anew with the same variable. (Without a link the service takes up what "
+            "`dvc repro` or `dvc pull` puts in the directory's place by itself.)"
         )
 
 

@@ -41,6 +41,13 @@ class Answer:
     at: int
     ranked: Ranked
 
+    @property
+    def known_until(self) -> datetime:
+        """Nothing of this moment or later is used: it never lies outside the log."""
+        recommender = self.model.artifact.recommender
+        seconds = self.model.artifact.knowledge.encodings.step_seconds
+        return recommender.meta.moment(recommender.step(self.at) * seconds)
+
     def posts(self) -> list[Json]:
         """Id, text and topic of each post, best first."""
         knowledge = self.model.artifact.knowledge

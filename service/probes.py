@@ -17,13 +17,18 @@ API_VERSION = "1.0"
 router = APIRouter(tags=["operation"])
 
 
-@router.get("/health", response_model=Health)
+@router.get("/health", response_model=Health, response_description="The process is up.")
 async def health() -> JSONResponse:
     """The process is up."""
     return JSONResponse({"status": "ok"})
 
 
-@router.get("/ready", response_model=Ready, responses={503: {"model": Ready}})
+@router.get(
+    "/ready",
+    response_model=Ready,
+    responses={503: {"model": Ready, "description": "The service is ending."}},
+    response_description="The artifact that answers.",
+)
 async def ready(request: Request) -> JSONResponse:
     """An artifact is loaded and answered its golden requests as stored; 503 once it is ending."""
     version = desk_of(request).slots["control"].current.version
@@ -32,14 +37,14 @@ async def ready(request: Request) -> JSONResponse:
     return JSONResponse({"status": "ready", "artifact": version})
 
 
-@router.get("/version", response_model=Versions)
+@router.get("/version", response_model=Versions, response_description="One artifact, or two.")
 async def version(request: Request) -> JSONResponse:
     """Which artifact answers, its age and manifest, and whether a newer one was refused."""
     artifacts = [_version(slot) for slot in desk_of(request).slots.values()]
     return JSONResponse({"service": API_VERSION, "artifacts": artifacts})
 
 
-@router.get("/metrics", response_class=Response)
+@router.get("/metrics", response_class=Response, response_description="Prometheus' text format.")
 async def metrics(request: Request) -> Response:
     """All metrics in Prometheus' text format."""
     desk_of(request).publish()

@@ -14,6 +14,7 @@ from service.reasons import Reasons, explain, sentence
 from service.schemas import Explanation, Limit, Moment, Post, Problem, UserId, Variant
 
 N_REASONS = 4
+LISTED = "The posts, best first; X-Known-Until says up to when the log was used."
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     401: {"model": Problem, "description": "The API key is missing or another."},
     404: {"model": Problem, "description": "Nobody of this id is among the users."},
@@ -55,14 +56,23 @@ def desk_of(request: Request) -> Desk:
 
 
 def reply(answer: Answer, content: Any) -> JSONResponse:
-    """An answer that names its group and artifact in headers."""
+    """An answer that names its group, artifact and the end of what it knows in headers."""
     model = answer.model
-    headers = {"X-Exp-Group": model.group, "X-Artifact": model.version}
+    headers = {
+        "X-Exp-Group": model.group,
+        "X-Artifact": model.version,
+        "X-Known-Until": answer.known_until.isoformat(),
+    }
     return JSONResponse(content, headers=headers)
 
 
 @router.get("/post/recommendations", include_in_schema=False)
-@router.get("/post/recommendations/", response_model=list[Post], responses=PROBLEMS)
+@router.get(
+    "/post/recommendations/",
+    response_model=list[Post],
+    responses=PROBLEMS,
+    response_description=LISTED,
+)
 async def recommendations(request: Request, asked: AskedParams) -> JSONResponse:
     """The posts that this user is most likely to like at this moment, best first."""
     desk = desk_of(request)
@@ -73,7 +83,12 @@ async def recommendations(request: Request, asked: AskedParams) -> JSONResponse:
 
 
 @router.get("/post/recommendations/variant/", include_in_schema=False)
-@router.get("/post/recommendations/variant", response_model=Variant, responses=PROBLEMS)
+@router.get(
+    "/post/recommendations/variant",
+    response_model=Variant,
+    responses=PROBLEMS,
+    response_description=LISTED,
+)
 async def variant(request: Request, asked: AskedParams) -> JSONResponse:
     """The same list, and whether its user is in the control or the test group."""
     desk = desk_of(request)
@@ -85,7 +100,12 @@ async def variant(request: Request, asked: AskedParams) -> JSONResponse:
 
 
 @router.get("/post/recommendations/explain/", include_in_schema=False)
-@router.get("/post/recommendations/explain", response_model=Explanation, responses=PROBLEMS)
+@router.get(
+    "/post/recommendations/explain",
+    response_model=Explanation,
+    responses=PROBLEMS,
+    response_description=LISTED,
+)
 async def explained(request: Request, asked: AskedParams) -> JSONResponse:
     """The same list with the probability of each post and what moved it most.
 

@@ -59,7 +59,8 @@ Moment = Annotated[
     Query(
         alias="time",
         description="The moment asked about, ISO 8601. Without an offset it is on the log's own "
-        "clock; with one it is turned to UTC. Nothing later is used for the answer.",
+        "clock; with one it is turned to UTC. Nothing later is used for the answer, and nothing "
+        "is known after the log's end: later moments are answered as that one.",
         examples=["2021-12-15T18:00:00"],
     ),
 ]

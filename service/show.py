@@ -40,17 +40,22 @@ def table_of(metrics: dict[str, Any]) -> list[str]:
     lines += [f"{m:55}{true[m]:>8.3f}" for m in ("informed", "oracle") if m in true]
     ours, leads = metrics[name], metrics[f"lead@{k}"]
     interval = f"[{ours['expected_low']:.3f}, {ours['expected_high']:.3f}]"
-    ahead = ", ".join(f"{m} by {_lead(leads[m])}" for m in NEAREST if m in leads)
-    lines += [
-        "",
-        f"expected {ours['expected']:.3f} {interval} over {ours['n_requests']} requests; "
-        f"ahead of {ahead} (95 %, users resampled)",
-    ]
-    return lines
+    over = f"over {ours['n_requests']} requests (95 %, users resampled)"
+    lines += ["", f"expected {ours['expected']:.3f} {interval} {over}"]
+    return lines + [f"against {m}: {_lead(leads[m])}" for m in NEAREST if m in leads]
 
 
 def _lead(lead: dict[str, float]) -> str:
-    return f"{lead['expected']:.3f} [{lead['low']:.3f}, {lead['high']:.3f}]"
+    value, low, high = (_signed(lead[key]) for key in ("expected", "low", "high"))
+    if lead["low"] <= 0 <= lead["high"]:
+        verdict = "too close to tell: the interval holds 0"
+    else:
+        verdict = "ahead" if lead["low"] > 0 else "behind"
+    return f"{value} [{low}, {high}], {verdict}"
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 3) + 0.0:+.3f}"  # the sum turns -0.0 into 0.0
 
 
 def _printable(text: str) -> str:

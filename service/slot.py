@@ -145,7 +145,8 @@ class Slot:
             raise ArtifactError(
                 f"'{path}' holds no artifact ('{MANIFEST}' is missing). Make one with `dvc repro`, "
                 "fetch one with `dvc pull`, or set FEEDRANK_ARTIFACT to the directory that holds "
-                "one."
+                "one. A link that can be moved is made by `python -m service.deploy` before the "
+                "first start."
             )
         directory = Path(identity[0])
         try:

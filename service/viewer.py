@@ -81,7 +81,9 @@ class Feed(BaseModel):
     recommendations: list[FeedPost]
 
 
-@router.get("/feed/suggestions", response_model=Suggestions)
+@router.get(
+    "/feed/suggestions", response_model=Suggestions, response_description="Users and the period."
+)
 async def suggestions(request: Request) -> JSONResponse:
     """A few users who differ, from seldom to often there, and the period of the log."""
     desk = desk_of(request)
@@ -98,7 +100,12 @@ async def suggestions(request: Request) -> JSONResponse:
     return JSONResponse(content)
 
 
-@router.get("/feed", response_model=Feed, responses=PROBLEMS)
+@router.get(
+    "/feed",
+    response_model=Feed,
+    responses=PROBLEMS,
+    response_description="The user, their past, the list and its reasons.",
+)
 async def feed(request: Request, asked: AskedParams) -> JSONResponse:
     """One user at one moment: profile, what they saw and liked before, the list and why."""
     desk = desk_of(request)
@@ -146,17 +153,15 @@ def _feed(desk: Desk, asked: AskedParams) -> tuple[dict[str, Any], Answer]:
     model = answer.model
     knowledge, recommender = model.artifact.knowledge, model.artifact.recommender
     reasons = explain(model.artifact, answer.user, answer.at, answer.ranked)
-    step = recommender.step(answer.at)
-    past = knowledge.history.before(answer.user, step)
+    past = knowledge.history.before(answer.user, recommender.step(answer.at))
     content = explanation(answer, reasons)
     for row, told in zip(answer.ranked.post.tolist(), content["recommendations"], strict=True):
         is_it = past[0] == row
         told |= {"n_shown": int(is_it.sum()), "n_liked": int(past[2][is_it].sum())}
-    seconds = knowledge.encodings.step_seconds
     return {
         "id": asked.user_id,
         "profile": profile_of(model, answer.user),
-        "known_until": recommender.meta.moment(step * seconds).isoformat(),
+        "known_until": answer.known_until.isoformat(),
         "n_shown": len(past[0]),
         "n_liked": int(past[2].sum()),
         "topics": _topics(model, past[0], past[2]),

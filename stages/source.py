@@ -14,11 +14,15 @@ FINGERPRINT, CACHE = DATA / "source.json", DATA / ".spool" / "signature.json"
 
 
 def main() -> None:
-    """Write `data/source.json`, the same bytes as before where nothing changed."""
+    """Write `data/source.json`, the same bytes as before where nothing changed.
+
+    All parameters are checked here, offline too: DVC removes the outputs of a later stage before it
+    could find one wrong.
+    """
+    params = load_params()
     if is_offline():
         keep_fingerprint(FINGERPRINT)
         return
-    params = load_params()
     with Database.of_environment(DATA / "demo", DATA / "log", params) as database:
         refresh_fingerprint(
             FINGERPRINT, CACHE, database.source, database.name, params.extract.connections

@@ -35,6 +35,13 @@ def test_every_number_of_the_results_is_the_measured_one() -> None:
             assert shown == f"{values[name]['shown']:.3f}", name
 
 
+def test_every_key_of_the_headline_is_described() -> None:
+    text = (ROOT / "docs" / "validation.md").read_text()
+    table = text[text.index("The keys of") : text.index("## Three hit rates")]
+    headline = json.loads((ROOT / "reports" / "headline.json").read_text())
+    assert {key for key in headline if f"`{key}`" not in table} == set()
+
+
 def test_every_parameter_is_described() -> None:
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     load_params(ROOT / "params.yaml")

@@ -50,6 +50,19 @@ def test_only_later_rows_are_read_and_the_log_is_that_of_a_full_extract(
     assert files(tmp_path / "grown") == files(tmp_path / "full")
 
 
+def test_what_is_not_read_again_is_told_by_its_last_day(
+    database: TestDatabase, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    large(database)
+    extraction(database.url, tmp_path).run()
+    last = database.execute("SELECT max(timestamp)::date::text FROM feed_data")[0][0]
+    capsys.readouterr()
+    extraction(database.url, tmp_path).run()
+    said = capsys.readouterr().err
+    assert f"extract: days up to {last} are as they were and not read again." in said
+    assert "extract: nothing new to read, 17,778 were there." in said
+
+
 def test_rows_left_out_before_come_in_when_their_user_is_known(
     database: TestDatabase, tmp_path: Path
 ) -> None:

@@ -133,7 +133,8 @@ def _run(path: Path, n_trials: int, seed: int = 3) -> Search:
 def _trials(path: Path) -> list[str]:
     optuna = pytest.importorskip("optuna")
     study = optuna.load_study(study_name="depth", storage=f"sqlite:///{path}")
-    return [line_of(trial) for trial in study.get_trials()]
+    trials = study.get_trials()
+    return [line_of(trials[: n + 1]) for n in range(len(trials))]
 
 
 def test_a_search_tries_the_present_first_and_finds_the_best(tmp_path: Path) -> None:
@@ -160,6 +161,22 @@ def test_a_search_repeats_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert tried[5:] != tried[1:5], "a resumed search must not propose the same again"
     _run(tmp_path / "a", 9)
     assert _trials(tmp_path / "a") == longer
+
+
+def test_every_line_names_the_best_trial_so_far(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("optuna")
+    _run(tmp_path / "s", 8)
+    first = capsys.readouterr().out
+    _run(tmp_path / "s", 8)
+    assert capsys.readouterr().out == first, "former trials are told as they were"
+    best, value = "", -1.0
+    for line in first.splitlines():
+        number, *_, shown, _, named = line.strip("| ").split(" | ")
+        if float(shown) > value:
+            best, value = f"trial {number}", float(shown)
+        assert named == best
 
 
 def test_a_trial_that_broke_is_done_again(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -78,10 +78,22 @@ def test_one_moment_has_one_answer_however_it_is_written(client, user_id, same):
 
 
 @pytest.mark.parametrize("at", ["0001-01-01", "1999-12-31", "2030-01-01", "9999-12-31T23:59:59"])
-def test_moments_outside_the_log_are_answered(client, user_id, at):
+def test_moments_outside_the_log_are_answered(client, artifact, user_id, at):
     answer = client.get(PATH, params={"id": user_id, "time": at})
 
     assert (answer.status_code, len(answer.json())) == (200, 5)
+    meta = artifact.recommender.meta
+    known = datetime.fromisoformat(answer.headers["X-Known-Until"])
+    assert known == (meta.origin_at if at < "2" else meta.origin_at + timedelta(meta.n_days))
+
+
+@pytest.mark.parametrize("route", ["", "variant", "explain"])
+def test_a_list_says_up_to_when_the_log_was_used(client, user_id, route):
+    asked = {"id": user_id, "time": "2021-10-19T22:30:00"}
+    answer = client.get(PATH + route, params=asked)
+
+    assert answer.headers["X-Known-Until"] == "2021-10-19T00:00:00"
+    assert client.get("/feed", params=asked).json()["known_until"] == "2021-10-19T00:00:00"
 
 
 def test_an_unknown_user_is_told_what_to_do(client):
@@ -146,6 +158,11 @@ def test_the_documents_show_an_example_of_every_parameter(client):
     for path in ("/post/recommendations/", "/post/recommendations/explain", "/feed"):
         for parameter in paths[path]["get"]["parameters"]:
             assert parameter.get("examples") or parameter["schema"].get("examples"), parameter
+
+
+def test_the_documents_describe_every_answer_in_words_of_their_own(client):
+    for path, methods in client.get("/openapi.json").json()["paths"].items():
+        assert methods["get"]["responses"]["200"]["description"] != "Successful Response", path
 
 
 def test_a_missing_artifact_stops_the_start_with_what_to_do(tmp_path):

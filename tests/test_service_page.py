@@ -141,6 +141,22 @@ def test_texts_are_shown_as_text(server, browser, user_id):
     assert "<img" in browser.run("document.querySelector('.post .text').textContent")
 
 
+def test_a_post_without_text_says_so(server, browser, user_id):
+    browser.show(address(server, user_id), 1280, 900)
+    browser.until(SHOWN)
+
+    browser.run(
+        "import('/static/feed.js').then(m => fetch('/feed?' + location.hash.slice(1))"
+        ".then(a => a.json()).then(f => { f.recommendations[0].text = ' '; "
+        "f.history[0].text = ''; m.showFeed(f); }))"
+    )
+
+    for place in (".post .text", "#history p"):
+        assert browser.run(f"document.querySelector('{place}').textContent") == (
+            "a post without text"
+        )
+
+
 def test_a_locked_service_asks_for_its_key_on_the_page(browser, artifact_path, tmp_path, user_id):
     with serving(artifact_path, tmp_path, FEEDRANK_API_KEY="sesame") as locked:
         browser.show(address(locked, user_id), 1280, 900)

@@ -56,7 +56,8 @@ def test_an_unreachable_server_is_named_and_its_password_is_not() -> None:
     source = _source("postgresql://role:secret@127.0.0.1:1/network?sslpassword=hush")
     with (
         pytest.raises(
-            SourceError, match=r"cannot connect to '127.0.0.1/network'.*FEED_DSN"
+            SourceError,
+            match=r"cannot connect to '127.0.0.1/network'.*[^?.][?.] Check host.*FEED_DSN",
         ) as caught,
         source.transaction(),
     ):
@@ -146,6 +147,23 @@ def test_offline_the_source_stays_and_nothing_is_extracted(tmp_path: Path) -> No
     assert (source.returncode, extract.returncode) == (0, 1)
     assert (tmp_path / "data" / "source.json").read_text() == "as it was"
     assert extract.stderr.startswith("error: FEED_OFFLINE is set, but the database must be read")
+
+
+@pytest.mark.parametrize("offline", ["0", "1"])
+def test_a_wrong_parameter_of_a_later_stage_stops_the_first_one(
+    tmp_path: Path, offline: str
+) -> None:
+    params = (ROOT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(params.replace("  folds: ", "  foldz: "))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "source.json").write_text("as it was")
+    ended = subprocess.run(
+        [sys.executable, "-m", "stages.source"],
+        cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "FEED_OFFLINE": offline},
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: unknown parameter 'validate.foldz'; known are")
 
 
 # Polite

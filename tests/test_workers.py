@@ -30,6 +30,13 @@ def test_results_come_in_the_order_of_parts(n: int) -> None:
     assert list(map_parts(_square, 7, "squaring", workers=n)) == [0, 1, 4, 9, 16, 25, 36]
 
 
+def test_parts_without_words_are_worked_on_in_silence(capfd: pytest.CaptureFixture[str]) -> None:
+    assert list(map_parts(_square, 3, "", workers=1)) == [0, 1, 4]
+    assert capfd.readouterr() == ("", "")
+    assert list(map_parts(_square, 3, "squaring", workers=1)) == [0, 1, 4]
+    assert capfd.readouterr().err == "squaring: 3 parts\n"
+
+
 @pytest.mark.parametrize("n", [1, 2])
 def test_an_error_of_a_worker_is_raised_as_itself(n: int) -> None:
     with pytest.raises(SchemaError, match="part 2 holds no like"):

@@ -87,7 +87,7 @@ class EarlierWeeks:
             as_of = fold.cutoff if validate.state == "aged" else None
             maker = _Maker(self.features, ranker, params.export, as_of, fold)
             job = partial(maker.judged, requests, depth_of(self.n_posts, validate), max(validate.k))
-            parts += map_parts(job, N_PARTS, "replaying requests")
+            parts += map_parts(job, N_PARTS, "")
         # The estimate is wanted, not its interval: a few resamples will do.
         few = replace(validate, bootstrap=50)
         return score(Judged.joined(parts), (OURS,), validate.k[0], few)

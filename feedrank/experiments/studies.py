@@ -59,8 +59,8 @@ class Search:
             direction="maximize",
         )
         finished = _finished(study)
-        for trial in finished:
-            print(line_of(trial), flush=True)
+        for n in range(len(finished)):
+            print(line_of(finished[: n + 1]), flush=True)
         # Seeded by what is done: a resumed search would else repeat its first proposals.
         study.sampler = optuna.samplers.TPESampler(seed=self.seed + len(finished))
         if not finished:
@@ -68,10 +68,9 @@ class Search:
         study.optimize(
             lambda trial: self._tried(rates, space, trial),
             n_trials=max(0, n_trials - len(finished)),
-            callbacks=[lambda _, trial: print(line_of(trial), flush=True)],
+            callbacks=[lambda study, _: print(line_of(_finished(study)), flush=True)],
         )
-        # Of equal ones the earliest: many settings grow no tree and list the same.
-        return max(_finished(study), key=lambda trial: (trial.value, -trial.number))
+        return _best(_finished(study))
 
     def _tried(
         self, rates: Callable[[Params], dict[str, float]], space: dict[str, Range], trial: Any
@@ -100,6 +99,11 @@ def _finished(study: Any) -> list[Any]:
     return [trial for trial in study.get_trials() if trial.value is not None]
 
 
+def _best(trials: Sequence[Any]) -> Any:
+    """The best trial; of equal ones the earliest: many settings grow no tree and list the same."""
+    return max(trials, key=lambda trial: (trial.value, -trial.number))
+
+
 def _suggested(trial: Any, name: str, of: Range) -> float:
     if of.is_whole:
         return int(trial.suggest_int(name, int(of.low), int(of.high), log=of.is_log))
@@ -113,15 +117,17 @@ def choice_of(trial: Any) -> dict[str, float]:
 
 def head_of(names: Sequence[str]) -> str:
     """The first lines of the table of trials, as Markdown."""
-    cells = ["trial", *(name.split(".")[1] for name in names), *KINDS]
+    cells = ["trial", *(name.split(".")[1] for name in names), *KINDS, "best so far"]
     return f"| {' | '.join(cells)} |\n" + "| --- " * len(cells) + "|"
 
 
-def line_of(trial: Any) -> str:
-    """A line of that table."""
+def line_of(trials: Sequence[Any]) -> str:
+    """A line of that table: the last of the finished trials, and which of them is the best."""
+    trial = trials[-1]
     values = [f"{value:g}" for value in choice_of(trial).values()]
     rates = [f"{trial.user_attrs[RATES][kind]:.4f}" for kind in KINDS]
-    return f"| {' | '.join([str(trial.number), *values, *rates])} |"
+    cells = [str(trial.number), *values, *rates, f"trial {_best(trials).number}"]
+    return f"| {' | '.join(cells)} |"
 
 
 def name_of(params: Params, names: Sequence[str], *others: object) -> str:

@@ -79,12 +79,15 @@ def _day(kind: int | None, n: int, check: int | None) -> Day:
 
 def _strange(transaction: Transaction, sql: FeedSql) -> SchemaError:
     column, wanted = "action", f"'{VIEW}' and '{LIKE}'"
+    remedy = "filters such rows out"
     values = transaction.rows(sql.strange(column))
     if not values:
         column, wanted = "target", f"0 and 1 in rows of action '{VIEW}'"
         values = transaction.rows(sql.strange(column))
+        if (None,) in values:
+            remedy += ", or has coalesce(target, 0) if NULL means 'not liked'"
     found = ", ".join(sorted(f"'{'NULL' if v is None else v}'" for (v,) in values))
     return SchemaError(
         f"column '{column}' of '{sql.relation.name}' must hold {wanted}, but also holds {found}. "
-        "Filter such rows out in a view, and name it in group 'source' of params.yaml."
+        f"Make a view that {remedy}, and name it in group 'source' of params.yaml."
     )

@@ -41,8 +41,11 @@ class Progress:
         self._bar.close()
         if error is not None:
             return
-        seconds = time.monotonic() - self._since
         kept = f", {self._done:,} were there" if self._done else ""
+        if not self._read:
+            say(f"nothing new to read{kept}.")
+            return
+        seconds = time.monotonic() - self._since
         rate = self._read / max(seconds, 1e-3)
         say(f"read {self._read:,} impressions in {seconds:.1f} s ({rate:,.0f} a second){kept}.")
 

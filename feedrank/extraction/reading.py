@@ -78,7 +78,8 @@ class Reading:
     def _take_former(self) -> None:
         if self.former is None:
             return
-        say(f"days before {day_name(self.former.since)} are as they were and not read again.")
+        last = day_name(self.former.since - 1)
+        say(f"days up to {last} are as they were and not read again.")
         there = set(self.spool.names())
         for name, chunk in self.former.chunks(self.encoder):
             if name not in there:

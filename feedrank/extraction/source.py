@@ -130,7 +130,7 @@ class Source:
             lost = error.pgcode in TRANSIENT or "starting up" in str(error)
             kind = ConnectionLost if lost else SourceError
             raise kind(
-                f"cannot connect to {self}: {self._masked(error)}. "
+                f"cannot connect to {self}: {self._sentence(error)} "
                 "Check host, port, database, role and password in FEED_DSN."
             ) from None
 
@@ -154,31 +154,32 @@ class Source:
             raise self._translation(error) from None
 
     def _translation(self, error: psycopg2.Error) -> SourceError:
-        found = self._masked(error)
+        found = self._sentence(error)
         if error.pgcode in SNAPSHOT_GONE and "snapshot" in found:
-            return SnapshotLost(f"the snapshot is gone: {found}.")
+            return SnapshotLost(f"the snapshot is gone: {found}")
         if error.pgcode in TRANSIENT or _is_broken(error):
             return ConnectionLost(
-                f"the connection to {self} was lost: {found}. Run again: what was read is kept."
+                f"the connection to {self} was lost: {found} Run again: what was read is kept."
             )
         if error.pgcode == errorcodes.QUERY_CANCELED:
             return SourceError(
-                f"the database stopped a statement: {found}. Raise 'source.statement_timeout' "
+                f"the database stopped a statement: {found} Raise 'source.statement_timeout' "
                 f"(now {self.params.statement_timeout}) if that was the reason."
             )
         if error.pgcode == errorcodes.INSUFFICIENT_PRIVILEGE:
             return SourceError(
-                f"the role of FEED_DSN may not read what it needs: {found}. It needs USAGE on "
+                f"the role of FEED_DSN may not read what it needs: {found} It needs USAGE on "
                 f"schema '{self.params.schema}' and SELECT on '{self.params.users}', "
                 f"'{self.params.posts}' and '{self.params.feed}'."
             )
         if error.pgcode == errorcodes.INVALID_PARAMETER_VALUE and "time zone" in found:
-            return SourceError(f"'source.time_zone' is not known to the database: {found}.")
-        return SourceError(f"the database refused a statement: {found}.")
+            return SourceError(f"'source.time_zone' is not known to the database: {found}")
+        return SourceError(f"the database refused a statement: {found}")
 
-    def _masked(self, error: Exception) -> str:
-        """The first line of a message, without any password of the URL."""
-        text = " ".join(str(error).split("\nLINE ")[0].split()).rstrip(".")
+    def _sentence(self, error: Exception) -> str:
+        """The first line of a message as a sentence, without any password of the URL."""
+        text = " ".join(str(error).split("\nLINE ")[0].split())
+        text += "" if text.endswith((".", "?", "!")) else "."
         for secret in _secrets(self._url):
             text = text.replace(secret, "***")
         return text

@@ -57,6 +57,11 @@ function seenBefore(post) {
   return post.n_liked ? `♥ seen ${times}, liked` : `seen ${times}`;
 }
 
+function write(node, text) {
+  node.textContent = text.trim() ? text : "a post without text";
+  node.classList.toggle("textless", !text.trim());
+}
+
 function fold(node) {
   const text = node.querySelector(".text");
   const more = node.querySelector(".more");
@@ -81,7 +86,7 @@ function drawPost(post, rank, feed, scale, isSameUser) {
   topicBadge(node.querySelector(".topic"), post.topic);
   node.querySelector(".id").textContent = `post ${post.id}`;
   node.querySelector(".seen").textContent = seenBefore(post);
-  node.querySelector(".text").textContent = post.text;
+  write(node.querySelector(".text"), post.text);
   node.querySelector(".chance strong").textContent = percent(post.probability);
   bar(node.querySelector(".bar"), post.probability / scale, feed.base_probability / scale);
   node.querySelector(".reasons").append(...worthTelling(post).map(reason));
@@ -149,7 +154,9 @@ function drawHistory(feed) {
     heart.setAttribute("aria-label", seen.liked ? "liked" : "seen");
     heart.setAttribute("role", "img");
     const words = element("div");
-    words.append(element("p", seen.text), element("small", `${seen.topic} · ${seen.day.slice(0, 10)}`));
+    const text = element("p");
+    write(text, seen.text);
+    words.append(text, element("small", `${seen.topic} · ${seen.day.slice(0, 10)}`));
     line.append(heart, words);
     return line;
   });

@@ -1,0 +1,36 @@
+"""The words under the table of `python -m service.show`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from service.show import table_of
+
+RATES = {"expected": 0.6, "shown": None, "catalogue": 0.01}
+
+
+def _metrics(lead: dict[str, float]) -> dict[str, Any]:
+    ours = {**RATES, "expected_low": 0.5, "expected_high": 0.7, "n_requests": 300}
+    return {
+        "hitrate@5": ours,
+        "baselines@5": {"most_liked": RATES},
+        "lead@5": {"most_liked": lead},
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "says"),
+    [
+        (0.087, 0.035, 0.131, "+0.087 [+0.035, +0.131], ahead"),
+        (-0.05, -0.09, -0.0104, "-0.050 [-0.090, -0.010], behind"),
+        (0.042, -0.011, 0.1, "+0.042 [-0.011, +0.100], too close to tell: the interval holds 0"),
+        (-0.0004, -0.01, 0.01, "+0.000 [-0.010, +0.010], too close to tell: the interval holds 0"),
+        (0.0, 0.0, 0.0, "+0.000 [+0.000, +0.000], too close to tell: the interval holds 0"),
+    ],
+)
+def test_a_lead_is_called_what_it_is(value: float, low: float, high: float, says: str) -> None:
+    lines = table_of(_metrics({"expected": value, "low": low, "high": high}))
+    assert lines[-1] == f"against most_liked: {says}"
+    assert lines[-2].startswith("expected 0.600 [0.500, 0.700] over 300 requests")
