@@ -9,6 +9,7 @@ from feedrank.fitting import fit_ranker
 from feedrank.importance import importance
 from feedrank.knowledge import Knowledge
 from feedrank.params import load_params
+from feedrank.rows import EVER
 from feedrank.stored import load_rows
 from stages.run import run
 
@@ -21,11 +22,13 @@ def main() -> None:
     params = load_params()
     spec = Knowledge.load(FEATURES).features
     with running_on(params.engine):
-        ranker = fit_ranker(load_rows(ROWS), None, spec, params.train)
+        rows = load_rows(ROWS)
+        ranker = fit_ranker(rows, None, spec, params.train)
+        table = importance(ranker, rows.between(0, EVER).matrix)
     RANKER.parent.mkdir(parents=True, exist_ok=True)
     ranker.save(RANKER)
     IMPORTANCE.parent.mkdir(parents=True, exist_ok=True)
-    importance(ranker).to_csv(IMPORTANCE, index=False)
+    table.to_csv(IMPORTANCE, index=False)
 
 
 if __name__ == "__main__":

@@ -193,7 +193,8 @@ def _validation_is_sound(made: Learned, features: Path) -> None:
     assert metrics["hitrate@5"]["n_requests"] > 0
     json.dumps([metrics, details], allow_nan=False)
     tables = (days_of(results, log, validate), calibration_of(results), slices, curve_of(results))
-    page = page_of(Found(metrics, details, *tables, importance(made.ranker), None))
+    effects = importance(made.ranker, made.rows.matrix)
+    page = page_of(Found(metrics, details, *tables, effects, None))
     assert "NaN" not in page
     assert len(summary.requests(log, knowledge.catalogue)) == metrics["hitrate@5"]["n_requests"]
 

@@ -11,8 +11,9 @@ from feedrank.validation.metrics import (
     auc,
     estimate,
     expected_hit_at_k,
-    hit_at_k,
+    hits_at_each_k,
     log_loss,
+    proportion,
     user_weights,
 )
 
@@ -34,7 +35,8 @@ def test_auc_is_the_chance_that_a_liked_one_scores_higher(scored: list[tuple[int
 
 @given(st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=1, max_size=20))
 def test_a_hit_is_a_list_with_a_liked_post(lists: list[list[bool]]) -> None:
-    assert hit_at_k(np.array(lists)).tolist() == [float(any(liked)) for liked in lists]
+    expected = [[float(any(liked[: k + 1])) for k in range(3)] for liked in lists]
+    assert hits_at_each_k(np.array(lists)).tolist() == expected
 
 
 @given(LISTS)
@@ -46,7 +48,7 @@ def test_an_expected_hit_is_one_less_the_chance_of_no_like(lists: list[list[floa
 def test_expected_hits_are_what_happens_on_average() -> None:
     rng = np.random.default_rng(0)
     probability = rng.uniform(0, 0.4, (4, 5))
-    happened = [hit_at_k(rng.random((20_000, 5)) < row).mean() for row in probability]
+    happened = [hits_at_each_k(rng.random((20_000, 5)) < row)[:, -1].mean() for row in probability]
     np.testing.assert_allclose(expected_hit_at_k(probability), happened, atol=0.015)
 
 
@@ -124,3 +126,35 @@ def test_no_request_at_all_has_no_estimate() -> None:
     found = estimate(np.empty(0), user_weights(np.empty(0, int), 10, 1))
     assert found.n_requests == 0
     assert math.isnan(found.value)
+
+
+@given(st.integers(1, 40), st.integers(0, 40))
+def test_a_proportion_of_each_user_once_has_wilson_s_interval(n: int, liked: int) -> None:
+    value = (np.arange(n) < liked).astype(float)
+    found = proportion(value, np.arange(n))
+    for end in (found.low, found.high):  # where a test of `end` at 1.96 just fails
+        assert abs(found.value - end) == pytest.approx(1.96 * math.sqrt(end * (1 - end) / n))
+    assert found.low <= found.value <= found.high
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.3, 0.98])
+def test_a_proportion_s_interval_holds_the_truth_where_users_differ(rate: float) -> None:
+    rng = np.random.default_rng(4)
+    user, held = np.repeat(np.arange(60), 5), 0
+    for _ in range(400):
+        of_user = rng.beta(4 * rate, 4 * (1 - rate), 60)
+        found = proportion((rng.random(300) < of_user[user]).astype(float), user)
+        held += found.low <= rate <= found.high
+    assert 0.92 <= held / 400 <= 0.99
+
+
+def test_a_proportion_of_few_users_says_less_than_as_many_of_many() -> None:
+    value = np.tile([1.0, 0.0], 50)
+    of_few, of_many = (proportion(value, u) for u in (np.arange(100) % 10, np.arange(100)))
+    assert of_few.high - of_few.low > 2 * (of_many.high - of_many.low)
+
+
+def test_nobody_s_proportion_is_not_known() -> None:
+    found = proportion(np.array([np.nan, np.nan]), np.array([1, 2]))
+    assert found.n_requests == 0
+    assert math.isnan(found.low)

@@ -198,9 +198,14 @@ def test_the_first_score_is_finite_however_rare_or_frequent_likes_are(rate: floa
     assert expit(found(matrix)).mean() == pytest.approx(liked.mean(), rel=0.02)
 
 
-def test_importance_names_what_matters_first(ranker: Ranker) -> None:
-    table = importance(ranker)
-    assert table["feature"].iloc[0] == "bump"
+def test_importance_is_how_far_each_feature_moves_the_log_odds(ranker: Ranker) -> None:
+    matrix, _, _, _ = _rows(seed=1)
+    table = importance(ranker, matrix)
+    found = dict(zip(table["feature"], table["effect"], strict=True))
+    bump = 1.5 * np.std(np.abs(matrix[:, 3]) < 0.5)
+    true = {"logit": 1.0, "ratio": 1.0, "bump": bump, "noise": 0.0}
+    assert found == pytest.approx(true, abs=0.15)
+    assert table["effect"].is_monotonic_decreasing
     weights = dict(zip(table["feature"], table["first_score_weight"], strict=True))
     assert weights["bump"] == weights["noise"] == 0
     assert weights["logit"] > 0.5

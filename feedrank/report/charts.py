@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from feedrank.report.svg import Line, Row, legend, line_chart, row_chart
+from feedrank.report.lines import Line, line_chart
+from feedrank.report.rows import Frame, Row, Span, row_chart
+from feedrank.report.svg import legend
 
-OURS = "feedrank"
-BESIDE = ("most_liked", "random")
+METHODS = ("feedrank", "most_liked", "random")  # of the chart of days
+KINDS = ("shown", "expected")  # of a slice
 MOST_FEATURES, MOST_ROWS = 15, 16
 
 
@@ -19,56 +22,73 @@ def days_chart(days: pd.DataFrame) -> str:
     names = sorted(days["day"].unique())
     place = {day: i for i, day in enumerate(names)}
     lines = [
-        _day_line(method, table, place)
-        for method in (*BESIDE, OURS)
+        _day_line(tone, table, place)
+        for tone, method in enumerate(METHODS)
         for _, table in days[days["method"] == method].groupby("fold")
     ]
-    once = list({line.name: line for line in lines}.values())
     words = [day[5:] for day in names]
-    return line_chart(lines, "Expected hit rate by day", names=words) + legend(once)
+    chart = line_chart(lines, "Expected hit rate by day", "", "expected hit rate", names=words)
+    return legend(METHODS) + chart
 
 
-def _day_line(method: str, table: pd.DataFrame, place: dict[str, int]) -> Line:
+def _day_line(tone: int, table: pd.DataFrame, place: dict[str, int]) -> Line:
     y, low, high = (table[name].to_numpy(float) for name in ("expected", "low", "high"))
-    x, is_main = table["day"].map(place).to_numpy(float), method == OURS
-    if is_main:
-        return Line(method, x, y, low, high)
-    return Line(method, x, y, tone=1 + BESIDE.index(method))
+    x = table["day"].map(place).to_numpy(float)
+    return Line(x, y, tone=tone) if tone else Line(x, y, low, high)
 
 
 def calibration_chart(calibration: pd.DataFrame) -> str:
     """Observed over predicted like rates, and the diagonal."""
-    dots = Line("rows", calibration["predicted"].to_numpy(float),
-                calibration["liked"].to_numpy(float), joins=False)  # fmt: skip
-    return line_chart([dots], "Liked over predicted", diagonal=True, x_words="predicted; up: liked")
+    x, y = (calibration[name].to_numpy(float) for name in ("predicted", "liked"))
+    return line_chart(
+        [Line(x, y, joins=False)], "Observed like rate over predicted", "predicted like rate",
+        "observed like rate", diagonal=True,
+    )  # fmt: skip
 
 
 def slice_charts(slices: pd.DataFrame, metrics: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """One chart for each way to cut the requests: `shown` with its interval."""
+    """One chart for each way to cut the requests, in one frame; the rule is our `shown`."""
     mean = next(v for k, v in metrics.items() if k.startswith("hitrate@"))["shown"]
-    for by, table in slices.dropna(subset=["shown"]).groupby("by", sort=False):
+    charts = []
+    for by, table in slices.dropna(subset=[*KINDS]).groupby("by", sort=False):
         largest = table.nlargest(MOST_ROWS, "requests").index
-        rows = [
-            Row(f"{r['value']} ({r['requests']:,})", r["shown"], r["shown_low"], r["shown_high"])
-            for r in table[table.index.isin(largest)].to_dict("records")
-        ]
+        kept = table[table.index.isin(largest)].to_dict("records")
+        charts.append((str(by), [Row(str(r["value"]), _spans(r), int(r["requests"]))
+                                 for r in kept]))  # fmt: skip
+    frame = Frame.of([row for _, rows in charts for row in rows], mean)
+    for by, rows in charts:
         if len(rows) > 1:
-            yield str(by), row_chart(rows, f"Hit rate by {by}", mean)
+            yield by, row_chart(rows, f"Hit rate by {by}", mean, frame)
+
+
+def _spans(row: dict[Any, Any]) -> tuple[Span, ...]:
+    return tuple(Span(row[kind], row[f"{kind}_low"], row[f"{kind}_high"]) for kind in KINDS)
+
+
+def ranks_chart(ranks: list[dict[str, Any]], calibration: pd.DataFrame) -> str:
+    """Like rate of the impressions at each rank of our lists; the rule is that of all."""
+    mean = float(np.average(calibration["liked"], weights=calibration["rows"]))
+    rows = [
+        Row(f"rank {r['ranks']}", (Span(r["liked"], r["low"], r["high"]),), r["n"])
+        for r in ranks
+        if r["liked"] is not None
+    ]
+    return row_chart(rows, "Like rate by rank", mean) if rows else "<p>No impression matches.</p>"
 
 
 def importance_chart(importance: pd.DataFrame) -> str:
-    """Bars of total gain, the largest first."""
-    table = importance.nlargest(MOST_FEATURES, "total_gain")
-    table = table[table["total_gain"] > 0]
-    rows = [Row(r["feature"], r["total_gain"]) for r in table.to_dict("records")]
-    return row_chart(rows, "Total gain by feature") if rows else "<p>No tree has grown.</p>"
+    """Bars of the features' effects, the largest first."""
+    table = importance.nlargest(MOST_FEATURES, "effect")
+    rows = [Row(r["feature"], (Span(r["effect"]),))
+            for r in table[table["effect"] > 0].to_dict("records")]  # fmt: skip
+    return row_chart(rows, "Effect of each feature") if rows else "<p>No feature has any.</p>"
 
 
 def learning_chart(curve: pd.DataFrame) -> str:
-    """Log loss of rows that the ranker saw, and of later ones."""
+    """Log loss of later rows, and of those that the ranker saw."""
     x = curve["trees"].to_numpy(float)
     lines = [
-        Line("seen", x, curve["seen"].to_numpy(float), tone=1),
-        Line("later", x, curve["later"].to_numpy(float)),
+        Line(x, curve[name].to_numpy(float), tone=n) for n, name in enumerate(("later", "seen"))
     ]
-    return line_chart(lines, "Log loss by number of trees", x_words="trees") + legend(lines)
+    chart = line_chart(lines, "Log loss by number of trees", "trees", "log loss")
+    return legend(["later rows", "rows it was fitted on"]) + chart

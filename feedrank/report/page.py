@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -11,16 +10,40 @@ from typing import Any
 import pandas as pd
 
 from feedrank.report.charts import (
+    KINDS,
     calibration_chart,
     days_chart,
     importance_chart,
     learning_chart,
+    ranks_chart,
     slice_charts,
 )
-from feedrank.report.svg import Row, row_chart
+from feedrank.report.svg import legend
+from feedrank.report.tables import (
+    EMPTY,
+    ablation_table,
+    items,
+    methods_table,
+    number,
+    randomness_table,
+    topics_table,
+)
 
 STYLE = Path(__file__).with_name("style.css")
-EMPTY = "–"  # noqa: RUF001
+_METHODS = (
+    "Expected: had the list been shown, would a post on it have been liked? Shown: do the best of "
+    "the posts that were shown hold a liked one? Catalogue: does the log hold a like of a post on "
+    "the list? All on the same requests; our lead is that of expected, paired."
+)
+_RANKS = (
+    "Like rate of the impressions that happen to stand at a rank of our lists, and their number; "
+    "the dashed line is that of all. {n_listed:,} stand in the lists themselves. Expected also "
+    "learns from the near ones: {n_matching:,} in all, worth {n_effective:,.0f} in the lists."
+)
+_IMPORTANCE = (
+    "How far a feature moves the log-odds of a like, by the first score and the trees together: "
+    "the standard deviation over training rows."
+)
 
 
 @dataclass(frozen=True)
@@ -56,51 +79,63 @@ class Found:
 def page_of(found: Found) -> str:
     """The whole page."""
     parts = [
+        _head(found),
         _tiles(found),
         _verdict(found.details),
-        _section("Methods", _methods(found), "All on the same requests. Lead: by how much "
-                 "feedrank's expected exceeds the method's, paired, 95 %, users resampled."),
+        _section("Methods", methods_table(found.k, found.metrics), _METHODS),
         '<div class="charts">',
         _section("Hit rate by day", days_chart(found.days),
-                 "Expected, had the lists been shown, with its 95 % interval."),
+                 "Had the lists been shown; the band is our interval."),
         _section("Calibration", calibration_chart(found.calibration),
                  "Each dot is an equal share of the test periods' impressions."),
-        *(_section(f"By {by}", chart, "Shown, with its 95 % interval; the rule is the mean.")
-          for by, chart in slice_charts(found.slices, found.metrics)),
-        _section("Feature importance", importance_chart(found.importance),
-                 "Total gain of the trees; the first score's weights are not in it."),
         _section("Learning curve", learning_chart(found.curve),
-                 "Log loss by number of trees, last fold."),
-        _section("Each rank", _ranks(found.details),
-                 "Like rate of the impressions that happen to stand at a rank of our lists."),
+                 "The trees of the last fold's ranker; zero is the first score alone."),
+        _section("Each rank", ranks_chart(found.details["precision_by_rank"], found.calibration),
+                 _RANKS.format(**found.details["matching"]["feedrank"])),
+        _section("Feature importance", importance_chart(found.importance), _IMPORTANCE),
         "</div>",
-        _section("Least ahead", _items(found.details["worst_slices"]),
-                 "The slices where feedrank leads most liked posts by the least, by shown."),
-        _section("Topics", _topics(found.details), "Impressions of the requests, by topic."),
+        _section("Slices", _slices(found.details), ""),
+        '<div class="charts">',
+        *(_section(f"By {by}", chart, "") for by, chart in slice_charts(found.slices,
+                                                                       found.metrics)),
+        "</div>",
+        _section("Topics", topics_table(found.details),
+                 "Impressions of the requests by their post's topic, and what our lists hold."),
         _ablation(found.ablation, found.metrics),
-        _section("Is the feed random?", _randomness(found.details),
-                 "Expected needs a feed that does not choose by taste. z beyond 4 is no chance."),
+        _section("Is the feed random?", randomness_table(found.details, found.days),
+                 "Expected needs a feed that does not choose by taste. The size of what each test "
+                 "found, and z: beyond 4 it is no chance."),
     ]  # fmt: skip
     body = "\n".join(parts)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>feedrank: validation</title><style>{STYLE.read_text()}</style></head>"
-        f"<body><main><h1>Validation</h1>{body}</main></body></html>\n"
+        f"<body><main>{body}</main></body></html>\n"
     )
 
 
+def _head(found: Found) -> str:
+    day, n_requests = found.days["day"], found.metrics[f"hitrate@{found.k}"]["n_requests"]
+    words = (
+        f"{n_requests:,} requests from {day.min()} to {day.max()}, lists of {found.k}. "
+        "All intervals are of 95 %."
+    )
+    return f'<h1>Validation</h1><p class="soft">{escape(words)}</p>'
+
+
 def _tiles(found: Found) -> str:
-    ours = found.metrics[f"hitrate@{found.k}"]
+    ours, k = found.metrics[f"hitrate@{found.k}"], found.k
+    matching = found.details["matching"]["feedrank"]
     tiles = [
-        (f"hitrate@{found.k}/expected", _number(ours["expected"]), _interval(ours, "expected")),
-        (f"hitrate@{found.k}/shown", _number(ours["shown"]), _interval(ours, "shown")),
-        ("AUC", _number(found.metrics["auc"]), "of later impressions"),
-        ("requests", f"{ours['n_requests']:,}", f"matches worth {ours['n_effective']:,}"),
-    ]
+        (f"hitrate@{k}/expected", number(ours["expected"]), _interval(ours, "expected")),
+        (f"hitrate@{k}/shown", number(ours["shown"]), _interval(ours, "shown")),
+        ("AUC", number(found.metrics["auc"]), "of later impressions"),
+        ("matches", f"{matching['n_listed']:,}", f"of {matching['n_matching']:,} near"),
+    ]  # fmt: skip
     true = found.metrics.get("demo", {}).get("true")
     if true:
-        tiles.insert(1, ("true", _number(true["feedrank"]), f"oracle {_number(true['oracle'])}"))
+        tiles.insert(1, ("true", number(true["feedrank"]), f"oracle {number(true['oracle'])}"))
     return '<div class="tiles">' + "".join(
         f'<div class="tile"><span class="soft">{escape(name)}</span><b>{value}</b>'
         f'<span class="soft">{escape(words)}</span></div>'
@@ -115,45 +150,17 @@ def _verdict(details: dict[str, Any]) -> str:
             f'<div class="verdict good">The feed passed all {n_tests} tests of randomness, and '
             "nothing else speaks against the estimate.</div>"
         )
-    return f'<div class="verdict bad">Read with care.{_items(details["warnings"])}</div>'
+    return f'<div class="verdict bad">Read with care.{items(details["warnings"])}</div>'
 
 
-def _methods(found: Found) -> str:
-    k = found.k
-    methods = {"feedrank": found.metrics[f"hitrate@{k}"], **found.metrics[f"baselines@{k}"]}
-    leads, true = found.metrics[f"lead@{k}"], found.metrics.get("demo", {}).get("true", {})
-    head = ["method", "expected", "lead", "shown", "catalogue", *(["true"] if true else [])]
-    rows = []
-    for name, values in sorted(methods.items(), key=lambda m: -(m[1]["expected"] or 0.0)):
-        lead = leads.get(name)
-        words = EMPTY if lead is None else (
-            f"{lead['expected']:+.3f} [{lead['low']:+.3f}, {lead['high']:+.3f}]"
-        )  # fmt: skip
-        numbers = [_number(values["expected"]), words, _number(values["shown"]),
-                   _number(values["catalogue"], 4)]  # fmt: skip
-        rows.append([name, *numbers, *([_number(true.get(name))] if true else [])])
-    limits = [name for name in ("informed", "oracle") if name in true]
-    rows += [[name, *[EMPTY] * 4, _number(true[name])] for name in limits]
-    return _table(head, rows, "feedrank")
-
-
-def _ranks(details: dict[str, Any]) -> str:
-    rows = [
-        Row(f"rank {r['ranks']} ({r['n']:,})", r["liked"], r["low"], r["high"])
-        for r in details["precision_by_rank"]
-        if r["liked"] is not None
-    ]
-    return row_chart(rows, "Like rate by rank") if rows else "<p>No impression matches.</p>"
-
-
-def _topics(details: dict[str, Any]) -> str:
-    head = ["topic", "impressions", "liked", "predicted", "AUC", "share of our lists"]
-    rows = [
-        [t["topic"], f"{t['impressions']:,}", _number(t["liked"]), _number(t["predicted"]),
-         _number(t["auc"]), _number(t["share_of_lists"])]
-        for t in details["topics"]
-    ]  # fmt: skip
-    return _table(head, rows)
+def _slices(details: dict[str, Any]) -> str:
+    judged, *small = (f"<p>{escape(words)}</p>" for words in details["slices"])
+    worst = details["worst_slices"]
+    least = f"<p>Least ahead, by the upper end of the lead:</p>{items(worst)}" if worst else ""
+    return f"{judged}{least}{''.join(small)}{legend(KINDS)}" + (
+        '<p class="soft">The charts have one scale; the dashed line is our shown over all, the '
+        "number that of requests.</p>"
+    )
 
 
 def _ablation(ablation: dict[str, Any] | None, metrics: dict[str, Any]) -> str:
@@ -163,54 +170,15 @@ def _ablation(ablation: dict[str, Any] | None, metrics: dict[str, Any]) -> str:
     full, headline = ablation["rows"][0], metrics[f"hitrate@{ablation['k']}"]
     if any(full[kind] != headline[kind] for kind in ("expected", "shown")):
         return _section(title, "", "Asked of another run than this: `make ablation` asks anew.")
-    rows = [
-        [row["without"], *(
-            cell for kind in ("expected", "shown")
-            for cell in (_number(row[kind]), f"{row[f'{kind}_change']:+.3f} "
-                         f"[{row[f'{kind}_low']:+.3f}, {row[f'{kind}_high']:+.3f}]")
-        )]
-        for row in ablation["rows"]
-    ]  # fmt: skip
-    head = ["without", "expected", "change", "shown", "change"]
     words = "The ranker without a part, on the same requests; changes are paired."
-    return _section(title, _table(head, rows, "full"), words)
-
-
-def _randomness(details: dict[str, Any]) -> str:
-    head = ["test", "fold", "size", "z", "fair"]
-    rows = [
-        [r["test"], str(r["fold"]), _number(r["size"]), _number(r["z"], 1),
-         "yes" if r["is_fair"] else "no"]
-        for r in details["randomness"]
-    ]  # fmt: skip
-    return _table(head, rows)
+    return _section(title, ablation_table(ablation), words)
 
 
 def _section(title: str, content: str, words: str) -> str:
-    return (
-        f'<section><h2>{escape(title)}</h2>{content}<p class="soft">{escape(words)}</p></section>'
-    )
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], ours: str | None = None) -> str:
-    names = "".join(f"<th>{escape(name)}</th>" for name in head)
-    lines = (
-        ('<tr class="ours">' if row[0] == ours else "<tr>")
-        + "".join(f"<td>{escape(cell)}</td>" for cell in row)
-        + "</tr>"
-        for row in rows
-    )
-    return f'<div class="scroll"><table><tr>{names}</tr>{"".join(lines)}</table></div>'
-
-
-def _items(words: Iterable[str]) -> str:
-    return f"<ul>{''.join(f'<li>{escape(w)}</li>' for w in words)}</ul>"
-
-
-def _number(value: float | None, digits: int = 3) -> str:
-    return EMPTY if value is None else f"{value:.{digits}f}"
+    soft = f'<p class="soft">{escape(words)}</p>' if words else ""
+    return f"<section><h2>{escape(title)}</h2>{content}{soft}</section>"
 
 
 def _interval(values: dict[str, Any], kind: str) -> str:
     low, high = values[f"{kind}_low"], values[f"{kind}_high"]
-    return EMPTY if low is None else f"95 %: {low:.3f} to {high:.3f}"
+    return EMPTY if low is None else f"{low:.3f} to {high:.3f}"

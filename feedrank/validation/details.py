@@ -13,7 +13,7 @@ from feedrank.log import SECONDS_A_DAY, Log
 from feedrank.params import ValidateParams
 from feedrank.validation.folding import FoldResult, joined
 from feedrank.validation.methods import OURS
-from feedrank.validation.metrics import estimate, pooled, user_weights
+from feedrank.validation.metrics import proportion
 from feedrank.validation.rounding import rounded
 from feedrank.validation.scores import Scores, score
 from feedrank.validation.trust import Trust
@@ -24,7 +24,8 @@ def details_of(
 ) -> dict[str, Any]:
     """How the estimate came about, what each rank is worth, and how wide the lists reach."""
     first = scores[0]
-    kept = estimate(np.concatenate([r.kept for r in results]), first.weights)
+    judged = joined(results)
+    kept = proportion(np.concatenate([r.kept for r in results]), judged.user)
     return {
         "warnings": trust.warnings,
         "trust": {
@@ -47,14 +48,15 @@ def details_of(
         ],
         "matching": {
             name: {
+                "n_listed": n_listed(judged.rank[method], first.k),
                 "n_matching": hits.detail.n_matching,
                 "n_effective": rounded(hits.detail.n_effective),
                 "shift": rounded(hits.detail.shift),
             }
-            for name, hits in first.methods.items()
+            for method, (name, hits) in enumerate(first.methods.items())
         },
         "folds": [_fold(result, params) for result in results],
-        "precision_by_rank": _precision(results, max(params.k), params),
+        "precision_by_rank": _precision(results, max(params.k)),
         "catalogue_recommended": _reach(results, first.k),
         "candidate_cut": {
             "kept": rounded(kept.value),
@@ -63,6 +65,11 @@ def details_of(
             "n_requests": kept.n_requests,
         },
     }
+
+
+def n_listed(rank: np.ndarray, k: int) -> int:
+    """How many impressions stand in a method's lists of k themselves; matches also stand near."""
+    return int(np.sum((rank >= 0) & (rank < k)))
 
 
 def _fold(result: FoldResult, params: ValidateParams) -> dict[str, Any]:
@@ -77,9 +84,7 @@ def _fold(result: FoldResult, params: ValidateParams) -> dict[str, Any]:
     }
 
 
-def _precision(
-    results: Sequence[FoldResult], k: int, params: ValidateParams
-) -> list[dict[str, Any]]:
+def _precision(results: Sequence[FoldResult], k: int) -> list[dict[str, Any]]:
     """Like rate of the impressions that happen to stand at each rank of our lists.
 
     Also of the ranks beyond, by doublings: few impressions match the very first ones.
@@ -89,11 +94,11 @@ def _precision(
     edges = [*range(k + 1)]
     while edges[-1] <= rank.max(initial=0):
         edges.append(2 * edges[-1])
-    weights = user_weights(judged.user, params.bootstrap, params.seed)
+    user = judged.user[judged.shown_request]
     rows = []
     for low, high in pairwise(edges):
         here = (rank >= low) & (rank < high)
-        found = pooled(judged.shown_liked[here], judged.shown_request[here], weights)
+        found = proportion(judged.shown_liked[here], user[here])
         rows.append(
             {
                 "ranks": f"{low + 1}" if high == low + 1 else f"{low + 1} to {high}",

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.stats import rankdata
 
+Z = 1.96  # of a 95 % interval
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -30,16 +32,18 @@ class Estimate:
                        high=float(np.clip(self.high, low, high)))  # fmt: skip
 
 
-def hit_at_k(is_liked: np.ndarray) -> np.ndarray:
-    """Whether each list holds at least one post that the user liked.
+def hits_at_each_k(is_liked: np.ndarray) -> np.ndarray:
+    """Whether the best 1, 2, ... k of a list hold at least one post that the user liked.
+
+    Success at k of information retrieval: 1 if any of the first k is relevant, else 0.
 
     Args:
-        is_liked: bool, shape (n_requests, k), by place in the list.
+        is_liked: bool, by place in the list, shape (..., k).
 
     Returns:
-        0 or 1, float64, shape (n_requests,). Their mean is hitrate@k.
+        0 or 1, float64, same shape. The mean of a column over requests is a hit rate.
     """
-    return np.asarray(is_liked.any(axis=1), dtype=np.float64)
+    return np.maximum.accumulate(is_liked, axis=-1).astype(np.float64)
 
 
 def expected_hit_at_k(probability: np.ndarray) -> np.ndarray:
@@ -117,21 +121,35 @@ def estimate(value: np.ndarray, weights: np.ndarray) -> Estimate:
     return Estimate(float(value.mean()), float(low), float(high), int(judged.sum()))
 
 
-def pooled(is_liked: np.ndarray, request: np.ndarray, weights: np.ndarray) -> Estimate:
-    """Like rate of impressions, each counted once, with the interval of a bootstrap over users.
+def proportion(value: np.ndarray, user: np.ndarray) -> Estimate:
+    """Mean of hits or likes with Wilson's 95 % interval, which has a width even at 0 and at 1.
+
+    Values of one user are not independent, so their number counts as what it is worth: over the
+    design effect, sum over users of (sum of value - mean)^2 / (n * mean * (1 - mean)), at least 1
+    (Wilson 1927; the effective size after Kish 1965). Values that are NaN were not judged.
 
     Args:
-        is_liked: of each impression, shape (n,).
-        request: row of its request, shape (n,).
-        weights: of `user_weights`, shape (n_resamples, n_requests).
+        value: in [0, 1], shape (n,); shares are not told from 0 and 1, which scatter most.
+        user: of each value, shape (n,).
     """
-    if not len(is_liked):
+    judged = ~np.isnan(value)
+    value, user = value[judged].astype(np.float64), user[judged]
+    n = len(value)
+    if not n:
         return Estimate(float("nan"), float("nan"), float("nan"), 0)
-    likes, shown = (
-        weights @ np.bincount(request, w, weights.shape[1]) for w in (is_liked.astype(float), None)
-    )
-    low, high = np.quantile(likes[shown > 0] / shown[shown > 0], [0.025, 0.975])
-    return Estimate(float(is_liked.mean()), float(low), float(high), len(is_liked))
+    mean = float(value.mean())
+    scatter = mean * (1 - mean)
+    by_user = np.bincount(np.unique(user, return_inverse=True)[1], value - mean)
+    worth = n / max(1.0, float(np.sum(by_user**2)) / max(n * scatter, 1e-12))
+    low, high = _wilson(mean, worth)
+    return Estimate(mean, min(low, mean), max(high, mean), n)
+
+
+def _wilson(mean: float, n: float) -> tuple[float, float]:
+    """Ends of Wilson's interval for a mean of n independent hits."""
+    center = (mean + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    half = Z * np.sqrt(mean * (1 - mean) / n + Z**2 / (4 * n**2)) / (1 + Z**2 / n)
+    return max(0.0, float(center - half)), min(1.0, float(center + half))
 
 
 def calibration_error(liked: np.ndarray, probability: np.ndarray, bins: int = 20) -> float:

@@ -12,6 +12,7 @@ from feedrank.folds import Fold
 from feedrank.log import Impressions, Log
 from feedrank.recommender import Ranked, Recommender
 from feedrank.validation.exposure import Exposure
+from feedrank.validation.metrics import hits_at_each_k
 
 
 @dataclass(frozen=True)
@@ -254,4 +255,4 @@ def _hits(ranked: np.ndarray, shown: np.ndarray, liked: np.ndarray, k: int) -> n
     """Whether the first 1, 2, ... k posts of a list hold a liked one, shape (k,)."""
     is_liked = np.zeros(k, bool)
     is_liked[: len(ranked)] = np.isin(ranked, shown[liked])
-    return np.maximum.accumulate(is_liked).astype(np.float64)
+    return hits_at_each_k(is_liked)

@@ -1,4 +1,19 @@
-"""The three hit rates of every method, request by request, with intervals and differences."""
+"""The three hit rates of every method, request by request, with intervals and differences.
+
+Over requests r, with L(r) the k posts that a method likes best and S(r) those that the feed showed
+in the step of the request:
+
+    shown      mean of [any post of the k best of S(r) was liked], over requests with |S(r)| > k
+    catalogue  mean of [any post of L(r) was shown and liked], over all requests
+    expected   mean of 1 - E prod over L(r) of (1 - p), over all requests
+
+`shown` is success at k among what a logged random feed happened to show, as the replay of Li et
+al. (2011) keeps the logged events that a policy agrees with. `catalogue` is success at k against
+the log: a post that was not shown counts as not liked, so it is a lower bound. `expected` is the
+direct method of off-policy evaluation, p calibrated on matching impressions; see
+`feedrank.validation.expected`. A request that is not judged has NaN and is left out of the mean;
+where none is judged the hit rate is NaN, and null in JSON.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +25,7 @@ import numpy as np
 from feedrank.params import ValidateParams
 from feedrank.validation.calibration import Calibration, Shown, calibrate
 from feedrank.validation.expected import Expected, Lists, expected_hitrate
-from feedrank.validation.metrics import Estimate, estimate, user_weights
+from feedrank.validation.metrics import Estimate, estimate, proportion, user_weights
 from feedrank.validation.replay import Judged
 
 KINDS = ("expected", "shown", "catalogue")
@@ -23,9 +38,9 @@ class Hits:
     Attributes:
         by_request: of each of `KINDS`, values whose mean is the hit rate, NaN where a request was
             not judged, shape (n_requests,).
-        expected: had the lists been shown.
-        shown: of the posts shown.
-        catalogue: of all posts, as far as the log knows.
+        expected: had the lists been shown; its interval is a bootstrap over users.
+        shown: of the posts shown; its interval is that of a proportion.
+        catalogue: of all posts, as far as the log knows; likewise.
         detail: how `expected` was found.
     """
 
@@ -101,7 +116,16 @@ def _hits(
         "shown": judged.hit_shown[method, :, k - 1],
         "catalogue": judged.hit_catalogue[method, :, k - 1],
     }
-    estimates = {
-        kind: estimate(values, weights).within(0, 1) for kind, values in by_request.items()
-    }
-    return Hits(by_request, **estimates, detail=detail)
+    return Hits(
+        by_request,
+        expected=estimate(detail.pseudo, weights).within(0, 1),
+        shown=_rate(by_request["shown"], judged.user, weights),
+        catalogue=_rate(by_request["catalogue"], judged.user, weights),
+        detail=detail,
+    )
+
+
+def _rate(hit: np.ndarray, user: np.ndarray, weights: np.ndarray) -> Estimate:
+    """A mean of hits; resamples do not scatter where all or none are hits, but more requests do."""
+    found = estimate(hit, weights)
+    return found if found.low < found.high else proportion(hit, user)

@@ -11,12 +11,12 @@ import pandas as pd
 from feedrank.log import Log
 from feedrank.params import ValidateParams
 from feedrank.recommender import Catalogue
-from feedrank.validation.details import details_of
+from feedrank.validation.details import details_of, n_listed
 from feedrank.validation.folding import FoldResult, joined
 from feedrank.validation.methods import OURS
 from feedrank.validation.report import metrics_of
 from feedrank.validation.scores import Scores, score
-from feedrank.validation.slices import worst_slices
+from feedrank.validation.slices import slices_in_words, worst_slices
 from feedrank.validation.table import requests_table
 from feedrank.validation.trust import Trust, trust_of
 
@@ -45,6 +45,7 @@ class Summary:
     def details(self, slices: pd.DataFrame, topics: list[dict[str, Any]]) -> dict[str, Any]:
         """Of `reports/details.json`."""
         found = details_of(self.results, self.scores, self.trust, self.params)
+        found["slices"] = slices_in_words(slices)
         found["worst_slices"] = worst_slices(slices)
         found["topics"] = topics
         return found
@@ -58,11 +59,14 @@ class Summary:
         first = self.scores[0]
         ours = first.methods[OURS]
         expected, shown = ours.expected, ours.shown
+        listed = n_listed(joined(self.results).rank[self.results[0].names.index(OURS)], first.k)
         return [
             f"hitrate@{first.k}/expected {expected.value:.3f} "
             f"[{expected.low:.3f}, {expected.high:.3f}], shown {shown.value:.3f} "
-            f"[{shown.low:.3f}, {shown.high:.3f}], {expected.n_requests} requests; "
-            f"{ours.detail.n_matching} matching impressions worth {ours.detail.n_effective:.0f}",
+            f"[{shown.low:.3f}, {shown.high:.3f}], {expected.n_requests} requests",
+            f"{listed} impressions stand in our lists, {ours.detail.n_matching} in them or near: "
+            f"together worth {ours.detail.n_effective:.0f} in them",
             *(f"warning: {words}" for words in self.trust.warnings),
+            *slices_in_words(slices),
             *(f"least ahead for {words}" for words in worst_slices(slices)),
         ]
