@@ -245,7 +245,8 @@ def test_small_slices_are_judged_together() -> None:
 def _table(*rows: tuple[str, int, float, float, float]) -> pd.DataFrame:
     """Slices from (value, requests, lead, low, high)."""
     table = pd.DataFrame(rows, columns=["value", "requests", "lead", "lead_low", "lead_high"])
-    return table.assign(by="age", shown=0.6).reindex(columns=list(COLUMNS))
+    table = table.assign(by="age", shown=0.6, expected=table["lead"])
+    return table.reindex(columns=list(COLUMNS))
 
 
 def test_the_surest_to_be_behind_is_named_first_and_not_the_noisiest() -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from feedrank.report.charts import (
     KINDS,
+    MOST_ROWS,
     calibration_chart,
     days_chart,
     importance_chart,
@@ -158,8 +159,8 @@ def _slices(details: dict[str, Any]) -> str:
     worst = details["worst_slices"]
     least = f"<p>Least ahead, by the upper end of the lead:</p>{items(worst)}" if worst else ""
     return f"{judged}{least}{''.join(small)}{legend(KINDS)}" + (
-        '<p class="soft">The charts have one scale; the dashed line is our shown over all, the '
-        "number that of requests.</p>"
+        f'<p class="soft">The {MOST_ROWS} largest of each kind, on one scale; the dashed line is '
+        "our shown over all, the number that of requests.</p>"
     )
 
 
