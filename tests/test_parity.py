@@ -79,7 +79,8 @@ def test_the_replay_asks_what_was_trained_on(learned: Learned) -> None:
     fold = Calendar.of(log.meta, None, None).folds(1)[0]
     step_seconds = learned.knowledge.encodings.step_seconds
     requests = requests_of(log, fold, step_seconds, n=60, seed=3)
-    judged = judge([learned.recommender], learned.recommender, requests, depth=20, k=5)
+    ours = learned.recommender
+    judged = judge([ours], ours, ours.open_posts, requests, depth=20, k=5)
     trained = learned.ranker.probability(rows.matrix)
     by_row = {
         (user, at, post): p

@@ -111,4 +111,5 @@ class _Maker:
         ours = fresh
         if self.as_of is not None:
             ours = self.knowledge.recommender(self.ranker, self.export, self.as_of)
-        return judge([ours], fresh, requests.part(part, N_PARTS), depth, k)
+        some = requests.part(part, N_PARTS)
+        return judge([ours], fresh, ours.open_posts, some, depth, k)
