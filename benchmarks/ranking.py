@@ -23,11 +23,12 @@ from feedrank.demo.report import share_of_way, true_hits
 from feedrank.demo.simulation import Network
 from feedrank.demo.truth import Effects
 from feedrank.folds import Calendar
+from feedrank.knowledge import Knowledge
 from feedrank.learn import learn
 from feedrank.log import Log
 from feedrank.params import Params, load_params
 from feedrank.rows import TrainingRows
-from feedrank.validation.folding import joined, run_fold
+from feedrank.validation.folding import barred_posts, joined, run_fold
 from feedrank.validation.metrics import user_weights
 from feedrank.workers import one_thread_of_algebra
 
@@ -67,7 +68,10 @@ def hits_of(params: Params, effects: Effects, scratch: Path) -> tuple[np.ndarray
         )
         for fold in calendar.folds(params.validate.folds)
     ]
-    return joined(results).user, true_hits(network.truth, log, results, params.validate.k[0])
+    knowledge = Knowledge.load(scratch / "features")
+    barred = barred_posts(results, knowledge, params.validate.state, params.export.exclude)
+    k = params.validate.k[0]
+    return joined(results).user, true_hits(network.truth, log, results, k, barred)
 
 
 def line(name: str, user: np.ndarray, hits: dict[str, np.ndarray], params: Params) -> str:

@@ -41,6 +41,19 @@ class History:
             bits[first % 8 : first % 8 + last - first],
         )
 
+    def barred(self, user: int, step: int, rule: str) -> np.ndarray:
+        """Posts that a user is not shown again, of the impressions strictly before a step.
+
+        Args:
+            user: row.
+            step: rows of this step or later are not known.
+            rule: 'nothing', 'liked' or 'seen': what is not shown again.
+        """
+        if rule == "nothing":
+            return self.post[:0]
+        post, _, liked = self.before(user, step)
+        return post if rule == "seen" else post[liked.astype(bool)]
+
     def some_before(
         self, step: int, most: int, most_users: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

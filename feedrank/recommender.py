@@ -126,7 +126,7 @@ class Recommender:
 
         Equal probabilities are ordered by post id. The first score keeps no fewer than `k`.
         """
-        post, state = self._known(user, at, candidates)
+        post, state = self.open_posts(user, at, candidates), self._state(user, at)
         n_kept = max(self._n_candidates, k)
         if len(post) > n_kept:
             first = self.ranker.first_score.of_linear(self._matrix(self._linear, state, post, at))
@@ -136,6 +136,12 @@ class Recommender:
         probability = self._probability(state, post, at)
         best = best_rows(probability, k)
         return Ranked(post[best], probability[best], len(post))
+
+    def open_posts(self, user: int, at: int, candidates: np.ndarray | None = None) -> np.ndarray:
+        """Rows of the posts that a user may be shown: of the candidates, or of all."""
+        post = np.arange(len(self.catalogue.post_ids)) if candidates is None else candidates
+        barred = self._history.barred(user, self.step(at), self._exclude)
+        return post[~np.isin(post, barred)] if len(barred) else post
 
     def score(self, user: int, at: int, post: np.ndarray) -> np.ndarray:
         """Probability of a like for each of the given posts, float32, shape (n,)."""
@@ -156,16 +162,6 @@ class Recommender:
         shared = self._shared.as_of(self.step(at))
         nobody = np.zeros(len(post), dtype=np.int64)
         return assemble(features, Question(shared, state, nobody, post, np.full(len(post), at)))
-
-    def _known(
-        self, user: int, at: int, candidates: np.ndarray | None
-    ) -> tuple[np.ndarray, UserState]:
-        post = np.arange(len(self.catalogue.post_ids)) if candidates is None else candidates
-        if self._exclude != "nothing":
-            shown, _, liked = self._history.before(user, self.step(at))
-            known = shown if self._exclude == "seen" else shown[liked.astype(bool)]
-            post = post[~np.isin(post, known)]
-        return post, self._state(user, at)
 
     def _state(self, user: int, at: int) -> UserState:
         post, step, liked = self._history.before(user, self.step(at))

@@ -89,7 +89,7 @@ class SharedHistory:
 
     def as_of(self, step: int) -> SharedState:
         """What was known strictly before a step; steps outside the log are drawn to its ends."""
-        step = min(max(step, 0), self.counts.n_steps)
+        step = self._within(step)
         state = self._kept.pop(step, None)
         if state is None:
             state = self._derive(step)
@@ -97,6 +97,14 @@ class SharedHistory:
         if len(self._kept) > self._keep:
             self._kept.popitem(last=False)
         return state
+
+    def counts_as_of(self, step: int) -> Tally:
+        """Impressions and likes strictly before a step, int64, shape (n_segments, n_posts)."""
+        counts = self._by_post.before(self._within(step)).counts
+        return counts.reshape(self.encodings.n_segments, self.encodings.n_posts)
+
+    def _within(self, step: int) -> int:
+        return min(max(step, 0), self.counts.n_steps)
 
     def _derive(self, step: int) -> SharedState:
         enc, era = self.encodings, self.encodings.era(step)

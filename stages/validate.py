@@ -12,7 +12,7 @@ from feedrank.log import Log
 from feedrank.params import load_params
 from feedrank.stored import load_rows
 from feedrank.validation.details import calibration_of, curve_of, days_of
-from feedrank.validation.folding import run_fold
+from feedrank.validation.folding import barred_posts, run_fold
 from feedrank.validation.report import headline_of, write_json
 from feedrank.validation.slices import slice_table, topic_table
 from feedrank.validation.summary import Summary
@@ -34,7 +34,8 @@ def main() -> None:
             run_fold(log, features, rows, fold, params.validate, params.train, params.export)
             for fold in calendar.folds(params.validate.folds)
         ]
-    truth = truth_of(TRUTH, log, results, params.validate)
+    barred = barred_posts(results, knowledge, params.validate.state, params.export.exclude)
+    truth = truth_of(TRUTH, log, results, params.validate, barred)
     slices = slice_table(results, knowledge, params.validate)
     summary = Summary.of(results, params.validate)
     write_requests(REPORTS / "requests.parquet", summary.requests(log, knowledge.catalogue))

@@ -18,28 +18,41 @@ def learned() -> Learned:
     return simulated()
 
 
-def _earlier(learned: Learned) -> Impressions:
-    return Impressions.joined(b.before(CUTOFF) for b in learned.log.buckets())
+def _earlier(learned: Learned, at: int = CUTOFF) -> Impressions:
+    return Impressions.joined(b.before(at // DAY * DAY) for b in learned.log.buckets())
 
 
-def test_most_liked_is_the_smoothed_like_rate_before_the_cutoff(learned: Learned) -> None:
-    rows = _earlier(learned)
+@pytest.mark.parametrize("at", [CUTOFF, CUTOFF + 3 * DAY + 50_000, 9 * DAY, 99 * DAY])
+def test_most_liked_is_the_smoothed_like_rate_before_the_moment_s_step(
+    learned: Learned, at: int
+) -> None:
+    rows = _earlier(learned, at)
     overall = (rows.liked.sum() + 1) / (len(rows) + 10)
-    baseline = MostLiked.of_all(learned.knowledge, CUTOFF // DAY)
+    baseline = MostLiked(learned.knowledge, by_segment=False)
+    baseline.score(3, 25 * DAY, np.arange(4))  # whatever was asked before
     posts = np.arange(learned.log.meta.n_posts)
-    scores = baseline.score(3, CUTOFF, posts)
+    scores = baseline.score(3, at, posts)
     for post in posts:
         liked = rows.liked[rows.post == post]
         expected = (liked.sum() + LIKED_PRIOR * overall) / (len(liked) + LIKED_PRIOR)
         assert scores[post] == pytest.approx(expected)
-    assert baseline.rank(3, CUTOFF, 5).post.tolist() == np.argsort(-scores)[:5].tolist()
-    assert baseline.rank(250, 29 * DAY, 5).post.tolist() == np.argsort(-scores)[:5].tolist()
+    assert baseline.rank(250, at, 5).post.tolist() == np.argsort(-scores)[:5].tolist()
+
+
+def test_an_aged_most_liked_is_that_of_its_cutoff(learned: Learned) -> None:
+    posts = np.arange(learned.log.meta.n_posts)
+    for by_segment in (False, True):
+        fresh, aged = (MostLiked(learned.knowledge, by_segment, a) for a in (None, CUTOFF))
+        of_cutoff = fresh.score(7, CUTOFF, posts)
+        for at in (CUTOFF, CUTOFF + DAY, 29 * DAY):
+            np.testing.assert_array_equal(aged.score(7, at, posts), of_cutoff)
+        assert not np.array_equal(fresh.score(7, 29 * DAY, posts), of_cutoff)
 
 
 def test_most_liked_by_segment_counts_the_segment_s_users_alone(learned: Learned) -> None:
     knowledge, rows = learned.knowledge, _earlier(learned)
     segment = knowledge.encodings.segment(knowledge.catalogue.codes)
-    baseline = MostLiked.of_segments(knowledge, CUTOFF // DAY)
+    baseline = MostLiked(knowledge, by_segment=True)
     shown: dict[tuple[int, int], int] = defaultdict(int)
     liked: dict[tuple[int, int], int] = defaultdict(int)
     for user, post, like in zip(rows.user, rows.post, rows.liked, strict=True):
@@ -93,11 +106,9 @@ def test_the_classic_solution_repeats(learned: Learned) -> None:
 
 def test_every_baseline_orders_candidates_as_it_orders_all_posts(learned: Learned) -> None:
     some = np.arange(3, learned.log.meta.n_posts, 11)
-    step = CUTOFF // DAY
     classic = Classic.fit(learned.knowledge, learned.rows, seed=1)
     knowledge = learned.knowledge
-    for baseline in (MostLiked.of_all(knowledge, step), MostLiked.of_segments(knowledge, step),
-                     classic):  # fmt: skip
+    for baseline in (MostLiked(knowledge, False), MostLiked(knowledge, True), classic):
         everything = baseline.rank(9, CUTOFF, 10_000).post.tolist()
         among = baseline.rank(9, CUTOFF, 10_000, some).post.tolist()
         assert among == [post for post in everything if post in set(some.tolist())]

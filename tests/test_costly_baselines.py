@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,10 +9,11 @@ import pytest
 from feedrank.folds import Calendar
 from feedrank.rows import TrainingRows
 from feedrank.validation import factors, methods
+from feedrank.validation.baselines import Classic
 from feedrank.validation.factors import Factors, has_implicit
 from feedrank.validation.folding import run_fold
 from feedrank.validation.logistic import Logistic, LogisticWeights
-from feedrank.validation.methods import method_names
+from feedrank.validation.methods import FoldModels, method_names
 from feedrank.validation.metrics import auc
 from feedrank.validation.scores import score
 from tests.logs import DEFAULTS, Learned, saved, simulated, workers
@@ -64,6 +66,22 @@ def test_without_the_library_its_baseline_is_left_out(monkeypatch: pytest.Monkey
 def test_the_headline_is_of_the_state_that_is_asked_for() -> None:
     assert method_names(replace(ALL, state="fresh"))[:2] == ("feedrank", "feedrank_aged")
     assert method_names(replace(ALL, state="aged"))[:2] == ("feedrank", "feedrank_fresh")
+
+
+@pytest.mark.parametrize("state", ["fresh", "aged"])
+def test_the_regression_reads_features_in_the_state_of_the_headline(
+    learned: Learned, tmp_path: Path, state: str
+) -> None:
+    p, fold = learned.params, Calendar.of(learned.log.meta, None, None).folds(1)[0]
+    classic = Classic.fit(learned.knowledge, learned.rows[:500], 1)
+    weights = LogisticWeights.fit(learned.rows, seed=1)
+    features = saved(learned, tmp_path)[0]
+    models = FoldModels(
+        features, fold, learned.ranker, classic, weights, None, p.export, state, seed=1
+    )
+    methods = models.methods(*models.recommenders())
+    assert isinstance(methods[-1], Logistic)
+    assert methods[-1].recommender is methods[0]
 
 
 @pytest.mark.skipif(not has_implicit(), reason="requirements-extra.txt is not installed")

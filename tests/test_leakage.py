@@ -15,6 +15,7 @@ from feedrank.ranker import Ranker
 from feedrank.recommender import Recommender
 from feedrank.rows import TrainingRows
 from feedrank.validation import folding, methods
+from feedrank.validation.baselines import MostLiked
 from tests.logs import DAY, Learned, learned, saved, simulated, tasteful, workers, write_log
 
 CUTOFF = 20 * DAY + 40_000  # within a day, so that the step it falls into is tested too
@@ -229,11 +230,45 @@ def _run_fold(usual: Learned, features: Path, fold: Fold) -> folding.FoldResult:
         )
 
 
-def test_baselines_of_a_fold_know_nothing_from_the_cutoff_on(tmp_path: Path) -> None:
+def _most_liked(knowledge: Knowledge, as_of: int | None, moments: range) -> list[bytes]:
+    """Lists of the baselines that count, of some users at some moments."""
+    baselines = [MostLiked(knowledge, by_segment, as_of) for by_segment in (False, True)]
+    return [
+        b.rank(user, at, 20).post.tobytes() for b in baselines for at in moments for user in (3, 99)
+    ]
+
+
+def test_baselines_that_count_never_see_the_step_of_their_request(
+    usual: Learned, tmp_path: Path
+) -> None:
+    rows = _all_rows(usual.log)
+    knowledge, _ = _with(usual, tmp_path, _flipped(rows, rows.at >= CUTOFF))
+    known_until, seconds = _known_until(usual), usual.params.features.step_seconds
+    # Up to the last moment of the very step that the first flipped label falls into.
+    before = range(known_until - 1, known_until - 4 * DAY, -7_000)
+    after = range(known_until, known_until + 2 * seconds, seconds)
+    for as_of, is_known in ((None, True), (CUTOFF, False)):
+        first, second = (_most_liked(k, as_of, before) for k in (usual.knowledge, knowledge))
+        assert first == second
+        first, second = (_most_liked(k, as_of, after) for k in (usual.knowledge, knowledge))
+        assert (first != second) is is_known
+
+
+@pytest.mark.parametrize("state", ["fresh", "aged"])
+def test_a_fold_s_baselines_know_as_much_as_its_headline(state: str, tmp_path: Path) -> None:
     usual = simulated()
+    params = replace(usual.params, validate=replace(usual.params.validate, state=state))
+    usual = replace(usual, params=params)
     fold = Calendar.of(usual.log.meta, None, None).folds(1)[0]
     rows = _all_rows(usual.log)
-    knowledge, _ = _with(usual, tmp_path, _flipped(rows, rows.at >= fold.cutoff))
-    step = fold.cutoff // DAY
-    for make in (methods.MostLiked.of_all, methods.MostLiked.of_segments):
-        np.testing.assert_array_equal(make(usual.knowledge, step).rate, make(knowledge, step).rate)
+    knowledge, _ = _with(usual, tmp_path / "log", _flipped(rows, rows.at >= fold.cutoff))
+    results = []
+    for name, known in (("usual", usual.knowledge), ("changed", knowledge)):
+        features, _ = saved(replace(usual, knowledge=known), tmp_path / name)
+        results.append(_run_fold(usual, features, fold))
+    later = results[0].judged.at >= fold.cutoff + DAY
+    assert 0 < later.sum() < len(later)
+    for method in ("most_liked", "most_liked_by_segment"):
+        first, second = (r.judged.top[r.names.index(method)] for r in results)
+        np.testing.assert_array_equal(first[~later], second[~later])
+        assert np.array_equal(first[later], second[later]) is (state == "aged")

@@ -80,14 +80,9 @@ def test_the_replay_asks_what_was_trained_on(learned: Learned) -> None:
     fold = Calendar.of(log.meta, None, None).folds(1)[0]
     step_seconds = learned.knowledge.encodings.step_seconds
     requests = requests_of(log, fold, step_seconds, n=60, seed=3)
-    judged = judge(
-        [learned.recommender],
-        learned.recommender,
-        requests,
-        20,
-        5,
-        groups_at(learned.knowledge, fold),
-    )
+    ours = learned.recommender
+    group = groups_at(learned.knowledge, fold)
+    judged = judge([ours], ours, ours.open_posts, requests, 20, 5, group)
     trained = learned.ranker.probability(rows.matrix)
     by_row = {
         (user, at, post): p

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,9 @@ class ByNumber:
     def score(self, user: int, at: int, post: np.ndarray) -> np.ndarray:
         return post / 100
 
+    def open_posts(self, user: int, at: int) -> np.ndarray:
+        return np.arange(self.n_posts)
+
 
 @dataclass(frozen=True)
 class Backwards(ByNumber):
@@ -50,6 +54,12 @@ class Backwards(ByNumber):
         post = np.arange(self.n_posts) if candidates is None else candidates
         post = np.sort(post)[::-1][:k]
         return Ranked(post, post / 100, len(post))
+
+
+def _judge(
+    methods: Sequence[ByNumber], ours: ByNumber, requests: Requests, depth: int, k: int
+) -> Judged:
+    return judge(methods, ours, ours.open_posts, requests, depth, k, GROUP)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +124,7 @@ def test_the_number_of_buckets_does_not_change_the_requests(log: Log, tmp_path: 
 def test_a_period_without_an_impression_has_no_request(log: Log) -> None:
     empty = requests_of(log, Fold(0, 50 * DAY, 60 * DAY), DAY, n=10, seed=1)
     assert len(empty) == 0
-    judged = judge([ByNumber()], ByNumber(), empty, 5, 3, GROUP)  # type: ignore[arg-type]
+    judged = _judge([ByNumber()], ByNumber(), empty, 5, 3)
     assert judged.top.shape == (1, 0, 3)
 
 
@@ -122,8 +132,8 @@ def test_the_parts_of_workers_are_all_requests(log: Log) -> None:
     found = requests_of(log, FOLD, DAY, n=10**6, seed=1)
     methods = [ByNumber(), Backwards()]
     ours = ByNumber()
-    at_once = judge(methods, ours, found, 9, 3, GROUP)  # type: ignore[arg-type]
-    parts = [judge(methods, ours, found.part(i, 7), 9, 3, GROUP) for i in range(7)]  # type: ignore[arg-type]
+    at_once = _judge(methods, ours, found, 9, 3)
+    parts = [_judge(methods, ours, found.part(i, 7), 9, 3) for i in range(7)]
     for name, column in vars(Judged.joined(parts)).items():
         np.testing.assert_array_equal(column, getattr(at_once, name), err_msg=name)
 
@@ -133,7 +143,7 @@ def _judged(shown: list[int], liked: list[int], k: int = 3, depth: int = 6) -> J
         np.array([0]), np.array([5 * DAY]), np.array([0, len(shown)]), np.array(shown),
         np.isin(shown, liked), np.ones(len(shown)),
     )  # fmt: skip
-    return judge([ByNumber(), Backwards()], ByNumber(), one, depth, k, GROUP)  # type: ignore[arg-type]
+    return _judge([ByNumber(), Backwards()], ByNumber(), one, depth, k)
 
 
 def test_a_hit_of_shown_is_a_liked_post_among_the_first_of_those_shown() -> None:
@@ -146,6 +156,32 @@ def test_a_hit_of_the_catalogue_is_a_liked_post_among_the_first_of_all() -> None
     judged = _judged(shown=[1, 7, 29], liked=[1, 29])
     assert judged.top[:, 0].tolist() == [[0, 1, 2], [29, 28, 27]]
     assert judged.hit_catalogue[:, 0].tolist() == [[0, 1, 1], [1, 1, 1]]
+
+
+def _judged_without(barred: list[int], shown: list[int], liked: list[int]) -> Judged:
+    one = Requests(
+        np.array([0]), np.array([5 * DAY]), np.array([0, len(shown)]), np.array(shown),
+        np.isin(shown, liked), np.ones(len(shown)),
+    )  # fmt: skip
+    left = np.setdiff1d(np.arange(N_POSTS), barred)
+    ours = ByNumber()
+    return judge([ours, Backwards()], ours, lambda *_: left, one, 6, 3)  # type: ignore[arg-type, list-item]
+
+
+def test_no_method_lists_what_is_barred() -> None:
+    judged = _judged_without(barred=[0, 2, 28], shown=[2, 4, 7, 11, 28], liked=[2, 28])
+    assert judged.top[:, 0].tolist() == [[1, 3, 4], [29, 27, 26]]
+    assert judged.of_shown[:, 0].tolist() == [[4, 7, 11], [11, 7, 4]]
+    assert judged.rank.tolist() == [[-1, 2, 5, -1, -1], [-1, -1, -1, -1, -1]]
+    assert judged.hit_catalogue[:, 0].tolist() == [[0, 0, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("n_open", [0, 1, 2, 3, 4])
+def test_lists_as_long_as_what_is_open_of_what_was_shown_are_not_judged(n_open: int) -> None:
+    shown = [1, 2, 3, 4, 5, 6]
+    judged = _judged_without(barred=shown[n_open:], shown=shown, liked=[1])
+    for of_method in judged.hit_shown[:, 0]:
+        assert (~np.isnan(of_method)).tolist() == [k < n_open for k in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("n_shown", [1, 2, 3, 4, 5])
@@ -170,7 +206,7 @@ def test_every_method_s_posts_are_judged_by_our_probabilities() -> None:
 def test_a_list_may_be_shorter_than_asked() -> None:
     few = ByNumber(n_posts=2)
     one = Requests(*(np.array(a) for a in ([0], [0], [0, 1], [1])), np.array([True]), np.ones(1))
-    judged = judge([few], few, one, 6, 3, GROUP)  # type: ignore[list-item, arg-type]
+    judged = _judge([few], few, one, 6, 3)
     assert judged.top[0, 0].tolist() == [0, 1, -1]
     assert judged.top_group[0, 0].tolist() == [0, 1, -1]
     assert judged.probability[0, 0].tolist() == [0, 0.01, 0]
@@ -180,7 +216,7 @@ def test_a_list_may_be_shorter_than_asked() -> None:
 def test_a_method_may_have_nothing_to_recommend() -> None:
     nothing = ByNumber(n_posts=0)
     one = Requests(*(np.array(a) for a in ([0], [0], [0, 1], [1])), np.array([True]), np.ones(1))
-    judged = judge([nothing], ByNumber(), one, 6, 3, GROUP)  # type: ignore[list-item, arg-type]
+    judged = _judge([nothing], nothing, one, 6, 3)
     assert judged.top[0, 0].tolist() == [-1, -1, -1]
     assert judged.rank.tolist() == [[-1]]
     assert judged.hit_catalogue[0, 0].tolist() == [0, 0, 0]
@@ -188,7 +224,7 @@ def test_a_method_may_have_nothing_to_recommend() -> None:
 
 def test_some_requests_are_judged_as_they_were_among_all(log: Log) -> None:
     found = requests_of(log, FOLD, DAY, n=10**6, seed=1)
-    judged = judge([ByNumber(), Backwards()], ByNumber(), found, 9, 3, GROUP)  # type: ignore[arg-type]
+    judged = _judge([ByNumber(), Backwards()], ByNumber(), found, 9, 3)
     kept = np.arange(len(found)) % 3 == 1
     some = judged.of_requests(kept)
     np.testing.assert_array_equal(some.top, judged.top[:, kept])

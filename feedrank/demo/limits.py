@@ -7,7 +7,7 @@ honest ranker can be expected to do better.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,13 @@ NEWTON_STEPS = 4
 TINY = 1e-9
 
 
-def oracle_lists(truth: Truth, users: np.ndarray, at: np.ndarray, k: int) -> np.ndarray:
+def oracle_lists(
+    truth: Truth,
+    users: np.ndarray,
+    at: np.ndarray,
+    k: int,
+    barred: Sequence[np.ndarray] | None = None,
+) -> np.ndarray:
     """The k posts most likely to be liked, best first, shape (n_requests, k).
 
     Given the user, likes of different posts are independent, so no other list is more likely to
@@ -32,13 +38,26 @@ def oracle_lists(truth: Truth, users: np.ndarray, at: np.ndarray, k: int) -> np.
         users: rows of users, shape (n_requests,).
         at: seconds since the truth's origin, shape (n_requests,).
         k: length of a list.
+        barred: posts that are not listed, of each request. None: all may be.
+
+    Returns:
+        -1 where too few posts are left.
     """
-    asked = zip(users.tolist(), at.tolist(), strict=True)
-    return np.array([best_rows(truth.probabilities(user, moment), k) for user, moment in asked])
+    lists = np.full((len(users), k), -1)
+    for i, (user, moment) in enumerate(zip(users.tolist(), at.tolist(), strict=True)):
+        best = _best(truth.probabilities(user, moment), k, None if barred is None else barred[i])
+        lists[i, : len(best)] = best
+    return lists
 
 
 def informed_lists(
-    truth: Truth, log: Log, users: np.ndarray, at: np.ndarray, k: int, cutoff: int | None = None
+    truth: Truth,
+    log: Log,
+    users: np.ndarray,
+    at: np.ndarray,
+    k: int,
+    cutoff: int | None = None,
+    barred: Sequence[np.ndarray] | None = None,
 ) -> np.ndarray:
     """The k posts with the highest posterior probability of a like, shape (n_requests, k).
 
@@ -51,11 +70,15 @@ def informed_lists(
         at: seconds since the log's origin, shape (n_requests,).
         k: length of a list.
         cutoff: seconds since the log's origin; nothing from then on is known. None: no such limit.
+        barred: posts that are not listed, of each request. None: all may be.
+
+    Returns:
+        -1 where too few posts are left.
     """
     shift = truth.seconds(log.meta.origin_at)
     as_of = at if cutoff is None else np.minimum(at, cutoff)
     quality = PostQuality.learn(truth, log, as_of // SECONDS_A_DAY * SECONDS_A_DAY, shift)
-    lists = np.empty((len(users), k), dtype=np.int64)
+    lists = np.full((len(users), k), -1)
     for request, rows in _histories(log, users, as_of):
         mean, variance = quality.as_of(int(as_of[request]))
         taste = UserTaste.learn(truth, rows, mean, shift)
@@ -63,8 +86,18 @@ def informed_lists(
         moment = np.full(len(posts), at[request] + shift)
         known = truth.known_logit(np.full(len(posts), users[request]), posts, moment)
         own, doubt = taste.of_posts(truth)
-        lists[request] = best_rows(_mean_probability(known + mean + own, variance + doubt), k)
+        chance = _mean_probability(known + mean + own, variance + doubt)
+        best = _best(chance, k, None if barred is None else barred[request])
+        lists[request, : len(best)] = best
     return lists
+
+
+def _best(chance: np.ndarray, k: int, barred: np.ndarray | None) -> np.ndarray:
+    """The k best posts, or fewer where fewer are not barred."""
+    if barred is None:
+        return best_rows(chance, k)
+    open_posts = np.delete(np.arange(len(chance)), barred)
+    return np.asarray(open_posts[best_rows(chance[open_posts], k)])
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,11 @@ from feedrank.validation.replay import Judged
 
 
 def truth_of(
-    directory: Path, log: Log, results: Sequence[FoldResult], params: ValidateParams
+    directory: Path,
+    log: Log,
+    results: Sequence[FoldResult],
+    params: ValidateParams,
+    barred: Sequence[np.ndarray] | None = None,
 ) -> dict[str, Any] | None:
     """True hit rates of all methods and limits; None where the source was not the demo.
 
@@ -28,6 +32,7 @@ def truth_of(
         log: extracted feed.
         results: of all folds.
         params: of validation; the first k is looked at.
+        barred: posts that no method may list, of each request. None: all may be.
 
     Returns:
         `true`: by method and limit; `share_of_way`: ours, from random to the informed limit;
@@ -35,7 +40,7 @@ def truth_of(
     """
     if not (directory / ARRAYS).exists():
         return None
-    hits = true_hits(Truth.load(directory), log, results, params.k[0])
+    hits = true_hits(Truth.load(directory), log, results, params.k[0], barred)
     true = {name: float(value.mean()) for name, value in hits.items()}
     return {
         "share_of_way": round(share_of_way(true), 5),
@@ -51,20 +56,31 @@ def share_of_way(true: Mapping[str, float]) -> float:
 
 
 def true_hits(
-    truth: Truth, log: Log, results: Sequence[FoldResult], k: int
+    truth: Truth,
+    log: Log,
+    results: Sequence[FoldResult],
+    k: int,
+    barred: Sequence[np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Each request's probability of a like, by method and limit, each of shape (n_requests,)."""
+    """Each request's probability of a like, by method and limit, each of shape (n_requests,).
+
+    The limits choose from the posts that the methods chose from: all but the barred.
+    """
     judged = joined(results)
     lists = dict(zip(results[0].names, judged.top[:, :, :k], strict=True))
-    lists["informed"] = informed_lists(truth, log, judged.user, judged.at, k)
+    lists["informed"] = informed_lists(truth, log, judged.user, judged.at, k, barred=barred)
     at = judged.at + truth.seconds(log.meta.origin_at)
-    lists["oracle"] = oracle_lists(truth, judged.user, at, k)
+    lists["oracle"] = oracle_lists(truth, judged.user, at, k, barred)
     return {name: hits_of_lists(truth, log, judged, posts) for name, posts in lists.items()}
 
 
 def hits_of_lists(truth: Truth, log: Log, judged: Judged, posts: np.ndarray) -> np.ndarray:
-    """Probability that a list holds a like, shape (n_requests,), of lists (n_requests, k)."""
+    """Probability that a list holds a like, shape (n_requests,), of lists (n_requests, k).
+
+    An empty place, -1, is liked by nobody.
+    """
     k = posts.shape[1]
     at = judged.at + truth.seconds(log.meta.origin_at)
     user, at = np.repeat(judged.user, k), np.repeat(at, k)
-    return expected_hit_at_k(truth.probability(user, posts.ravel(), at).reshape(-1, k))
+    chance = truth.probability(user, posts.ravel(), at).reshape(-1, k)
+    return expected_hit_at_k(np.where(posts >= 0, chance, 0.0))

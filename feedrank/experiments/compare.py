@@ -9,44 +9,75 @@ is refused, 2 if the two cannot be compared.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 
 from feedrank.errors import FeedrankError
-from feedrank.experiments.pairs import Pairs, is_refused, kind_of
+from feedrank.experiments.pairs import Difference, Pairs, is_refused, kind_of
 from feedrank.experiments.revisions import WORKSPACE, requests_at
 from feedrank.params import load_params
 
 REFUSED, FAILED = 1, 2
+FEWEST_RESAMPLES = 100
+MUCH_IN_COMMON = 0.5  # of the requests; below it is said loudly
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Print the comparison; gives the exit code."""
     given = _arguments(words)
     try:
-        params = load_params().validate
-        pairs = Pairs.of(requests_at(given.a), requests_at(given.b), given.bootstrap, params.seed)
-        decisive = [pairs.difference(kind_of(kind, params.k[0])) for kind in given.kind]
+        seed = load_params().validate.seed
+        pairs = Pairs.of(requests_at(given.a), requests_at(given.b), given.bootstrap, seed)
+        k = pairs.first_k()
+        decisive = [pairs.deciding(kind_of(kind, k)) for kind in given.kind]
         lines = [pairs.difference(kind).line() for kind in pairs.kinds()]
     except FeedrankError as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
+    print("\n".join([*_head(pairs, given), *lines, *_warnings(pairs)]))
+    refusing = [d for d in decisive if is_refused(d, given.tolerance, given.refuse)]
+    print(_verdict(refusing, decisive, given))
+    return REFUSED if refusing else 0
+
+
+def _head(pairs: Pairs, given: argparse.Namespace) -> list[str]:
+    """Which requests are compared, and in how many the lists differ."""
     n_users = pairs.a.index.get_level_values("user_id").nunique()
-    print(
+    lines = [
         f"A = {given.a}, {pairs.n_a} requests; B = {given.b}, {pairs.n_b} requests; "
         f"{len(pairs.a)} in common, of {n_users} users, who are resampled for 95 % intervals"
-    )
+    ]
     if (n_differ := pairs.n_lists_that_differ()) is not None:
-        print(f"the lists hold other posts in {n_differ} of {len(pairs.a)} requests")
-    print("\n".join(lines))
-    refusing = [d for d in decisive if is_refused(d, given.tolerance, given.refuse)]
+        lines.append(f"the lists hold other posts in {n_differ} of {len(pairs.a)} requests")
+    return lines
+
+
+def _warnings(pairs: Pairs) -> list[str]:
+    """Why the comparison may mislead."""
+    lines = []
+    if pairs.share_in_common() < MUCH_IN_COMMON:
+        lines.append(
+            f"WARNING: only {pairs.share_in_common():.0%} of the requests are in common: all that "
+            "is said here is of these alone"
+        )
+    if n_differ := pairs.n_outcomes_that_differ():
+        lines.append(
+            f"WARNING: other posts were shown or liked in {n_differ} of {len(pairs.a)} requests: "
+            "the runs are not of the same log"
+        )
+    return lines
+
+
+def _verdict(
+    refusing: Sequence[Difference], decisive: Sequence[Difference], given: argparse.Namespace
+) -> str:
     reasons = "; ".join(f"by {d.kind}, {d.words()}" for d in refusing or decisive)
-    print(
+    return (
         f"{'refused' if refusing else 'taken'}: {reasons}. "
         f"B is refused if by {' or '.join(d.kind for d in decisive)} it {_RULES[given.refuse]} "
         f"{given.tolerance:g}"
     )
-    return REFUSED if refusing else 0
 
 
 _RULES = {
@@ -65,10 +96,31 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
         default=["expected", "shown"],
         help="hit rates that decide: expected, shown, catalogue, or of another k, shown@3",
     )
-    parser.add_argument("--tolerance", type=float, default=0.0, help="a loss that does not matter")
+    parser.add_argument(
+        "--tolerance", type=_tolerance, default=0.0, help="a loss that does not matter, 0 or more"
+    )
     parser.add_argument("--refuse", choices=tuple(_RULES), default="worse")
-    parser.add_argument("--bootstrap", type=int, default=2_000, help="resamples of users")
+    parser.add_argument(
+        "--bootstrap",
+        type=_resamples,
+        default=2_000,
+        help=f"resamples of users, {FEWEST_RESAMPLES} or more",
+    )
     return parser.parse_args(words)
+
+
+def _tolerance(text: str) -> float:
+    value = float(text)
+    if not (math.isfinite(value) and value >= 0):
+        raise argparse.ArgumentTypeError(f"must be a finite number of 0 or more, not '{text}'")
+    return value
+
+
+def _resamples(text: str) -> int:
+    value = int(text)
+    if value < FEWEST_RESAMPLES:
+        raise argparse.ArgumentTypeError(f"must be {FEWEST_RESAMPLES} or more, not '{text}'")
+    return value
 
 
 if __name__ == "__main__":

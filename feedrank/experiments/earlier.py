@@ -113,4 +113,5 @@ class _Maker:
         if self.as_of is not None:
             ours = self.knowledge.recommender(self.ranker, self.export, self.as_of)
         some = requests.part(part, N_PARTS)
-        return judge([ours], fresh, some, depth, k, groups_at(self.knowledge, self.fold))
+        group = groups_at(self.knowledge, self.fold)
+        return judge([ours], fresh, ours.open_posts, some, depth, k, group)

@@ -10,10 +10,11 @@ import pandas as pd
 from feedrank.errors import FeedrankError
 from feedrank.validation.methods import OURS
 from feedrank.validation.metrics import Estimate, estimate, user_weights
-from feedrank.validation.table import LIST, column
+from feedrank.validation.table import LIST, OUTCOMES, column
 
 KEYS = ["user_id", "at"]
 LEAST_COMMON = 50
+MOST_CHANGED = 0.5  # share of common requests that may have been shown or liked otherwise
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,10 @@ class Pairs:
         """Match two tables by user and moment.
 
         Raises:
-            FeedrankError: they have hardly a request in common.
+            FeedrankError: they have hardly a request in common, a table holds a request twice, or
+                most requests were shown or liked otherwise.
         """
-        first, second = (t.set_index(KEYS).sort_index() for t in (a, b))
+        first, second = (_by_key(t, name) for t, name in ((a, "A"), (b, "B")))
         common = first.index.intersection(second.index)
         if len(common) < LEAST_COMMON:
             raise FeedrankError(
@@ -51,24 +53,63 @@ class Pairs:
             )
         users = common.get_level_values("user_id").to_numpy()
         weights = user_weights(users, bootstrap, seed)
-        return cls(first.loc[common], second.loc[common], weights, len(a), len(b))
+        pairs = cls(first.loc[common], second.loc[common], weights, len(a), len(b))
+        if (n_differ := pairs.n_outcomes_that_differ() or 0) > MOST_CHANGED * len(common):
+            raise FeedrankError(
+                f"{n_differ} of {len(common)} common requests were shown or liked other posts in "
+                "run B: the runs are of different logs, or of another 'features.step'. Run both on "
+                "the same."
+            )
+        return pairs
 
     def kinds(self) -> list[str]:
         """Hit rates that both runs have, such as 'expected@5', in the order of A."""
-        mine = [c.split("/")[1] for c in self.a.columns if c.startswith(f"{OURS}/")]
-        return [kind for kind in mine if f"{OURS}/{kind}" in self.b]
+        return [kind for kind in _kinds(self.a) if kind in _kinds(self.b)]
+
+    def first_k(self) -> int:
+        """The first length of list that both runs judged, in the order of A.
+
+        Raises:
+            FeedrankError: there is none.
+        """
+        kinds = self.kinds()
+        if not kinds:
+            raise FeedrankError(
+                f"the runs have no hit rate in common: A has {_kinds_in_words(self.a)}; B has "
+                f"{_kinds_in_words(self.b)}. Run both with a common length in 'validate.k'."
+            )
+        return int(kinds[0].split("@")[1])
+
+    def share_in_common(self) -> float:
+        """Of the requests of the run that has more, the share that both judged."""
+        return len(self.a) / max(self.n_a, self.n_b)
 
     def n_lists_that_differ(self) -> int | None:
-        """Of how many requests the lists hold other posts; None where a run does not say."""
-        if LIST not in self.a or LIST not in self.b:
+        """Of how many requests the lists hold other posts; None where the runs do not say.
+
+        Lists of different lengths are not compared: the first k of each run is the one that it
+        tells apart.
+        """
+        if _judged_lists(self.a) != _judged_lists(self.b):
             return None
-        return int((self.a[LIST].to_numpy() != self.b[LIST].to_numpy()).sum())
+        return self._n_differ(LIST)
+
+    def n_outcomes_that_differ(self) -> int | None:
+        """Of how many requests other posts were shown or liked; None where a run does not say."""
+        return self._n_differ(OUTCOMES)
+
+    def _n_differ(self, name: str) -> int | None:
+        if name not in self.a or name not in self.b:
+            return None
+        return int((self.a[name].to_numpy() != self.b[name].to_numpy()).sum())
 
     def difference(self, kind: str, method: str = OURS) -> Difference:
         """By how much B exceeds A.
 
         Two runs that list the same differ in what they think of these lists, not in what users
         would get: the gain in `expected` is 0 then, whatever the two estimates are.
+
+        Only requests that both runs judged count: those with a finite value in both.
 
         Args:
             kind: such as 'expected@5'.
@@ -79,21 +120,58 @@ class Pairs:
         """
         name = f"{method}/{kind}"
         if name not in self.a or name not in self.b:
-            known = ", ".join(self.kinds())
-            raise FeedrankError(f"the runs do not both have '{kind}'; common are {known}.")
+            raise FeedrankError(
+                f"the runs do not both have '{kind}'; A has {_kinds_in_words(self.a)}; B has "
+                f"{_kinds_in_words(self.b)}. Name a common one, or run both with the same "
+                "'validate.k'."
+            )
         a, b = (t[name].to_numpy(np.float64) for t in (self.a, self.b))
-        are_lists_same = name == self._judged_lists() and self.n_lists_that_differ() == 0
-        return Difference(
-            kind,
-            estimate(a, self.weights),
-            estimate(b, self.weights),
-            estimate(np.zeros(len(a)) if are_lists_same else b - a, self.weights),
-            are_lists_same or bool(np.array_equal(a, b, equal_nan=True)),
-        )
+        is_judged = np.isfinite(a) & np.isfinite(b)
+        a, b = (np.where(is_judged, hits, np.nan) for hits in (a, b))
+        are_lists_same = name == _judged_lists(self.a) and self.n_lists_that_differ() == 0
+        gain = np.where(is_judged, 0.0, np.nan) if are_lists_same else b - a
+        of_a, of_b, of_gain = (estimate(values, self.weights) for values in (a, b, gain))
+        return Difference(kind, of_a, of_b, of_gain, not gain[is_judged].any())
 
-    def _judged_lists(self) -> str:
-        """The hit rate of the very lists that `list` tells apart."""
-        return column(OURS, "expected", int(self.kinds()[0].split("@")[1]))
+    def deciding(self, kind: str) -> Difference:
+        """The difference of a hit rate that a build decides by.
+
+        Raises:
+            FeedrankError: a run has no such hits, or no request has them in both runs.
+        """
+        found = self.difference(kind)
+        if not found.gain.n_requests:
+            raise FeedrankError(
+                f"'{kind}' has no value in both runs in any of {len(self.a)} common requests, so "
+                "nothing can be decided by it. Decide by another with '--kind', or by a shorter "
+                "list: a request is judged by 'shown' if more than k posts were shown."
+            )
+        return found
+
+
+def _by_key(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The table by user and moment, sorted; raises `FeedrankError` where a request stands twice."""
+    found = table.set_index(KEYS).sort_index()
+    again = found.index[found.index.duplicated()]
+    if len(again):
+        raise FeedrankError(
+            f"run {name} has {len(again)} requests more than once, such as user {again[0][0]} at "
+            f"{again[0][1]}: its table is not what `dvc repro validate` writes. Run that again."
+        )
+    return found
+
+
+def _kinds(table: pd.DataFrame) -> list[str]:
+    return [c.split("/")[1] for c in table.columns if c.startswith(f"{OURS}/") and "@" in c]
+
+
+def _kinds_in_words(table: pd.DataFrame) -> str:
+    return ", ".join(_kinds(table)) or "none"
+
+
+def _judged_lists(table: pd.DataFrame) -> str | None:
+    """The hit rate of the very lists that a table's column `list` tells apart."""
+    return next((c for c in table.columns if c.startswith(f"{OURS}/expected@")), None)
 
 
 @dataclass(frozen=True)
@@ -104,8 +182,8 @@ class Difference:
         kind: such as 'expected@5'.
         a: of run A.
         b: of run B.
-        gain: B less A, with the paired interval.
-        is_same: whether every request has the same value.
+        gain: B less A, with the paired interval, over the requests that both judged.
+        is_same: whether each of these has the same value in both.
     """
 
     kind: str
@@ -116,6 +194,8 @@ class Difference:
 
     def words(self) -> str:
         """Who is better."""
+        if not self.gain.n_requests:
+            return "judged in no request of both"
         if self.is_same:
             return "the same in every request"
         if self.gain.low > 0:
@@ -138,12 +218,12 @@ def is_refused(difference: Difference, tolerance: float, when: str) -> bool:
 
     Args:
         difference: of the hit rate that decides.
-        tolerance: a loss that does not matter.
+        tolerance: a loss that does not matter, 0 or more.
         when: 'worse': B loses more than the tolerance, the whole interval says so; 'doubtful': B
             may lose more than the tolerance, some of the interval says so.
     """
     bound = difference.gain.high if when == "worse" else difference.gain.low
-    return not difference.is_same and bool(bound < -tolerance)
+    return bool(bound < -tolerance)
 
 
 def kind_of(name: str, k: int) -> str:

@@ -30,7 +30,7 @@ def requests_at(revision: str, root: Path = Path()) -> pd.DataFrame:
         return read_requests(_in_folder(root / REQUESTS), str(REQUESTS))
     try:
         content = dvc.api.read(REQUESTS.as_posix(), repo=str(root), rev=revision, mode="rb")
-    except (SCMError, DvcException, FileNotFoundError) as error:
+    except (SCMError, DvcException, OSError) as error:
         raise FeedrankError(
             f"revision '{revision}' has no '{REQUESTS}' here: {_reason(error)}. Name a commit, "
             "branch, tag or experiment (`dvc exp show`); `dvc pull` fetches what others ran, "
@@ -40,9 +40,11 @@ def requests_at(revision: str, root: Path = Path()) -> pd.DataFrame:
 
 
 def _in_folder(path: Path) -> bytes:
-    if not path.exists():
-        raise FeedrankError(f"'{path}' not found. Run `dvc repro validate`.")
-    return path.read_bytes()
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        reason = "not found" if isinstance(error, FileNotFoundError) else f"unread: {error}"
+        raise FeedrankError(f"'{path}' {reason}. Run `dvc repro validate`.") from error
 
 
 def _reason(error: Exception) -> str:

@@ -50,45 +50,50 @@ class Random(Baseline):
         return np.random.default_rng((self.seed, user, at)).random(len(post))
 
 
-@dataclass(frozen=True)
 class MostLiked(Baseline):
-    """The like rate before the cutoff, the same order for everyone of a segment.
+    """The like rate before each moment's step, the same order for everyone or for a segment.
 
-    Attributes:
-        rate: shape (n_segments, n_posts); one row for the same order for all.
-        segment: of each user, shape (n_users,).
+    Args:
+        knowledge: whose counts are read.
+        by_segment: whether each segment of users has an order of its own.
+        as_of: seconds since the log's origin after which nothing is known; None: the whole log.
     """
 
-    rate: np.ndarray
-    segment: np.ndarray
-
-    @property
-    def n_posts(self) -> int:  # type: ignore[override]
-        """Posts of the catalogue."""
-        return self.rate.shape[1]
+    def __init__(self, knowledge: Knowledge, by_segment: bool, as_of: int | None = None) -> None:
+        encodings, catalogue = knowledge.encodings, knowledge.catalogue
+        self.n_posts = len(catalogue.post_ids)
+        segment = encodings.segment(catalogue.codes)
+        self._segment = segment if by_segment else np.zeros_like(segment)
+        self._by_segment = by_segment
+        self._states = knowledge.states
+        self._seconds = encodings.step_seconds
+        end = knowledge.shared.n_steps
+        self._last_step = end if as_of is None else as_of // self._seconds
+        self._step, self._rate = -1, np.empty((0, 0))
 
     def score(self, user: int, at: int, post: np.ndarray) -> np.ndarray:
-        """The rate, whatever the moment."""
-        return self.rate[self.segment[user], post]
+        """The rate in the steps before the moment's own."""
+        return np.asarray(self._as_of(at)[self._segment[user], post])
 
-    @classmethod
-    def of_all(cls, knowledge: Knowledge, step: int) -> MostLiked:
-        """One order for everyone, from counts before a step."""
-        counts = _counts(knowledge, step)
-        n_users = len(knowledge.catalogue.user_ids)
-        total = Tally(counts.shown.sum(0, keepdims=True), counts.liked.sum(0, keepdims=True))
-        return cls(_smoothed(total), np.zeros(n_users, dtype=np.int64))
+    def _as_of(self, at: int) -> np.ndarray:
+        """Rates, shape (n_segments, n_posts), or of one row; those of the last step are kept."""
+        step = min(max(at // self._seconds, 0), self._last_step)
+        if step != self._step:
+            self._step, self._rate = step, self._rates(step)
+        return self._rate
 
-    @classmethod
-    def of_segments(cls, knowledge: Knowledge, step: int) -> MostLiked:
-        """An order for each segment of users."""
-        counts = _counts(knowledge, step)
-        return cls(_smoothed(counts), knowledge.encodings.segment(knowledge.catalogue.codes))
+    def _rates(self, step: int) -> np.ndarray:
+        counts = self._states.counts_as_of(step)
+        if self._by_segment:
+            return _smoothed(counts)
+        return _smoothed(Tally(*(c.sum(0, keepdims=True) for c in (counts.shown, counts.liked))))
 
 
 @dataclass(frozen=True)
 class Classic(Baseline):
     """Static target encoding and XGBoost on a random sample, as most solutions do it.
+
+    It knows what its rows say, whatever the moment: a trained model does not move with the feed.
 
     Attributes:
         user: encoded profile of each user, float32, shape (n_users, n_columns).
@@ -145,11 +150,6 @@ def _encode(
     return fit_and_encode(TargetEncoder(cols=names), known, liked, all_rows).to_numpy(np.float32)
 
 
-def _counts(knowledge: Knowledge, step: int) -> Tally:
-    shape = (knowledge.encodings.n_segments, knowledge.encodings.n_posts)
-    return knowledge.shared.by_post.before(step).reshape(*shape)
-
-
 def _smoothed(counts: Tally) -> np.ndarray:
     overall = (counts.liked.sum() + 1) / (counts.shown.sum() + 10)
-    return (counts.liked + LIKED_PRIOR * overall) / (counts.shown + LIKED_PRIOR)
+    return np.asarray((counts.liked + LIKED_PRIOR * overall) / (counts.shown + LIKED_PRIOR))

@@ -24,6 +24,8 @@ def has_implicit() -> bool:
 class Factors(Baseline):
     """Orders posts by the product of factors; what was never liked has none.
 
+    It knows the likes that it was fitted on, whatever the moment.
+
     Attributes:
         user: float32, shape (n_users, n_factors).
         post: float32, shape (n_posts, n_factors).

@@ -134,13 +134,34 @@ def _judge_part(
 ) -> tuple[Judged, np.ndarray]:
     fresh, aged = models.recommenders()
     some = requests.part(part, N_PARTS)
-    judged = judge(models.methods(fresh, aged), fresh, some, depth, k, group)
+    open_posts = models.headline(fresh, aged).open_posts
+    judged = judge(models.methods(fresh, aged), fresh, open_posts, some, depth, k, group)
     kept, every = np.full(len(some), np.nan), models.without_cut()
     for i in range(min(UNCUT_A_PART, len(some))):
         user, at = int(some.user[i]), int(some.at[i])
         best = every.rank(user, at, k).post
         kept[i] = np.isin(best, fresh.rank(user, at, k).post).mean() if len(best) else np.nan
     return judged, kept
+
+
+def barred_posts(
+    results: Sequence[FoldResult], knowledge: Knowledge, state: str, rule: str
+) -> list[np.ndarray]:
+    """Posts that no method may list, of each request of all folds.
+
+    Args:
+        results: of all folds.
+        knowledge: whose history says what a user has seen.
+        state: 'fresh' or 'aged': of the headline.
+        rule: 'nothing', 'liked' or 'seen'.
+    """
+    seconds, found = knowledge.encodings.step_seconds, []
+    for result in results:
+        at = result.judged.at
+        known = at if state == "fresh" else np.minimum(at, result.fold.cutoff)
+        asked = zip(result.judged.user.tolist(), (known // seconds).tolist(), strict=True)
+        found += [knowledge.history.barred(user, step, rule) for user, step in asked]
+    return found
 
 
 def joined(results: Sequence[FoldResult]) -> Judged:

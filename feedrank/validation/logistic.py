@@ -49,7 +49,7 @@ class LogisticWeights:
 
 @dataclass(frozen=True)
 class Logistic(Baseline):
-    """Orders posts by the regression; features as of each request."""
+    """Orders posts by the regression, on features in the state of a recommender of ours."""
 
     recommender: Recommender
     weights: LogisticWeights

@@ -96,19 +96,31 @@ class FoldModels:
             self.knowledge.recommender(self.ranker, self.recommend, as_of=self.fold.cutoff),
         )
 
+    @property
+    def as_of(self) -> int | None:
+        """Seconds after which the headline knows nothing; None: it knows all before a request."""
+        return self.fold.cutoff if self.state == "aged" else None
+
+    def headline(self, fresh: Recommender, aged: Recommender) -> Recommender:
+        """Ours in the state of the headline."""
+        return fresh if self.as_of is None else aged
+
     def methods(self, fresh: Recommender, aged: Recommender) -> list[Ranks]:
-        """The methods in the order of `method_names`."""
-        knowledge = self.knowledge
-        step = self.fold.cutoff // knowledge.encodings.step_seconds
+        """The methods in the order of `method_names`.
+
+        What counts or reads features knows as much as the headline; trained models what they saw.
+        """
+        knowledge, headline = self.knowledge, self.headline(fresh, aged)
         found: list[Ranks] = [
-            *((aged, fresh) if self.state == "aged" else (fresh, aged)),
+            headline,
+            aged if headline is fresh else fresh,
             Random(len(knowledge.catalogue.post_ids), self.seed),
-            MostLiked.of_all(knowledge, step),
-            MostLiked.of_segments(knowledge, step),
+            MostLiked(knowledge, by_segment=False, as_of=self.as_of),
+            MostLiked(knowledge, by_segment=True, as_of=self.as_of),
             self.classic,
         ]
         if self.logistic is not None:
-            found.append(Logistic(fresh, self.logistic))
+            found.append(Logistic(headline, self.logistic))
         if self.factors is not None:
             found.append(self.factors)
         return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -77,11 +77,11 @@ class Judged:
     Attributes:
         user: row, shape (n_requests,).
         at: seconds since the log's origin, shape (n_requests,).
-        top: lists out of the catalogue, best first, -1 where too short, int32,
+        top: lists out of the open posts, best first, -1 where too short, int32,
             shape (n_methods, n_requests, k).
-        of_shown: lists out of the posts shown, same shape.
+        of_shown: lists out of the open posts among those shown, same shape.
         hit_shown: whether `of_shown` holds a liked post, by length of list, float64, NaN where no
-            more posts were shown than the list is long, shape (n_methods, n_requests, k).
+            more open posts were shown than the list is long, shape (n_methods, n_requests, k).
         hit_catalogue: whether `top` holds a post that was shown and liked, same shape.
         top_group: group of the posts of `top`, -1 where too short, int32, same shape.
         probability: our own of the posts of `top`, same shape.
@@ -193,6 +193,7 @@ def _gathered(rows: Impressions, session: np.ndarray) -> Requests:
 def judge(
     methods: Sequence[Ranks],
     ours: Recommender,
+    open_posts: Callable[[int, int], np.ndarray],
     requests: Requests,
     depth: int,
     k: int,
@@ -203,6 +204,7 @@ def judge(
     Args:
         methods: judged on the same requests.
         ours: whose probabilities are used for every method's posts.
+        open_posts: what a user may be shown at a moment, sorted: all methods choose from it.
         requests: of the test period.
         depth: how far down a method's list shown posts are looked for.
         k: longest list judged.
@@ -217,15 +219,17 @@ def judge(
     for i, (user, at) in enumerate(zip(requests.user.tolist(), requests.at.tolist(), strict=True)):
         shown, liked = requests.shown(i)
         rows = slice(requests.offsets[i], requests.offsets[i + 1])
+        candidates = open_posts(user, at)
+        open_shown = shown[np.isin(shown, candidates)]
         for m, method in enumerate(methods):
-            longer = method.rank(user, at, depth).post
-            among = method.rank(user, at, k, shown).post
+            longer = method.rank(user, at, depth, candidates).post
+            among = method.rank(user, at, k, open_shown).post
             top[m, i, : len(longer[:k])] = longer[:k]
             of_shown[m, i, : len(among)] = among
             rank[m, rows] = _places(longer, shown)
             hit_shown[m, i] = _hits(among, shown, liked, k)
             hit_catalogue[m, i] = _hits(longer[:k], shown, liked, k)
-        hit_shown[:, i, len(shown) - 1 :] = np.nan
+        hit_shown[:, i, max(len(open_shown) - 1, 0) :] = np.nan
         asked, back = np.unique(np.concatenate([shown, top[:, i].ravel()]), return_inverse=True)
         known = asked >= 0
         p = np.zeros(len(asked))
