@@ -165,7 +165,7 @@ def _judged_without(barred: list[int], shown: list[int], liked: list[int]) -> Ju
     )  # fmt: skip
     left = np.setdiff1d(np.arange(N_POSTS), barred)
     ours = ByNumber()
-    return judge([ours, Backwards()], ours, lambda *_: left, one, 6, 3)  # type: ignore[arg-type, list-item]
+    return judge([ours, Backwards()], ours, lambda *_: left, one, 6, 3, GROUP)  # type: ignore[arg-type, list-item]
 
 
 def test_no_method_lists_what_is_barred() -> None:
