@@ -27,6 +27,7 @@ def details_of(
     kept = estimate(np.concatenate([r.kept for r in results]), first.weights)
     return {
         "warnings": trust.warnings,
+        "feed": trust.feed,
         "trust": {
             "support": rounded(trust.support),
             "beyond_calibration": rounded(trust.beyond),
@@ -41,6 +42,8 @@ def details_of(
                 "size": rounded(f.size),
                 "z": rounded(f.z),
                 "is_fair": f.is_fair,
+                "verdict": f.verdict,
+                "words": f.words,
             }
             for number, result in enumerate(results)
             for f in result.randomness

@@ -35,7 +35,8 @@ class Summary:
         """Score the requests of all folds together."""
         judged, names = joined(results), results[0].names
         scores = [score(judged, names, k, params) for k in params.k]
-        trust = trust_of(judged, scores[0], names, [r.randomness for r in results])
+        found = [r.randomness for r in results]
+        trust = trust_of([r.judged for r in results], scores[0], names, found)
         return cls(results, params, scores, trust)
 
     def metrics(self, truth: dict[str, Any] | None) -> dict[str, Any]:
@@ -63,6 +64,7 @@ class Summary:
             f"[{expected.low:.3f}, {expected.high:.3f}], shown {shown.value:.3f} "
             f"[{shown.low:.3f}, {shown.high:.3f}], {expected.n_requests} requests; "
             f"{ours.detail.n_matching} matching impressions worth {ours.detail.n_effective:.0f}",
+            self.trust.feed,
             *(f"warning: {words}" for words in self.trust.warnings),
             *(f"least ahead for {words}" for words in worst_slices(slices)),
         ]
