@@ -8,10 +8,15 @@ from feedrank.demo.simulation import Network
 from feedrank.log import Impressions, Log, LogMeta, write_bucket, write_meta
 
 
-def write_simulated_log(network: Network, directory: Path, n_buckets: int) -> Log:
-    """What the extract would write of a network, in a directory that may not exist yet."""
+def write_simulated_log(
+    network: Network, directory: Path, n_buckets: int, rows: Impressions | None = None
+) -> Log:
+    """What the extract would write of a network, in a directory that may not exist yet.
+
+    Its own impressions, or others of the same users and posts.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    rows = Impressions.joined(network.impressions())
+    rows = Impressions.joined(network.impressions()) if rows is None else rows
     meta = LogMeta(
         origin=network.truth.origin,
         last_at=int(rows.at.max()),

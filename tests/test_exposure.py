@@ -1,20 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from feedrank.coding import code_profiles
 from feedrank.counts import StepCounts, Tally
-from feedrank.log import Impressions
-from feedrank.passes import count_posts
 from feedrank.validation.exposure import Exposure
-from feedrank.validation.randomness import Finding, randomness_of
-from tests.logs import DAY, Learned, scratch, simulated, workers, write_log
-
-SINCE, UNTIL = 21, 30
+from tests.logs import Learned, simulated
 
 
 @pytest.fixture(scope="module")
@@ -75,82 +68,9 @@ def test_what_was_never_shown_has_no_share(learned: Learned) -> None:
     assert relative[:, 7:].mean(1) == pytest.approx(1)
 
 
-def _findings(learned: Learned) -> dict[str, Finding]:
-    knowledge = learned.knowledge
-    users = np.arange(learned.log.meta.n_users)
-    exposure = Exposure.estimate(knowledge.shared.by_post, knowledge.encodings, SINCE, UNTIL)
-    return {f.name: f for f in randomness_of(knowledge, exposure, users, SINCE, UNTIL)}
-
-
-def test_a_random_feed_is_found_to_be_random(learned: Learned) -> None:
-    found = _findings(learned)
-    assert {"by_day", "repeats", "past_likes"} <= found.keys()
-    assert len(found) == 3 + len(learned.knowledge.encodings.column_names) - 1
-    assert [f.name for f in found.values() if not f.is_fair] == []
-    assert found["repeats"].size == pytest.approx(1, abs=0.15)
-
-
-def _lacking(learned: Learned, kept: np.ndarray) -> Learned:
-    """What is learned, with the same encodings, from a log that lacks some impressions."""
-    rows = Impressions.joined(learned.log.buckets())[kept].sorted()
-    directory = scratch() / f"lacking-{int(kept.sum())}"
-    log = write_log(directory, learned.log.users, learned.log.posts, rows)
-    profiles = code_profiles(log.users, learned.params.features.segments)
-    with workers(1):
-        by_post, history = count_posts(log, profiles, learned.knowledge.encodings)
-    shared = replace(learned.knowledge.shared, by_post=by_post)
-    return replace(
-        learned, log=log, knowledge=replace(learned.knowledge, shared=shared, history=history)
-    )
-
-
-def test_a_feed_that_follows_past_likes_is_found_out(learned: Learned) -> None:
-    rows = Impressions.joined(learned.log.buckets())
-    cluster = learned.knowledge.encodings.eras[0].groups.cluster[rows.post]
-    n_groups = learned.knowledge.encodings.n_groups
-    cell = rows.user.astype(int) * n_groups + cluster
-    early = rows.at < SINCE * DAY
-    shown, liked = (
-        np.bincount(cell[early], w, learned.log.meta.n_users * n_groups)
-        for w in (None, rows.liked[early])
-    )
-    rate = (liked + 1) / (shown + 8)
-    is_dull = (rate < 1 / 8)[cell] & ~early
-    kept = ~is_dull | (np.random.default_rng(0).random(len(rows)) < 0.3)
-    found = _findings(_lacking(learned, kept))["past_likes"]
-    assert found.size > 0.1
-    assert not found.is_fair
-
-
-def test_a_feed_that_differs_by_a_profile_column_is_found_out(learned: Learned) -> None:
-    rows = Impressions.joined(learned.log.buckets())
-    encodings = learned.knowledge.encodings
-    column = next(
-        i for i, n in enumerate(encodings.column_names)
-        if i != encodings.segment_column and n == "gender"
-    )  # fmt: skip
-    code = np.asarray(learned.knowledge.catalogue.codes)[rows.user, column]
-    rng = np.random.default_rng(0)
-    kept = (rows.post % 2 == code % 2) | (rng.random(len(rows)) < 0.3)
-    found = _findings(_lacking(learned, kept))["by_gender"]
-    assert found.size > 0.3
-    assert not found.is_fair
-
-
-def test_a_feed_that_never_shows_a_post_again_is_found_out(learned: Learned) -> None:
-    rows = Impressions.joined(learned.log.buckets())
-    pair = rows.user.astype(np.int64) * learned.log.meta.n_posts + rows.post
-    order = np.lexsort((rows.at, pair))
-    kept = np.zeros(len(rows), bool)
-    kept[order[np.flatnonzero(np.diff(pair[order], prepend=-1))]] = True
-    found = _findings(_lacking(learned, kept))["repeats"]
-    assert found.size == 0
-    assert not found.is_fair
-
-
-def test_a_feed_of_other_posts_each_day_is_found_out(learned: Learned) -> None:
-    rows = Impressions.joined(learned.log.buckets())
-    kept = (rows.post % 3 == rows.at // DAY % 3) | (rows.at < SINCE * DAY)
-    found = _findings(_lacking(learned, kept))["by_day"]
-    assert found.size > 0.3
-    assert not found.is_fair
+def test_few_impressions_are_no_shares_of_their_own(learned: Learned) -> None:
+    shape = learned.knowledge.encodings
+    alike = np.ones((shape.n_segments, shape.n_posts)) / shape.n_posts
+    found = _estimate(learned, _drawn(learned, alike, n=10), since=5).share
+    known = found.max(0) > 0
+    assert found[:, known] * known.sum() == pytest.approx(1, abs=0.1)

@@ -14,7 +14,8 @@ from tests.logs import DEFAULTS
 
 N, K, N_SHOWN, N_POSTS = 400, 5, 30, 60
 NAMES = (OURS,)
-FAIR = Finding("by_day", 0.1, 1.0, True, "words")
+VALIDATE = replace(DEFAULTS.validate, bootstrap=50)
+FAIR = Finding("by_day", 0.1, 1.0, 0.25, "words")
 
 
 def _judged() -> Judged:
@@ -32,8 +33,8 @@ def _judged() -> Judged:
 
 
 def _trust(judged: Judged, *findings: Finding) -> Trust:
-    scores = score(judged, NAMES, K, replace(DEFAULTS.validate, bootstrap=50))
-    return trust_of(judged, scores, NAMES, [[FAIR], list(findings)])
+    scores = score(judged, NAMES, K, VALIDATE)
+    return trust_of([judged], scores, NAMES, [[FAIR], list(findings)])
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +47,11 @@ def test_there_is_nothing_to_warn_of_where_all_is_well(judged: Judged) -> None:
     assert trust.warnings == []
     assert trust.is_trusted
     assert trust.support == 1
+    assert trust.feed == "Tests of the feed: 2 of 2 passed."
 
 
 def test_a_feed_that_is_not_random_is_said_to_be_so_once(judged: Judged) -> None:
-    trust = _trust(judged, *(Finding("past_likes", 0.4, z, False, "as they liked") for z in (9, 7)))
+    trust = _trust(judged, *(Finding("past_likes", 0.4, z, 0.05, "as they liked") for z in (9, 7)))
     assert len(trust.warnings) == 1
     assert "not random: as they liked (past_likes: 0.40, z 9" in trust.warnings[0]
     assert not trust.is_trusted
@@ -84,3 +86,32 @@ def test_a_top_that_is_unlike_the_rest_is_warned_of(judged: Judged) -> None:
     liked = np.where(judged.rank[0] < 3, True, judged.shown_liked)
     odd = replace(judged, shown_probability=p, shown_liked=liked)
     assert any("the top is unlike the rest" in w for w in _trust(odd).warnings)
+
+
+@pytest.mark.parametrize(("is_liked", "kind"), [(False, "liked"), (True, "not liked")])
+def test_labels_of_one_kind_are_warned_of_in_their_fold(
+    judged: Judged, is_liked: bool, kind: str
+) -> None:
+    for n_others, is_warned in ((0, True), (29, True), (30, False)):
+        liked = np.full(len(judged.shown_liked), is_liked)
+        liked[:n_others] = not is_liked
+        empty = replace(judged, shown_liked=liked)
+        scores = score(Judged.joined([judged, empty]), NAMES, K, VALIDATE)
+        trust = trust_of([judged, empty], scores, NAMES, [[FAIR], [FAIR]])
+        said = [w for w in trust.warnings if f"fold 1, only {n_others} were {kind}:" in w]
+        assert len(said) == is_warned
+
+
+def test_baselines_that_rest_on_little_are_named_in_one_sentence(judged: Judged) -> None:
+    names = (OURS, "most_liked", "most_liked_by_segment")
+    both = {
+        name: np.repeat(getattr(judged, name), 3, axis=0)
+        for name in ("top", "of_shown", "hit_shown", "hit_catalogue", "probability", "rank")
+    }
+    both["rank"][1] = -1
+    both["top"][2] += 3
+    three = replace(judged, **both)
+    warnings = trust_of([three], score(three, names, K, VALIDATE), names, [[FAIR]]).warnings
+    assert len(warnings) == 1
+    assert "'most_liked' (matches worth 0 impressions)" in warnings[0]
+    assert "'most_liked_by_segment' (60% of its places not shown)" in warnings[0]

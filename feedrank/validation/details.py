@@ -28,6 +28,7 @@ def details_of(
     kept = proportion(np.concatenate([r.kept for r in results]), judged.user)
     return {
         "warnings": trust.warnings,
+        "feed": trust.feed,
         "trust": {
             "support": rounded(trust.support),
             "beyond_calibration": rounded(trust.beyond),
@@ -42,6 +43,8 @@ def details_of(
                 "size": rounded(f.size),
                 "z": rounded(f.z),
                 "is_fair": f.is_fair,
+                "verdict": f.verdict,
+                "words": f.words,
             }
             for number, result in enumerate(results)
             for f in result.randomness

@@ -29,15 +29,15 @@ class Exposure:
     ) -> Exposure:
         """From the impressions of the steps [since, until), drawn to what was shown before.
 
-        A segment's share of a post is drawn to the post's share among all, and the period's to
-        the former, each as strongly as the counts agree: exposure is no label, so a period may
-        know its own.
+        A post's share is drawn to that of an average post, a segment's to the post's among all,
+        and the period's to the former, each as strongly as the counts agree: exposure is no label,
+        so a period may know its own.
         """
         shape = (encodings.n_segments, encodings.n_posts)
         former = by_post.before(since).shown.reshape(shape)
         now = by_post.before(until, since).shown.reshape(shape)
-        everyone = (former + now).sum(0, keepdims=True) + 0.0
-        overall = _shares(np.repeat(everyone, shape[0], axis=0))
+        everyone = (former + now).sum(0, keepdims=True)
+        overall = _drawn(everyone, _shares(everyone > 0))
         return cls(_drawn(now, _drawn(former, overall)))
 
     def relative(self, segment: np.ndarray, post: np.ndarray) -> np.ndarray:

@@ -82,7 +82,7 @@ def run_fold(
     if alter is not None:
         models = replace(models, ranker=alter(models.ranker))
     knowledge = Knowledge.load(fetched(features))
-    requests, exposure = requests_in(log, knowledge, fold, validate)
+    requests, _ = requests_in(log, knowledge, fold, validate)
     depth = depth_of(log.meta.n_posts, validate)
     group = groups_at(knowledge, fold)
     job = partial(_judge_part, models, requests, depth, max(validate.k), group)
@@ -94,7 +94,7 @@ def run_fold(
         log.meta.n_posts,
         Judged.joined([judged for judged, _ in parts]),
         np.concatenate([kept for _, kept in parts]),
-        randomness_of(knowledge, exposure, np.unique(requests.user), *_test_steps(knowledge, fold)),
+        randomness_of(knowledge, np.unique(requests.user), *_test_steps(knowledge, fold)),
         later.liked,
         models.ranker.probability(later.matrix),
         learning_curve(models.ranker, earlier, later),

@@ -35,7 +35,8 @@ class Summary:
         """Score the requests of all folds together."""
         judged, names = joined(results), results[0].names
         scores = [score(judged, names, k, params) for k in params.k]
-        trust = trust_of(judged, scores[0], names, [r.randomness for r in results])
+        found = [r.randomness for r in results]
+        trust = trust_of([r.judged for r in results], scores[0], names, found)
         return cls(results, params, scores, trust)
 
     def metrics(self, truth: dict[str, Any] | None) -> dict[str, Any]:
@@ -66,6 +67,7 @@ class Summary:
             f"[{shown.low:.3f}, {shown.high:.3f}], {expected.n_requests} requests",
             f"{listed} impressions stand in our lists, {ours.detail.n_matching} in them or near: "
             f"together worth {ours.detail.n_effective:.0f} in them",
+            self.trust.feed,
             *(f"warning: {words}" for words in self.trust.warnings),
             *slices_in_words(slices),
             *(f"least ahead for {words}" for words in worst_slices(slices)),

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from feedrank.validation.methods import OURS
-from feedrank.validation.randomness import CERTAIN, Finding
+from feedrank.validation.randomness import CERTAIN, Finding, said_of
 from feedrank.validation.replay import Judged
 from feedrank.validation.scores import Scores
 
 FEWEST_EFFECTIVE = 100.0
 FEWEST_USERS = 30
+FEWEST_LIKES = 30  # of a fold; and of impressions that were not liked
 LEAST_SUPPORT = 0.95
 SLOPES = (0.5, 1.5)
 MOST_SHIFT = 0.5
+LEADS = ("most_liked", "most_liked_by_segment")  # whose estimates our leads rest on
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Trust:
 
     Attributes:
         warnings: sentences, none if there is nothing to warn of.
+        feed: how the tests of the feed came out, one sentence.
         support: of our lists' places, the share whose post is among those that the feed showed in
             the requests, so that something is known of it from the period itself.
         beyond: of our lists' places, the share whose score exceeds all but one in 1,000 of the
@@ -32,6 +35,7 @@ class Trust:
     """
 
     warnings: list[str]
+    feed: str
     support: float
     beyond: float
 
@@ -42,29 +46,59 @@ class Trust:
 
 
 def trust_of(
-    judged: Judged, scores: Scores, names: Sequence[str], findings: Sequence[Sequence[Finding]]
+    folds: Sequence[Judged],
+    scores: Scores,
+    names: Sequence[str],
+    findings: Sequence[Sequence[Finding]],
 ) -> Trust:
-    """Look at the feed, the matches and the calibration.
+    """Look at the feed, the labels, the matches and the calibration.
 
     Args:
-        judged: requests of all folds.
-        scores: of them.
+        folds: requests of each fold.
+        scores: of all of them.
         names: of the methods.
         findings: of the tests of each fold's feed.
     """
-    ours = names.index(OURS)
-    listed = judged.top[ours, :, : scores.k]
-    support = _share(np.isin(listed[listed >= 0], judged.shown_post))
+    judged, ours = Judged.joined(folds), names.index(OURS)
     usual = judged.shown_probability
     highest = np.quantile(usual, 0.999) if len(usual) else 1.0
-    beyond = _share(judged.probability[ours, :, : scores.k][listed >= 0] > highest)
-    detail = scores.methods[OURS].detail
+    listed = judged.top[ours, :, : scores.k] >= 0
+    beyond = _share(judged.probability[ours, :, : scores.k][listed] > highest)
     warnings = [_of_finding(f) for f in _unfair(findings)]
-    if (n_users := len(np.unique(judged.user))) < FEWEST_USERS:
-        warnings.append(
-            f"The requests are of {n_users} users: too few for an interval to mean anything, since "
-            "users are what is drawn anew. Extract more users, or a longer test period."
-        )
+    warnings += _of_labels(folds) + _of_users(judged)
+    warnings += _of_ours(judged, scores, ours) + _of_calibration(scores)
+    warnings += _of_baselines(judged, scores, names)
+    feed = said_of([f for fold in findings for f in fold])
+    return Trust(warnings, feed, _support(judged, scores.k, ours), beyond)
+
+
+def _of_labels(folds: Sequence[Judged]) -> list[str]:
+    """Folds with hardly any likes, or hardly any impressions without."""
+    found = []
+    for number, judged in enumerate(folds):
+        n_liked, n = int(judged.shown_liked.sum()), len(judged.shown_liked)
+        for kind, count in (("liked", n_liked), ("not liked", n - n_liked)):
+            if count < FEWEST_LIKES:
+                found.append(
+                    f"Of {n} impressions judged in fold {number}, only {count} were {kind}: too "
+                    "few to calibrate by, whatever the interval says. See whether the column of "
+                    "'source.target' is filled to the end of the log, or judge more requests."
+                )
+    return found
+
+
+def _of_users(judged: Judged) -> list[str]:
+    if (n_users := len(np.unique(judged.user))) >= FEWEST_USERS:
+        return []
+    return [
+        f"The requests are of {n_users} users: too few for an interval to mean anything, since "
+        "users are what is drawn anew. Extract more users, or a longer test period."
+    ]
+
+
+def _of_ours(judged: Judged, scores: Scores, ours: int) -> list[str]:
+    detail, support = scores.methods[OURS].detail, _support(judged, scores.k, ours)
+    warnings = []
     if detail.n_effective < FEWEST_EFFECTIVE:
         warnings.append(
             f"Only {detail.n_matching} impressions match our lists, worth {detail.n_effective:.0f} "
@@ -75,18 +109,48 @@ def trust_of(
             f"{1 - support:.0%} of the places of our lists hold posts that the feed did not show "
             "in these requests: nothing is known of them from the period itself."
         )
-    slope = scores.calibration.slope
-    if not SLOPES[0] <= slope <= SLOPES[1]:
-        warnings.append(
-            f"Our log-odds have to be multiplied by {slope:.2f} to hold on later impressions: the "
-            "ranker is far from calibrated, and expected leans on that correction."
-        )
     if abs(detail.shift) > MOST_SHIFT:
         warnings.append(
             f"Impressions that match our lists are liked {np.exp(detail.shift):.2f} times as often "
             "as calibrated scores say: the top is unlike the rest."
         )
-    return Trust(warnings, support, beyond)
+    return warnings
+
+
+def _of_calibration(scores: Scores) -> list[str]:
+    slope = scores.calibration.slope
+    if SLOPES[0] <= slope <= SLOPES[1]:
+        return []
+    return [
+        f"Our log-odds have to be multiplied by {slope:.2f} to hold on later impressions: the "
+        "ranker is far from calibrated, and expected leans on that correction."
+    ]
+
+
+def _of_baselines(judged: Judged, scores: Scores, names: Sequence[str]) -> list[str]:
+    """What would be warned of, were the baselines ours: one sentence for all of them."""
+    found = []
+    for name in (n for n in LEADS if n in scores.methods):
+        detail = scores.methods[name].detail
+        support = _support(judged, scores.k, names.index(name))
+        doubts = []
+        if detail.n_effective < FEWEST_EFFECTIVE:
+            doubts.append(f"matches worth {detail.n_effective:.0f} impressions")
+        if support < LEAST_SUPPORT:
+            doubts.append(f"{1 - support:.0%} of its places not shown")
+        if abs(detail.shift) > MOST_SHIFT:
+            doubts.append(f"matches liked {np.exp(detail.shift):.2f} times as often as scores say")
+        if doubts:
+            found.append(f"'{name}' ({', '.join(doubts)})")
+    if not found:
+        return []
+    return [f"Leads over {' and '.join(found)} rest on little: read them with care."]
+
+
+def _support(judged: Judged, k: int, method: int) -> float:
+    """Share of a method's places that hold posts which the feed showed in the requests."""
+    listed = judged.top[method, :, :k]
+    return _share(np.isin(listed[listed >= 0], judged.shown_post))
 
 
 def _unfair(findings: Sequence[Sequence[Finding]]) -> list[Finding]:
