@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,19 @@ def test_hit_rates_are_those_of_a_plain_count(judged: Judged, method: str) -> No
     assert found.shown.n_requests == len(in_shown)
     assert found.catalogue.value == pytest.approx(np.mean(in_catalogue))
     assert found.catalogue.n_requests == len(in_catalogue)
+
+
+def test_the_table_of_requests_tells_what_was_shown_and_liked(
+    learned: Learned, results: list[FoldResult], judged: Judged
+) -> None:
+    table = Summary.of(results, learned.params.validate).requests(
+        learned.log, learned.knowledge.catalogue
+    )
+    ids = learned.log.posts["post_id"].to_numpy()
+    for i, checksum in enumerate(table["outcomes"].tolist()):
+        shown = sorted(_shown(judged, i).items())
+        posts = b"".join(int(ids[post]).to_bytes(8, "little") for post, _ in shown)
+        assert checksum == zlib.crc32(posts + bytes(liked for _, liked in shown))
 
 
 def test_a_fold_s_lists_are_the_recommender_s(
