@@ -35,7 +35,7 @@ from feedrank.ranker import Ranker
 from feedrank.recommender import Recommender
 from feedrank.rows import TrainingRows
 from feedrank.validation.metrics import estimate, user_weights
-from feedrank.validation.replay import Requests, requests_of
+from feedrank.validation.requests import Requests, requests_of
 from feedrank.workers import one_thread_of_algebra
 
 N_PARTS = 16

@@ -37,7 +37,7 @@ from feedrank.params import ExportParams, Params, TrainParams, load_params
 from feedrank.ranker import FirstScore, Ranker
 from feedrank.rows import TrainingRows
 from feedrank.validation.metrics import user_weights
-from feedrank.validation.replay import requests_of
+from feedrank.validation.requests import requests_of
 from feedrank.workers import one_thread_of_algebra
 
 GAINS = (20.0, 5.0, 0.0)

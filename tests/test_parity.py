@@ -12,7 +12,8 @@ from feedrank.artifact import Artifact, export
 from feedrank.folds import Calendar
 from feedrank.knowledge import Knowledge
 from feedrank.validation.folding import groups_at
-from feedrank.validation.replay import judge, requests_of
+from feedrank.validation.replay import judge
+from feedrank.validation.requests import requests_of
 from tests.logs import DAY, Learned, saved, simulated, tasteful
 
 STEPS = ["1h", "12h", "1d", "7d"]

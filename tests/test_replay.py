@@ -11,7 +11,8 @@ import pytest
 from feedrank.folds import Fold
 from feedrank.log import Impressions, Log
 from feedrank.recommender import Ranked
-from feedrank.validation.replay import Judged, Requests, judge, requests_of
+from feedrank.validation.replay import Judged, judge
+from feedrank.validation.requests import Requests, requests_of
 from tests.logs import (
     DAY,
     HOUR,

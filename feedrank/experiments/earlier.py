@@ -19,7 +19,8 @@ from feedrank.stored import StoredRows
 from feedrank.stores import Location, fetched
 from feedrank.validation.folding import N_PARTS, depth_of, groups_at, requests_in
 from feedrank.validation.methods import OURS
-from feedrank.validation.replay import Judged, Requests, judge
+from feedrank.validation.replay import Judged, judge
+from feedrank.validation.requests import Requests
 from feedrank.validation.scores import Scores, score
 
 

@@ -21,7 +21,8 @@ from feedrank.validation.exposure import Exposure
 from feedrank.validation.learning import learning_curve
 from feedrank.validation.methods import FoldModels, method_names
 from feedrank.validation.randomness import Finding, randomness_of
-from feedrank.validation.replay import Judged, Requests, judge, requests_of
+from feedrank.validation.replay import Judged, judge
+from feedrank.validation.requests import Requests, requests_of
 
 N_PARTS = 16
 DEPTH_SHARE, LEAST_DEPTH = 0.05, 50
