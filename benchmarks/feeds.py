@@ -1,4 +1,4 @@
-"""Feeds of a simulated network that choose what to show, made from its random one."""
+"""Feeds of a simulated network, made from its own: random ones, and such as choose what to show."""
 
 from __future__ import annotations
 
@@ -15,8 +15,15 @@ Feed = Callable[[Network, Impressions, np.random.Generator], Impressions]
 
 
 def random_feed(network: Network, rows: Impressions, rng: np.random.Generator) -> Impressions:
-    """The network's own."""
+    """The network's own: random at each age, some posts more often than others."""
     return rows
+
+
+def shuffled(network: Network, rows: Impressions, rng: np.random.Generator) -> Impressions:
+    """The same posts, each shown to anybody, whatever the age."""
+    user, post, at = (x.astype(np.int64) for x in (rows.user, rng.permutation(rows.post), rows.at))
+    liked = rng.random(len(rows)) < network.truth.probability(user, post, at)
+    return Impressions(rows.user, post.astype(np.uint32), rows.at, liked.astype(np.uint8))
 
 
 def liked_again(network: Network, rows: Impressions, rng: np.random.Generator) -> Impressions:
@@ -71,6 +78,7 @@ def by_day(network: Network, rows: Impressions, rng: np.random.Generator) -> Imp
 
 FEEDS: dict[str, Feed] = {
     "random": random_feed,
+    "shuffled": shuffled,
     "liked again": liked_again,
     "liked groups": liked_groups,
     "true tastes": true_tastes,

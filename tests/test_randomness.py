@@ -181,6 +181,12 @@ def test_what_cannot_be_tested_is_said_not_to_be() -> None:
     assert "1 cannot be tested (past_likes)" in said_of(list(found.values()))
 
 
+def test_one_post_or_one_unit_cannot_be_unlike_others() -> None:
+    viewed = _viewed(500, 1, seed=0)
+    for some, unit in ((viewed, viewed.user % 7), (_viewed(500, 9, seed=0), 0 * viewed.user)):
+        assert excess_of(some, unit).variance == 0
+
+
 def test_what_is_certain_but_small_did_not_just_pass() -> None:
     found = [Finding(n, 0.1, z, 0.25, "words") for n, z in (("a", CERTAIN), ("b", 1.0))]
     assert all(f.is_fair for f in found)

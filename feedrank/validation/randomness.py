@@ -29,7 +29,7 @@ from feedrank.validation.units import Excess, excess_of
 from feedrank.validation.viewed import Viewed
 
 CERTAIN = 4.0  # z from which a difference is no chance, several tests allowed for
-# What users differ in by a tenth of likes then moves a match's by 2.5 %: docs/validation.md.
+# What each of them can move a match's log-odds by: docs/validation.md.
 MOST_SPREAD, MOST_SHIFT = 0.25, 0.05
 FEWEST_PAIRS = 20.0  # expected of the same post: fewer, and z is no z
 
@@ -110,8 +110,8 @@ def said_of(findings: Sequence[Finding]) -> str:
 
 
 def _spread(name: str, excess: Excess, words: str) -> Finding:
-    if excess.expected < 2 * FEWEST_PAIRS:
-        return _untested(name, "too few impressions, or all of one kind")
+    if excess.expected < 2 * FEWEST_PAIRS or not excess.variance:
+        return _untested(name, "too few impressions, or all of one unit or post")
     size = _root(excess.pairs / excess.expected)
     return Finding(name, size, _z(excess.pairs, excess.variance), MOST_SPREAD, words)
 

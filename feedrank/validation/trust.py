@@ -77,13 +77,13 @@ def _of_labels(folds: Sequence[Judged]) -> list[str]:
     found = []
     for number, judged in enumerate(folds):
         n_liked, n = int(judged.shown_liked.sum()), len(judged.shown_liked)
-        for kind, count in (("liked", n_liked), ("not liked", n - n_liked)):
-            if count < FEWEST_LIKES:
-                found.append(
-                    f"Of {n} impressions judged in fold {number}, only {count} were {kind}: too "
-                    "few to calibrate by, whatever the interval says. See whether the column of "
-                    "'source.target' is filled to the end of the log, or judge more requests."
-                )
+        count, kind = min((n_liked, "liked"), (n - n_liked, "not liked"))
+        if count < FEWEST_LIKES:
+            found.append(
+                f"Of {n} impressions judged in fold {number}, only {count} were {kind}: too few to "
+                "calibrate by, whatever the interval says. See whether the column that "
+                "'source.target' names is filled to the end of the log, or judge more requests."
+            )
     return found
 
 
