@@ -110,10 +110,9 @@ def _tiles(found: Found) -> str:
 
 def _verdict(details: dict[str, Any]) -> str:
     if not details["warnings"]:
-        n_tests = len(details["randomness"])
         return (
-            f'<div class="verdict good">The feed passed all {n_tests} tests of randomness, and '
-            "nothing else speaks against the estimate.</div>"
+            f'<div class="verdict good">{escape(details["feed"])} '
+            "Nothing speaks against the estimate.</div>"
         )
     return f'<div class="verdict bad">Read with care.{_items(details["warnings"])}</div>'
 
@@ -177,10 +176,10 @@ def _ablation(ablation: dict[str, Any] | None, metrics: dict[str, Any]) -> str:
 
 
 def _randomness(details: dict[str, Any]) -> str:
-    head = ["test", "fold", "size", "z", "fair"]
+    head = ["test", "fold", "size", "z", "verdict"]
     rows = [
         [r["test"], str(r["fold"]), _number(r["size"]), _number(r["z"], 1),
-         "yes" if r["is_fair"] else "no"]
+         r["verdict"]]
         for r in details["randomness"]
     ]  # fmt: skip
     return _table(head, rows)
