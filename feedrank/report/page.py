@@ -146,10 +146,9 @@ def _tiles(found: Found) -> str:
 
 def _verdict(details: dict[str, Any]) -> str:
     if not details["warnings"]:
-        n_tests = len(details["randomness"])
         return (
-            f'<div class="verdict good">The feed passed all {n_tests} tests of randomness, and '
-            "nothing else speaks against the estimate.</div>"
+            f'<div class="verdict good">{escape(details["feed"])} '
+            "Nothing speaks against the estimate.</div>"
         )
     return f'<div class="verdict bad">Read with care.{items(details["warnings"])}</div>'
 

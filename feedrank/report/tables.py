@@ -80,10 +80,10 @@ def randomness_table(details: dict[str, Any], days: pd.DataFrame) -> str:
     tests: dict[str, list[dict[str, Any]]] = {}
     for found in details["randomness"]:
         tests.setdefault(found["test"], []).append(found)
-    head = ["test", *(f"from {day}" for day in since), "fair"]
+    head = ["test", *(f"from {day}" for day in since), "verdict"]
     rows = [
         [name, *(f"{number(f['size'])}, z {signed(f['z'], 1)}" for f in found),
-         "yes" if all(f["is_fair"] for f in found) else "no"]
+         ", ".join(dict.fromkeys(f["verdict"] for f in found))]
         for name, found in tests.items()
     ]  # fmt: skip
     return table(head, rows)
