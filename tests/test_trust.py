@@ -106,7 +106,15 @@ def test_baselines_that_rest_on_little_are_named_in_one_sentence(judged: Judged)
     names = (OURS, "most_liked", "most_liked_by_segment")
     both = {
         name: np.repeat(getattr(judged, name), 3, axis=0)
-        for name in ("top", "of_shown", "hit_shown", "hit_catalogue", "probability", "rank")
+        for name in (
+            "top",
+            "top_group",
+            "of_shown",
+            "hit_shown",
+            "hit_catalogue",
+            "probability",
+            "rank",
+        )
     }
     both["rank"][1] = -1
     both["top"][2] += 3
