@@ -9,6 +9,7 @@ from typing import Any
 
 from feedrank.artifact import Artifact
 from feedrank.errors import FeedrankError
+from feedrank.validation.verdict import leads_in_words
 from service.settings import Settings
 
 K = 5
@@ -42,20 +43,7 @@ def table_of(metrics: dict[str, Any]) -> list[str]:
     interval = f"[{ours['expected_low']:.3f}, {ours['expected_high']:.3f}]"
     over = f"over {ours['n_requests']} requests (95 %, users resampled)"
     lines += ["", f"expected {ours['expected']:.3f} {interval} {over}"]
-    return lines + [f"against {m}: {_lead(leads[m])}" for m in NEAREST if m in leads]
-
-
-def _lead(lead: dict[str, float]) -> str:
-    value, low, high = (_signed(lead[key]) for key in ("expected", "low", "high"))
-    if lead["low"] <= 0 <= lead["high"]:
-        verdict = "too close to tell: the interval holds 0"
-    else:
-        verdict = "ahead" if lead["low"] > 0 else "behind"
-    return f"{value} [{low}, {high}], {verdict}"
-
-
-def _signed(value: float) -> str:
-    return f"{round(value, 3) + 0.0:+.3f}"  # the sum turns -0.0 into 0.0
+    return lines + [f"against {m}: {leads_in_words(leads[m])}" for m in NEAREST if m in leads]
 
 
 def _printable(text: str) -> str:

@@ -11,7 +11,7 @@ from service.show import table_of
 RATES = {"expected": 0.6, "shown": None, "catalogue": 0.01}
 
 
-def _metrics(lead: dict[str, float]) -> dict[str, Any]:
+def _metrics(lead: dict[str, float | None]) -> dict[str, Any]:
     ours = {**RATES, "expected_low": 0.5, "expected_high": 0.7, "n_requests": 300}
     return {
         "hitrate@5": ours,
@@ -25,12 +25,17 @@ def _metrics(lead: dict[str, float]) -> dict[str, Any]:
     [
         (0.087, 0.035, 0.131, "+0.087 [+0.035, +0.131], ahead"),
         (-0.05, -0.09, -0.0104, "-0.050 [-0.090, -0.010], behind"),
-        (0.042, -0.011, 0.1, "+0.042 [-0.011, +0.100], too close to tell: the interval holds 0"),
-        (-0.0004, -0.01, 0.01, "+0.000 [-0.010, +0.010], too close to tell: the interval holds 0"),
-        (0.0, 0.0, 0.0, "+0.000 [+0.000, +0.000], too close to tell: the interval holds 0"),
+        (0.042, -0.011, 0.1, "+0.042 [-0.011, +0.100], too close to tell"),
+        (-0.0004, -0.01, 0.01, "+0.000 [-0.010, +0.010], too close to tell"),
+        (0.0, 0.0, 0.0, "+0.000 [+0.000, +0.000], too close to tell"),
     ],
 )
 def test_a_lead_is_called_what_it_is(value: float, low: float, high: float, says: str) -> None:
-    lines = table_of(_metrics({"expected": value, "low": low, "high": high}))
-    assert lines[-1] == f"against most_liked: {says}"
+    lead = {"expected": value, "expected_low": low, "expected_high": high}
+    shown = {"shown": 0.1, "shown_low": 0.02, "shown_high": 0.2}
+    lines = table_of(_metrics(lead | shown))
+    words = f"against most_liked: expected {says}; shown +0.100 [+0.020, +0.200], ahead"
+    assert lines[-1] == words
+    unjudged = table_of(_metrics(lead | dict.fromkeys(shown)))
+    assert unjudged[-1] == f"against most_liked: expected {says}"
     assert lines[-2].startswith("expected 0.600 [0.500, 0.700] over 300 requests")

@@ -29,12 +29,14 @@ from feedrank.report.tables import (
     randomness_table,
     topics_table,
 )
+from feedrank.validation.verdict import leads_in_words
 
 STYLE = Path(__file__).with_name("style.css")
 _METHODS = (
     "Expected: had the list been shown, would a post on it have been liked? Shown: do the best of "
     "the posts that were shown hold a liked one? Catalogue: does the log hold a like of a post on "
-    "the list? All on the same requests; our lead is that of expected, paired."
+    "the list? All on the same requests; leads are paired, and with 0 in the interval "
+    "they are too close to tell."
 )
 _RANKS = (
     "Like rate of the impressions that happen to stand at a rank of our lists, and their number; "
@@ -83,6 +85,7 @@ def page_of(found: Found) -> str:
         _head(found),
         _tiles(found),
         _verdict(found.details),
+        _leads(found),
         _section("Methods", methods_table(found.k, found.metrics), _METHODS),
         '<div class="charts">',
         _section("Hit rate by day", days_chart(found.days),
@@ -122,7 +125,9 @@ def _head(found: Found) -> str:
         f"{n_requests:,} requests from {day.min()} to {day.max()}, lists of {found.k}. "
         "All intervals are of 95 %."
     )
-    return f'<h1>Validation</h1><p class="soft">{escape(words)}</p>'
+    if "demo" in found.metrics:
+        words += " The network is simulated, so what is true is known."
+    return f'<h1>feedrank: validation</h1><p class="soft">{escape(words)}</p>'
 
 
 def _tiles(found: Found) -> str:
@@ -151,6 +156,11 @@ def _verdict(details: dict[str, Any]) -> str:
             "Nothing speaks against the estimate.</div>"
         )
     return f'<div class="verdict bad">Read with care.{items(details["warnings"])}</div>'
+
+
+def _leads(found: Found) -> str:
+    leads = found.metrics[f"lead@{found.k}"]
+    return items(f"Against {name}: {leads_in_words(lead)}." for name, lead in leads.items())
 
 
 def _slices(details: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 EMPTY, CHANGE = "\N{EN DASH}", "\N{GREEK CAPITAL LETTER DELTA}"
+ENDS = ("", "_low", "_high")
 WIDE = 21  # letters of a name with its cell that fit in half the width of a phone
 
 
@@ -36,16 +37,20 @@ def methods_table(k: str, metrics: dict[str, Any]) -> str:
     """Every method's hit rates, and how far ours leads it."""
     methods = {"feedrank": metrics[f"hitrate@{k}"], **metrics[f"baselines@{k}"]}
     leads, true = metrics[f"lead@{k}"], metrics.get("demo", {}).get("true", {})
-    head = ["method", "expected", "our lead", "shown", "catalogue", *(["true"] if true else [])]
+    head = ["method", "expected", "our lead", "shown", "lead of shown", "catalogue"]
+    head += ["true"] if true else []
     rows = []
     for name, values in sorted(methods.items(), key=lambda m: -(m[1]["expected"] or 0.0)):
         lead = leads.get(name)
-        words = EMPTY if lead is None else changed(lead["expected"], lead["low"], lead["high"])
-        numbers = [number(values["expected"]), words, number(values["shown"]),
+        expected, shown = (
+            EMPTY if lead is None else changed(*(lead[f"{kind}{end}"] for end in ENDS))
+            for kind in ("expected", "shown")
+        )
+        numbers = [number(values["expected"]), expected, number(values["shown"]), shown,
                    number(values["catalogue"], 4)]  # fmt: skip
         rows.append([name, *numbers, *([number(true.get(name))] if true else [])])
     limits = [name for name in ("informed", "oracle") if name in true]
-    rows += [[name, *[EMPTY] * 4, number(true[name])] for name in limits]
+    rows += [[name, *[EMPTY] * 5, number(true[name])] for name in limits]
     return table(head, rows, "feedrank")
 
 

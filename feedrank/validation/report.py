@@ -88,12 +88,15 @@ def _values(hits: Hits) -> dict[str, float | None]:
 
 
 def _lead(found: Scores, other: str) -> dict[str, float | None]:
-    lead = found.lead(OURS, other)
-    return {
-        "expected": rounded(lead.value),
-        "low": rounded(lead.low),
-        "high": rounded(lead.high),
-    }
+    out: dict[str, float | None] = {}
+    for kind in ("expected", "shown"):
+        lead = found.lead(OURS, other, kind)
+        out |= {
+            kind: rounded(lead.value),
+            f"{kind}_low": rounded(lead.low),
+            f"{kind}_high": rounded(lead.high),
+        }
+    return out
 
 
 def write_json(path: Path, values: Any) -> None:
