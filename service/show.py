@@ -9,7 +9,7 @@ from typing import Any
 
 from feedrank.artifact import Artifact
 from feedrank.errors import FeedrankError
-from feedrank.validation.verdict import leads_in_words
+from feedrank.validation.verdict import lead_in_words
 from service.settings import Settings
 
 K = 5
@@ -43,7 +43,7 @@ def table_of(metrics: dict[str, Any]) -> list[str]:
     interval = f"[{ours['expected_low']:.3f}, {ours['expected_high']:.3f}]"
     over = f"over {ours['n_requests']} requests (95 %, users resampled)"
     lines += ["", f"expected {ours['expected']:.3f} {interval} {over}"]
-    return lines + [f"against {m}: {leads_in_words(leads[m])}" for m in NEAREST if m in leads]
+    return lines + [f"against {m}: {lead_in_words(leads[m])}" for m in NEAREST if m in leads]
 
 
 def _printable(text: str) -> str:

@@ -187,11 +187,14 @@ def test_names_and_numbers_of_ranks_are_not_cut(found: Found) -> None:
 def test_it_is_said_in_words_whether_a_lead_is_sure(found: Found) -> None:
     sure = {"expected": 0.05, "expected_low": 0.01, "expected_high": 0.09}
     unsure = {"shown": -0.01, "shown_low": -0.02, "shown_high": 0.0}
-    metrics = found.metrics | {f"lead@{found.k}": {"most_liked": sure | unsure}}
-    words = "Against most_liked: expected +0.050 [+0.010, +0.090], ahead; shown -0.010"
-    assert f"{words} [-0.020, +0.000], too close to tell." in page_of(
-        replace(found, metrics=metrics)
-    )
+    both = {"shown": 0.1, "shown_low": 0.05, "shown_high": 0.2}
+    unjudged = dict.fromkeys(both)
+    leads = {"random": sure | both, "most_liked": sure | unsure, "classic": sure | unjudged}
+    page = page_of(replace(found, metrics=found.metrics | {f"lead@{found.k}": leads}))
+    assert (
+        "Surely ahead of random, classic. Against most_liked: by expected ahead, by shown too "
+        "close to tell."
+    ) in page
 
 
 def test_every_number_of_a_table_has_its_name_on_a_phone(found: Found) -> None:

@@ -159,8 +159,8 @@ def _verdict(details: dict[str, Any]) -> str:
 
 
 def _leads(found: Found) -> str:
-    leads = found.metrics[f"lead@{found.k}"]
-    return items(f"Against {name}: {leads_in_words(lead)}." for name, lead in leads.items())
+    words = " ".join(leads_in_words(found.metrics[f"lead@{found.k}"]))
+    return f"<p>{escape(words)}</p>"
 
 
 def _slices(details: dict[str, Any]) -> str:

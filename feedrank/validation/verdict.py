@@ -1,4 +1,4 @@
-"""A lead in words."""
+"""Leads in words."""
 
 from __future__ import annotations
 
@@ -7,19 +7,44 @@ from collections.abc import Mapping
 Lead = Mapping[str, "float | None"]
 
 
-def leads_in_words(lead: Lead) -> str:
+def lead_in_words(lead: Lead) -> str:
     """By how much ours leads one method in `expected` and in `shown`, and whether it surely does.
 
     Args:
         lead: of `reports/metrics.json`; a kind that could not be judged has None and is left out.
     """
-    kinds = [kind for kind in ("expected", "shown") if lead[kind] is not None]
-    return "; ".join(f"{kind} {_words(lead, kind)}" for kind in kinds)
+    return "; ".join(f"{k} {_numbers(lead, k)}, {_verdict(lead, k)}" for k in _kinds(lead))
 
 
-def _words(lead: Lead, kind: str) -> str:
-    value, low, high = (
-        round(lead[f"{kind}{end}"] or 0.0, 3) + 0.0 for end in ("", "_low", "_high")
-    )
-    verdict = "ahead" if low > 0 else "behind" if high < 0 else "too close to tell"
-    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}], {verdict}"
+def leads_in_words(leads: Mapping[str, Lead]) -> list[str]:
+    """Whom ours surely leads by all hit rates, then a sentence for each other method."""
+    sure = [
+        name
+        for name, lead in leads.items()
+        if all(_verdict(lead, kind) == "ahead" for kind in _kinds(lead))
+    ]
+    first = [f"Surely ahead of {', '.join(sure)}."] if sure else []
+    return first + [
+        f"Against {name}: " + ", ".join(f"by {k} {_verdict(lead, k)}" for k in _kinds(lead)) + "."
+        for name, lead in leads.items()
+        if name not in sure
+    ]
+
+
+def _kinds(lead: Lead) -> list[str]:
+    return [kind for kind in ("expected", "shown") if lead[kind] is not None]
+
+
+def _rounded(lead: Lead, kind: str) -> tuple[float, ...]:
+    """Value and ends as they are printed; the sum turns -0.0 into 0.0."""
+    return tuple(round(lead[f"{kind}{end}"] or 0.0, 3) + 0.0 for end in ("", "_low", "_high"))
+
+
+def _numbers(lead: Lead, kind: str) -> str:
+    value, low, high = _rounded(lead, kind)
+    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
+def _verdict(lead: Lead, kind: str) -> str:
+    _, low, high = _rounded(lead, kind)
+    return "ahead" if low > 0 else "behind" if high < 0 else "too close to tell"
