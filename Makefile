@@ -73,7 +73,7 @@ lint: $(CHECKS)           ## style and types
 test: $(CHECKS) lint      ## lint, types, all tests, and the whole pipeline on a small demo
 	python -m pytest -n 2
 
-test-slow: $(CHECKS)      ## what takes minutes: the container's steps in a fresh environment
+test-slow: $(CHECKS)      ## what takes many minutes: how often intervals hold the truth, the container's steps
 	python -m pytest -m slow
 
 test-spark: $(SPARK)      ## the engine `spark` against processes; needs Java 17, installs PySpark (500 MB)
