@@ -166,6 +166,21 @@ def test_luck_is_taken_off_what_stands_high_until_matches_speak() -> None:
     assert shift(0.01) == 0
 
 
+def test_what_the_variance_owes_to_a_request_is_in_its_pseudo_value() -> None:
+    rng = np.random.default_rng(8)
+    n = 300
+    mood = rng.normal(size=(n, 1))
+    liked = rng.random((n, 10)) < expit(-1 + mood)
+    shown = Shown(np.full(n * 10, 0.3), liked.ravel(), np.repeat(np.arange(n), 10),
+                  np.ones(n * 10), np.zeros(n * 10, int), n)  # fmt: skip
+    calibration = calibrate(shown)
+    still = replace(calibration, influence=np.zeros((n, 2)))
+    lists = _lists(np.full((n, K), 0.3), np.full(n * 10, -1))
+    pseudo = expected_hitrate(shown, still, lists).pseudo
+    # More variance, fewer hits; nothing else moves these equal lists.
+    assert np.corrcoef(pseudo, calibration.dependence.variance(1.0)[1])[0, 1] < -0.999999
+
+
 def test_posts_that_are_shown_more_often_do_not_count_more_often() -> None:
     with_exposure = [_simulate(uneven=0.6, seed=seed) for seed in range(3)]
     gap = np.mean([s.found.value - s.truth for s in with_exposure])

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from feedrank.folds import Calendar
+from feedrank.folds import Calendar, Fold
 from feedrank.log import Impressions
 from feedrank.params import ValidateParams
 from feedrank.validation.details import calibration_of, days_of
-from feedrank.validation.folding import FoldResult, joined, run_fold
+from feedrank.validation.folding import FoldResult, groups_at, joined, run_fold
 from feedrank.validation.methods import AGED, OURS, method_names
 from feedrank.validation.metrics import auc, log_loss
 from feedrank.validation.replay import Judged
@@ -124,6 +124,34 @@ def test_a_fold_s_lists_are_the_recommender_s(
     assert not np.array_equal(last.judged.top[ours], last.judged.top[aged])
     for top in last.judged.top[ours]:
         assert len(set(top.tolist())) == K
+
+
+def test_groups_are_those_of_the_era_of_the_cutoff(learned: Learned) -> None:
+    knowledge = learned.knowledge
+    eras, seconds = knowledge.encodings.eras, knowledge.encodings.step_seconds
+    known, to_come = eras[1].groups.cluster, eras[-1].groups.cluster
+    assert (known != to_come).any()
+    fold = Fold(0, eras[1].first_step * seconds, knowledge.meta.last_at + 1)
+    np.testing.assert_array_equal(groups_at(knowledge, fold), known)
+
+
+def test_intervals_are_possible_and_have_a_width_where_all_is_equal(
+    learned: Learned, judged: Judged, results: list[FoldResult]
+) -> None:
+    ours = 0
+    hits = judged.hit_shown.copy()
+    hits[ours] = np.where(np.isnan(hits[ours]), np.nan, 1.0)
+    sure = replace(
+        judged,
+        hit_shown=hits,
+        shown_liked=np.ones_like(judged.shown_liked),
+        shown_probability=np.full_like(judged.shown_probability, 0.999),
+        probability=np.full_like(judged.probability, 0.999),
+    )
+    found = score(sure, results[0].names, K, learned.params.validate).methods[OURS]
+    assert found.expected.high <= 1
+    assert found.shown.value == found.shown.high == 1
+    assert 0.9 < found.shown.low < 1
 
 
 def test_a_later_fold_is_ranked_by_another_ranker(results: list[FoldResult]) -> None:
