@@ -54,13 +54,13 @@ ab-report: $(RUNTIME)     ## hit rate of control and test, from exposures and li
 	@python -m service.ab_report $(EXPOSURES)
 
 bench-service: $(CHECKS)  ## time to answer, requests a second and memory of a real service under load (needs wrk)
-	@python -m benchmarks.service $(ARTIFACT)
+	@python -m benchmarks.service.service $(ARTIFACT)
 
 soak: $(CHECKS)           ## the same for 90 s while artifacts are swapped: nothing may fail, memory may not grow
-	@python -m benchmarks.service $(ARTIFACT) --soak 90 --workers 2
+	@python -m benchmarks.service.service $(ARTIFACT) --soak 90 --workers 2
 
 check: $(CHECKS)          ## 2,000 requests to the running service: hit rate, time and memory beside the limits
-	@python -m benchmarks.check
+	@python -m benchmarks.service.check
 
 checker-test: $(CHECKS)   ## the same to models/checker, in the course's environment and in today's
 	@python -m benchmarks.checker
@@ -77,13 +77,13 @@ test-slow: $(CHECKS)      ## what takes many minutes: how often intervals hold t
 	python -m pytest -m slow
 
 test-spark: $(SPARK)      ## the engine `spark` against processes; needs Java 17, installs PySpark (500 MB)
-	python -m pytest tests/test_spark.py -rs
+	python -m pytest tests/engines/test_spark.py -rs
 
 prove: $(RUNTIME)         ## rebuild everything in a scratch folder and compare every output, byte by byte
 	python -m benchmarks.prove
 
 full-size: $(CHECKS)      ## the reference installation: simulate it, build, serve; writes docs/benchmarks.md
-	python -m benchmarks.full_size
+	python -m benchmarks.scale.full_size
 
 A ?= HEAD
 B ?= workspace

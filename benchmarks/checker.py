@@ -13,78 +13,17 @@ docs/checker.md; exit code 1 if a limit is broken or lists differ from the servi
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from starlette.testclient import TestClient
-
-from benchmarks.checker_judge import HEAD, compare, row
-from benchmarks.course import N_REQUESTS, K, Request, draw_requests, hit_rate, load_artifact
-from benchmarks.pythons import VERSIONS, Environment, environments, install
-from feedrank.artifact import Artifact
+from feedrank.artifact.artifact import Artifact
 from feedrank.checker.bundle import write_bundle
+from feedrank.course.environments import VERSIONS, Environment, environments, install
+from feedrank.course.judge import HEAD, compare, row
+from feedrank.course.requests import N_REQUESTS, Request, draw_requests, hit_rate, load_artifact
+from feedrank.course.trial import play, what_to_play
 from feedrank.params import CheckerParams
-from service.app import create_app
-from service.settings import Settings
-
-PLAY = Path(__file__).with_name("checker_play.py")
-N_ROWS = 2_000
-
-
-def play(python: Path, bundle: Path, given: dict[str, Any], scratch: Path) -> dict[str, Any]:
-    """Run the player in an empty directory that holds the two files and nothing else."""
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    for name in ("app.py", "model"):
-        shutil.copy(bundle / name, scratch)
-    (scratch / "play.json").write_text(json.dumps(given))
-    done = subprocess.run(
-        [python, "-I", PLAY, "play.json"], cwd=scratch, capture_output=True, text=True
-    )
-    if done.returncode:
-        raise SystemExit(f"error: the bundle fails under '{python}':\n{done.stderr}")
-    return dict(json.loads((scratch / "played.json").read_text()))
-
-
-def what_to_play(artifact: Artifact, requests: list[Request], seed: int = 20) -> dict[str, Any]:
-    """Requests, and rows of features with the probabilities that the service gives them."""
-    rng = np.random.default_rng(seed)
-    recommender, meta = artifact.recommender, artifact.knowledge.meta
-    post = rng.integers(0, meta.n_posts, N_ROWS // 10)
-    matrix = np.concatenate(
-        [
-            recommender.matrix(int(user), int(at), post)
-            for user, at in zip(
-                rng.integers(0, meta.n_users, 10), rng.integers(0, meta.last_at, 10), strict=True
-            )
-        ]
-    )
-    return {
-        "requests": requests,
-        "limit": K,
-        "features": [f.name for f in recommender.features],
-        "matrix": matrix.tolist(),
-        "probability": recommender.ranker.probability(matrix).tolist(),
-    }
-
-
-def lists_of_the_service(artifact: Path, requests: list[Request]) -> list[list[int]]:
-    """What the service answers."""
-    with (
-        tempfile.TemporaryDirectory() as state,
-        TestClient(create_app(Settings(artifact=artifact, state=Path(state)))) as client,
-    ):
-        answers = [
-            client.get("/post/recommendations/", params={"id": i, "time": at, "limit": K})
-            for i, at in requests
-        ]
-    return [[post["id"] for post in answer.json()] for answer in answers]
+from service.in_process import lists_of_the_service
 
 
 def run(environment: Environment, given: argparse.Namespace, ours: list[list[int]],
@@ -125,9 +64,9 @@ def main() -> None:
         write_bundle(given.bundle, artifact, CheckerParams(days))
     if not (given.bundle / "model").exists():
         raise SystemExit(f"error: '{given.bundle}' holds no model. Run `dvc repro checker`.")
-    requests = draw_requests(artifact.knowledge, given.requests)
+    requests = draw_requests(artifact.store, given.requests)
     ours = lists_of_the_service(given.artifact, requests)
-    rate = hit_rate(artifact.knowledge, requests, ours)
+    rate = hit_rate(artifact.store, requests, ours)
     size = (given.bundle / "model").stat().st_size / 1e6
     print(f"{len(requests)} requests; model file {size:.1f} MB; hit rate of the service: "
           f"{'-' if rate is None else f'{rate:.4f}'}\n{HEAD}")  # fmt: skip

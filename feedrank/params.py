@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 import yaml
 
 from feedrank.errors import ParamsError
-from feedrank.keys import (
+from feedrank.param_fields import (
     bounded,
     duration_seconds,
     moment,
@@ -101,7 +101,7 @@ class FeaturesParams:
     segments: int = bounded(1, 64)
     clusters: int = bounded(1, 256)
     factors: int = bounded(0, 64)
-    eras: int = bounded(1, 16)
+    refits: int = bounded(1, 16)
     vocabulary: int = bounded(1, 1_000_000)
     half_life_days: float = bounded(0.01, 3650)
     row_share: float = bounded(0, 1)

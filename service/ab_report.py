@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from feedrank.errors import FeedrankError, SchemaError, SourceError
 from feedrank.params import SourceParams, load_params
-from service.comparison import Comparison, GroupRate, Requests, compare
+from feedrank.stats.ab_test import Comparison, GroupRate, Requests, compare
 
 COLUMNS = ["user_id", "post_id", "timestamp"]
 

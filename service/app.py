@@ -14,15 +14,15 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from feedrank.errors import FeedrankError
-from service import probes, routes, viewer
-from service.desk import Desk
-from service.guard import Guard
-from service.leaving import Leaving
-from service.logs import write_json_lines
-from service.problems import answer_problems
+from service.middleware.access_log import Telemetry
+from service.middleware.security import Guard
+from service.monitoring.logs import write_json_lines
+from service.routes import operations, page, recommendations
+from service.routes.errors import answer_problems
+from service.serving.background import Watch
+from service.serving.inference import Desk
+from service.serving.shutdown import Leaving
 from service.settings import Settings
-from service.telemetry import Telemetry
-from service.watch import Watch
 
 STATIC = Path(__file__).parent / "static"
 
@@ -38,7 +38,7 @@ class Service(FastAPI):
         super().__init__(
             title="feedrank",
             summary="Which posts should this user see at this moment?",
-            version=probes.API_VERSION,
+            version=operations.API_VERSION,
             docs_url=None,  # FastAPI's pages load scripts from another host; ours is at /docs
             redoc_url=None,
         )
@@ -105,7 +105,7 @@ def create_app(settings: Settings | None = None) -> Service:
     """The service, not yet started."""
     app = Service(settings)
     answer_problems(app)
-    for router in (routes.router, viewer.router, probes.router):
+    for router in (recommendations.router, page.router, operations.router):
         app.include_router(router)
     app.add_api_route("/", _page("index.html"), include_in_schema=False)
     app.add_api_route("/docs", _page("docs.html"), include_in_schema=False)

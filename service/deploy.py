@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, sleep
 
-from feedrank.artifact import Artifact
+from feedrank.artifact.artifact import Artifact
 from feedrank.errors import ArtifactError, FeedrankError
-from service.roster import Report, workers
+from service.serving.model_slot import next_path, version_of
+from service.serving.worker_registry import Report, workers
 from service.settings import Settings
-from service.slot import next_path, version_of
 
 VERSIONS = "versions"
 POLL_SECONDS = 0.1

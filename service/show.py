@@ -7,9 +7,9 @@ import textwrap
 from datetime import timedelta
 from typing import Any
 
-from feedrank.artifact import Artifact
+from feedrank.artifact.artifact import Artifact
 from feedrank.errors import FeedrankError
-from feedrank.validation.verdict import lead_in_words
+from feedrank.validation.results.leads import lead_in_words
 from service.settings import Settings
 
 K = 5
@@ -57,16 +57,16 @@ def _number(value: float | None) -> str:
 
 def feed_of(artifact: Artifact) -> list[str]:
     """The feed of the user in the middle of the list, at noon of the last day."""
-    knowledge, recommender = artifact.knowledge, artifact.recommender
-    meta, catalogue = knowledge.meta, knowledge.catalogue
+    store, recommender = artifact.store, artifact.recommender
+    meta, catalogue = store.meta, store.catalogue
     user_id = int(catalogue.user_ids[len(catalogue.user_ids) // 2])
     midnight = meta.moment(meta.last_at).replace(hour=0, minute=0, second=0)
     at = midnight + timedelta(hours=12)
     lines = [f"feed of user {user_id} at {at.isoformat(sep=' ')}"]
     for place, (post_id, probability) in enumerate(recommender.recommend(user_id, at, K), 1):
         row = catalogue.post(post_id)
-        topic = _printable(knowledge.topic[row])
-        text = textwrap.shorten(_printable(knowledge.text[row]), 70, placeholder=" ...")
+        topic = _printable(store.topic[row])
+        text = textwrap.shorten(_printable(store.text[row]), 70, placeholder=" ...")
         lines.append(f"{place}. {probability:5.1%}  {post_id:>6}  {topic:14} {text}")
     return lines
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from feedrank.artifact import Artifact
+from feedrank.artifact.artifact import Artifact
 from feedrank.checker.bundle import write_bundle
 from feedrank.params import load_params
 from stages.run import run

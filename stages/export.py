@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from feedrank.artifact import export
+from feedrank.artifact.export import export
 from feedrank.params import PARAMS_FILE, load_params
 from stages.run import run
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from feedrank.extraction.database import Database
+from feedrank.extraction.environment import Database
 from feedrank.extraction.extract import Extract
-from feedrank.extraction.memory import keep_freed_memory
+from feedrank.io.malloc import keep_freed_memory
 from feedrank.params import load_params
 from stages.run import run
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from feedrank.atomic import new_directory
-from feedrank.engine import running_on
-from feedrank.learn import learn
-from feedrank.log import Log
+from feedrank.engines.engine import running_on
+from feedrank.features.row_pass import training_rows
+from feedrank.io.files import new_directory
+from feedrank.learning.fit import fit_store
+from feedrank.log.files import Log
 from feedrank.params import load_params
 from stages.run import run
 
@@ -19,10 +20,10 @@ def main() -> None:
     params = load_params()
     with running_on(params.engine) as engine, new_directory(ROWS) as rows_directory:
         log = Log.open(engine.share(LOG))
-        knowledge, rows = learn(log, params, engine.rows_place(rows_directory))
-        rows.save(rows_directory)
+        store = fit_store(log, params)
+        training_rows(log, store, params, engine.rows_place(rows_directory)).save(rows_directory)
     with new_directory(FEATURES) as directory:
-        knowledge.save(directory)
+        store.save(directory)
 
 
 if __name__ == "__main__":

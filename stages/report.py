@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from feedrank.atomic import write_whole
+from feedrank.io.files import write_whole
 from feedrank.report.page import Found, page_of
 from stages.run import run
 

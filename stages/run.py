@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+from feedrank.engines.processes import one_thread_of_algebra
 from feedrank.errors import FeedrankError
-from feedrank.workers import one_thread_of_algebra
 
 
 def run(main: Callable[[], None]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from feedrank.extraction.database import Database, is_offline
+from feedrank.extraction.environment import Database, is_offline
 from feedrank.extraction.fingerprint import keep_fingerprint, refresh_fingerprint
 from feedrank.params import load_params
 from stages.run import run

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from feedrank.engine import running_on
-from feedrank.fitting import fit_ranker
-from feedrank.importance import importance
-from feedrank.knowledge import Knowledge
+from feedrank.engines.engine import running_on
+from feedrank.features.row_files import load_rows
+from feedrank.features.rows import EVER
+from feedrank.features.spec import features_of
 from feedrank.params import load_params
-from feedrank.rows import EVER
-from feedrank.stored import load_rows
+from feedrank.state.feature_store import FeatureStore
+from feedrank.training.fit import fit_ranker
+from feedrank.training.importance import importance
 from stages.run import run
 
 FEATURES, ROWS = Path("data/features"), Path("data/rows")
@@ -20,7 +21,7 @@ RANKER, IMPORTANCE = Path("models/ranker.ubj"), Path("reports/plots/importance.c
 def main() -> None:
     """Write `models/ranker.ubj` and the importance of its features."""
     params = load_params()
-    spec = Knowledge.load(FEATURES).features
+    spec = features_of(FeatureStore.load(FEATURES).fitted)
     with running_on(params.engine):
         rows = load_rows(ROWS)
         ranker = fit_ranker(rows, None, spec, params.train)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from feedrank.demo.report import truth_of
-from feedrank.engine import running_on
-from feedrank.folds import Calendar
-from feedrank.knowledge import Knowledge
-from feedrank.log import Log
+from feedrank.engines.engine import running_on
+from feedrank.features.row_files import load_rows
+from feedrank.log.calendar import Calendar
+from feedrank.log.files import Log
+from feedrank.oracle.true_hit_rates import truth_of
 from feedrank.params import load_params
-from feedrank.stored import load_rows
-from feedrank.validation.details import calibration_of, curve_of, days_of
-from feedrank.validation.folding import barred_posts, run_fold
-from feedrank.validation.report import headline_of, write_json
-from feedrank.validation.slices import slice_table, topic_table
-from feedrank.validation.summary import Summary
-from feedrank.validation.table import write_requests
+from feedrank.state.feature_store import FeatureStore
+from feedrank.validation.fold import barred_posts, run_fold
+from feedrank.validation.results.details import calibration_of, curve_of, days_of
+from feedrank.validation.results.metrics_json import headline_of, write_json
+from feedrank.validation.results.requests_table import write_requests
+from feedrank.validation.results.slices import slice_table, topic_table
+from feedrank.validation.results.summary import Summary
 from stages.run import run
 
 LOG, FEATURES, ROWS, TRUTH = (Path("data") / d for d in ("log", "features", "rows", "truth"))
@@ -26,7 +26,7 @@ REPORTS, PLOTS = Path("reports"), Path("reports/plots")
 def main() -> None:
     """Write the metrics, what stands behind them, each request's hits, and the plots' tables."""
     params = load_params()
-    log, rows, knowledge = Log.open(LOG), load_rows(ROWS), Knowledge.load(FEATURES)
+    log, rows, store = Log.open(LOG), load_rows(ROWS), FeatureStore.load(FEATURES)
     calendar = Calendar.of(log.meta, params.features.warmup_days, params.validate.test_days)
     with running_on(params.engine) as engine:
         features = engine.share(FEATURES)
@@ -34,12 +34,12 @@ def main() -> None:
             run_fold(log, features, rows, fold, params.validate, params.train, params.export)
             for fold in calendar.folds(params.validate.folds)
         ]
-    barred = barred_posts(results, knowledge, params.validate.state, params.export.exclude)
+    barred = barred_posts(results, store, params.validate.state, params.export.exclude)
     truth = truth_of(TRUTH, log, results, params.validate, barred)
-    slices = slice_table(results, knowledge, params.validate)
+    slices = slice_table(results, store, params.validate)
     summary = Summary.of(results, params.validate)
-    write_requests(REPORTS / "requests.parquet", summary.requests(log, knowledge.catalogue))
-    write_json(REPORTS / "details.json", summary.details(slices, topic_table(results, knowledge)))
+    write_requests(REPORTS / "requests.parquet", summary.requests(log, store.catalogue))
+    write_json(REPORTS / "details.json", summary.details(slices, topic_table(results, store)))
     PLOTS.mkdir(parents=True, exist_ok=True)
     slices.to_csv(PLOTS / "slices.csv", index=False)
     days_of(results, log, params.validate).to_csv(PLOTS / "hitrate_by_day.csv", index=False)

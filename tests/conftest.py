@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from feedrank.demo import embedded_server
-from feedrank.extraction import retry
+from feedrank.extraction.postgres import retry
 
 NUMBERS = itertools.count()
 

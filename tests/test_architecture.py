@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ import yaml
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("feedrank", "stages", "service")
 SERVING = (
-    "feedrank.recommender",
-    "feedrank.artifact",
-    "feedrank.knowledge",
+    "feedrank.ranking.recommender",
+    "feedrank.artifact.artifact",
+    "feedrank.state.feature_store",
     "feedrank.checker.model",
 )
 
@@ -68,8 +69,8 @@ def _of(package: str) -> list[str]:
 def test_the_modules_are_found() -> None:
     assert len(_of("feedrank")) > 20
     assert {"stages.features", "stages.train", "stages.export"} <= set(STAGES)
-    assert "feedrank.learn" in _imports("stages.features")
-    assert "feedrank.counts" in _all_imports("stages.features")
+    assert "feedrank.learning.fit" in _imports("stages.features")
+    assert "feedrank.state.counts.by_step" in _all_imports("stages.features")
 
 
 @pytest.mark.parametrize("module", _of("feedrank"))
@@ -94,7 +95,8 @@ def test_what_serves_knows_neither_the_demo_nor_validation(module: str) -> None:
         assert not name.startswith(("feedrank.demo", "feedrank.validation", "feedrank.extraction"))
 
 
-@pytest.mark.parametrize("module", ["feedrank.learn", "feedrank.ranker", "stages.features",
+@pytest.mark.parametrize("module", ["feedrank.learning.fit", "feedrank.ranking.ranker",
+"stages.features",
                                     "stages.train", "stages.export"])  # fmt: skip
 def test_what_learns_never_sees_the_demo_s_truth(module: str) -> None:
     for name in _all_imports(module):
@@ -121,6 +123,42 @@ def _reached(module: str) -> set[str]:
     return found
 
 
+def _package(module: str) -> str:
+    """The package of the library that a module lies in; its own name for `feedrank.params` etc."""
+    return ".".join(module.split(".")[:2])
+
+
+def test_packages_of_the_library_import_one_way() -> None:
+    of_package: dict[str, set[str]] = {}
+    for module in _of("feedrank"):
+        imported = {_package(name) for name in _imports(module) if name.startswith("feedrank.")}
+        of_package.setdefault(_package(module), set()).update(imported - {_package(module)})
+    TopologicalSorter(of_package).prepare()  # raises CycleError, which names the circle
+
+
+@pytest.mark.parametrize("package", ["feedrank", "service", "benchmarks", "tests"])
+def test_no_folder_holds_more_than_nine_modules(package: str) -> None:
+    for folder in [ROOT / package, *(ROOT / package).rglob("*/")]:
+        modules = [m for m in folder.glob("*.py") if m.name not in ("__init__.py", "conftest.py")]
+        assert len(modules) <= 9, f"'{folder}' holds {len(modules)} modules"
+
+
+def test_the_library_has_few_entries() -> None:
+    assert len([p for p in (ROOT / "feedrank").iterdir() if p.name[0] not in "._"]) <= 24
+
+
+def test_tests_import_no_benchmark() -> None:
+    tests = [path for path in (ROOT / "tests").rglob("*.py") if "benchmarks" in path.read_text()]
+    assert [p.name for p in tests if _names_benchmarks(p)] == []
+
+
+def _names_benchmarks(path: Path) -> bool:
+    nodes = ast.walk(ast.parse(path.read_text()))
+    return any(
+        isinstance(n, ast.ImportFrom) and str(n.module).startswith("benchmarks") for n in nodes
+    )
+
+
 def test_no_module_comes_back_to_itself() -> None:
     packages = {name for name, path in MODULES.items() if path.name == "__init__.py"}
     assert [m for m in MODULES if m not in packages and m in _reached(m)] == []
@@ -130,7 +168,8 @@ def test_no_module_comes_back_to_itself() -> None:
 def test_a_module_is_used_or_run(module: str) -> None:
     is_run = "__main__" in MODULES[module].read_text() or module == "service.app"
     users = [other for other in MODULES if other != module and module in _all_imports(other)]
-    assert users or is_run or module in PACKAGES, f"nothing imports '{module}'"
+    measures = any(module in path.read_text() for path in (ROOT / "benchmarks").rglob("*.py"))
+    assert users or is_run or measures or module in PACKAGES, f"nothing imports '{module}'"
 
 
 @cache
@@ -210,12 +249,16 @@ def _imported(module: str) -> set[str]:
 @pytest.mark.parametrize("module", MODULES)
 def test_only_the_spark_engine_imports_spark(module: str) -> None:
     foreign = [n for n in _imported(module) if n.startswith(("pyspark", "py4j", "xgboost.spark"))]
-    assert module.startswith("feedrank.spark.") or foreign == []
+    on_spark = module.startswith(("feedrank.engines.spark.", "feedrank.training.on_spark"))
+    assert on_spark or foreign == []
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_every_pass_goes_through_the_engine(module: str) -> None:
-    assert module == "feedrank.engine" or "feedrank.workers.map_parts" not in _imported(module)
+    assert (
+        module == "feedrank.engines.engine"
+        or "feedrank.engines.processes.map_parts" not in _imported(module)
+    )
 
 
 def test_no_stage_loads_spark_on_one_machine() -> None:

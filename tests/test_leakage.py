@@ -8,15 +8,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from feedrank.folds import Calendar, Fold
-from feedrank.knowledge import Knowledge
-from feedrank.log import Impressions, Log
-from feedrank.ranker import Ranker
-from feedrank.recommender import Recommender
-from feedrank.rows import TrainingRows
-from feedrank.validation import folding, methods
-from feedrank.validation.baselines import MostLiked
-from tests.logs import DAY, Learned, learned, saved, simulated, tasteful, workers, write_log
+from feedrank.features.rows import TrainingRows
+from feedrank.log.calendar import Calendar, Fold
+from feedrank.log.files import Log
+from feedrank.log.impressions import Impressions
+from feedrank.ranking.ranker import Ranker
+from feedrank.ranking.recommender import Recommender
+from feedrank.state.feature_store import FeatureStore
+from feedrank.validation import fold as folding
+from feedrank.validation import methods
+from feedrank.validation.baselines.most_liked import MostLiked
+from tests.support.simulated_logs import (
+    DAY,
+    Learned,
+    learned,
+    saved,
+    simulated,
+    tasteful,
+    workers,
+    write_log,
+)
 
 CUTOFF = 20 * DAY + 40_000  # within a day, so that the step it falls into is tested too
 STEPS = ("1h", "1d", "7d")
@@ -38,7 +49,7 @@ def _all_rows(log: Log) -> Impressions:
     return Impressions.joined(log.buckets())
 
 
-def _with(usual: Learned, directory: Path, rows: Impressions) -> tuple[Knowledge, TrainingRows]:
+def _with(usual: Learned, directory: Path, rows: Impressions) -> tuple[FeatureStore, TrainingRows]:
     log = write_log(directory, usual.log.users, usual.log.posts, rows, origin=usual.log.meta.origin)
     return learned(log, usual.params)
 
@@ -71,30 +82,28 @@ def _asked(recommender: Recommender, until: int) -> list[bytes]:
     return answers
 
 
-def _same_before(usual: Learned, changed: tuple[Knowledge, TrainingRows], until: int) -> None:
-    """Encodings, training rows and answers before a moment are equal to the last bit."""
-    knowledge, rows = changed
-    eras = zip(usual.knowledge.encodings.eras, knowledge.encodings.eras, strict=False)
-    seconds = knowledge.encodings.step_seconds
-    known = [pair for pair in eras if pair[0].first_step * seconds < until]
+def _same_before(usual: Learned, changed: tuple[FeatureStore, TrainingRows], until: int) -> None:
+    """FittedParameters, training rows and answers before a moment are equal to the last bit."""
+    store, rows = changed
+    refits = zip(usual.store.fitted.refits, store.fitted.refits, strict=False)
+    seconds = store.fitted.step_seconds
+    known = [pair for pair in refits if pair[0].first_step * seconds < until]
     assert known
-    for of_usual_era, of_changed_era in known:
-        assert of_usual_era.strengths == of_changed_era.strengths
+    for of_usual_refit, of_changed_refit in known:
+        assert of_usual_refit.strengths == of_changed_refit.strengths
         for name in ("log_gate", "rate", "cluster", "strength", "tastes"):
-            first, second = (getattr(e.groups, name) for e in (of_usual_era, of_changed_era))
+            first, second = (getattr(e.clusters, name) for e in (of_usual_refit, of_changed_refit))
             np.testing.assert_array_equal(first, second, err_msg=name)
         for name in ("post", "rate"):
-            first, second = (getattr(e.factors, name) for e in (of_usual_era, of_changed_era))
+            first, second = (getattr(e.factors, name) for e in (of_usual_refit, of_changed_refit))
             np.testing.assert_array_equal(first, second, err_msg=name)
-    for first, second in zip(
-        usual.knowledge.encodings.encoded, knowledge.encodings.encoded, strict=True
-    ):
+    for first, second in zip(usual.store.fitted.encoded, store.fitted.encoded, strict=True):
         np.testing.assert_array_equal(first, second)
     before, after = (r[np.flatnonzero(r.at < until)] for r in (usual.rows, rows))
     shared, of_usual, of_changed = _intersection(before, after)
     assert len(shared) > 0.9 * len(before)
     assert before.matrix[of_usual].tobytes() == after.matrix[of_changed].tobytes()
-    recommender = knowledge.recommender(usual.ranker, usual.params.export)
+    recommender = Recommender(store, usual.ranker, usual.params.export)
     assert _asked(recommender, until) == _asked(usual.recommender, until)
 
 
@@ -117,8 +126,8 @@ def test_flipped_labels_change_nothing_before_their_step(usual: Learned, tmp_pat
 def test_flipped_labels_do_change_what_is_known_after_their_step(tmp_path: Path) -> None:
     usual = simulated()
     rows = _all_rows(usual.log)
-    knowledge, _ = _with(usual, tmp_path, _flipped(rows, rows.at >= CUTOFF))
-    recommender = knowledge.recommender(usual.ranker, usual.params.export)
+    store, _ = _with(usual, tmp_path, _flipped(rows, rows.at >= CUTOFF))
+    recommender = Recommender(store, usual.ranker, usual.params.export)
     posts = np.arange(250)
     for user in (0, 99, 200):
         later = _known_until(usual)
@@ -160,19 +169,21 @@ def test_what_is_learned_once_depends_on_the_warm_up_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usual = simulated()
-    features = replace(usual.params.features, eras=1)
+    features = replace(usual.params.features, refits=1)
     usual = replace(usual, params=replace(usual.params, features=features))
     warmup = usual.params.features.warmup_days or 0
-    monkeypatch.setattr("feedrank.warmup.ENCODED_ROWS", 700)  # fewer than the warm-up holds
+    monkeypatch.setattr(
+        "feedrank.learning.warmup.ENCODED_ROWS", 700
+    )  # fewer than the warm-up holds
     rows = _all_rows(usual.log)
     late = rows.at >= warmup * DAY
     more = Impressions.joined([rows, _later_than(usual.log, warmup * DAY, 9000)])
     less = rows[~late | (rows.at % 3 > 0)]
     found = []
     for i, changed in enumerate((rows, _flipped(rows, late), more, less)):
-        knowledge, _ = _with(usual, tmp_path / f"log-{i}", changed)
+        store, _ = _with(usual, tmp_path / f"log-{i}", changed)
         (tmp_path / str(i)).mkdir()
-        knowledge.encodings.save(tmp_path / str(i))
+        store.fitted.save(tmp_path / str(i))
         found.append({p.name: p.read_bytes() for p in (tmp_path / str(i)).iterdir()})
     assert found[0] == found[1] == found[2] == found[3]
 
@@ -181,10 +192,10 @@ def test_an_aged_recommender_never_looks_past_its_cutoff(tmp_path: Path) -> None
     usual = simulated()
     cutoff = 20 * DAY
     rows = _all_rows(usual.log)
-    knowledge, _ = _with(usual, tmp_path, _flipped(rows, rows.at >= cutoff))
+    store, _ = _with(usual, tmp_path, _flipped(rows, rows.at >= cutoff))
     aged, changed = (
-        k.recommender(usual.ranker, usual.params.export, as_of=cutoff)
-        for k in (usual.knowledge, knowledge)
+        Recommender(k, usual.ranker, usual.params.export, as_of=cutoff)
+        for k in (usual.store, store)
     )
     assert _asked(aged, 40 * DAY) == _asked(changed, 40 * DAY)
     posts = np.arange(250)
@@ -206,9 +217,9 @@ def test_a_fold_s_models_never_see_a_row_from_the_cutoff_on(
 
     classic = methods.Classic.fit.__func__  # type: ignore[attr-defined]
 
-    def fit_classic(cls: type, knowledge: Knowledge, rows: TrainingRows, seed: int) -> object:
+    def fit_classic(cls: type, store: FeatureStore, rows: TrainingRows, seed: int) -> object:
         seen.append(rows.at)
-        return classic(cls, knowledge, rows, seed)
+        return classic(cls, store, rows, seed)
 
     monkeypatch.setattr(Ranker, "fit", classmethod(fit))
     monkeypatch.setattr(methods.Classic, "fit", classmethod(fit_classic))
@@ -230,9 +241,9 @@ def _run_fold(usual: Learned, features: Path, fold: Fold) -> folding.FoldResult:
         )
 
 
-def _most_liked(knowledge: Knowledge, as_of: int | None, moments: range) -> list[bytes]:
+def _most_liked(store: FeatureStore, as_of: int | None, moments: range) -> list[bytes]:
     """Lists of the baselines that count, of some users at some moments."""
-    baselines = [MostLiked(knowledge, by_segment, as_of) for by_segment in (False, True)]
+    baselines = [MostLiked(store, by_segment, as_of) for by_segment in (False, True)]
     return [
         b.rank(user, at, 20).post.tobytes() for b in baselines for at in moments for user in (3, 99)
     ]
@@ -242,15 +253,15 @@ def test_baselines_that_count_never_see_the_step_of_their_request(
     usual: Learned, tmp_path: Path
 ) -> None:
     rows = _all_rows(usual.log)
-    knowledge, _ = _with(usual, tmp_path, _flipped(rows, rows.at >= CUTOFF))
+    store, _ = _with(usual, tmp_path, _flipped(rows, rows.at >= CUTOFF))
     known_until, seconds = _known_until(usual), usual.params.features.step_seconds
     # Up to the last moment of the very step that the first flipped label falls into.
     before = range(known_until - 1, known_until - 4 * DAY, -7_000)
     after = range(known_until, known_until + 2 * seconds, seconds)
     for as_of, is_known in ((None, True), (CUTOFF, False)):
-        first, second = (_most_liked(k, as_of, before) for k in (usual.knowledge, knowledge))
+        first, second = (_most_liked(k, as_of, before) for k in (usual.store, store))
         assert first == second
-        first, second = (_most_liked(k, as_of, after) for k in (usual.knowledge, knowledge))
+        first, second = (_most_liked(k, as_of, after) for k in (usual.store, store))
         assert (first != second) is is_known
 
 
@@ -261,10 +272,10 @@ def test_a_fold_s_baselines_know_as_much_as_its_headline(state: str, tmp_path: P
     usual = replace(usual, params=params)
     fold = Calendar.of(usual.log.meta, None, None).folds(1)[0]
     rows = _all_rows(usual.log)
-    knowledge, _ = _with(usual, tmp_path / "log", _flipped(rows, rows.at >= fold.cutoff))
+    store, _ = _with(usual, tmp_path / "log", _flipped(rows, rows.at >= fold.cutoff))
     results = []
-    for name, known in (("usual", usual.knowledge), ("changed", knowledge)):
-        features, _ = saved(replace(usual, knowledge=known), tmp_path / name)
+    for name, known in (("usual", usual.store), ("changed", store)):
+        features, _ = saved(replace(usual, store=known), tmp_path / name)
         results.append(_run_fold(usual, features, fold))
     later = results[0].judged.at >= fold.cutoff + DAY
     assert 0 < later.sum() < len(later)

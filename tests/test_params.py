@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedrank.errors import ParamsError
-from feedrank.keys import duration_seconds, moment
+from feedrank.param_fields import duration_seconds, moment
 from feedrank.params import Params, load_params, parse_params
 
 FILE = Path(__file__).parents[1] / "params.yaml"

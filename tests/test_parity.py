@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from feedrank.artifact import Artifact, export
-from feedrank.folds import Calendar
-from feedrank.knowledge import Knowledge
-from feedrank.validation.folding import groups_at
-from feedrank.validation.replay import judge
-from feedrank.validation.requests import requests_of
-from tests.logs import DAY, Learned, saved, simulated, tasteful
+from feedrank.artifact.artifact import Artifact
+from feedrank.artifact.export import export
+from feedrank.log.calendar import Calendar
+from feedrank.state.feature_store import FeatureStore
+from feedrank.validation.fold import clusters_at
+from feedrank.validation.replay.replay import replay_requests
+from feedrank.validation.replay.requests import requests_of
+from tests.support.simulated_logs import DAY, Learned, saved, simulated, tasteful
 
 STEPS = ["1h", "12h", "1d", "7d"]
 KINDS = [(step, kind) for step in STEPS for kind in ("with profiles", "no profiles", "tastes")]
@@ -29,7 +30,7 @@ def learned(request: pytest.FixtureRequest) -> Learned:
     return simulated(step, profiles=kind == "with profiles")
 
 
-def test_some_logs_have_factors_from_some_era_on() -> None:
+def test_some_logs_have_factors_from_some_refit_on() -> None:
     assert [tasteful(step).factors[-1] > 0 for step in ("1h", "1d", "7d")] == [True] * 3
     assert tasteful().factors[0] == 0
 
@@ -79,11 +80,11 @@ def test_a_training_row_does_not_depend_on_which_others_are_drawn() -> None:
 def test_the_replay_asks_what_was_trained_on(learned: Learned) -> None:
     log, rows = learned.log, learned.rows
     fold = Calendar.of(log.meta, None, None).folds(1)[0]
-    step_seconds = learned.knowledge.encodings.step_seconds
+    step_seconds = learned.store.fitted.step_seconds
     requests = requests_of(log, fold, step_seconds, n=60, seed=3)
     ours = learned.recommender
-    group = groups_at(learned.knowledge, fold)
-    judged = judge([ours], ours, ours.open_posts, requests, 20, 5, group)
+    cluster = clusters_at(learned.store, fold)
+    judged = replay_requests([ours], ours, ours.open_posts, requests, 20, 5, cluster)
     trained = learned.ranker.probability(rows.matrix)
     by_row = {
         (user, at, post): p
@@ -134,19 +135,17 @@ def test_a_loaded_artifact_answers_as_what_it_was_made_of(
 
 
 @pytest.mark.parametrize("learned_of", [simulated, tasteful], ids=["profiles", "tastes"])
-def test_knowledge_comes_back_as_it_was_written(
+def test_feature_store_comes_back_as_it_was_written(
     learned_of: Callable[[], Learned], tmp_path: Path
 ) -> None:
-    knowledge = learned_of().knowledge
+    store = learned_of().store
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    knowledge.save(tmp_path / "a")
-    read = Knowledge.load(tmp_path / "a")
+    store.save(tmp_path / "a")
+    read = FeatureStore.load(tmp_path / "a")
     read.save(tmp_path / "b")
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
-    assert read.columns == knowledge.columns
-    assert [e.strengths for e in read.encodings.eras] == [
-        e.strengths for e in knowledge.encodings.eras
-    ]
-    assert [read.text[i] for i in range(5)] == [knowledge.text[i] for i in range(5)]
+    assert read.columns == store.columns
+    assert [e.strengths for e in read.fitted.refits] == [e.strengths for e in store.fitted.refits]
+    assert [read.text[i] for i in range(5)] == [store.text[i] for i in range(5)]

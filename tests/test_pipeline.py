@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks.prove import copy_tracked, differences, outputs
-from feedrank.artifact import Artifact
+from feedrank.artifact.artifact import Artifact
+from feedrank.io.outputs import copy_tracked, differences, outputs
 
 ROOT = Path(__file__).parents[1]
 SMALL = {"users": 400, "posts": 300, "days": 30}
@@ -58,7 +58,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_leaves_an_artifact_that_answers(project: Path) -> None:
     artifact = Artifact.load(project / "models" / "artifact")
-    user = int(artifact.knowledge.catalogue.user_ids[0])
+    user = int(artifact.store.catalogue.user_ids[0])
     at = artifact.recommender.meta.origin_at
     assert len(artifact.recommender.recommend(user, at, 5)) == 5
 
@@ -103,7 +103,7 @@ def test_a_clone_that_pulls_serves_without_training(project: Path, tmp_path: Pat
 
 
 def test_an_experiment_changes_the_metrics_that_diff_shows(project: Path) -> None:
-    _dvc(project, "exp", "run", "-q", "-S", "features.clusters=2", "-S", "features.eras=1")
+    _dvc(project, "exp", "run", "-q", "-S", "features.clusters=2", "-S", "features.refits=1")
     said = _dvc(project, "metrics", "diff", "HEAD", "--json")
     _git(project, "checkout", "-q", ".")
     _dvc(project, "checkout", "-q")

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 
 import feedrank
-from feedrank.artifact import Artifact
-from feedrank.atomic import new_directory
+from feedrank.artifact.artifact import Artifact
+from feedrank.artifact.golden import answered
 from feedrank.checker.model import ABOUT, GOLDEN, KNOWLEDGE, PROBE, RANKER, Model, Probe
-from feedrank.checker.older import older_ranker
-from feedrank.checker.shorter import without_old_views
-from feedrank.golden import answered
+from feedrank.checker.truncated_history import without_old_views
+from feedrank.checker.xgboost_1_6 import older_ranker
+from feedrank.io.files import new_directory
 from feedrank.params import CheckerParams, ExportParams
-from feedrank.recommender import Recommender
+from feedrank.ranking.recommender import Recommender
 
 APP, MODEL = "app.py", "model"
 GOLDEN_REQUESTS = 8  # of the artifact's: each makes the load derive a day's tables
@@ -52,8 +52,8 @@ def write_bundle(directory: Path, artifact: Artifact, params: CheckerParams) -> 
 def write_model(path: Path, artifact: Artifact, params: CheckerParams) -> None:
     """Write the one file."""
     ranker, rules = artifact.recommender.ranker, ExportParams(**artifact.manifest["recommend"])
-    knowledge = without_old_views(artifact.knowledge, params.history_days)
-    recommender = knowledge.recommender(ranker, rules)
+    store = without_old_views(artifact.store, params.history_days)
+    recommender = Recommender(store, ranker, rules)
     golden = [
         answered(recommender, asked["user"], asked["at"], len(asked["post"]))
         for asked in artifact.golden[:: max(1, len(artifact.golden) // GOLDEN_REQUESTS)]
@@ -67,7 +67,7 @@ def write_model(path: Path, artifact: Artifact, params: CheckerParams) -> None:
     with zipfile.ZipFile(path, "w") as archive, TemporaryDirectory() as scratch:
         for module in serving_modules():
             _add(archive, module.relative_to(CODE).as_posix(), module.read_bytes())
-        knowledge.save(Path(scratch))
+        store.save(Path(scratch))
         for file in sorted(Path(scratch).iterdir()):
             _add(archive, f"{KNOWLEDGE}/{file.name}", file.read_bytes())
         _add(archive, RANKER, older_ranker(ranker, probe))

@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import xgboost as xgb
 
+from feedrank.artifact.golden import close, read_golden, replay
 from feedrank.errors import ArtifactError
-from feedrank.golden import close, read_golden, replay
-from feedrank.knowledge import Knowledge
-from feedrank.places import Place, read_array
-from feedrank.ranker import Ranker
-from feedrank.recommender import Recommender
+from feedrank.io.arrays import Place, read_array
+from feedrank.ranking.ranker import Ranker
+from feedrank.ranking.recommender import Recommender
+from feedrank.state.feature_store import FeatureStore
 
-ABOUT, GOLDEN, KNOWLEDGE, RANKER = "about.json", "golden.json", "knowledge", "ranker.json"
+ABOUT, GOLDEN, KNOWLEDGE, RANKER = "about.json", "golden.json", "store", "ranker.json"
 PROBE = ("matrix", "probability", "trees")
 
 
@@ -57,14 +57,14 @@ class Model:
     """What `load_models` returns.
 
     Args:
-        knowledge: what was learned from the log.
+        store: what was learned from the log.
         recommender: the one scoring path.
     """
 
     classes_ = np.array([0, 1])
 
-    def __init__(self, knowledge: Knowledge, recommender: Recommender) -> None:
-        self.knowledge = knowledge
+    def __init__(self, store: FeatureStore, recommender: Recommender) -> None:
+        self.store = store
         self.recommender = recommender
         self.feature_names_in_ = np.array([f.name for f in recommender.features], dtype=object)
         self.n_features_in_ = len(self.feature_names_in_)
@@ -79,8 +79,8 @@ class Model:
         """
         place = zipfile.Path(path)
         about = json.loads((place / ABOUT).read_text())
-        knowledge, ranker = Knowledge.load(place / KNOWLEDGE), Ranker.load(place / RANKER)
-        model = cls(knowledge, knowledge.recommender(ranker, Rules(**about["rules"])))
+        store, ranker = FeatureStore.load(place / KNOWLEDGE), Ranker.load(place / RANKER)
+        model = cls(store, Recommender(store, ranker, Rules(**about["rules"])))
         names = model.feature_names_in_.tolist()
         if ranker.feature_names != names:
             raise ArtifactError(
@@ -124,10 +124,10 @@ class Model:
         if at.tzinfo is not None:
             at = at.astimezone(timezone.utc).replace(tzinfo=None)
         rows = [
-            (self.knowledge.catalogue.post(post_id), post_id)
+            (self.store.catalogue.post(post_id), post_id)
             for post_id, _ in self.recommender.recommend(user_id, at, limit)
         ]
-        text, topic = self.knowledge.text, self.knowledge.topic
+        text, topic = self.store.text, self.store.topic
         return [{"id": post_id, "text": text[row], "topic": topic[row]} for row, post_id in rows]
 
     def _matrix(self, rows: Any) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from feedrank.demo.database import TRUTH, embedded_server, ensure_demo
+from feedrank.demo.fill import TRUTH, ensure_demo
+from feedrank.demo.server import embedded_server
 
 __all__ = ["TRUTH", "embedded_server", "ensure_demo"]

@@ -13,11 +13,12 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from feedrank.demo.hidden import Hidden, draw_truth
+from feedrank.demo.latent import Hidden, draw_truth
 from feedrank.demo.population import age_class, make_posts, make_users
 from feedrank.demo.texts import write_texts
 from feedrank.demo.truth import Effects, Truth
-from feedrank.log import SECONDS_A_DAY, Impressions
+from feedrank.log.files import SECONDS_A_DAY
+from feedrank.log.impressions import Impressions
 from feedrank.params import DemoParams
 from feedrank.schema import TEXT, TOPIC
 

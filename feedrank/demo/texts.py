@@ -122,11 +122,11 @@ def write_texts(topics: np.ndarray, groups: np.ndarray, rng: np.random.Generator
         rng: the source of all randomness.
     """
     n_sentences = rng.integers(FEWEST_SENTENCES, MOST_SENTENCES, len(topics), endpoint=True)
-    lots = rng.random((int(n_sentences.sum()), 9)).tolist()
+    draws = rng.random((int(n_sentences.sum()), 9)).tolist()
     ends = np.cumsum(n_sentences).tolist()
     starts = [0, *ends[:-1]]
     return [
-        " ".join(_sentence(WORDS[topic], group, lot) for lot in lots[start:end])
+        " ".join(_sentence(WORDS[topic], group, lot) for lot in draws[start:end])
         for topic, group, start, end in zip(topics, groups.tolist(), starts, ends, strict=True)
     ]
 

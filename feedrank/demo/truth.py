@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import expit
 
 from feedrank.errors import SourceError
-from feedrank.log import SECONDS_A_DAY
+from feedrank.log.files import SECONDS_A_DAY
 
 N_GROUPS = 10
 N_FACTORS = 4
@@ -59,7 +59,8 @@ class Truth:
     """The true probability that a user likes a post, had it been shown at a moment.
 
     Users are rows by ascending `user_id`, posts rows by ascending `post_id`, moments seconds
-    since `origin`: the conventions of `feedrank.log`. Posts that were never shown have a truth too.
+    since `origin`: the conventions of `feedrank.log.files`. Posts that were never shown have a
+    truth too.
 
     Attributes:
         group: hidden group of a post, shape (n_posts,).

@@ -18,23 +18,24 @@ from typing import Any
 
 import pandas as pd
 
+from feedrank.engines.processes import one_thread_of_algebra
 from feedrank.errors import FeedrankError
-from feedrank.experiments.pairs import Pairs
-from feedrank.experiments.variants import variant_result
-from feedrank.folds import Calendar
-from feedrank.knowledge import Knowledge
-from feedrank.learn import learn
-from feedrank.log import Log
+from feedrank.experiments.ablated_ranker import variant_result
+from feedrank.experiments.paired import Pairs
+from feedrank.features.row_files import load_rows
+from feedrank.features.row_pass import training_rows
+from feedrank.features.rows import EVER, TrainingRows
+from feedrank.io.storage import url_of
+from feedrank.learning.fit import fit_store
+from feedrank.log.calendar import Calendar
+from feedrank.log.files import Log
 from feedrank.params import Params, load_params
-from feedrank.rows import EVER, TrainingRows
 from feedrank.schema import TEXT
-from feedrank.stored import load_rows
-from feedrank.stores import url_of
-from feedrank.validation.folding import FoldResult
-from feedrank.validation.report import write_json
-from feedrank.validation.rounding import rounded
-from feedrank.validation.summary import Summary
-from feedrank.workers import one_thread_of_algebra
+from feedrank.state.feature_store import FeatureStore
+from feedrank.stats.rounding import rounded
+from feedrank.validation.fold import FoldResult
+from feedrank.validation.results.metrics_json import write_json
+from feedrank.validation.results.summary import Summary
 
 DATA, ABLATION = Path("data"), Path("reports/ablation.json")
 USER_STATE = ("user_log_ratio", "user_cluster_log_ratio", "user_topic_log_ratio",
@@ -88,7 +89,7 @@ def variants(segment_column: str | None) -> list[Variant]:
         Variant("user state", "nothing is known of what a user saw or liked", muted=USER_STATE),
         Variant("clusters", "all posts are one group", features={"clusters": 1}),
         Variant("factors", "nothing of what the same users like", features={"factors": 0}),
-        Variant("eras", "posts are learned once, on the warm-up", features={"eras": 1}),
+        Variant("refits", "posts are learned once, on the warm-up", features={"refits": 1}),
         Variant("text", "posts have a topic, but no text", posts=_without_text),
     ]
 
@@ -100,7 +101,7 @@ def _without_text(posts: pd.DataFrame) -> pd.DataFrame:
 def judged_without(variant: Variant, log: Log, params: Params) -> pd.DataFrame:
     """Hits of every request of all folds, by a ranker without a part."""
     results = results_without(variant, log, params, DATA)
-    catalogue = Knowledge.load(DATA / "features").catalogue
+    catalogue = FeatureStore.load(DATA / "features").catalogue
     return Summary.of(results, params.validate).requests(log, catalogue)
 
 
@@ -126,14 +127,15 @@ def results_without(variant: Variant, log: Log, params: Params, data: Path) -> l
 def _learned(
     variant: Variant, log: Log, params: Params, data: Path, folder: Path
 ) -> tuple[TrainingRows, Path]:
-    """Training rows (of rows in files a sample), and the directory of knowledge."""
+    """Training rows (of rows in files a sample), and the directory of store."""
     if not variant.learns_anew:
         return load_rows(data / "rows").between(0, EVER), data / "features"
     changed = _with_tables(variant, log, folder / "log")
-    knowledge, rows = learn(changed, params, url_of(folder / "rows"))
+    store = fit_store(changed, params)
+    rows = training_rows(changed, store, params, url_of(folder / "rows"))
     features = folder / "features"
     features.mkdir()
-    knowledge.save(features)
+    store.save(features)
     return rows.between(0, EVER), features
 
 
@@ -180,9 +182,9 @@ def main() -> int:
     one_thread_of_algebra()
     try:
         params, log = load_params(), Log.open(DATA / "log")
-        encodings = Knowledge.load(DATA / "features").encodings
-        column = encodings.segment_column
-        name = encodings.column_names[column] if column >= 0 else None
+        fitted = FeatureStore.load(DATA / "features").fitted
+        column = fitted.segment_column
+        name = fitted.column_names[column] if column >= 0 else None
         hits, words = {}, {}
         for variant in variants(name):
             print(f"without {variant.name}: {variant.words}", flush=True)

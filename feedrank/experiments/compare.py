@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from feedrank.errors import FeedrankError
-from feedrank.experiments.pairs import Difference, Pairs, is_refused, kind_of
+from feedrank.experiments.paired import Difference, Pairs, is_refused, kind_of
 from feedrank.experiments.revisions import WORKSPACE, requests_at
 from feedrank.params import load_params
 

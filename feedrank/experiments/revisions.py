@@ -10,7 +10,7 @@ from dvc.exceptions import DvcException
 from scmrepo.exceptions import SCMError
 
 from feedrank.errors import FeedrankError
-from feedrank.validation.table import read_requests
+from feedrank.validation.results.requests_table import read_requests
 
 REQUESTS = Path("reports/requests.parquet")
 WORKSPACE = "workspace"

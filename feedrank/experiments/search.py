@@ -20,17 +20,17 @@ from pathlib import Path
 
 import numpy as np
 
+from feedrank.engines.processes import one_thread_of_algebra
 from feedrank.errors import FeedrankError
-from feedrank.experiments.earlier import EarlierWeeks
 from feedrank.experiments.space import SPACE, applied, present, settings
 from feedrank.experiments.studies import Search, choice_of, head_of, name_of
-from feedrank.log import Log
+from feedrank.experiments.tuning_folds import EarlierWeeks
+from feedrank.features.row_files import load_rows
+from feedrank.log.files import Log
 from feedrank.params import Params, load_params
-from feedrank.stored import load_rows
+from feedrank.stats.intervals import Estimate, estimate, user_weights
+from feedrank.validation.hitrate.scores import KINDS
 from feedrank.validation.methods import OURS
-from feedrank.validation.metrics import Estimate, estimate, user_weights
-from feedrank.validation.scores import KINDS
-from feedrank.workers import one_thread_of_algebra
 
 LOG, FEATURES, ROWS = (Path("data") / name for name in ("log", "features", "rows"))
 STUDIES = Path("data/search.sqlite")

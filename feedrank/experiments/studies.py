@@ -12,7 +12,7 @@ from typing import Any
 from feedrank.errors import FeedrankError
 from feedrank.experiments.space import Range, applied, present, rounded, space_of
 from feedrank.params import Params
-from feedrank.validation.scores import KINDS
+from feedrank.validation.hitrate.scores import KINDS
 
 RATES = "rates"  # of a trial, all three
 GROUPS = ("features", "validate", "train", "export")

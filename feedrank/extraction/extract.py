@@ -6,22 +6,22 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from feedrank.atomic import recover_directory, replace_directory, replace_files
-from feedrank.errors import FeedrankError
-from feedrank.extraction.data_report import Dropped, write_report
-from feedrank.extraction.days import Disproved, prove_equal
-from feedrank.extraction.encoder import Encoder
-from feedrank.extraction.former import FormerLog
-from feedrank.extraction.moment import Moment
-from feedrank.extraction.progress import say
-from feedrank.extraction.proof import spool_days
-from feedrank.extraction.reading import Reading
-from feedrank.extraction.retry import retrying
-from feedrank.extraction.snapshot import Snapshot
-from feedrank.extraction.source import Source
-from feedrank.extraction.spool import Spool
-from feedrank.extraction.writing import LogWriter, bucket_bounds, count_dropped
-from feedrank.log import LogMeta
+from feedrank.errors import FeedrankError, SchemaError
+from feedrank.extraction.audit.data_report import Dropped, write_report
+from feedrank.extraction.audit.day_counts import Disproved, prove_equal
+from feedrank.extraction.feed_reader import Reading
+from feedrank.extraction.postgres.connection import Source
+from feedrank.extraction.postgres.retry import retrying
+from feedrank.extraction.postgres.snapshot import Snapshot
+from feedrank.extraction.previous_log import FormerLog
+from feedrank.extraction.source_state import SourceState
+from feedrank.extraction.spool.chunks import Spool
+from feedrank.extraction.spool.encoder import Encoder
+from feedrank.extraction.spool.log_writer import LogWriter, bucket_bounds
+from feedrank.extraction.spool.read_back import spool_days
+from feedrank.io.files import recover_directory, replace_directory, replace_files
+from feedrank.io.progress import say
+from feedrank.log.files import LogMeta
 from feedrank.params import ExtractParams
 
 CHUNKS, REPORTS = "chunks", "reports"
@@ -87,7 +87,7 @@ class Extract:
         has_former = trusting_former and (spool.state is not None or self.log.exists())
         with_checks = has_former or not trusting_former
         with Snapshot.of(self.source, self.params.connections) as snapshot:
-            moment = Moment.of(snapshot, self.source.params, self.params, with_checks)
+            moment = SourceState.of(snapshot, self.source.params, self.params, with_checks)
             bounds = bucket_bounds(len(moment.users), self.params.buckets)
             encoder = Encoder.of(moment.users, moment.posts, bounds, moment.days)
             former = self._former(moment) if has_former else None
@@ -99,7 +99,7 @@ class Extract:
         prove_equal(found, moment.days)
         return reading
 
-    def _former(self, moment: Moment) -> FormerLog | None:
+    def _former(self, moment: SourceState) -> FormerLog | None:
         return FormerLog.of(self.log, moment, self.params.chunk_rows)
 
     def _write(self, reading: Reading) -> LogMeta:
@@ -123,3 +123,26 @@ class Extract:
             f"{meta.n_impressions:,} impressions of {meta.n_users:,} users and {meta.n_posts:,} "
             f"posts over {meta.n_days} days, all counted by the database too{left_out}."
         )
+
+
+def count_dropped(spool: Spool, moment: SourceState, max_share: float) -> Dropped:
+    """How many impressions are left out, and why.
+
+    Raises:
+        SchemaError: they are more than a share of all, or all.
+    """
+    n_dropped, unknown_users = spool.n_dropped()
+    dropped = Dropped(
+        unknown_user=unknown_users,
+        unknown_post=n_dropped - unknown_users,
+        without_time=moment.days.without_time.views,
+    )
+    total = moment.days.total.views + dropped.without_time
+    if dropped.total > max_share * total or dropped.total == total:
+        raise SchemaError(
+            f"{dropped.total} of {total} impressions cannot be used: {dropped.unknown_user} are of "
+            f"users that the users' table lacks, {dropped.unknown_post} of posts that the posts' "
+            f"table lacks, {dropped.without_time} have no time. Add what is missing, or raise "
+            f"'extract.max_orphan_share' (now {max_share})."
+        )
+    return dropped

@@ -14,16 +14,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from feedrank.atomic import write_whole
 from feedrank.errors import SourceError
-from feedrank.extraction.catalog import Relation
-from feedrank.extraction.counting import count_rows
-from feedrank.extraction.feed_sql import WHOLE, FeedSql
-from feedrank.extraction.moment import relations
-from feedrank.extraction.progress import say
-from feedrank.extraction.snapshot import Snapshot
-from feedrank.extraction.source import Source, Transaction, quoted
-from feedrank.extraction.wire import Layout
+from feedrank.extraction.audit.source_counts import count_rows
+from feedrank.extraction.postgres.catalog import Relation
+from feedrank.extraction.postgres.connection import Source, Transaction, quoted
+from feedrank.extraction.postgres.feed_query import WHOLE, FeedSql
+from feedrank.extraction.postgres.row_format import Layout
+from feedrank.extraction.postgres.snapshot import Snapshot
+from feedrank.extraction.source_state import relations
+from feedrank.io.files import write_whole
+from feedrank.io.progress import say
 
 FORMAT = 1
 

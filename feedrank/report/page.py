@@ -29,7 +29,7 @@ from feedrank.report.tables import (
     randomness_table,
     topics_table,
 )
-from feedrank.validation.verdict import leads_in_words
+from feedrank.validation.results.leads import leads_in_words
 
 STYLE = Path(__file__).with_name("style.css")
 _METHODS = (

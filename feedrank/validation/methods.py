@@ -5,19 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from feedrank.fitting import fit_ranker
-from feedrank.folds import Fold
-from feedrank.knowledge import Knowledge
+from feedrank.features.row_files import StoredRows
+from feedrank.features.rows import TrainingRows
+from feedrank.features.spec import features_of
+from feedrank.io.storage import Location, fetched
+from feedrank.log.calendar import Fold
 from feedrank.params import ExportParams, TrainParams, ValidateParams
-from feedrank.ranker import Ranker
-from feedrank.recommender import Recommender
-from feedrank.rows import TrainingRows
-from feedrank.stored import StoredRows
-from feedrank.stores import Location, fetched
-from feedrank.validation.baselines import Classic, MostLiked, Random
-from feedrank.validation.factors import Factors, has_implicit
-from feedrank.validation.logistic import Logistic, LogisticWeights
-from feedrank.validation.replay import Ranks
+from feedrank.ranking.ranker import Ranker
+from feedrank.ranking.recommender import Recommender
+from feedrank.state.feature_store import FeatureStore
+from feedrank.training.fit import fit_ranker
+from feedrank.validation.baselines.als import Factors, has_implicit
+from feedrank.validation.baselines.baseline import Random
+from feedrank.validation.baselines.classic import Classic
+from feedrank.validation.baselines.logistic import Logistic, LogisticWeights
+from feedrank.validation.baselines.most_liked import MostLiked
+from feedrank.validation.replay.replay import Ranks
 
 OURS, FRESH, AGED = "feedrank", "feedrank_fresh", "feedrank_aged"
 BASELINES = ("random", "most_liked", "most_liked_by_segment", "classic")
@@ -33,10 +36,10 @@ def method_names(params: ValidateParams) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class FoldModels:
-    """What is fitted before a fold's cutoff, and where the knowledge lies.
+    """What is fitted before a fold's cutoff, and where the store lies.
 
     Attributes:
-        features: directory of `Knowledge`.
+        features: directory of `FeatureStore`.
         fold: the fold.
         ranker: trained on rows before the cutoff.
         classic: fitted on the same rows.
@@ -68,32 +71,32 @@ class FoldModels:
         recommend: ExportParams,
     ) -> FoldModels:
         """Fit everything on rows before the cutoff."""
-        knowledge = Knowledge.load(fetched(features))
+        store = FeatureStore.load(fetched(features))
         earlier = rows.between(0, fold.cutoff)
-        step = fold.cutoff // knowledge.encodings.step_seconds
+        step = fold.cutoff // store.fitted.step_seconds
         names = method_names(validate)
         return cls(
             features,
             fold,
-            fit_ranker(rows, fold.cutoff, knowledge.features, train),
-            Classic.fit(knowledge, earlier, validate.seed),
+            fit_ranker(rows, fold.cutoff, features_of(store.fitted), train),
+            Classic.fit(store, earlier, validate.seed),
             LogisticWeights.fit(earlier, validate.seed) if "logistic" in names else None,
-            Factors.fit(knowledge, step, validate.seed) if "als" in names else None,
+            Factors.fit(store, step, validate.seed) if "als" in names else None,
             recommend,
             validate.state,
             validate.seed,
         )
 
     @cached_property
-    def knowledge(self) -> Knowledge:
+    def store(self) -> FeatureStore:
         """Loaded once a process, with the states that were derived of it."""
-        return Knowledge.load(fetched(self.features))
+        return FeatureStore.load(fetched(self.features))
 
     def recommenders(self) -> tuple[Recommender, Recommender]:
         """Ours with the state of each request, and frozen at the cutoff."""
         return (
-            self.knowledge.recommender(self.ranker, self.recommend),
-            self.knowledge.recommender(self.ranker, self.recommend, as_of=self.fold.cutoff),
+            Recommender(self.store, self.ranker, self.recommend),
+            Recommender(self.store, self.ranker, self.recommend, as_of=self.fold.cutoff),
         )
 
     @property
@@ -110,13 +113,13 @@ class FoldModels:
 
         What counts or reads features knows as much as the headline; trained models what they saw.
         """
-        knowledge, headline = self.knowledge, self.headline(fresh, aged)
+        store, headline = self.store, self.headline(fresh, aged)
         found: list[Ranks] = [
             headline,
             aged if headline is fresh else fresh,
-            Random(len(knowledge.catalogue.post_ids), self.seed),
-            MostLiked(knowledge, by_segment=False, as_of=self.as_of),
-            MostLiked(knowledge, by_segment=True, as_of=self.as_of),
+            Random(len(store.catalogue.post_ids), self.seed),
+            MostLiked(store, by_segment=False, as_of=self.as_of),
+            MostLiked(store, by_segment=True, as_of=self.as_of),
             self.classic,
         ]
         if self.logistic is not None:
@@ -127,5 +130,5 @@ class FoldModels:
 
     def without_cut(self) -> Recommender:
         """Ours, in the state of each request, that scores every post by the trees."""
-        every = replace(self.recommend, candidates=len(self.knowledge.catalogue.post_ids))
-        return self.knowledge.recommender(self.ranker, every)
+        every = replace(self.recommend, candidates=len(self.store.catalogue.post_ids))
+        return Recommender(self.store, self.ranker, every)

@@ -1,0 +1,1 @@
+"""Measurements of the ranker and of validation."""

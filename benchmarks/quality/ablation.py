@@ -1,0 +1,96 @@
+"""What each part of the ranker is worth in true hits, on simulated networks.
+
+    python -m benchmarks.quality.ablation                              # three seeds of the default
+    size python -m benchmarks.quality.ablation --seeds 20 --effects films
+
+Every variant learns, trains and replays by the code and the parameters of the pipeline; the
+changes are of the same requests, with 95 % intervals over users.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.quality.ranking import EFFECTS, learned
+from feedrank.demo.truth import Effects
+from feedrank.engines.processes import one_thread_of_algebra
+from feedrank.experiments.ablation import FULL, results_without, variants
+from feedrank.oracle.true_hit_rates import hits_of_lists
+from feedrank.params import Params, load_params
+from feedrank.state.feature_store import FeatureStore
+from feedrank.stats.intervals import user_weights
+from feedrank.validation.fold import joined
+from feedrank.validation.methods import OURS
+
+Found = dict[str, tuple[float, float, float]]
+
+
+def changes(params: Params, effects: Effects, scratch: Path) -> Found:
+    """By variant, how its true hit rate differs from the full one's, with an interval."""
+    network, log, rows = learned(params, effects, scratch)
+    (scratch / "rows").mkdir()
+    rows.save(scratch / "rows")
+    fitted = FeatureStore.load(scratch / "features").fitted
+    column = fitted.column_names[fitted.segment_column] if fitted.n_segments > 1 else None
+    hits = {}
+    for variant in variants(column):
+        results = results_without(variant, log, params, scratch)
+        judged = joined(results)
+        ours = judged.top[results[0].names.index(OURS), :, : params.validate.k[0]]
+        name = "segment x post" if column and variant.name.startswith(column) else variant.name
+        hits[name] = hits_of_lists(network.truth, log, judged, ours)
+    weights = user_weights(judged.user, params.validate.bootstrap, params.validate.seed)
+    found = {FULL: _interval(hits[FULL], weights)}
+    return found | {n: _interval(h - hits[FULL], weights) for n, h in hits.items() if n != FULL}
+
+
+def _interval(values: np.ndarray, weights: np.ndarray) -> tuple[float, float, float]:
+    of_resamples = weights @ values / weights.sum(1)
+    low, high = np.quantile(of_resamples, [0.025, 0.975])
+    return float(values.mean()), float(low), float(high)
+
+
+def table(found: dict[str, Found]) -> str:
+    """Markdown: a row a variant, a column a network."""
+    names = list(found)
+    lines = ["| without | " + " | ".join(names) + " |", "| --- " * (len(names) + 1) + "|"]
+    for variant in found[names[0]]:
+        sign = "" if variant == FULL else "+"
+        cells = (
+            f"{value:{sign}.4f} [{low:{sign}.4f}, {high:{sign}.4f}]"
+            for value, low, high in (found[name][variant] for name in names)
+        )
+        lines.append(f"| {variant} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print a table."""
+    given, params = _arguments(), load_params()
+    one_thread_of_algebra()
+    found = {}
+    for effects in given.effects:
+        for seed in given.seeds:
+            demo = replace(params.demo, users=given.users, seed=seed)
+            with tempfile.TemporaryDirectory(prefix="feedrank-ablation-") as scratch:
+                of = changes(replace(params, demo=demo), EFFECTS[effects], Path(scratch))
+            found[f"{effects}, {seed}"] = of
+            print(f"{effects}, {seed}: {of}", flush=True)
+    print(table(found))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--users", type=int, default=5300)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[20, 21, 22])
+    parser.add_argument("--effects", nargs="+", default=["usual"], choices=EFFECTS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

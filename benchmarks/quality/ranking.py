@@ -1,0 +1,117 @@
+"""True hit rates on simulated networks: other seeds, sizes and effects, nothing tuned in between.
+
+    python -m benchmarks.quality.ranking                            # three seeds of the default
+    size python -m benchmarks.quality.ranking --users 16320 --seeds 20
+    python -m benchmarks.quality.ranking --effects interests        # another kind of network
+
+Every network is learned, trained and replayed by the code and the parameters of the pipeline,
+without a database. The share is that of the way from random to the informed limit, with a 95 %
+interval over users.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from feedrank.demo.log_files import write_simulated_log
+from feedrank.demo.simulation import Network
+from feedrank.demo.truth import Effects
+from feedrank.engines.processes import one_thread_of_algebra
+from feedrank.features.row_pass import training_rows
+from feedrank.features.rows import TrainingRows
+from feedrank.learning.fit import fit_store
+from feedrank.log.calendar import Calendar
+from feedrank.log.files import Log
+from feedrank.oracle.true_hit_rates import share_of_way, true_hits
+from feedrank.params import Params, load_params
+from feedrank.state.feature_store import FeatureStore
+from feedrank.stats.intervals import user_weights
+from feedrank.validation.fold import barred_posts, joined, run_fold
+
+EFFECTS = {
+    "usual": Effects(),
+    # Gender and country in place of age, posts of unlike quality.
+    "other columns": Effects(
+        age_groups=0.2, gender_groups=0.5, country_groups=0.3, quality=0.15, propensity=0.4
+    ),
+    # Profiles say little, users have strong tastes of their own.
+    "interests": Effects(age_groups=0.25, taste=0.5, factors=0.3, quality=0.1),
+    # Hardly any groups: what users like lies in a few directions, and posts are of unlike quality.
+    "films": Effects(
+        age_groups=0.3, gender_groups=0.15, taste=0.2, factors=0.8, quality=0.4, propensity=0.4
+    ),
+}
+
+
+def learned(params: Params, effects: Effects, scratch: Path) -> tuple[Network, Log, TrainingRows]:
+    """A network, its log and training rows; its store lies in `features` of an empty folder."""
+    network = Network.simulate(params.demo, effects)
+    log = write_simulated_log(network, scratch / "log", params.extract.buckets)
+    store = fit_store(log, params)
+    rows = training_rows(log, store, params)
+    (scratch / "features").mkdir()
+    store.save(scratch / "features")
+    assert isinstance(rows, TrainingRows)  # no other place was named
+    return network, log, rows
+
+
+def hits_of(params: Params, effects: Effects, scratch: Path) -> tuple[np.ndarray, dict]:
+    """Users of the requests, and each method's and limit's true hit rates of them."""
+    network, log, rows = learned(params, effects, scratch)
+    calendar = Calendar.of(log.meta, params.features.warmup_days, params.validate.test_days)
+    results = [
+        run_fold(
+            log, scratch / "features", rows, fold, params.validate, params.train, params.export
+        )
+        for fold in calendar.folds(params.validate.folds)
+    ]
+    store = FeatureStore.load(scratch / "features")
+    barred = barred_posts(results, store, params.validate.state, params.export.exclude)
+    k = params.validate.k[0]
+    return joined(results).user, true_hits(network.truth, log, results, k, barred)
+
+
+def line(name: str, user: np.ndarray, hits: dict[str, np.ndarray], params: Params) -> str:
+    """One row of the table."""
+    weights = user_weights(user, params.validate.bootstrap, params.validate.seed)
+    of = {m: weights @ v / weights.sum(1) for m, v in hits.items()}
+    shares = [share_of_way({m: float(v[i]) for m, v in of.items()}) for i in range(len(weights))]
+    mean = {m: float(v.mean()) for m, v in hits.items()}
+    low, high = np.quantile(shares, [0.025, 0.975])
+    shown = ("random", "most_liked", "most_liked_by_segment", "classic", "feedrank", "informed",
+             "oracle")  # fmt: skip
+    rates = " | ".join(f"{mean[m]:.4f}" for m in shown)
+    return f"| {name} | {rates} | {share_of_way(mean):.1%} [{low:.1%}, {high:.1%}] |"
+
+
+def main() -> None:
+    """Print a table, a line a network."""
+    given = _arguments()
+    params = load_params()
+    one_thread_of_algebra()
+    print("| network | random | most liked | by segment | classic | feedrank | informed | oracle "
+          "| share of the way |\n" + "| --- " * 9 + "|", flush=True)  # fmt: skip
+    for effects in given.effects:
+        for users in given.users:
+            for seed in given.seeds:
+                demo = replace(params.demo, users=users, seed=seed)
+                with tempfile.TemporaryDirectory(prefix="feedrank-ranking-") as scratch:
+                    found = hits_of(replace(params, demo=demo), EFFECTS[effects], Path(scratch))
+                print(line(f"{effects}, {users:,} users, seed {seed}", *found, params), flush=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--users", type=int, nargs="+", default=[5300])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[20, 21, 22])
+    parser.add_argument("--effects", nargs="+", default=["usual"], choices=EFFECTS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""`docs/benchmarks.md` from what `benchmarks.scale.full_size` measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+BUILD = ("extract", "features", "validate", "train", "export")
+METHODS = ("oracle", "informed", "feedrank", "most_liked_by_segment", "most_liked", "classic",
+           "random")  # fmt: skip
+HEAD = """# Benchmarks
+
+Networks of several sizes, from the database to the service, each stage in a process of its own, as
+`dvc repro` runs it. Written by `make full-size` (`benchmarks/scale/full_size.py`); nothing here is
+typed by hand.
+
+Machine: {machine}.
+"""
+
+
+def page(machine: str, results: list[dict[str, Any]]) -> str:
+    """The whole page, the largest network first."""
+    results = sorted(results, key=lambda r: r["users"])
+    largest = results[-1]
+    parts = [
+        HEAD.format(machine=machine),
+        f"## {largest['users']:,} users, {largest['feed_rows']:,} feed rows",
+        _verdict(largest),
+        _stages(largest),
+        "The memory of a stage is that of all its processes, pages that they share counted once; "
+        "PostgreSQL's own is not in it.",
+        "## On disk",
+        _sizes(largest),
+        "## The service",
+        f"```\n{largest['service'].strip()}\n```",
+        "## Hit rates",
+        _hitrates(results),
+        "## Cost against size",
+        _growth(results),
+        _plot(results),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _verdict(result: dict[str, Any]) -> str:
+    stages = result["stages"]
+    seconds = sum(stages[name]["seconds"] for name in BUILD)
+    highest = max(stages[name]["together"] for name in BUILD)
+    beside = sum(size for place, size in result["bytes"].items() if place != "data/demo")
+    return (
+        f"From the database to the artifact, validation included: **{seconds / 60:.1f} minutes**. "
+        f"The stage that needs most memory takes **{highest / 1e9:.2f} GB**. Beside the database "
+        f"{beside / 1e9:.2f} GB of disk."
+    )
+
+
+def _stages(result: dict[str, Any]) -> str:
+    rows = [
+        [
+            name,
+            f"{cost['seconds']:.1f}",
+            f"{cost['processor']:.1f}",
+            f"{result['feed_rows'] / cost['seconds'] / 1e6:.2f}",
+            f"{cost['together'] / 1e6:.0f}",
+            f"{cost['largest'] / 1e6:.0f}",
+        ]
+        for name, cost in result["stages"].items()
+    ]
+    head = ["stage", "seconds", "processor seconds", "million feed rows/s", "peak MB",
+            "largest process, MB"]  # fmt: skip
+    return _table(head, rows)
+
+
+def _sizes(result: dict[str, Any]) -> str:
+    rows = [[f"`{place}`", f"{size / 1e6:,.1f}"] for place, size in result["bytes"].items()]
+    return _table(["what", "MB"], rows)
+
+
+def _hitrates(results: list[dict[str, Any]]) -> str:
+    """True rates, which only a simulation knows, and how far we come from random to informed."""
+    rows = []
+    for result in results:
+        true = result["metrics"]["demo"]["true"]
+        way = (true["feedrank"] - true["random"]) / (true["informed"] - true["random"])
+        rates = [f"{true[name]:.4f}" for name in METHODS]
+        rows.append([f"{result['users']:,}", *rates, f"{way:.1%}"])
+    head = ["users", *(f"`{name}`" for name in METHODS), "share of the way from random to informed"]
+    return _table(head, rows)
+
+
+def _growth(results: list[dict[str, Any]]) -> str:
+    largest = results[-1]
+    rows = [
+        [name]
+        + [f"{r['stages'][name]['seconds']:.1f}" for r in results]
+        + [f"{1e6 * r['stages'][name]['seconds'] / r['feed_rows']:.2f}" for r in results]
+        for name in largest["stages"]
+    ]
+    of = [f"{r['feed_rows'] / 1e6:.1f} M" for r in results]
+    head = ["stage", *(f"{n} rows, s" for n in of), *(f"{n}, µs a row" for n in of)]
+    return _table(head, rows)
+
+
+def _plot(results: list[dict[str, Any]]) -> str:
+    sizes = ", ".join(f'"{r["feed_rows"] / 1e6:.1f} M"' for r in results)
+    lines = "\n".join(f"  line [{_seconds(name, results)}]" for name in BUILD)
+    return (
+        "Seconds of extract, features, validate, train and export, by feed rows:\n\n"
+        f'```mermaid\nxychart-beta\n  x-axis "feed rows" [{sizes}]\n'
+        f'  y-axis "seconds"\n{lines}\n```'
+    )
+
+
+def _seconds(name: str, results: list[dict[str, Any]]) -> str:
+    return ", ".join(f"{r['stages'][name]['seconds']:.1f}" for r in results)

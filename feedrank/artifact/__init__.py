@@ -1,0 +1,1 @@
+"""The versioned directory that the service loads."""

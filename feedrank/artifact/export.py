@@ -1,0 +1,65 @@
+"""Export: write the artifact's directory, with its golden requests and its manifest."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from feedrank.artifact.golden import draw_golden
+from feedrank.artifact.manifest import FORMAT, GOLDEN, MANIFEST, RANKER, _sha256
+from feedrank.io.files import new_directory
+from feedrank.params import ExportParams
+from feedrank.ranking.ranker import Ranker
+from feedrank.ranking.recommender import Recommender
+from feedrank.state.feature_store import FeatureStore
+
+LIBRARIES = ("numpy", "xgboost")
+
+
+def export(
+    directory: Path,
+    features: Path,
+    ranker: Path,
+    params: ExportParams,
+    facts: dict[str, Any],
+    seed: int,
+    k: int,
+) -> None:
+    """Write an artifact, whole or not at all.
+
+    Args:
+        directory: of the artifact; a former one is replaced.
+        features: directory of `FeatureStore`.
+        ranker: file of the ranker.
+        params: how it recommends.
+        facts: added to the manifest: metrics, parameters' hash, code revision.
+        seed: of the golden requests.
+        k: length of the golden lists.
+    """
+    with new_directory(directory) as new:
+        shutil.copytree(features, new, dirs_exist_ok=True)
+        shutil.copy(ranker, new / RANKER)
+        store = FeatureStore.load(new)
+        recommender = Recommender(store, Ranker.load(new / RANKER), params)
+        _write_json(new / GOLDEN, draw_golden(recommender, params.golden_requests, seed, k))
+        manifest = {
+            "format": FORMAT,
+            "origin": store.meta.origin,
+            "as_of": store.meta.moment(store.meta.last_at).isoformat(),
+            "step_seconds": store.fitted.step_seconds,
+            "features": [f.name for f in recommender.features],
+            "recommend": asdict(params),
+            "log": asdict(store.meta),
+            "libraries": {name: version(name) for name in LIBRARIES},
+            "files": {p.name: _sha256(p) for p in sorted(new.iterdir())},
+            **facts,
+        }
+        _write_json(new / MANIFEST, manifest)
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")

@@ -1,0 +1,72 @@
+"""Golden requests: stored with their answers at export, answered again before serving."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from feedrank.errors import ArtifactError
+from feedrank.io.arrays import Place
+from feedrank.ranking.recommender import Recommender
+
+N_MOMENTS = 4
+TOLERANCE = 1e-5  # of a probability: other processors round other last bits
+
+
+def draw_golden(recommender: Recommender, n: int, seed: int, k: int) -> list[dict[str, Any]]:
+    """Requests of random users at a few moments, one before and one after the data, and answers.
+
+    What all users share has to be derived once a moment, before anything is served.
+    """
+    rng = np.random.default_rng(seed)
+    meta = recommender.meta
+    users = rng.integers(0, meta.n_users, n)
+    within = rng.integers(0, meta.last_at + 1, N_MOMENTS - 2).tolist()
+    moments = [-meta.last_at // 10 - 1, *within, meta.last_at + meta.last_at // 10 + 1]
+    asked = zip(users.tolist(), sorted(moments[i % N_MOMENTS] for i in range(n)))
+    return [answered(recommender, user, at, k) for user, at in asked]
+
+
+def answered(recommender: Recommender, user: int, at: int, k: int) -> dict[str, Any]:
+    """One request, by the row of its user and its second, with its answer."""
+    ranked = recommender.rank(user, at, k)
+    probability = [round(p, 7) for p in ranked.probability.tolist()]
+    return {"user": user, "at": at, "post": ranked.post.tolist(), "probability": probability}
+
+
+def read_golden(place: Place) -> list[dict[str, Any]]:
+    """Requests and answers of a file."""
+    return list(json.loads(place.read_text()))
+
+
+def replay(recommender: Recommender, stored: list[dict[str, Any]], name: str) -> None:
+    """Answer stored requests again; `name` says whose they are.
+
+    Raises:
+        ArtifactError: an answer is not the stored one.
+    """
+    for golden in stored:
+        user, at, post = golden["user"], golden["at"], golden["post"]
+        ranked = recommender.rank(user, at, len(post))
+        # Posts of nearly equal probability may change places on another processor, so the
+        # stored posts are scored again rather than compared.
+        scored = recommender.score(user, at, np.array(post, dtype=np.int64))
+        if not (
+            close(ranked.probability, golden["probability"])
+            and close(scored, golden["probability"])
+        ):
+            raise ArtifactError(
+                f"'{name}' answers request user {user}, second {at} with posts "
+                f"{ranked.post.tolist()} of {ranked.probability.tolist()}, but {post} of "
+                f"{golden['probability']} was stored at export. The files or libraries differ "
+                "from those it was made with: compare the versions in its manifest."
+            )
+
+
+def close(probability: np.ndarray, stored: np.ndarray | list[float]) -> bool:
+    """Whether probabilities are the stored ones, but for the last bits."""
+    return len(probability) == len(stored) and np.allclose(
+        probability, stored, rtol=0, atol=TOLERANCE
+    )

@@ -1,0 +1,1 @@
+"""The course's checker, played on a bundle."""

@@ -1,0 +1,100 @@
+"""Feeds of a simulated network, made from its own: random ones, and such as choose what to show."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+
+import numpy as np
+
+from feedrank.demo.simulation import Network
+from feedrank.demo.truth import N_GROUPS
+from feedrank.log.files import SECONDS_A_DAY
+from feedrank.log.impressions import Impressions
+
+Feed = Callable[[Network, Impressions, np.random.Generator], Impressions]
+
+
+def random_feed(network: Network, rows: Impressions, rng: np.random.Generator) -> Impressions:
+    """The network's own: random at each age, some posts more often than others."""
+    return rows
+
+
+def shuffled(network: Network, rows: Impressions, rng: np.random.Generator) -> Impressions:
+    """The same posts, each shown to anybody, whatever the age."""
+    user, post, at = (x.astype(np.int64) for x in (rows.user, rng.permutation(rows.post), rows.at))
+    liked = rng.random(len(rows)) < network.truth.probability(user, post, at)
+    return Impressions(rows.user, post.astype(np.uint32), rows.at, liked.astype(np.uint8))
+
+
+def liked_again(network: Network, rows: Impressions, rng: np.random.Generator) -> Impressions:
+    """One impression in ten is of a post that the user liked before."""
+    post, liked = rows.post.copy(), rows.liked.copy()
+    user, at = rows.user.astype(np.int64), rows.at.astype(np.int64)
+    of_user: dict[int, list[int]] = defaultdict(list)
+    is_again, chance, lot = rng.random((3, len(rows)))
+    for i in np.lexsort((at, user)).tolist():
+        known = of_user[int(user[i])]
+        if known and is_again[i] < 0.1:
+            post[i] = known[int(chance[i] * len(known))]
+            liked[i] = lot[i] < network.truth.probability(user[[i]], post[[i]], at[[i]])[0]
+        if liked[i]:
+            known.append(int(post[i]))
+    return Impressions(rows.user, post, rows.at, liked)
+
+
+def liked_groups(network: Network, rows: Impressions, rng: np.random.Generator) -> Impressions:
+    """Posts are kept the more often, the more the user liked of their hidden group before."""
+    order = np.lexsort((rows.at, rows.user))
+    user, liked = rows.user[order].astype(np.int64), rows.liked[order].astype(np.int64)
+    group = network.truth.group[rows.post[order]]
+    before = _before(user * N_GROUPS + group, liked)
+    over = (before + 1) / (_before(user, liked) + N_GROUPS)
+    return rows[order[rng.random(len(rows)) < np.clip(over / 0.2, 0.05, 1)]]
+
+
+def true_tastes(network: Network, rows: Impressions, rng: np.random.Generator) -> Impressions:
+    """Posts are kept the more often, the more the user likes their hidden group."""
+    taste = network.truth.taste[rows.user, network.truth.group[rows.post]]
+    return rows[rng.random(len(rows)) < 1 / (1 + np.exp(-6 * taste))]
+
+
+def private_halves(network: Network, rows: Impressions, rng: np.random.Generator) -> Impressions:
+    """Half of the posts, each user's own, are shown 3.3 times as often as the others."""
+    own = rng.random((len(network.users), len(network.posts))) < 0.5
+    return rows[rng.random(len(rows)) < np.where(own[rows.user, rows.post], 1, 0.3)]
+
+
+def by_gender(network: Network, rows: Impressions, rng: np.random.Generator) -> Impressions:
+    """Half of the posts are shown 1.7 times as often to women, the others to men."""
+    gender = network.users["gender"].to_numpy()[rows.user]
+    return rows[rng.random(len(rows)) < np.where(rows.post % 2 == gender, 1, 0.6)]
+
+
+def by_day(network: Network, rows: Impressions, rng: np.random.Generator) -> Impressions:
+    """A third of the posts, another one each day, is shown 2.5 times as often."""
+    is_today = rows.post % 3 == rows.at // SECONDS_A_DAY % 3
+    return rows[is_today | (rng.random(len(rows)) < 0.4)]
+
+
+FEEDS: dict[str, Feed] = {
+    "random": random_feed,
+    "shuffled": shuffled,
+    "liked again": liked_again,
+    "liked groups": liked_groups,
+    "true tastes": true_tastes,
+    "private halves": private_halves,
+    "by gender": by_gender,
+    "by day": by_day,
+}
+
+
+def _before(cell: np.ndarray, liked: np.ndarray) -> np.ndarray:
+    """Likes of each row's cell in the rows before it, shape (n,)."""
+    order = np.argsort(cell, kind="stable")
+    total = np.cumsum(liked[order]) - liked[order]
+    is_first = np.diff(cell[order], prepend=-1) != 0
+    first = np.maximum.accumulate(np.where(is_first, np.arange(len(cell)), 0))
+    found = np.empty_like(total)
+    found[order] = total - total[first]
+    return found

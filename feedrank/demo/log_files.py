@@ -1,0 +1,37 @@
+"""The log of a simulated network without a database, for benchmarks and tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from feedrank.demo.simulation import Network
+from feedrank.log.files import Log, LogMeta, write_bucket, write_meta
+from feedrank.log.impressions import Impressions
+
+
+def write_simulated_log(
+    network: Network, directory: Path, n_buckets: int, rows: Impressions | None = None
+) -> Log:
+    """What the extract would write of a network, in a directory that may not exist yet.
+
+    Its own impressions, or others of the same users and posts.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    rows = Impressions.joined(network.impressions()) if rows is None else rows
+    meta = LogMeta(
+        origin=network.truth.origin,
+        last_at=int(rows.at.max()),
+        n_users=len(network.users),
+        n_posts=len(network.posts),
+        n_impressions=len(rows),
+        n_likes=int(rows.liked.sum()),
+        n_buckets=n_buckets,
+        source="simulation",
+    )
+    network.users.to_parquet(directory / "users.parquet")
+    network.posts.to_parquet(directory / "posts.parquet")
+    for bucket in range(n_buckets):
+        first, last = meta.user_range(bucket)
+        write_bucket(directory, bucket, rows[(rows.user >= first) & (rows.user < last)])
+    write_meta(directory, meta)
+    return Log.open(directory)

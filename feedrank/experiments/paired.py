@@ -1,0 +1,231 @@
+"""Whether run B beats run A on the same requests, in words and with a paired interval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from feedrank.errors import FeedrankError
+from feedrank.stats.intervals import Estimate, estimate, user_weights
+from feedrank.validation.methods import OURS
+from feedrank.validation.results.requests_table import LIST, OUTCOMES, column
+
+KEYS = ["user_id", "at"]
+LEAST_COMMON = 50
+MOST_CHANGED = 0.5  # share of common requests that may have been shown or liked otherwise
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Requests that both runs judged.
+
+    Attributes:
+        a: hits of run A, one row a request.
+        b: hits of run B, in the same order.
+        weights: resamples of users, shape (n_resamples, n_requests).
+        n_a: requests of run A, common or not.
+        n_b: requests of run B.
+    """
+
+    a: pd.DataFrame
+    b: pd.DataFrame
+    weights: np.ndarray
+    n_a: int
+    n_b: int
+
+    @classmethod
+    def of(cls, a: pd.DataFrame, b: pd.DataFrame, bootstrap: int, seed: int) -> Pairs:
+        """Match two tables by user and moment.
+
+        Raises:
+            FeedrankError: they have hardly a request in common, a table holds a request twice, or
+                most requests were shown or liked otherwise.
+        """
+        first, second = (_by_key(t, name) for t, name in ((a, "A"), (b, "B")))
+        common = first.index.intersection(second.index)
+        if len(common) < LEAST_COMMON:
+            raise FeedrankError(
+                f"the runs have {len(common)} requests in common, of {len(a)} and {len(b)}: they "
+                "cannot be compared. Use the same data, 'validate.requests', 'validate.folds', "
+                "'validate.test_days' and 'validate.seed' in both."
+            )
+        users = common.get_level_values("user_id").to_numpy()
+        weights = user_weights(users, bootstrap, seed)
+        pairs = cls(first.loc[common], second.loc[common], weights, len(a), len(b))
+        if (n_differ := pairs.n_outcomes_that_differ() or 0) > MOST_CHANGED * len(common):
+            raise FeedrankError(
+                f"{n_differ} of {len(common)} common requests were shown or liked other posts in "
+                "run B: the runs are of different logs, or of another 'features.step'. Run both on "
+                "the same."
+            )
+        return pairs
+
+    def kinds(self) -> list[str]:
+        """Hit rates that both runs have, such as 'expected@5', in the order of A."""
+        return [kind for kind in _kinds(self.a) if kind in _kinds(self.b)]
+
+    def first_k(self) -> int:
+        """The first length of list that both runs judged, in the order of A.
+
+        Raises:
+            FeedrankError: there is none.
+        """
+        kinds = self.kinds()
+        if not kinds:
+            raise FeedrankError(
+                f"the runs have no hit rate in common: A has {_kinds_in_words(self.a)}; B has "
+                f"{_kinds_in_words(self.b)}. Run both with a common length in 'validate.k'."
+            )
+        return int(kinds[0].split("@")[1])
+
+    def share_in_common(self) -> float:
+        """Of the requests of the run that has more, the share that both judged."""
+        return len(self.a) / max(self.n_a, self.n_b)
+
+    def n_lists_that_differ(self) -> int | None:
+        """Of how many requests the lists hold other posts; None where the runs do not say.
+
+        Lists of different lengths are not compared: the first k of each run is the one that it
+        tells apart.
+        """
+        if _judged_lists(self.a) != _judged_lists(self.b):
+            return None
+        return self._n_differ(LIST)
+
+    def n_outcomes_that_differ(self) -> int | None:
+        """Of how many requests other posts were shown or liked; None where a run does not say."""
+        return self._n_differ(OUTCOMES)
+
+    def _n_differ(self, name: str) -> int | None:
+        if name not in self.a or name not in self.b:
+            return None
+        return int((self.a[name].to_numpy() != self.b[name].to_numpy()).sum())
+
+    def difference(self, kind: str, method: str = OURS) -> Difference:
+        """By how much B exceeds A.
+
+        Two runs that list the same differ in what they think of these lists, not in what users
+        would get: the gain in `expected` is 0 then, whatever the two estimates are.
+
+        Only requests that both runs judged count: those with a finite value in both.
+
+        Args:
+            kind: such as 'expected@5'.
+            method: whose hits are compared.
+
+        Raises:
+            FeedrankError: a run has no such hits.
+        """
+        name = f"{method}/{kind}"
+        if name not in self.a or name not in self.b:
+            raise FeedrankError(
+                f"the runs do not both have '{kind}'; A has {_kinds_in_words(self.a)}; B has "
+                f"{_kinds_in_words(self.b)}. Name a common one, or run both with the same "
+                "'validate.k'."
+            )
+        a, b = (t[name].to_numpy(np.float64) for t in (self.a, self.b))
+        is_judged = np.isfinite(a) & np.isfinite(b)
+        a, b = (np.where(is_judged, hits, np.nan) for hits in (a, b))
+        are_lists_same = name == _judged_lists(self.a) and self.n_lists_that_differ() == 0
+        gain = np.where(is_judged, 0.0, np.nan) if are_lists_same else b - a
+        of_a, of_b, of_gain = (estimate(values, self.weights) for values in (a, b, gain))
+        return Difference(kind, of_a, of_b, of_gain, not gain[is_judged].any())
+
+    def deciding(self, kind: str) -> Difference:
+        """The difference of a hit rate that a build decides by.
+
+        Raises:
+            FeedrankError: a run has no such hits, or no request has them in both runs.
+        """
+        found = self.difference(kind)
+        if not found.gain.n_requests:
+            raise FeedrankError(
+                f"'{kind}' has no value in both runs in any of {len(self.a)} common requests, so "
+                "nothing can be decided by it. Decide by another with '--kind', or by a shorter "
+                "list: a request is judged by 'shown' if more than k posts were shown."
+            )
+        return found
+
+
+def _by_key(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The table by user and moment, sorted; raises `FeedrankError` where a request stands twice."""
+    found = table.set_index(KEYS).sort_index()
+    again = found.index[found.index.duplicated()]
+    if len(again):
+        raise FeedrankError(
+            f"run {name} has {len(again)} requests more than once, such as user {again[0][0]} at "
+            f"{again[0][1]}: its table is not what `dvc repro validate` writes. Run that again."
+        )
+    return found
+
+
+def _kinds(table: pd.DataFrame) -> list[str]:
+    return [c.split("/")[1] for c in table.columns if c.startswith(f"{OURS}/") and "@" in c]
+
+
+def _kinds_in_words(table: pd.DataFrame) -> str:
+    return ", ".join(_kinds(table)) or "none"
+
+
+def _judged_lists(table: pd.DataFrame) -> str | None:
+    """The hit rate of the very lists that a table's column `list` tells apart."""
+    return next((c for c in table.columns if c.startswith(f"{OURS}/expected@")), None)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One hit rate of two runs.
+
+    Attributes:
+        kind: such as 'expected@5'.
+        a: of run A.
+        b: of run B.
+        gain: B less A, with the paired interval, over the requests that both judged.
+        is_same: whether each of these has the same value in both.
+    """
+
+    kind: str
+    a: Estimate
+    b: Estimate
+    gain: Estimate
+    is_same: bool
+
+    def words(self) -> str:
+        """Who is better."""
+        if not self.gain.n_requests:
+            return "judged in no request of both"
+        if self.is_same:
+            return "the same in every request"
+        if self.gain.low > 0:
+            return f"B beats A by {self.gain.value:.4f}"
+        if self.gain.high < 0:
+            return f"A beats B by {-self.gain.value:.4f}"
+        return "too close to tell: the interval holds 0"
+
+    def line(self) -> str:
+        """Numbers and words."""
+        return (
+            f"{'hitrate@' + self.kind.split('@')[1] + '/' + self.kind.split('@')[0]:22}"
+            f"A {self.a.value:.4f}  B {self.b.value:.4f}  B - A {self.gain.value:+.4f} "
+            f"[{self.gain.low:+.4f}, {self.gain.high:+.4f}]  {self.words()}"
+        )
+
+
+def is_refused(difference: Difference, tolerance: float, when: str) -> bool:
+    """Whether a build should refuse run B.
+
+    Args:
+        difference: of the hit rate that decides.
+        tolerance: a loss that does not matter, 0 or more.
+        when: 'worse': B loses more than the tolerance, the whole interval says so; 'doubtful': B
+            may lose more than the tolerance, some of the interval says so.
+    """
+    bound = difference.gain.high if when == "worse" else difference.gain.low
+    return bool(bound < -tolerance)
+
+
+def kind_of(name: str, k: int) -> str:
+    """'expected' at k as a table names it; 'expected@3' stays."""
+    return name if "@" in name else column(OURS, name, k).split("/")[1]

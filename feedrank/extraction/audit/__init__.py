@@ -1,0 +1,1 @@
+"""Proof that the log holds what the database holds."""

@@ -1,0 +1,71 @@
+"""What a log holds and what was left out, for people and for DVC's plots."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from feedrank.extraction.audit.day_counts import Days, day_name
+from feedrank.log.files import LogMeta
+
+REPORT, PLOT = "data.json", "data_by_day.csv"
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """Impressions that a log leaves out, each counted once.
+
+    Attributes:
+        unknown_user: of a user that is missing, or that the users' table does not have.
+        unknown_post: likewise, of known users.
+        without_time: whose time is missing or infinite.
+    """
+
+    unknown_user: int
+    unknown_post: int
+    without_time: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.unknown_user + self.unknown_post + self.without_time
+
+
+def write_report(directory: Path, meta: LogMeta, days: Days, dropped: Dropped) -> None:
+    """Write the report and the table of days; the same log gives the same bytes."""
+    directory.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(_report(meta, days, dropped), indent=2, sort_keys=True)
+    (directory / REPORT).write_text(text + "\n")
+    with (directory / PLOT).open("w", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["day", "impressions", "liked", "like_rate"])
+        table.writerows(_rows(days))
+
+
+def _report(meta: LogMeta, days: Days, dropped: Dropped) -> dict[str, Any]:
+    total = days.total
+    return {
+        "source": meta.source,
+        "first_day": meta.origin[:10],
+        "last_moment": meta.moment(meta.last_at).isoformat(),
+        "days": meta.n_days,
+        "users": meta.n_users,
+        "posts": meta.n_posts,
+        "impressions": meta.n_impressions,
+        "liked": meta.n_likes,
+        "like_rate": round(meta.n_likes / meta.n_impressions, 6),
+        "dropped": asdict(dropped),
+        "source_rows": {"view": total.views, "like": total.likes},
+        "like_rows_without_a_liked_view": max(total.likes - total.liked, 0),
+    }
+
+
+def _rows(days: Days) -> list[list[str]]:
+    return [
+        [day_name(d), str(day.views), str(day.liked), f"{day.liked / day.views:.6f}"]
+        for d, day in sorted(days.days.items())
+        if day.views
+    ]

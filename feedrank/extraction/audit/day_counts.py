@@ -1,0 +1,171 @@
+"""Rows counted day by day: the source's own count, and that of what was read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+
+from feedrank.errors import SourceError
+from feedrank.log.files import SECONDS_A_DAY
+
+EPOCH = date(2000, 1, 1)  # days are counted from PostgreSQL's own
+
+
+class Disproved(SourceError):
+    """What was read is not what the source counts."""
+
+
+@dataclass(frozen=True)
+class Day:
+    """Rows of one day.
+
+    Attributes:
+        views: impressions.
+        liked: impressions that were liked.
+        likes: rows of action 'like'.
+        check: sum of the checksums of all impressions; 0 where it was not asked for.
+    """
+
+    views: int = 0
+    liked: int = 0
+    likes: int = 0
+    check: int = 0
+
+    def __add__(self, other: Day) -> Day:
+        return Day(
+            self.views + other.views,
+            self.liked + other.liked,
+            self.likes + other.likes,
+            self.check + other.check,
+        )
+
+
+@dataclass(frozen=True)
+class Days:
+    """Rows of each day that has any, by days since 2000-01-01, and those without a time."""
+
+    days: dict[int, Day]
+    without_time: Day = Day()
+
+    @property
+    def total(self) -> Day:
+        """All days together."""
+        return sum(self.days.values(), Day())
+
+    @property
+    def first(self) -> int:
+        """The first day with an impression."""
+        return min(d for d, day in self.days.items() if day.views)
+
+    @property
+    def last(self) -> int:
+        """The last day with an impression."""
+        return max(d for d, day in self.days.items() if day.views)
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain values, days by name and in order."""
+        days = {day_name(d): asdict(self.days[d]) for d in sorted(self.days)}
+        return {"days": days, "without_time": asdict(self.without_time)}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Days:
+        """What `as_json` gave."""
+        days = {day_number(name): Day(**day) for name, day in values["days"].items()}
+        return cls(days, Day(**values["without_time"]))
+
+    def first_difference(self, other: Days) -> int | None:
+        """The first day on which two counts differ; None where they are equal."""
+        return min(
+            (d for d in self.days.keys() | other.days.keys() if self._at(d) != other._at(d)),
+            default=None,
+        )
+
+    def since(self, first: int) -> Days:
+        """The same from a day on."""
+        return Days({d: day for d, day in self.days.items() if d >= first})
+
+    def without_checks(self) -> Days:
+        """The same without checksums."""
+        days = {d: replace(day, check=0) for d, day in self.days.items()}
+        return Days(days, replace(self.without_time, check=0))
+
+    def views_only(self) -> Days:
+        """The same without rows of action 'like' and days that have nothing else."""
+        views = {d: replace(day, likes=0) for d, day in self.days.items() if day.views}
+        return Days(views)
+
+    def _at(self, day: int) -> Day:
+        return self.days.get(day, Day())
+
+
+def prove_equal(read: Days, counted: Days) -> None:
+    """Refuse impressions that were read when they are not those that the source counted.
+
+    Raises:
+        Disproved: they differ; the message names the first day.
+    """
+    expected = counted.views_only()
+    day = read.first_difference(expected)
+    if day is None:
+        return
+    found, wanted = read._at(day), expected._at(day)
+    raise Disproved(
+        f"what was read is not what the database counts on {day_name(day)}: {found.views} "
+        f"impressions of which {found.liked} liked, checksum {found.check}, against "
+        f"{wanted.views}, {wanted.liked} and {wanted.check}."
+    )
+
+
+def days_of(at: np.ndarray, liked: np.ndarray, checks: np.ndarray | None = None) -> Days:
+    """Counts of impressions.
+
+    Args:
+        at: seconds since 2000-01-01, int64, shape (n,).
+        liked: 0 or 1, shape (n,).
+        checks: checksums in the range of int32, shape (n,); sums of 2 million of them are exact.
+    """
+    if not len(at):
+        return Days({})
+    day = at // SECONDS_A_DAY
+    first = int(day.min())
+    day -= first
+    n_days = int(day.max()) + 1
+    check = np.zeros(n_days) if checks is None else np.bincount(day, checks)
+    day *= 2
+    day += liked
+    n_skipped, n_liked = np.bincount(day, minlength=2 * n_days).reshape(n_days, 2).T
+    views = n_skipped + n_liked
+    return Days(
+        {
+            first + int(d): Day(int(views[d]), int(n_liked[d]), 0, int(check[d]))
+            for d in np.flatnonzero(views)
+        }
+    )
+
+
+def sum_days(parts: Iterable[Days]) -> Days:
+    """The counts of several parts together; those without a time are not counted."""
+    total: dict[int, Day] = {}
+    for part in parts:
+        for number, day in part.days.items():
+            total[number] = total.get(number, Day()) + day
+    return Days(total)
+
+
+def day_date(day: int) -> date:
+    """The date of a day's number."""
+    return EPOCH + timedelta(days=day)
+
+
+def day_name(day: int) -> str:
+    """A day as in '2021-10-01'."""
+    return day_date(day).isoformat()
+
+
+def day_number(name: str) -> int:
+    """Days from 2000-01-01 to a day."""
+    return (date.fromisoformat(name) - EPOCH).days

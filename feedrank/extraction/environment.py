@@ -1,0 +1,88 @@
+"""Which database the pipeline reads: the one of `FEED_DSN`, or the embedded demo."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from feedrank.demo import TRUTH, ensure_demo
+from feedrank.errors import SchemaError, SourceError
+from feedrank.extraction.postgres.connection import Source
+from feedrank.io.files import replace_directory
+from feedrank.log.files import Log
+from feedrank.params import Params
+
+DSN, OFFLINE = "FEED_DSN", "FEED_OFFLINE"
+DEMO, REAL = "demo", "database"
+
+
+def is_offline() -> bool:
+    """Whether `FEED_OFFLINE` asks to do with what was extracted before."""
+    return os.environ.get(OFFLINE, "").strip().lower() in ("1", "true", "yes", "on")
+
+
+@dataclass(frozen=True)
+class Database:
+    """A source, and what is known besides.
+
+    Attributes:
+        source: the tables.
+        name: 'demo' or 'database'.
+        truth: directory of the simulated network's truth; None for a real one.
+    """
+
+    source: Source
+    name: str
+    truth: Path | None
+
+    @classmethod
+    @contextmanager
+    def of_environment(cls, demo: Path, log: Path, params: Params) -> Iterator[Database]:
+        """The database of `FEED_DSN`; unset or 'demo', the embedded one, made if it is missing.
+
+        Raises:
+            SourceError: it is unset, but the log was read from a real database: the demo in its
+                place would be a surprise. Or it is needed, but `FEED_OFFLINE` is set.
+        """
+        dsn = os.environ.get(DSN, "").strip()
+        _refuse_surprise(dsn, log)
+        if dsn and dsn != DEMO:
+            yield cls(Source(dsn, params.source), REAL, None)
+            return
+        with ensure_demo(demo, params.demo) as url:
+            yield cls(Source(url, params.source), DEMO, demo / TRUTH)
+
+    def copy_truth(self, directory: Path, spool: Path) -> None:
+        """Write the truth beside the log; where there is none, a file that says so."""
+        new = spool / "truth"
+        shutil.rmtree(new, ignore_errors=True)
+        if self.truth is not None:
+            shutil.copytree(self.truth, new)
+        else:
+            new.mkdir(parents=True)
+            (new / "none.json").write_text("{}\n")
+        replace_directory(directory, new)
+
+
+def _refuse_surprise(dsn: str, log: Path) -> None:
+    if is_offline():
+        raise SourceError(
+            f"{OFFLINE} is set, but the database must be read: parameters or code of 'extract' "
+            f"changed. Unset {OFFLINE}, or take the change back."
+        )
+    if not dsn and _source_of(log) == REAL:
+        raise SourceError(
+            f"{DSN} is not set, but '{log}' was read from a database. Set {DSN} to read it again, "
+            f"{OFFLINE}=1 to keep what was read, or {DSN}={DEMO} to go back to the demo."
+        )
+
+
+def _source_of(log: Path) -> str | None:
+    try:
+        return Log.open(log).meta.source
+    except SchemaError:
+        return None

@@ -1,0 +1,1 @@
+"""Reading PostgreSQL: connections, snapshots, COPY."""

@@ -1,0 +1,130 @@
+"""What the database says of a table: its kind, its size and the types of its columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from feedrank.errors import SchemaError
+from feedrank.extraction.postgres.connection import Transaction, literal, quoted
+
+HEAP = ("r", "heap")
+KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "p": "partitioned"}
+RANGE_SCAN_SINCE = 140_000  # the first server that reads a range of blocks without the rest
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A table, view or anything else that rows are selected from.
+
+    Attributes:
+        oid: its number.
+        name: as in the database.
+        path: quoted, with its schema.
+        kind: what it is, in words.
+        columns: type of each column, in the table's order; 'enum' for any enumeration.
+        blocks: of its file; 0 where it has none of its own.
+        file: number of its file, which changes whenever the table is rewritten; 0 for none.
+        has_blocks: its rows can be read by ranges of blocks.
+    """
+
+    oid: int
+    name: str
+    path: str
+    kind: str
+    columns: dict[str, str]
+    blocks: int
+    file: int
+    has_blocks: bool
+
+    @property
+    def is_stored(self) -> bool:
+        """It has a file of its own, and the server counts what is written to it."""
+        return self.file > 0
+
+    def column(self, name: str, *others: str) -> str:
+        """The first of some names that the table has; raises `SchemaError` if it has none."""
+        for candidate in (name, *others):
+            if candidate in self.columns:
+                return candidate
+        also = "".join(f" (or '{o}')" for o in others if o != name)
+        found = ", ".join(f"'{c}'" for c in self.columns)
+        raise SchemaError(
+            f"table '{self.name}' has no column '{name}'{also}, only {found}. "
+            "Group 'source' of params.yaml says how columns are called."
+        )
+
+    def typed(self, name: str, types: tuple[str, ...], what: str) -> str:
+        """A column's type, which must be one of a few; `what` says what it should hold."""
+        found = self.columns[self.column(name)]
+        if found not in types:
+            raise SchemaError(
+                f"column '{name}' of '{self.name}' must hold {what}, but is of type {found}. "
+                "Cast it in a view, and name the view in group 'source' of params.yaml."
+            )
+        return found
+
+
+def describe(transaction: Transaction, schema: str, name: str) -> Relation:
+    """A table of a schema; raises `SchemaError` if there is none."""
+    found = transaction.rows(
+        f"""SELECT c.oid, c.relkind::text, coalesce(a.amname, ''), c.relhassubclass,
+              CASE WHEN c.relkind IN ('r', 'm') THEN pg_relation_size(c.oid) ELSE 0 END
+                / current_setting('block_size')::int,
+              coalesce(pg_relation_filenode(c.oid), 0),
+              current_setting('server_version_num')::int
+            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+              LEFT JOIN pg_am a ON a.oid = c.relam
+            WHERE n.nspname = {literal(schema)} AND c.relname = {literal(name)}
+              AND c.relkind IN ('r', 'v', 'm', 'f', 'p')"""
+    )
+    if not found:
+        raise _no_table(transaction, schema, name)
+    oid, kind, method, has_children, blocks, file, version = found[0]
+    return Relation(
+        oid=int(oid),
+        name=name,
+        path=f"{quoted(schema)}.{quoted(name)}",
+        kind=_kind(kind, method, has_children, version),
+        columns=_columns(transaction, oid),
+        blocks=int(blocks),
+        file=int(file),
+        has_blocks=(kind, method) == HEAP and not has_children and version >= RANGE_SCAN_SINCE,
+    )
+
+
+def _kind(kind: str, method: str, has_children: bool, version: int) -> str:
+    if kind in KINDS:
+        return KINDS[kind]
+    if has_children:
+        return "a table with children"
+    if method != "heap":
+        return f"a table stored by '{method}'"
+    if version < RANGE_SCAN_SINCE:
+        return f"a table of a PostgreSQL before {RANGE_SCAN_SINCE // 10_000}"
+    return "a table"
+
+
+def _columns(transaction: Transaction, oid: int) -> dict[str, str]:
+    return dict(
+        transaction.rows(
+            f"""SELECT a.attname, CASE WHEN t.typtype = 'e' THEN 'enum' ELSE t.typname END
+                FROM pg_attribute a JOIN pg_type d ON d.oid = a.atttypid
+                  JOIN pg_type t
+                    ON t.oid = CASE d.typtype WHEN 'd' THEN d.typbasetype ELSE d.oid END
+                WHERE a.attrelid = {int(oid)} AND a.attnum > 0 AND NOT a.attisdropped
+                ORDER BY a.attnum"""
+        )
+    )
+
+
+def _no_table(transaction: Transaction, schema: str, name: str) -> SchemaError:
+    tables = transaction.rows(
+        f"""SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = {literal(schema)} AND c.relkind IN ('r', 'v', 'm', 'f', 'p')
+            ORDER BY c.relname LIMIT 20"""
+    )
+    found = ", ".join(f"'{t}'" for (t,) in tables) or "none"
+    return SchemaError(
+        f"schema '{schema}' of the database has no table '{name}'; it has {found}. "
+        "Group 'source' of params.yaml says how schema and tables are called."
+    )

@@ -1,0 +1,178 @@
+"""The statements that read the feed's table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from feedrank.extraction.postgres.catalog import Relation
+from feedrank.extraction.postgres.connection import literal, quoted
+from feedrank.extraction.postgres.row_format import Layout
+from feedrank.params import ExtractParams, SourceParams
+from feedrank.schema import LIKE, VIEW
+
+WHOLE = ("int2", "int4", "int8")
+TIMES = ("timestamp", "timestamptz", "date")
+NUMBERS = (*WHOLE, "bool", "float4", "float8", "numeric")
+STRANGE = 2  # kind of a row whose action or target should not be there
+SHARES = 1 << 20  # users are told apart by so many values of their hash
+
+
+@dataclass(frozen=True)
+class FeedSql:
+    """Statements for one feed table; expressions of columns are in a fixed clock and type."""
+
+    relation: Relation
+    at: str
+    user: str
+    post: str
+    action: str
+    target: str
+    layout: Layout
+    where: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        relation: Relation,
+        source: SourceParams,
+        extract: ExtractParams | None,
+        layout: Layout,
+    ) -> FeedSql:
+        """Statements for what the parameters ask for; without any, for the whole table.
+
+        Raises:
+            SchemaError: the table lacks a column, or one is of a type that cannot be read.
+        """
+        relation.typed(source.user_id, WHOLE, "whole numbers")
+        relation.typed(source.post_id, WHOLE, "whole numbers")
+        relation.column(source.action)
+        at = _time(relation, source)
+        user = quoted(source.user_id)
+        target = _target(relation, source)
+        return cls(
+            relation=relation,
+            at=at,
+            user=user,
+            post=quoted(source.post_id),
+            action=f"{quoted(source.action)}::text",
+            target=target,
+            layout=layout,
+            where=() if extract is None else _chosen(at, user, extract),
+        )
+
+    def since(self, at: datetime) -> FeedSql:
+        """The same statements for rows from a moment on."""
+        return FeedSql(**{**vars(self), "where": (*self.where, *window(self.at, at, None))})
+
+    def with_a_time(self) -> FeedSql:
+        """The same statements for rows that have a finite time."""
+        return FeedSql(**{**vars(self), "where": (*self.where, f"isfinite({self.at})")})
+
+    def summary(self, blocks: tuple[int, int | None] | None, with_checks: bool) -> str:
+        """Query of (day, kind, rows, sum of checksums) for a range of blocks, or for all.
+
+        The day is NULL for rows without a time. The kind is a view's target, NULL for a like, and
+        neither 0 nor 1 for what should not be there.
+        """
+        check = "0"
+        if with_checks:
+            key = self.layout.key(self.user, self.post, self.target)
+            check = f"sum({self.layout.check(key, self.at)}) FILTER (WHERE {self._is_view()})"
+        return f"""
+            SELECT CASE WHEN isfinite(day) THEN day::date - date '2000-01-01' END, kind, n, checks
+            FROM (
+              SELECT {self._day()} AS day, {self._kind()} AS kind, count(*) AS n,
+                {check} AS checks
+              FROM {self.relation.path} {_all_of((*_range(blocks), *self.where))}
+              GROUP BY 1, 2) AS days"""
+
+    def strange(self, column: str) -> str:
+        """Query of a few values of 'action' or 'target' that should not be."""
+        value, condition = {
+            "action": (self.action, f"{self.action} IN ({literal(VIEW)}, {literal(LIKE)})"),
+            "target": (self.target, f"{self.target} IN (0, 1) OR NOT {self._is_view()}"),
+        }[column]
+        where = _all_of((*self.where, f"({condition}) IS NOT TRUE"))
+        return f"SELECT DISTINCT ({value})::text FROM {self.relation.path} {where} LIMIT 5"
+
+    def chunk(self, first: int, last: int) -> str:
+        """Query of one value: all impressions of the blocks [first, last), glued together."""
+        return (
+            f"SELECT string_agg({self._record()}, ''::bytea) FROM {self.relation.path} "
+            f"{self._views(*_range((first, last)))}"
+        )
+
+    def stream(self) -> str:
+        """Query of one value for each impression, in no order."""
+        return f"SELECT {self._record()} FROM {self.relation.path} {self._views()}"
+
+    def _record(self) -> str:
+        return self.layout.record(self.at, self.user, self.post, self.target)
+
+    def _views(self, *conditions: str) -> str:
+        return _all_of((*conditions, *self.where, self._is_view()))
+
+    def _is_view(self) -> str:
+        return f"{self.action} = {literal(VIEW)}"
+
+    def _day(self) -> str:
+        # Arithmetic in place of the calendar, a tenth of the count; servers before 14 lack it.
+        if self.relation.has_blocks:
+            return f"date_bin('1 day', {self.at}, timestamp '2000-01-01')"
+        return f"({self.at})::date"
+
+    def _kind(self) -> str:
+        return (
+            f"CASE {self.action} WHEN {literal(VIEW)} THEN coalesce({self.target}, {STRANGE}) "
+            f"WHEN {literal(LIKE)} THEN NULL ELSE {STRANGE} END"
+        )
+
+
+def window(at: str, since: datetime | None, until: datetime | None) -> tuple[str, ...]:
+    """Conditions for times in [since, until)."""
+    since_sql = () if since is None else (f"{at} >= timestamp {literal(since.isoformat())}",)
+    until_sql = () if until is None else (f"{at} < timestamp {literal(until.isoformat())}",)
+    return (*since_sql, *until_sql)
+
+
+def share(user: str, params: ExtractParams) -> tuple[str, ...]:
+    """Condition for a share of the users, always the same ones and all rows of each.
+
+    A smaller share is a part of a larger one. Hash partitions on disk rest upon this hash, so it
+    is the same in every version of PostgreSQL.
+    """
+    if params.user_share == 1:
+        return ()
+    last = round(params.user_share * SHARES)
+    return (f"(hashint8extended({user}::int8, 0) & {SHARES - 1}) < {last}",)
+
+
+def _chosen(at: str, user: str, params: ExtractParams) -> tuple[str, ...]:
+    return (*window(at, params.since_at, params.until_at), *share(user, params))
+
+
+def _range(blocks: tuple[int, int | None] | None) -> tuple[str, ...]:
+    """Conditions for blocks [first, last), or from the first on."""
+    if blocks is None:
+        return ()
+    first, last = blocks
+    until = () if last is None else (f"ctid < '({last},0)'::tid",)
+    return (f"ctid >= '({first},0)'::tid", *until)
+
+
+def _all_of(conditions: tuple[str, ...]) -> str:
+    return f"WHERE {' AND '.join(conditions)}" if conditions else ""
+
+
+def _time(relation: Relation, source: SourceParams) -> str:
+    kind = relation.typed(source.timestamp, TIMES, "moments")
+    column = quoted(source.timestamp)
+    if kind == "timestamptz":
+        return f"({column} AT TIME ZONE {literal(source.time_zone)})"
+    return column if kind == "timestamp" else f"{column}::timestamp"
+
+
+def _target(relation: Relation, source: SourceParams) -> str:
+    kind = relation.typed(source.target, NUMBERS, "0 and 1")
+    return f"{quoted(source.target)}::int" if kind == "bool" else quoted(source.target)

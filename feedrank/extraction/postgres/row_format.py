@@ -1,0 +1,132 @@
+"""What crosses the wire for an impression: a fixed number of bytes, and their checksum.
+
+Rows come in the binary form of COPY. A read of a range of blocks sends one value, all its rows
+glued together by the server: a message for each row would cost the client more time than the
+rows themselves (4.4 against 6.1 million rows/s were measured, on half the processor time).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from feedrank.errors import SourceError
+from feedrank.extraction.postgres.hashing import checksum
+
+UNKNOWN = -1  # a user or post id that is missing, or too large to be any known one
+MICROSECONDS = 1_000_000
+COPY_HEADER = 19  # bytes before the first row: signature, flags and no extension
+ROW_HEADER = 2 + 4  # bytes before the one value of a row: number of values, length
+
+
+@dataclass(frozen=True)
+class WireRows:
+    """Impressions as they come, in any order.
+
+    Attributes:
+        user_id: int64, shape (n,); UNKNOWN where it is missing or no known one.
+        post_id: int64, shape (n,); likewise.
+        at: seconds since 2000-01-01, int64, shape (n,).
+        liked: 0 or 1, uint8, shape (n,).
+    """
+
+    user_id: np.ndarray
+    post_id: np.ndarray
+    at: np.ndarray
+    liked: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The bytes of an impression.
+
+    Narrow, where every known id lies in [0, 2^31): two whole numbers, the time and a key that
+    packs user, post and label. Wide otherwise: all four on their own.
+    """
+
+    is_narrow: bool
+
+    @classmethod
+    def fitting(cls, *ids: np.ndarray) -> Layout:
+        """The narrowest layout for the known ids."""
+        return cls.for_bounds([int(bound) for i in ids if len(i) for bound in (i.min(), i.max())])
+
+    @classmethod
+    def for_bounds(cls, bounds: list[int]) -> Layout:
+        """The narrowest layout for ids between some numbers."""
+        return cls(all(0 <= bound < 1 << 31 for bound in bounds))
+
+    @property
+    def dtype(self) -> np.dtype[np.void]:
+        """One impression on the wire."""
+        if self.is_narrow:
+            return np.dtype([("at", ">i8"), ("key", ">i8")])
+        return np.dtype([("at", ">i8"), ("user", ">i8"), ("post", ">i8"), ("liked", "u1")])
+
+    def key(self, user: str, post: str, liked: str) -> str:
+        """SQL of the whole number that stands for user and post in the checksum."""
+        if self.is_narrow:
+            return (
+                f"(CASE WHEN (({user} | {post})::int8 >> 31) = 0 "
+                f"THEN ({user}::int8 << 32) | (({post}::int8 << 1) | {liked}::int8) "
+                f"ELSE {liked}::int8 - 2 END)"
+            )
+        return f"((coalesce({user}, {UNKNOWN})::int8 << 32) # coalesce({post}, {UNKNOWN})::int8)"
+
+    def record(self, at: str, user: str, post: str, liked: str) -> str:
+        """SQL of the bytes of one impression."""
+        if self.is_narrow:
+            return f"timestamp_send({at}) || int8send({self.key(user, post, liked)})"
+        return (
+            f"timestamp_send({at}) || int8send(coalesce({user}, {UNKNOWN})) "
+            f"|| int8send(coalesce({post}, {UNKNOWN})) || boolsend({liked} = 1)"
+        )
+
+    @staticmethod
+    def check(key: str, at: str) -> str:
+        """SQL of the checksum of an impression; `checksums` is its twin."""
+        return f"hashint8({key} # timestamp_hash(date_trunc('second', {at}))::int8)"
+
+    def parse(self, rows: np.ndarray) -> WireRows:
+        """Impressions from an array of `dtype`."""
+        at = rows["at"].astype(np.int64)
+        at //= MICROSECONDS
+        if self.is_narrow:
+            key = rows["key"].astype(np.int64)
+            user, post, liked = key >> 32, key >> 1, key.astype(np.uint8)
+            post &= 0x7FFFFFFF
+            liked &= 1
+            unknown = np.flatnonzero(key < 0)
+            post[unknown] = user[unknown] = UNKNOWN
+            return WireRows(user, post, at, liked)
+        user, post = rows["user"].astype(np.int64), rows["post"].astype(np.int64)
+        return WireRows(user, post, at, rows["liked"].copy())
+
+    def checksums(self, rows: WireRows) -> np.ndarray:
+        """The source's checksum of each row, int64 in the range of int32, shape (n,)."""
+        if self.is_narrow:
+            key = (rows.user_id << 32) | (rows.post_id << 1) | rows.liked
+            key = np.where(rows.user_id < 0, rows.liked.astype(np.int64) - 2, key)
+            return checksum(key, rows.at * MICROSECONDS)
+        return checksum((rows.user_id << 32) ^ rows.post_id, rows.at * MICROSECONDS)
+
+
+def glued_rows(message: bytes, layout: Layout) -> np.ndarray:
+    """The records of a COPY of one row with one value, which is NULL where there were none."""
+    length = int.from_bytes(message[COPY_HEADER + 2 : COPY_HEADER + ROW_HEADER], "big", signed=True)
+    start = COPY_HEADER + ROW_HEADER
+    if length < 0:
+        return np.empty(0, layout.dtype)
+    if len(message) < start + length or length % layout.dtype.itemsize:
+        raise SourceError("the database sent half a chunk. Run again.")
+    return np.frombuffer(message, layout.dtype, length // layout.dtype.itemsize, start)
+
+
+def single_rows(rows: bytes, layout: Layout) -> np.ndarray:
+    """The records of COPY rows with one value each, without header and trailer."""
+    framed = np.dtype([("frame", f"V{ROW_HEADER}"), ("record", layout.dtype)])
+    return np.frombuffer(rows, framed)["record"]

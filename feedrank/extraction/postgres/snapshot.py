@@ -1,0 +1,87 @@
+"""One moment of the database, seen by several connections at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
+from threading import Event, local
+from typing import TypeVar
+
+from feedrank.extraction.postgres.connection import (
+    ConnectionLost,
+    SnapshotLost,
+    Source,
+    Transaction,
+)
+from feedrank.extraction.postgres.retry import retrying
+
+T = TypeVar("T")
+
+
+class Snapshot:
+    """A snapshot that connections share as long as its first transaction lasts.
+
+    Attributes:
+        first: the transaction that exported the snapshot.
+    """
+
+    def __init__(
+        self, source: Source, first: Transaction, pool: ThreadPoolExecutor, stack: ExitStack
+    ) -> None:
+        self.first = first
+        self._name = str(first.rows("SELECT pg_export_snapshot()")[0][0])
+        self._source, self._pool, self._stack = source, pool, stack
+        self._own = local()
+
+    @classmethod
+    @contextmanager
+    def of(cls, source: Source, connections: int) -> Iterator[Snapshot]:
+        """The present moment, for some connections; they are opened when they are needed."""
+        with (
+            source.transaction() as first,
+            ExitStack() as stack,
+            ThreadPoolExecutor(connections) as pool,
+        ):
+            yield cls(source, first, pool, stack)
+
+    def each(self, tasks: Iterable[Callable[[Transaction], T]]) -> list[T]:
+        """Results of tasks that are shared among the connections, in the order of the tasks.
+
+        A task whose connection breaks is begun again on another one.
+
+        Raises:
+            SnapshotLost: the snapshot's first transaction is gone.
+            SourceError: the database cannot be read.
+        """
+        stopped = Event()
+        pending = [self._pool.submit(self._run, task, stopped) for task in tasks]
+        try:
+            wait(pending, return_when=FIRST_EXCEPTION)
+            for future in pending:
+                if future.done():
+                    future.result()
+        except BaseException:
+            stopped.set()
+            for future in pending:
+                future.cancel()
+            raise
+        return [found for future in pending for found in future.result()]
+
+    def _run(self, task: Callable[[Transaction], T], stopped: Event) -> list[T]:
+        return [] if stopped.is_set() else [retrying(lambda: self._try(task), unless=SnapshotLost)]
+
+    def _try(self, task: Callable[[Transaction], T]) -> T:
+        try:
+            return task(self._transaction())
+        except ConnectionLost:
+            self._own.transaction = None
+            raise
+
+    def _transaction(self) -> Transaction:
+        """This thread's own."""
+        if getattr(self._own, "transaction", None) is None:
+            opening = self._source.transaction(self._name)
+            self._own.transaction = self._stack.enter_context(opening)
+        found: Transaction = self._own.transaction
+        return found

@@ -1,0 +1,107 @@
+"""What an earlier log already holds of the feed, so that only later days are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from feedrank.errors import SchemaError
+from feedrank.extraction.audit.day_counts import Days, day_number, sum_days
+from feedrank.extraction.postgres.row_format import WireRows
+from feedrank.extraction.source_state import SourceState, ids
+from feedrank.extraction.spool.chunks import DROPPED, Chunk
+from feedrank.extraction.spool.encoder import Encoder
+from feedrank.extraction.spool.log_writer import DROPPED_FILE
+from feedrank.extraction.spool.read_back import checked_days
+from feedrank.io.progress import say
+from feedrank.io.storage import inside, opened
+from feedrank.log.files import SECONDS_A_DAY, Log
+from feedrank.schema import POST_ID, USER_ID
+
+
+@dataclass(frozen=True)
+class FormerLog:
+    """A log some of whose days are still those of the source.
+
+    The high-water mark is not a time that someone chose: it is the first day whose rows are not,
+    by count and checksum, those that the source has now. Rows that come late, are changed or are
+    removed move it back to their own day, however old they are.
+
+    Attributes:
+        log: the log.
+        first: the first day that is kept, by days since 2000-01-01.
+        since: the first day that must be read again.
+        rows_at_once: memory is bounded by so many rows.
+    """
+
+    log: Log
+    first: int
+    since: int
+    rows_at_once: int
+
+    @classmethod
+    def of(cls, directory: Path, moment: SourceState, rows_at_once: int) -> FormerLog | None:
+        """The log in a directory; None if there is none, or none of its days are of use."""
+        first, last = moment.days.first, moment.days.last
+        try:
+            whole = cls(Log.open(directory), first, last + 1, rows_at_once)
+            days = whole._days(moment)
+        except SchemaError:
+            return None
+        except (OSError, ValueError, LookupError) as error:
+            say(f"'{directory}' is damaged and of no use: {error}")
+            return None
+        since = days.first_difference(moment.days.views_only())
+        since = last + 1 if since is None else since
+        return cls(whole.log, first, since, rows_at_once) if since > first else None
+
+    def chunks(self, encoder: Encoder) -> Iterator[tuple[str, Chunk]]:
+        """Chunks of all rows of the kept days, with their names."""
+        for name, rows in self._rows():
+            yield f"former-{name}", encoder.chunk(rows)
+
+    def _days(self, moment: SourceState) -> Days:
+        layout = moment.sql.layout
+        return sum_days(checked_days(rows, layout) for _, rows in self._rows())
+
+    def _rows(self) -> Iterator[tuple[str, WireRows]]:
+        """Rows of the kept days as if they came from the source, in named parts."""
+        yield "dropped", self._dropped()
+        for bucket in range(self.log.meta.n_buckets):
+            rows = self.log.bucket(bucket).between(*self._kept_seconds)
+            for start in range(0, len(rows), self.rows_at_once):
+                part = rows[start : start + self.rows_at_once]
+                yield (
+                    f"{bucket:04d}-{start:010d}",
+                    WireRows(
+                        user_id=ids(self.log.users, USER_ID)[part.user],
+                        post_id=ids(self.log.posts, POST_ID)[part.post],
+                        at=part.at + np.int64(self._origin * SECONDS_A_DAY),
+                        liked=part.liked,
+                    ),
+                )
+
+    def _dropped(self) -> WireRows:
+        """Rows that the log left out: their users or posts may be known by now."""
+        with opened(inside(self.log.directory, DROPPED_FILE)) as file:
+            table = pq.read_table(file)
+        rows = {name: table[name].to_numpy() for name in DROPPED.names or ()}
+        day = rows["at"] // SECONDS_A_DAY
+        is_kept = (self.first <= day) & (day < self.since)
+        return WireRows(**{name: values[is_kept] for name, values in rows.items()})
+
+    @property
+    def _kept_seconds(self) -> tuple[int, int]:
+        """First and last of the kept seconds, from the log's origin."""
+        return (
+            max(self.first - self._origin, 0) * SECONDS_A_DAY,
+            max(self.since - self._origin, 0) * SECONDS_A_DAY,
+        )
+
+    @property
+    def _origin(self) -> int:
+        return day_number(self.log.meta.origin[:10])

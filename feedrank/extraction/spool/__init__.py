@@ -1,0 +1,1 @@
+"""From rows off the wire to the log's files."""

@@ -1,0 +1,131 @@
+"""From rows as they come to chunks of the log: ids become rows of tables, times seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from feedrank.extraction.audit.day_counts import Days, days_of
+from feedrank.extraction.postgres.row_format import WireRows
+from feedrank.extraction.spool.chunks import DROPPED, Chunk
+from feedrank.extraction.spool.packing import Packing
+from feedrank.log.files import SECONDS_A_DAY
+from feedrank.schema import POST_ID, USER_ID
+
+DENSE = 4  # ids may leave so many gaps before a table of all of them is too large
+
+
+class IdRows:
+    """Which row of a table has an id.
+
+    Args:
+        ids: int64, ascending, unique.
+    """
+
+    def __init__(self, ids: np.ndarray) -> None:
+        self.ids = ids
+        self._first = int(ids[0])
+        span = int(ids[-1]) - self._first + 1
+        self._row_of = np.full(span, -1, np.int32) if span <= DENSE * len(ids) + 65_536 else None
+        if self._row_of is not None:
+            self._row_of[ids - self._first] = np.arange(len(ids))
+
+    def find(self, ids: np.ndarray) -> np.ndarray:
+        """Row of each id, -1 where there is none; shape (n,)."""
+        if self._row_of is None:
+            rows = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
+            return np.where(self.ids[rows] == ids, rows, -1)
+        offset = ids - self._first
+        # As unsigned, an id below the first is larger than all.
+        is_near = offset.view(np.uint64) < len(self._row_of)
+        if is_near.all():
+            return self._row_of.take(offset)
+        return np.where(is_near, self._row_of[np.where(is_near, offset, 0)], -1)
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Turns rows into chunks of one log.
+
+    Attributes:
+        users: rows of `users.parquet`.
+        posts: rows of `posts.parquet`.
+        bounds: first user of each bucket, and the number of users.
+        first_day: days from 2000-01-01 to the midnight that packed times count from.
+        packing: of impressions.
+    """
+
+    users: IdRows
+    posts: IdRows
+    bounds: np.ndarray
+    first_day: int
+    packing: Packing
+
+    @classmethod
+    def of(
+        cls, users: pd.DataFrame, posts: pd.DataFrame, bounds: np.ndarray, days: Days
+    ) -> Encoder:
+        """The encoder for known users, posts and days."""
+        packing = Packing.fitting(
+            days.last - days.first + 1, int(np.diff(bounds).max()), len(posts)
+        )
+        user_rows = IdRows(users[USER_ID].to_numpy(np.int64))
+        return cls(
+            user_rows, IdRows(posts[POST_ID].to_numpy(np.int64)), bounds, days.first, packing
+        )
+
+    def chunk(self, rows: WireRows) -> Chunk:
+        """The chunk of some rows."""
+        user, post = self.users.find(rows.user_id), self.posts.find(rows.post_id)
+        is_known = (user | post) >= 0
+        at = rows.at - self.first_day * SECONDS_A_DAY
+        kept = slice(None) if is_known.all() else is_known
+        dropped = np.flatnonzero(~is_known)
+        packed, bucket_rows = self._packed(at[kept], user[kept], post[kept], rows.liked[kept])
+        return Chunk(
+            packed=packed,
+            bucket_rows=bucket_rows,
+            dropped=_dropped(rows, dropped),
+            unknown_users=int((user[dropped] < 0).sum()),
+            days=days_of(rows.at, rows.liked),
+            first_at=int(at[kept].min(initial=2**62)) if len(packed) else -1,
+            last_at=int(at[kept].max(initial=-1)),
+        )
+
+    def rows(self, packed: np.ndarray, bucket: int) -> WireRows:
+        """The rows that were packed into a bucket."""
+        found = self.packing.unpack(packed, int(self.bounds[bucket]), 0)
+        return WireRows(
+            user_id=self.users.ids[found.user],
+            post_id=self.posts.ids[found.post],
+            at=found.at + np.int64(self.first_day * SECONDS_A_DAY),
+            liked=found.liked,
+        )
+
+    def _packed(
+        self, at: np.ndarray, user: np.ndarray, post: np.ndarray, liked: np.ndarray
+    ) -> tuple[np.ndarray, list[int]]:
+        bucket = self._bucket_of.take(user)
+        packed = self.packing.pack(at, self._user_in_bucket.take(user), post, liked)
+        bucket_rows = np.bincount(bucket, minlength=len(self.bounds) - 1)
+        if bucket_rows.max(initial=0) < len(packed):
+            packed = packed[np.argsort(bucket, kind="stable")]
+        return packed, [int(n) for n in bucket_rows]
+
+    @cached_property
+    def _bucket_of(self) -> np.ndarray:
+        return np.repeat(np.arange(len(self.bounds) - 1, dtype=np.uint16), np.diff(self.bounds))
+
+    @cached_property
+    def _user_in_bucket(self) -> np.ndarray:
+        return np.arange(self.bounds[-1]) - self.bounds[self._bucket_of]
+
+
+def _dropped(rows: WireRows, chosen: np.ndarray) -> np.ndarray:
+    dropped = np.empty(len(chosen), DROPPED)
+    for name in DROPPED.names or ():
+        dropped[name] = getattr(rows, name)[chosen]
+    return dropped

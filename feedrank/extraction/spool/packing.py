@@ -1,0 +1,88 @@
+"""Impressions of one bucket as single whole numbers, whose order is the order of the log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from feedrank.errors import ParamsError
+from feedrank.log.files import SECONDS_A_DAY
+from feedrank.log.impressions import Impressions
+
+BITS = 64
+SECONDS = 1 << 32  # that the log can tell apart
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Where time, user, post and label stand in a whole number of 64 bits, from the top.
+
+    Sorting the numbers sorts the impressions by (at, user, post, liked): one fast sort in place
+    of four, and eight bytes on disk for each.
+    """
+
+    user_bits: int
+    post_bits: int
+
+    @classmethod
+    def fitting(cls, days: int, users_a_bucket: int, n_posts: int) -> Packing:
+        """The packing for a log of some size.
+
+        Raises:
+            ParamsError: it does not fit, since buckets hold too many users.
+        """
+        packing = cls(_bits(users_a_bucket), _bits(n_posts))
+        at_bits = _bits(days * SECONDS_A_DAY)
+        if days * SECONDS_A_DAY > SECONDS:
+            raise ParamsError(
+                f"the feed spans {days} days, more than {SECONDS // SECONDS_A_DAY}. "
+                "Set 'extract.since' and 'extract.until' to leave out times that are not real."
+            )
+        if at_bits + packing.user_bits + packing.post_bits + 1 > BITS:
+            raise ParamsError(
+                f"a bucket of {users_a_bucket} users, {n_posts} posts and {days} days is too "
+                "large. Raise 'extract.buckets'."
+            )
+        return packing
+
+    def pack(
+        self, at: np.ndarray, user: np.ndarray, post: np.ndarray, liked: np.ndarray
+    ) -> np.ndarray:
+        """Numbers of impressions, uint64, shape (n,).
+
+        Args:
+            at: seconds from a fixed midnight, shape (n,).
+            user: rows of users counted from the bucket's first, shape (n,).
+            post: rows of posts, shape (n,).
+            liked: 0 or 1, shape (n,).
+        """
+        packed = at.astype(np.int64)
+        # In place: memory for another array would cost several times more than the work itself.
+        for values, bits in ((user, self.user_bits), (post, self.post_bits), (liked, 1)):
+            packed <<= bits
+            packed |= values
+        return packed.view(np.uint64)
+
+    def count_liked(self, packed: np.ndarray) -> int:
+        """How many of the impressions were liked."""
+        return int(np.count_nonzero(packed & np.uint64(1)))
+
+    def unpack(self, packed: np.ndarray, first_user: int, since: int) -> Impressions:
+        """Impressions of numbers, in their order; times are counted from `since` seconds on."""
+        liked, post = packed & np.uint64(1), packed >> np.uint64(1)
+        user = post >> np.uint64(self.post_bits)
+        at = user >> np.uint64(self.user_bits)
+        post &= np.uint64((1 << self.post_bits) - 1)
+        user &= np.uint64((1 << self.user_bits) - 1)
+        return Impressions(
+            user=user.astype(np.uint32) + np.uint32(first_user),
+            post=post.astype(np.uint32),
+            at=at.astype(np.uint32) - np.uint32(since),
+            liked=liked.astype(np.uint8),
+        )
+
+
+def _bits(n: int) -> int:
+    """Bits that hold each of 0..n-1."""
+    return max(n - 1, 0).bit_length()

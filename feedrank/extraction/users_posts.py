@@ -1,0 +1,86 @@
+"""Users and posts, read whole: their values in the few types that the pipeline knows."""
+
+from __future__ import annotations
+
+import io
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pc
+
+from feedrank.errors import SchemaError
+from feedrank.extraction.postgres.catalog import Relation
+from feedrank.extraction.postgres.connection import Transaction, quoted
+from feedrank.extraction.postgres.feed_query import WHOLE, share
+from feedrank.params import ExtractParams, SourceParams
+from feedrank.schema import POST_ID, TEXT, TOPIC, USER_ID, check_posts, check_users
+
+CSV = "FORMAT csv, HEADER, ENCODING 'UTF8'"
+
+
+def read_users(
+    transaction: Transaction, relation: Relation, source: SourceParams, extract: ExtractParams
+) -> pd.DataFrame:
+    """Users sorted by `user_id`, with all other columns as their profile.
+
+    Whole numbers and booleans become int64, or float64 where some are NULL; other numbers
+    float64; everything else text, with NULL kept apart from the empty one.
+    """
+    column = relation.column(source.user_id, "id")
+    relation.typed(column, WHOLE, "whole numbers")
+    table = _read(transaction, relation, list(relation.columns), share(quoted(column), extract))
+    if table.empty and extract.user_share < 1:
+        raise SchemaError(
+            f"'extract.user_share' is {extract.user_share}, which leaves no user of "
+            f"'{relation.name}'. Raise it."
+        )
+    return check_users(table.rename(columns={column: USER_ID}))
+
+
+def read_posts(transaction: Transaction, relation: Relation, source: SourceParams) -> pd.DataFrame:
+    """Posts sorted by `post_id`, with `text` and `topic`."""
+    column = relation.column(source.post_id, "id")
+    relation.typed(column, WHOLE, "whole numbers")
+    text = relation.column(source.text)
+    topic = [c for c in (source.topic,) if c in relation.columns]
+    table = _read(transaction, relation, [column, text, *topic], ())
+    return check_posts(table.rename(columns={column: POST_ID, text: TEXT, source.topic: TOPIC}))
+
+
+def _read(
+    transaction: Transaction, relation: Relation, columns: list[str], where: tuple[str, ...]
+) -> pd.DataFrame:
+    kinds = {c: _kind(relation.columns[c]) for c in columns}
+    selected = ", ".join(f"{quoted(c)}{_CASTS[kinds[c]]} AS {quoted(c)}" for c in columns)
+    condition = f" WHERE {' AND '.join(where)}" if where else ""
+    sink = io.BytesIO()
+    transaction.copy(f"SELECT {selected} FROM {relation.path}{condition}", CSV, sink)
+    sink.seek(0)
+    table = pc.read_csv(
+        sink,
+        parse_options=pc.ParseOptions(newlines_in_values=True),
+        convert_options=pc.ConvertOptions(
+            column_types={c: _TYPES[kinds[c]] for c in columns},
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+            null_values=[""],
+        ),
+    )
+    return pd.DataFrame(table.to_pandas())
+
+
+_CASTS = {"whole": "::int8", "bool": "::int::int8", "number": "::float8", "text": "::text"}
+_TYPES = {
+    "whole": pa.int64(),
+    "bool": pa.int64(),
+    "number": pa.float64(),
+    "text": pa.string(),
+}
+
+
+def _kind(type_name: str) -> str:
+    if type_name in WHOLE:
+        return "whole"
+    if type_name == "bool":
+        return "bool"
+    return "number" if type_name in ("float4", "float8", "numeric") else "text"

@@ -1,0 +1,77 @@
+"""Question: pairs of user and post at one step, with what the features read of them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from feedrank.state.shared import SharedState
+from feedrank.state.users import UserState, user_tables
+
+
+class Question:
+    """Pairs of a user and a post asked about at moments of one step.
+
+    Args:
+        shared: what was known of posts before the step.
+        users: what was known of the users before the step.
+        user: row within `users`, shape (n,).
+        post: row of the post, shape (n,).
+        at: seconds since the log's origin, shape (n,).
+    """
+
+    def __init__(
+        self,
+        shared: SharedState,
+        users: UserState,
+        user: np.ndarray,
+        post: np.ndarray,
+        at: np.ndarray,
+    ) -> None:
+        self.shared = shared
+        self.users = users
+        self.post = post
+        self.at = at
+        self.asked, self.of = np.unique(user, return_inverse=True)
+        self.tables = user_tables(users, shared, self.asked)
+        self._user = user
+
+    @cached_property
+    def cluster(self) -> np.ndarray:
+        """Cluster of each post, shape (n,)."""
+        return self.users.refit.clusters.cluster[self.post]
+
+    @cached_property
+    def topic(self) -> np.ndarray:
+        """Topic code of each post, shape (n,)."""
+        return self.users.fitted.topic[self.post]
+
+    @cached_property
+    def segment(self) -> np.ndarray:
+        """Segment of each user, shape (n,)."""
+        return self.users.segment[self._user]
+
+    @cached_property
+    def factor_log_ratio(self) -> np.ndarray:
+        """Position of each user times that of the post, added up in one order, shape (n,)."""
+        total = np.zeros(len(self.post))
+        of_post = self.users.refit.factors.post
+        for factor in range(of_post.shape[1]):
+            total += self.tables.position[self.of, factor] * of_post[self.post, factor]
+        return total
+
+    @cached_property
+    def hour_log_odds(self) -> np.ndarray:
+        """Log-odds of liking at each hour, against an average one, shape (n,)."""
+        return self.users.fitted.encoded_hour[(self.at.astype(np.int64) % 86_400) // 3600]
+
+    @cached_property
+    def seen(self) -> tuple[np.ndarray, np.ndarray]:
+        """Earlier impressions and likes of the very pair, each of shape (n,)."""
+        pairs = self.users.pairs.before(self._user, self.post, self.shared.step)
+        return pairs.shown, pairs.liked
+
+    def codes(self, column: int) -> np.ndarray:
+        """Profile codes of each user in one column, shape (n,)."""
+        return self.users.codes[self._user, column]

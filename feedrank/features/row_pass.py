@@ -1,0 +1,92 @@
+"""Second pass over the buckets: training rows, each with the state as of its step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+
+from feedrank.engines.engine import map_parts
+from feedrank.features.question import Question
+from feedrank.features.row_files import StoredRows, store_rows
+from feedrank.features.rows import TrainingRows
+from feedrank.features.spec import assemble, features_of
+from feedrank.log.calendar import Calendar
+from feedrank.log.files import SECONDS_A_DAY, Log
+from feedrank.log.impressions import Impressions
+from feedrank.log.sampling import hash_uniform
+from feedrank.log.steps import n_steps, steps_of
+from feedrank.params import Params
+from feedrank.state.counts.by_user import PairCounts
+from feedrank.state.feature_store import FeatureStore
+from feedrank.state.users import UserState
+
+
+def training_rows(
+    log: Log, store: FeatureStore, params: Params, rows_place: str | None = None
+) -> TrainingRows | StoredRows:
+    """Rows that a ranker is trained on: a sample of the impressions after the warm-up.
+
+    Args:
+        log: extracted feed.
+        store: fitted on it.
+        params: all of them.
+        rows_place: URL where workers leave the rows if there are more than `engine.held_rows`;
+            None: they are returned, however many.
+
+    Returns:
+        Rows in the order of (at, user, post), whatever the number of buckets.
+    """
+    calendar = Calendar.of(log.meta, params.features.warmup_days, params.validate.test_days)
+    share = min(
+        params.features.row_share, params.features.max_rows / max(log.meta.n_impressions, 1)
+    )
+    job = partial(rows_of_bucket, log, store, calendar.warmup_days, share, params.features.seed)
+    if rows_place is not None and share * log.meta.n_impressions > params.engine.held_rows:
+        names = [f.name for f in features_of(store.fitted)]
+        return store_rows(job, log.meta.n_buckets, names, rows_place, params.engine.held_rows)
+    whole = partial(_whole, job)
+    return TrainingRows.joined(list(map_parts(whole, log.meta.n_buckets, "assembling"))).sorted()
+
+
+def _whole(job: Callable[[int], Iterator[TrainingRows]], bucket: int) -> TrainingRows:
+    return TrainingRows.joined(list(job(bucket)))
+
+
+def rows_of_bucket(
+    log: Log,
+    store: FeatureStore,
+    warmup_days: int,
+    share: float,
+    seed: int,
+    bucket: int,
+) -> Iterator[TrainingRows]:
+    """Training rows of one bucket, step by step in the order of (at, user, post)."""
+    fitted, shared = store.fitted, store.states
+    rows = log.bucket(bucket)
+    first, last = log.meta.user_range(bucket)
+    user = (rows.user - np.uint32(first)).astype(np.int64)
+    step = steps_of(rows, fitted.step_seconds)
+    pairs = PairCounts(user, rows.post, step, rows.liked, fitted.n_posts)
+    codes = store.catalogue.codes[first:last]
+    state = UserState(fitted, fitted.refits[0], codes, pairs)
+    features = features_of(fitted)
+    kept = (hash_uniform(rows, seed) < share) & (rows.at >= warmup_days * SECONDS_A_DAY)
+    edges = np.searchsorted(step, np.arange(n_steps(log, fitted.step_seconds) + 1))
+    yield _labelled(np.empty((0, len(features)), np.float32), rows[:0])
+    for number, (low, high) in enumerate(pairwise(edges)):
+        if state.refit is not fitted.refit(number):
+            state = UserState(fitted, fitted.refit(number), codes, pairs)
+            state.update(user[:low], rows.post[:low], rows.liked[:low])
+        chosen = low + np.flatnonzero(kept[low:high])
+        if len(chosen):
+            asked = (user[chosen], rows.post[chosen], rows.at[chosen])
+            matrix = assemble(features, Question(shared.as_of(number), state, *asked))
+            yield _labelled(matrix, rows[chosen])
+        state.update(user[low:high], rows.post[low:high], rows.liked[low:high])
+
+
+def _labelled(matrix: np.ndarray, rows: Impressions) -> TrainingRows:
+    return TrainingRows(matrix, rows.liked, rows.at, rows.user, rows.post)

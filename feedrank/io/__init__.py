@@ -1,0 +1,1 @@
+"""Files, folders, URLs and progress."""

@@ -1,0 +1,1 @@
+"""Fits what the feature store holds, from the past only."""

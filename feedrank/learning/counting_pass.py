@@ -1,0 +1,67 @@
+"""Two passes over the buckets: counts by post and histories first, training rows last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from feedrank.engines.engine import sum_parts
+from feedrank.log.files import Log
+from feedrank.log.steps import by_step, n_steps, steps_of
+from feedrank.state.counts.by_step import StepCounts
+from feedrank.state.counts.tally import Tally, smallest_uint, tally
+from feedrank.state.fitted import WarmupParameters
+from feedrank.state.history import History, by_user
+from feedrank.state.profiles import Profiles
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Of one bucket's users."""
+
+    per_user: np.ndarray
+    post: np.ndarray
+    step: np.ndarray
+    liked: np.ndarray
+
+
+def count_posts(
+    log: Log, profiles: Profiles, fixed: WarmupParameters
+) -> tuple[StepCounts, History]:
+    """Counts over time by (segment, post), and each user's history."""
+    job = partial(_count_bucket, log, profiles, fixed)
+    by_post, parts = sum_parts(job, StepCounts.merged, log.meta.n_buckets, "counting")
+    per_user = np.concatenate([p.per_user for p in parts])
+    history = History(
+        np.concatenate([[0], np.cumsum(per_user)]),
+        np.concatenate([p.post for p in parts]),
+        np.concatenate([p.step for p in parts]),
+        np.packbits(np.concatenate([p.liked for p in parts])),
+    )
+    return by_post, history
+
+
+def _count_bucket(
+    log: Log, profiles: Profiles, fixed: WarmupParameters, bucket: int
+) -> tuple[StepCounts, Histories]:
+    rows = log.bucket(bucket)
+    first, last = log.meta.user_range(bucket)
+    total = n_steps(log, fixed.step_seconds)
+    steps = steps_of(rows, fixed.step_seconds)
+    n_keys = fixed.n_segments * fixed.n_posts
+
+    def tallies() -> Iterator[Tally]:
+        for part in by_step(rows, steps, total):
+            segment = fixed.segment(profiles.codes[part.user])
+            yield tally(segment * fixed.n_posts + part.post, part.liked, n_keys)
+
+    order, per_user = by_user(rows.user, first, last - first)
+    return StepCounts.of(tallies(), n_keys), Histories(
+        per_user,
+        rows.post[order].astype(smallest_uint(log.meta.n_posts)),
+        steps[order].astype(smallest_uint(total)),
+        rows.liked[order],
+    )

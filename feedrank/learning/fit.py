@@ -1,0 +1,43 @@
+"""Fit: from a log to the feature store, by the warm-up, the counting pass and the refits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from feedrank.learning.counting_pass import count_posts
+from feedrank.learning.profile_coding import code_profiles
+from feedrank.learning.refits import fit_refits, refit_days
+from feedrank.learning.warmup import fit_warmup
+from feedrank.log.calendar import Calendar
+from feedrank.log.files import Log
+from feedrank.params import Params
+from feedrank.schema import POST_ID, TEXT, TOPIC, USER_ID
+from feedrank.state.catalogue import Catalogue, Texts
+from feedrank.state.feature_store import FeatureStore
+from feedrank.state.shared import SharedCounts
+
+
+def fit_store(log: Log, params: Params) -> FeatureStore:
+    """The feature store of a log: fitted parameters, counts over time and histories.
+
+    Raises:
+        ParamsError: the log is too short for its warm-up, training and test.
+        SchemaError: the warm-up holds no like.
+    """
+    calendar = Calendar.of(log.meta, params.features.warmup_days, params.validate.test_days)
+    profiles = code_profiles(log.users, params.features.segments)
+    fixed = fit_warmup(log, profiles, calendar, params.features)
+    by_post, history = count_posts(log, profiles, fixed)
+    days = refit_days(calendar.warmup_days, log.meta.n_days, params.features.refits)
+    fitted, by_column = fit_refits(log, profiles, fixed, by_post, history, days, params.features)
+    ids = (log.users[USER_ID].to_numpy(np.int64), log.posts[POST_ID].to_numpy(np.int64))
+    return FeatureStore(
+        log.meta,
+        Catalogue(*ids, profiles.codes),
+        profiles.columns,
+        Texts.of(log.posts[TEXT].tolist()),
+        Texts.of(log.posts[TOPIC].tolist()),
+        fitted,
+        SharedCounts(by_post, by_column),
+        history,
+    )

@@ -1,0 +1,1 @@
+"""Clusters and latent factors of posts."""

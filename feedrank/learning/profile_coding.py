@@ -1,0 +1,52 @@
+"""How users' profile columns become small integer codes, whatever columns a network has."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from feedrank.schema import USER_ID
+from feedrank.state.profiles import MISSING, ProfileColumn, Profiles
+
+OTHER = "(other)"
+MAX_CATEGORIES = 64
+
+
+def code_profiles(users: pd.DataFrame, bands: int) -> Profiles:
+    """Code every column beside `user_id`; numbers of many values fall into `bands` bands."""
+    columns = [_column(users[name], bands) for name in users.columns if name != USER_ID]
+    kept = tuple(c for c in columns if c.n_codes > 2 or users[c.name].isna().any())
+    kept = tuple(c for c in kept if len(np.unique(encode(c, users[c.name]))) > 1)
+    codes = [encode(c, users[c.name]) for c in kept]
+    shape = (len(users), len(kept))
+    return Profiles(kept, np.stack(codes, axis=1) if kept else np.zeros(shape, np.uint16))
+
+
+def encode(column: ProfileColumn, values: pd.Series) -> np.ndarray:
+    """Codes of a column's values, uint16, shape (n,)."""
+    known = values.notna().to_numpy()
+    if column.edges:
+        numbers = pd.to_numeric(values).to_numpy(dtype=float, na_value=np.nan)
+        codes: np.ndarray = 1 + np.searchsorted(column.edges, numbers, side="left")
+    else:
+        of = {category: code for code, category in enumerate(column.categories, start=1)}
+        found = values.astype(str).map(of)
+        codes = found.fillna(of.get(OTHER, MISSING)).to_numpy(dtype=np.intp)
+    return np.where(known, codes, MISSING).astype(np.uint16)
+
+
+def _column(values: pd.Series, bands: int) -> ProfileColumn:
+    name = str(values.name)
+    known = values.dropna()
+    if pd.api.types.is_numeric_dtype(known) and known.nunique() > bands:
+        numbers = known.to_numpy(dtype=float)
+        inner = np.quantile(numbers, np.arange(1, bands) / bands, method="lower")
+        edges = np.unique(inner[inner < numbers.max()])
+        if not len(edges):  # nearly all have the highest value
+            edges = numbers[numbers < numbers.max()].max(keepdims=True)
+        return ProfileColumn(name, edges=tuple(float(e) for e in edges))
+    counts = known.astype(str).value_counts()
+    frequent = sorted(counts.index, key=lambda category: (-counts[category], category))
+    if len(frequent) > MAX_CATEGORIES:
+        frequent = [*frequent[: MAX_CATEGORIES - 1], OTHER]
+    return ProfileColumn(name, categories=tuple(frequent))

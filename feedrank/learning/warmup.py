@@ -1,0 +1,105 @@
+"""The warm-up: what its days teach about segments of users and clusters of posts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from feedrank.engines.engine import sum_parts
+from feedrank.errors import SchemaError
+from feedrank.learning.posts.text import topic_codes
+from feedrank.learning.segments import choose_segment_column
+from feedrank.learning.target_encoding import static_encodings
+from feedrank.log.calendar import Calendar
+from feedrank.log.files import Log
+from feedrank.log.impressions import Impressions
+from feedrank.log.sampling import hash_uniform, lowest
+from feedrank.params import FeaturesParams
+from feedrank.state.counts.tally import Tally, tally
+from feedrank.state.fitted import WarmupParameters
+from feedrank.state.profiles import Profiles
+
+ENCODED_ROWS = 400_000  # warm-up rows that the static fitted are fitted on, at most
+SAMPLE_SEED = 1  # any number: of the draws that choose them
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """A warm-up: counts by profile column, and the rows of the lowest draws."""
+
+    by_column: list[Tally]
+    rows: Impressions
+    draws: np.ndarray
+
+    @classmethod
+    def added(cls, parts: Sequence[WarmUp]) -> WarmUp:
+        """The warm-up of several buckets."""
+        by_column = [
+            sum(c[1:], start=c[0]) for c in zip(*(p.by_column for p in parts), strict=True)
+        ]
+        draws = np.concatenate([p.draws for p in parts])
+        kept = lowest(draws, ENCODED_ROWS)
+        return cls(by_column, Impressions.joined([p.rows for p in parts])[kept], draws[kept])
+
+
+def fit_warmup(
+    log: Log, profiles: Profiles, calendar: Calendar, params: FeaturesParams
+) -> WarmupParameters:
+    """What is fitted once, on the warm-up days alone.
+
+    Raises:
+        SchemaError: the warm-up holds no like, so that nothing can be learned from it.
+    """
+    end = calendar.warmup_days * 86_400
+    total = _sum_warmups(log, profiles, end)
+    every_post = total.by_column[-1]
+    if not every_post.liked.any():
+        raise _no_like(log, calendar)
+    column = choose_segment_column(total.by_column[:-1])
+    half_life = params.half_life_days * 86_400 / params.step_seconds
+    return WarmupParameters(
+        params.step_seconds,
+        half_life,
+        column,
+        tuple(profiles.names()),
+        tuple(c.n_codes for c in profiles.columns),
+        topic_codes(log.posts)[0],
+        static_encodings(profiles, total.rows.user, total.rows.at, total.rows.liked),
+    )
+
+
+def _no_like(log: Log, calendar: Calendar) -> SchemaError:
+    if not log.meta.n_likes:
+        return SchemaError(
+            "no view of the feed was liked, so there is nothing to learn from. Check that 'target' "
+            "is 1 on liked view rows: rows of action 'like' are counted, but not read."
+        )
+    return SchemaError(
+        f"the first {calendar.warmup_days} days of the feed hold no like, so there is nothing "
+        "to learn from. Check that 'target' is 1 on liked view rows, or raise "
+        "'features.warmup_days'."
+    )
+
+
+def _sum_warmups(log: Log, profiles: Profiles, end: int) -> WarmUp:
+    job = partial(_warmup_of_bucket, log, profiles, end)
+    return sum_parts(job, WarmUp.added, log.meta.n_buckets, "reading the warm-up")[0]
+
+
+def _warmup_of_bucket(log: Log, profiles: Profiles, end: int, bucket: int) -> tuple[WarmUp, None]:
+    rows = log.bucket(bucket).before(end)
+    n_posts = log.meta.n_posts
+    codes = [(profiles.codes[rows.user, i], c.n_codes) for i, c in enumerate(profiles.columns)]
+    codes.append((np.zeros(len(rows), np.uint16), 1))
+    by_column = [
+        tally(code.astype(np.int64) * n_posts + rows.post, rows.liked, n * n_posts).reshape(
+            n, n_posts
+        )
+        for code, n in codes
+    ]
+    draws = hash_uniform(rows, SAMPLE_SEED)
+    kept = lowest(draws, ENCODED_ROWS)
+    return WarmUp(by_column, rows[kept], draws[kept]), None

@@ -1,0 +1,1 @@
+"""The extracted log: impressions in buckets of whole users, and its calendar."""

@@ -1,0 +1,50 @@
+"""Impressions: rows of the feed in memory, column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Impressions:
+    """Posts shown to users, one row each, sorted by (at, user, post).
+
+    Attributes:
+        user: row of the user in `users.parquet`, uint32, shape (n,).
+        post: row of the post in `posts.parquet`, uint32, shape (n,).
+        at: seconds since the log's origin, uint32, shape (n,).
+        liked: 0 or 1, uint8, shape (n,).
+    """
+
+    user: np.ndarray
+    post: np.ndarray
+    at: np.ndarray
+    liked: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> Impressions:
+        return Impressions(self.user[rows], self.post[rows], self.at[rows], self.liked[rows])
+
+    @classmethod
+    def joined(cls, parts: Iterable[Impressions]) -> Impressions:
+        """Rows of several buckets, one after another."""
+        columns = zip(*(vars(part).values() for part in parts), strict=True)
+        return cls(*(np.concatenate(c) for c in columns))
+
+    def sorted(self) -> Impressions:
+        """The same rows in the total order of a bucket, whatever order they came in."""
+        return self[np.lexsort((self.liked, self.post, self.user, self.at))]
+
+    def before(self, at: int) -> Impressions:
+        """Rows strictly before `at` seconds; needs sorted rows."""
+        return self[: int(np.searchsorted(self.at, at, side="left"))]
+
+    def between(self, since: int, until: int) -> Impressions:
+        """Rows of [since, until) seconds; needs sorted rows."""
+        first, last = np.searchsorted(self.at, [since, until], side="left")
+        return self[int(first) : int(last)]

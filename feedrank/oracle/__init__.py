@@ -1,0 +1,1 @@
+"""What only a simulation knows: limits and true hit rates."""

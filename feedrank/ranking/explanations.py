@@ -1,0 +1,106 @@
+"""Why a post: what each feature adds to its log-odds, exactly, and in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xgboost as xgb
+from scipy.special import expit
+
+from feedrank.features.spec import Feature
+from feedrank.ranking.recommender import Ranked, Recommender
+
+LEAST_EFFECT = 0.01  # log-odds, one percent of the odds: less is not worth a line
+MOST_AVERAGED = 2_000  # posts whose mean stands for an average post
+
+
+@dataclass(frozen=True)
+class Reasons:
+    """Log-odds of each listed post, taken apart.
+
+    `base + effects.sum(1)` is the log-odds of the probability.
+
+    Attributes:
+        base: of an average post for this user at this moment.
+        values: the features, shape (n, n_features).
+        effects: what each adds, float64, shape (n, n_features).
+        words: what each says of this user, n_features long.
+    """
+
+    base: float
+    values: np.ndarray
+    effects: np.ndarray
+    words: tuple[str, ...]
+
+    @property
+    def base_probability(self) -> float:
+        """Of an average post."""
+        return float(expit(self.base))
+
+    def strongest(self, row: int, n: int) -> list[int]:
+        """The features that moved a post most, either way, by a percent of the odds at least."""
+        size = np.abs(self.effects[row])
+        order = np.argsort(-size, kind="stable")[:n]
+        return [int(i) for i in order if size[i] >= LEAST_EFFECT]
+
+
+def explain(recommender: Recommender, user: int, at: int, ranked: Ranked) -> Reasons:
+    """The reasons of a list.
+
+    The first score is a weighted sum, so a feature's part is its weight times how far the post
+    lies from an average one; the trees' parts are XGBoost's contributions (SHAP values), which
+    are differences from what the trees give on average. Both are exact, and add up.
+
+    Args:
+        recommender: that made the list.
+        user: row of the catalogue.
+        at: seconds since the log's origin.
+        ranked: the list.
+    """
+    ranker = recommender.ranker
+    matrix = recommender.matrix(user, at, ranked.post)
+    n_posts = len(recommender.catalogue.post_ids)
+    some = np.arange(0, n_posts, max(1, n_posts // MOST_AVERAGED))
+    average = recommender.matrix(user, at, some).mean(0, dtype=np.float64)
+
+    first = ranker.first_stage
+    columns, weights = list(first.columns), np.array(first.weights)
+    effects, trees_base = _tree_effects(ranker.booster, matrix)
+    effects[:, columns] += weights * (matrix[:, columns].astype(np.float64) - average[columns])
+    base = first.bias + float(weights @ average[columns]) + trees_base
+    return Reasons(base, matrix, effects, words_for(recommender, user))
+
+
+def _tree_effects(booster: xgb.Booster, matrix: np.ndarray) -> tuple[np.ndarray, float]:
+    """Contributions of the trees, shape (n, n_features), and what they give on average."""
+    n_rows = len(matrix)
+    if not n_rows:
+        return np.zeros(matrix.shape), 0.0
+    rows = xgb.DMatrix(
+        matrix, base_margin=np.zeros(n_rows), feature_names=booster.feature_names, nthread=1
+    )
+    parts = np.asarray(booster.predict(rows, pred_contribs=True), dtype=np.float64)
+    return parts[:, :-1], float(parts[0, -1])
+
+
+def words_for(recommender: Recommender, user: int) -> tuple[str, ...]:
+    """What each feature says, with this user's own profile values named."""
+    store = recommender.store
+    codes = store.catalogue.codes[user]
+    named = {c.name: c.label(int(codes[i])) for i, c in enumerate(store.columns)}
+    return tuple(_words(feature, named) for feature in recommender.features)
+
+
+def _words(feature: Feature, named: dict[str, str]) -> str:
+    for column, value in named.items():
+        for before in (f"with this {column} ", f"the user's {column}"):
+            if before in feature.words:
+                return feature.words.replace(before, f"{before.rstrip()} ({value}) ").rstrip()
+    return feature.words
+
+
+def sentence(words: str, effect: float) -> str:
+    """A reason as one line for people."""
+    side = "for it" if effect > 0 else "against it"
+    return f"{side} (odds x {np.exp(effect):.2f}): {words}"

@@ -1,0 +1,60 @@
+"""The ranker: a first score that adds up log ratios, and XGBoost on what it leaves unexplained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import xgboost as xgb
+
+from feedrank.errors import ArtifactError
+from feedrank.io.arrays import Place
+from feedrank.ranking.first_stage import FirstStage
+
+LINEAR = "feedrank_linear"
+
+
+class Ranker:
+    """Probabilities of a like: `sigmoid(first score + trees)`."""
+
+    def __init__(self, booster: xgb.Booster, first_stage: FirstStage) -> None:
+        self.booster = booster
+        self.first_stage = first_stage
+
+    @property
+    def feature_names(self) -> list[str]:
+        """The ordered features that the trees were grown on."""
+        return list(self.booster.feature_names or [])
+
+    def probability(self, matrix: np.ndarray) -> np.ndarray:
+        """Probability of a like, float32, shape (n,), for rows of all features."""
+        return np.asarray(
+            self.booster.inplace_predict(
+                matrix, base_margin=self.first_stage(matrix), validate_features=False
+            )
+        )
+
+    def save(self, path: Path) -> None:
+        """Write one file: the booster, with the first score among its attributes."""
+        linear = json.dumps(vars(self.first_stage), sort_keys=True)
+        self.booster.set_attr(**{LINEAR: linear})
+        self.booster.save_model(path)
+
+    @classmethod
+    def load(cls, place: Place) -> Ranker:
+        """What `save` wrote; raises `ArtifactError` for any other file."""
+        booster = xgb.Booster({"nthread": 1})
+        try:
+            # By its path where it has one: XGBoost 3.2 dies of bytes that are no model.
+            booster.load_model(place if isinstance(place, Path) else bytearray(place.read_bytes()))
+        except xgb.core.XGBoostError as error:
+            raise ArtifactError(f"'{place}' is not a ranker. Run `dvc repro`.") from error
+        linear = booster.attr(LINEAR)
+        if linear is None:
+            raise ArtifactError(f"'{place}' lacks the first score. Run `dvc repro --force train`.")
+        values = json.loads(linear)
+        return cls(
+            booster,
+            FirstStage(tuple(values["columns"]), tuple(values["weights"]), values["bias"]),
+        )

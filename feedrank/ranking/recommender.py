@@ -1,0 +1,151 @@
+"""The one scoring path: the posts that a user is most likely to like at a moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import numpy as np
+
+from feedrank.features.question import Question
+from feedrank.features.spec import assemble, features_of
+from feedrank.ranking.ranker import Ranker
+from feedrank.ranking.top_k import best_rows
+from feedrank.state.counts.by_user import PairCounts
+from feedrank.state.feature_store import FeatureStore
+from feedrank.state.users import UserState
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A list: posts (rows of the catalogue), best first, with their probability of a like.
+
+    Attributes:
+        n_ranked: candidates that the first score left for the trees.
+    """
+
+    post: np.ndarray
+    probability: np.ndarray
+    n_ranked: int
+
+
+class Rules(Protocol):
+    """How lists are made, as group `export` of `params.yaml` says it."""
+
+    @property
+    def candidates(self) -> int:
+        """Posts kept by the first score, then ranked."""
+
+    @property
+    def exclude(self) -> str:
+        """'nothing', 'liked' or 'seen': what a user is not shown again."""
+
+
+class UnknownUserError(KeyError):
+    """Nobody of this id is in the catalogue."""
+
+
+class Recommender:
+    """Answers for any user and moment from the state as of the moment's step.
+
+    Args:
+        store: point-in-time state of users and posts.
+        ranker: trained before the moments that are asked for.
+        rules: how lists are made.
+        as_of: seconds since the origin after which nothing is known; None: the whole log.
+    """
+
+    def __init__(
+        self, store: FeatureStore, ranker: Ranker, rules: Rules, as_of: int | None = None
+    ) -> None:
+        self.store = store
+        self.catalogue = store.catalogue
+        self.meta = store.meta
+        self.ranker = ranker
+        self.features = features_of(store.fitted)
+        self._linear = [self.features[i] for i in ranker.first_stage.columns]
+        self._history = store.history
+        self._shared = store.states
+        self._rules = rules
+        self._step_seconds = store.fitted.step_seconds
+        end = store.shared.n_steps
+        self._last_step = end if as_of is None else as_of // self._step_seconds
+
+    def recommend(
+        self, user_id: int, at: datetime, k: int, candidates: np.ndarray | None = None
+    ) -> list[tuple[int, float]]:
+        """Ids and probabilities of the `k` best posts, best first.
+
+        Args:
+            user_id: as in the database.
+            at: a naive moment on the database's clock; before the data only priors speak, after it
+                the last state.
+            k: length of the list; shorter if there are fewer candidates.
+            candidates: ids of posts to choose from; all posts if None. Unknown ids are left out.
+
+        Raises:
+            UnknownUserError: nobody of this id is in the catalogue.
+        """
+        user = self.catalogue.user(user_id)
+        if user < 0:
+            raise UnknownUserError(user_id)
+        rows = None
+        if candidates is not None:
+            found = np.array([self.catalogue.post(int(c)) for c in candidates], dtype=np.int64)
+            rows = np.unique(found[found >= 0])
+        ranked = self.rank(user, self.meta.seconds(at), k, rows)
+        ids = self.catalogue.post_ids[ranked.post]
+        return list(zip(ids.tolist(), ranked.probability.tolist()))
+
+    def rank(self, user: int, at: int, k: int, candidates: np.ndarray | None = None) -> Ranked:
+        """The same by rows and seconds; `candidates` are sorted rows of posts.
+
+        Equal probabilities are ordered by post id. The first score keeps no fewer than `k`.
+        """
+        post, state = self.open_posts(user, at, candidates), self._state(user, at)
+        n_kept = max(self._rules.candidates, k)
+        if len(post) > n_kept:
+            first = self.ranker.first_stage.of_linear(self._matrix(self._linear, state, post, at))
+            kept = np.argpartition(-first, n_kept - 1)[:n_kept]
+            threshold = first[kept].min()
+            post = post[np.flatnonzero(first >= threshold)]
+        probability = self._probability(state, post, at)
+        best = best_rows(probability, k)
+        return Ranked(post[best], probability[best], len(post))
+
+    def open_posts(self, user: int, at: int, candidates: np.ndarray | None = None) -> np.ndarray:
+        """Rows of the posts that a user may be shown: of the candidates, or of all."""
+        post = np.arange(len(self.catalogue.post_ids)) if candidates is None else candidates
+        barred = self._history.barred(user, self.step(at), self._rules.exclude)
+        return post[~np.isin(post, barred)] if len(barred) else post
+
+    def score(self, user: int, at: int, post: np.ndarray) -> np.ndarray:
+        """Probability of a like for each of the given posts, float32, shape (n,)."""
+        return self._probability(self._state(user, at), post, at)
+
+    def matrix(self, user: int, at: int, post: np.ndarray) -> np.ndarray:
+        """All features of the given posts, float32, shape (n, n_features)."""
+        return self._matrix(self.features, self._state(user, at), post, at)
+
+    def step(self, at: int) -> int:
+        """The step whose beginning bounds what is known at a moment."""
+        return min(max(at // self._step_seconds, 0), self._last_step)
+
+    def _probability(self, state: UserState, post: np.ndarray, at: int) -> np.ndarray:
+        return self.ranker.probability(self._matrix(self.features, state, post, at))
+
+    def _matrix(self, features, state: UserState, post: np.ndarray, at: int) -> np.ndarray:  # type: ignore[no-untyped-def]
+        shared = self._shared.as_of(self.step(at))
+        nobody = np.zeros(len(post), dtype=np.int64)
+        return assemble(features, Question(shared, state, nobody, post, np.full(len(post), at)))
+
+    def _state(self, user: int, at: int) -> UserState:
+        post, step, liked = self._history.before(user, self.step(at))
+        nobody = np.zeros(len(post), dtype=np.int64)
+        fitted = self._shared.fitted
+        pairs = PairCounts(nobody, post, step, liked, fitted.n_posts)
+        codes = self.catalogue.codes[user : user + 1]
+        state = UserState(fitted, fitted.refit(self.step(at)), codes, pairs)
+        state.update(nobody, post, liked)
+        return state

@@ -1,0 +1,1 @@
+"""Feature store: what is known of users and posts as of a step."""

@@ -1,0 +1,1 @@
+"""Additive counts of impressions and likes."""

@@ -1,0 +1,40 @@
+"""Tally: impressions and likes by key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Impressions and likes by key.
+
+    Attributes:
+        shown: impressions, shape (n_keys,).
+        liked: likes among them, shape (n_keys,).
+    """
+
+    shown: np.ndarray
+    liked: np.ndarray
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(self.shown + other.shown, self.liked + other.liked)
+
+    def reshape(self, *shape: int) -> Tally:
+        """The same counts with their key split into parts."""
+        return Tally(self.shown.reshape(shape), self.liked.reshape(shape))
+
+
+def tally(key: np.ndarray, liked: np.ndarray, n_keys: int) -> Tally:
+    """Impressions and likes by key: additive, so any split and order of rows gives the same."""
+    return Tally(
+        np.bincount(key, minlength=n_keys),
+        np.bincount(key[liked.astype(bool)], minlength=n_keys),
+    )
+
+
+def smallest_uint(highest: int) -> np.dtype:
+    """The narrowest unsigned type that holds 0 to `highest`."""
+    return np.dtype(np.min_scalar_type(max(highest, 0)))

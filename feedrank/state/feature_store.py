@@ -1,0 +1,94 @@
+"""Feature store: point-in-time state of users and posts, as one directory of plain files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from feedrank.io.arrays import Place, read_array
+from feedrank.log.metadata import LogMeta
+from feedrank.state.catalogue import Catalogue, Texts
+from feedrank.state.counts.by_step import StepCounts
+from feedrank.state.fitted import FittedParameters
+from feedrank.state.history import History
+from feedrank.state.profiles import ProfileColumn, columns_from
+from feedrank.state.shared import SharedCounts, SharedHistory
+
+
+@dataclass(frozen=True)
+class FeatureStore:
+    """All that answers for any moment of a log, but the ranker.
+
+    Attributes:
+        meta: of the log.
+        catalogue: users and posts.
+        columns: the coding of profile columns.
+        text: of each post.
+        topic: of each post, in words.
+        fitted: parameters, by refit where the log's growth changes them.
+        shared: counts over time.
+        history: of each user.
+    """
+
+    meta: LogMeta
+    catalogue: Catalogue
+    columns: tuple[ProfileColumn, ...]
+    text: Texts
+    topic: Texts
+    fitted: FittedParameters
+    shared: SharedCounts
+    history: History
+
+    @cached_property
+    def states(self) -> SharedHistory:
+        """Shared states by step; all recommenders of this store derive each but once."""
+        return SharedHistory(self.fitted, self.shared)
+
+    def save(self, directory: Path) -> None:
+        """Write everything into an existing directory."""
+        about = {"meta": asdict(self.meta), "columns": [asdict(c) for c in self.columns]}
+        text = json.dumps(about, indent=2, sort_keys=True)
+        (directory / "feature_store.json").write_text(text + "\n")
+        for name, array in vars(self.catalogue).items():
+            np.save(directory / f"catalogue_{name}.npy", array)
+        self.text.save(directory, "text")
+        self.topic.save(directory, "topic")
+        self.fitted.save(directory)
+        self.shared.by_post.save(directory, "by_post")
+        for number, counts in enumerate(self.shared.by_column):
+            counts.save(directory, f"by_column_{number}")
+        self.history.save(directory)
+
+    @classmethod
+    def load(cls, place: Place) -> FeatureStore:
+        """What `save` wrote; from a directory, large arrays are memory-mapped."""
+        about = json.loads((place / "feature_store.json").read_text())
+        fitted = FittedParameters.load(place)
+        catalogue = Catalogue(
+            *(
+                read_array(place / f"catalogue_{name}.npy")
+                for name in Catalogue.__dataclass_fields__
+            )
+        )
+        return cls(
+            LogMeta(**about["meta"]),
+            catalogue,
+            columns_from(about["columns"]),
+            Texts.load(place, "text"),
+            Texts.load(place, "topic"),
+            fitted,
+            SharedCounts(
+                StepCounts.load(place, "by_post", fitted.n_segments * fitted.n_posts),
+                tuple(
+                    StepCounts.load(
+                        place, f"by_column_{number}", fitted.n_column_keys(fitted.n_clusters)
+                    )
+                    for number in range(len(fitted.refits))
+                ),
+            ),
+            History.load(place),
+        )

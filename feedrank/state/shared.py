@@ -1,0 +1,188 @@
+"""What was known of posts and profiles as of a step: shared by all users."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+
+from feedrank.state.clusters import RATE_PRIOR, post_state
+from feedrank.state.counts.by_step import StepCounts
+from feedrank.state.counts.cumulative import RunningCounts
+from feedrank.state.counts.tally import Tally
+from feedrank.state.fitted import FittedParameters, Refit, WarmupParameters
+from feedrank.stats.shrinkage import log_ratio, ratio
+
+Table = np.ndarray
+
+
+@dataclass(frozen=True)
+class SharedState:
+    """Tables as of one step, float32 unless said otherwise.
+
+    Attributes:
+        step: rows of this step or later are not in it.
+        refit: that the step belongs to.
+        cluster_rate: like rate, float64, shape (n_segments, n_clusters).
+        topic_rate: like rate, float64, shape (n_segments, n_topics).
+        post_logit: log-odds of liking with quality, shape (n_segments, n_posts).
+        cluster_logit: log-odds of liking without quality, shape (n_segments, n_posts).
+        segment_post: log ratio of a post's likes in a segment over `post_logit`, same shape.
+        quality: log, shape (n_posts,).
+        trend: log ratio of recent likes over lifetime, shape (n_posts,).
+        age_days: since first shown, NaN if never, shape (n_posts,).
+        exposure: log ratio of impressions over an average post's, shape (n_posts,).
+        recent_exposure: the same of recent impressions, shape (n_posts,).
+        columns: log ratio by profile code (end to end) and cluster, shape (n_codes, n_clusters).
+        level: log ratio of the recent like rate over lifetime.
+    """
+
+    step: int
+    refit: Refit
+    cluster_rate: Table
+    topic_rate: Table
+    post_logit: Table
+    cluster_logit: Table
+    segment_post: Table
+    quality: Table
+    trend: Table
+    age_days: Table
+    exposure: Table
+    recent_exposure: Table
+    columns: Table
+    level: float
+
+
+@dataclass(frozen=True)
+class SharedCounts:
+    """The shared counts over time.
+
+    Attributes:
+        by_post: key (segment, post).
+        by_column: key (profile code end to end, segment, cluster); one for each refit, whose
+        clusters
+            it goes by, with all that was before the refit as if it were of the step before it.
+    """
+
+    by_post: StepCounts
+    by_column: tuple[StepCounts, ...]
+
+    @property
+    def n_steps(self) -> int:
+        """Steps from the log's origin to its end."""
+        return self.by_post.n_steps
+
+    def first_steps(self, n_segments: int) -> np.ndarray:
+        """The step at which each post was first shown, shape (n_posts,)."""
+        return self.by_post.first_steps().reshape(n_segments, -1).min(0)
+
+
+class SharedHistory:
+    """Shared states by step, the most recently used kept."""
+
+    def __init__(self, fitted: FittedParameters, counts: SharedCounts, keep: int = 128) -> None:
+        self.fitted = fitted
+        self.counts = counts
+        self._by_post = RunningCounts(counts.by_post, fitted.half_life_steps)
+        self._first_step = counts.first_steps(fitted.n_segments)
+        self._kept: OrderedDict[int, SharedState] = OrderedDict()
+        self._keep = keep
+
+    def as_of(self, step: int) -> SharedState:
+        """What was known strictly before a step; steps outside the log are drawn to its ends."""
+        step = self._within(step)
+        state = self._kept.pop(step, None)
+        if state is None:
+            state = self._derive(step)
+        self._kept[step] = state
+        if len(self._kept) > self._keep:
+            self._kept.popitem(last=False)
+        return state
+
+    def counts_as_of(self, step: int) -> Tally:
+        """Impressions and likes strictly before a step, int64, shape (n_segments, n_posts)."""
+        counts = self._by_post.before(self._within(step)).counts
+        return counts.reshape(self.fitted.n_segments, self.fitted.n_posts)
+
+    def _within(self, step: int) -> int:
+        return min(max(step, 0), self.counts.n_steps)
+
+    def _derive(self, step: int) -> SharedState:
+        fitted, refit = self.fitted, self.fitted.refit(step)
+        shape = (fitted.n_segments, fitted.n_posts)
+        found = self._by_post.before(step)
+        counts, recent = found.counts.reshape(*shape), found.recent.reshape(*shape)
+        posts = post_state(refit.clusters, counts)
+        n_shown, n_recent = counts.shown.sum(0), recent.shown.sum(0)
+        lifetime_rate = (posts.rate * counts.shown).sum(0) / np.maximum(n_shown, 1)
+        days_a_step = fitted.step_seconds / 86_400
+        age = np.where(self._first_step < step, (step - self._first_step) * days_a_step, np.nan)
+        cluster_rate = rates_within(refit.clusters.cluster, fitted.n_clusters, counts)
+        return SharedState(
+            step=step,
+            refit=refit,
+            cluster_rate=cluster_rate,
+            topic_rate=rates_within(fitted.topic, fitted.n_topics, counts),
+            post_logit=_logit(posts.rate),
+            cluster_logit=_logit(posts.base),
+            segment_post=log_ratio(
+                counts.liked, counts.shown * posts.rate, refit.strengths.segment_post
+            ),
+            quality=np.log(posts.quality).astype(np.float32),
+            trend=log_ratio(recent.liked.sum(0), n_recent * lifetime_rate, refit.strengths.trend),
+            age_days=age.astype(np.float32),
+            exposure=_share(n_shown),
+            recent_exposure=_share(n_recent),
+            columns=self._columns(step, cluster_rate),
+            level=_level(counts, recent),
+        )
+
+    def _columns(self, step: int, cluster_rate: np.ndarray) -> np.ndarray:
+        """Each profile code's likes of a cluster over what its segments let expect."""
+        fitted = self.fitted
+        counts = self.counts.by_column[fitted.refit_number(step)].before(step)
+        liked, expected = column_evidence(fitted, counts, cluster_rate)
+        strength = np.repeat(fitted.refit(step).strengths.columns, fitted.column_codes)
+        overall = ratio(liked.sum(1), expected.sum(1), strength)[:, None]
+        return np.log(overall * ratio(liked, expected * overall, strength[:, None])).astype(
+            np.float32
+        )
+
+
+def rates_within(cluster: np.ndarray, n_clusters: int, counts: Tally) -> np.ndarray:
+    """Like rate by segment and cluster of posts, shape (n_segments, n_clusters).
+
+    Args:
+        cluster: of each post, shape (n_posts,).
+        n_clusters: number of clusters.
+        counts: shape (n_segments, n_posts).
+    """
+    member = np.eye(n_clusters)[cluster]
+    rate = (counts.liked.sum(1) + 1) / (counts.shown.sum(1) + 10)
+    liked, shown = counts.liked @ member, counts.shown @ member
+    return (liked + RATE_PRIOR * rate[:, None]) / (shown + RATE_PRIOR)
+
+
+def column_evidence(
+    fixed: WarmupParameters, by_column: Tally, cluster_rate: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Likes and expected likes by profile code (end to end) and cluster, (n_codes, n_clusters)."""
+    counts = by_column.reshape(-1, *cluster_rate.shape)
+    return counts.liked.sum(1), (counts.shown * cluster_rate).sum(1)
+
+
+def _logit(rate: np.ndarray) -> np.ndarray:
+    rate = np.clip(rate, 1e-5, 1 - 1e-5)
+    return np.log(rate / (1 - rate)).astype(np.float32)
+
+
+def _share(shown: np.ndarray) -> np.ndarray:
+    return np.log((shown + 1) / (shown.mean() + 1)).astype(np.float32)
+
+
+def _level(counts: Tally, recent: Tally) -> float:
+    lifetime = (counts.liked.sum() + 1) / (counts.shown.sum() + 10)
+    return float(
+        np.log((recent.liked.sum() + 50 * lifetime) / (recent.shown.sum() + 50) / lifetime)
+    )

@@ -1,0 +1,92 @@
+"""What was known of a few users as of a step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from feedrank.state.counts.by_user import PairCounts, UserCounts
+from feedrank.state.counts.tally import Tally
+from feedrank.state.factors import UserEvidence
+from feedrank.state.fitted import FittedParameters, Refit
+from feedrank.state.shared import SharedState
+from feedrank.stats.shrinkage import log_ratio, ratio
+
+
+class UserState:
+    """A few users as of a step of a refit: their profiles, counts and earlier pairs.
+
+    The one update of a user's state: training calls it for a bucket step after step, serving for
+    one user with all of the history before the moment.
+    """
+
+    def __init__(
+        self, fitted: FittedParameters, refit: Refit, codes: np.ndarray, pairs: PairCounts
+    ) -> None:
+        self.fitted = fitted
+        self.refit = refit
+        self.codes = codes
+        self.segment = fitted.segment(codes)
+        self.pairs = pairs
+        groupings = {
+            "cluster": (refit.clusters.cluster, fitted.n_clusters),
+            "topic": (fitted.topic, fitted.n_topics),
+        }
+        self.counts = UserCounts(len(codes), groupings)
+        self.evidence = UserEvidence(refit.factors, self.segment)
+
+    def update(self, user: np.ndarray, post: np.ndarray, liked: np.ndarray) -> None:
+        """Learn impressions of these users, counted from 0 within them."""
+        self.counts.update(user, post, liked)
+        self.evidence.update(user, post, liked)
+
+
+@dataclass(frozen=True)
+class UserTables:
+    """What is known of some users, against what their segment likes.
+
+    Attributes:
+        n_shown: log1p of impressions, shape (n,).
+        propensity: log ratio of likes over expected, shape (n,).
+        cluster: log ratio within a cluster beyond propensity, shape (n, n_clusters).
+        topic: log ratio within a topic beyond propensity, shape (n, n_topics).
+        position: in the directions of the refit's factors, float64, shape (n, n_factors).
+    """
+
+    n_shown: np.ndarray
+    propensity: np.ndarray
+    cluster: np.ndarray
+    topic: np.ndarray
+    position: np.ndarray
+
+
+def user_tables(state: UserState, shared: SharedState, users: np.ndarray) -> UserTables:
+    """Tables of the named users (rows of the state), from counts and the shared rates."""
+    strengths = state.refit.strengths
+    segment = state.segment[users]
+    cluster, topic = (_rows(state.counts.of(name), users) for name in ("cluster", "topic"))
+    expected = cluster.shown * shared.cluster_rate[segment]
+    liked, total = cluster.liked.sum(1), _ordered_sum(expected)
+    propensity = ratio(liked, total, strengths.user)
+    of_topic = topic.shown * shared.topic_rate[segment]
+    by = propensity[:, None]
+    return UserTables(
+        n_shown=np.log1p(cluster.shown.sum(1)).astype(np.float32),
+        propensity=np.log(propensity).astype(np.float32),
+        cluster=log_ratio(cluster.liked, expected * by, strengths.user_cluster),
+        topic=log_ratio(topic.liked, of_topic * by, strengths.user_topic),
+        position=state.evidence.positions(users, strengths.user),
+    )
+
+
+def _rows(counts: Tally, users: np.ndarray) -> Tally:
+    return Tally(counts.shown[users], counts.liked[users])
+
+
+def _ordered_sum(columns: np.ndarray) -> np.ndarray:
+    """Sum over the last axis in one order, whatever the number of rows: equal bits anywhere."""
+    total = columns[:, 0].copy()
+    for cluster in range(1, columns.shape[1]):
+        total += columns[:, cluster]
+    return total

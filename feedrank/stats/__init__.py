@@ -1,0 +1,1 @@
+"""Statistics that know no feed, no post and no user."""

@@ -1,0 +1,46 @@
+"""AUC, log loss and calibration error."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import rankdata
+
+
+def auc(liked: np.ndarray, score: np.ndarray) -> float:
+    """Chance that a liked impression scores above one not liked, ties counted half.
+
+    Returns:
+        The Mann-Whitney statistic over n_liked * n_not_liked; NaN if either is zero.
+    """
+    n_liked = int(np.sum(liked))
+    n_other = len(liked) - n_liked
+    if not n_liked or not n_other:
+        return float("nan")
+    ranks = rankdata(score)
+    return float(
+        (ranks[liked.astype(bool)].sum() - n_liked * (n_liked + 1) / 2) / n_liked / n_other
+    )
+
+
+def log_loss(liked: np.ndarray, probability: np.ndarray) -> float:
+    """Mean of -log of the probability given to what happened; NaN for no impressions."""
+    if not len(liked):
+        return float("nan")
+    p = np.clip(probability, 1e-7, 1 - 1e-7)
+    return float(-np.mean(np.where(liked.astype(bool), np.log(p), np.log1p(-p))))
+
+
+def calibration_error(liked: np.ndarray, probability: np.ndarray, bins: int = 20) -> float:
+    """Mean distance of predicted and observed like rate, over bins of equal shares of rows.
+
+    Returns:
+        sum over bins of n_bin / n * |mean probability - like rate|; NaN for no impressions.
+    """
+    if not len(liked):
+        return float("nan")
+    order = np.argsort(probability, kind="stable")
+    gaps = [
+        abs(float(np.sum(probability[p], dtype=np.float64)) - float(np.sum(liked[p])))
+        for p in np.array_split(order, bins)
+    ]
+    return sum(gaps) / len(liked)

@@ -1,0 +1,31 @@
+"""Success at k: the hit rate of one list."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def hits_at_each_k(is_liked: np.ndarray) -> np.ndarray:
+    """Whether the best 1, 2, ... k of a list hold at least one post that the user liked.
+
+    Success at k of information retrieval: 1 if any of the first k is relevant, else 0.
+
+    Args:
+        is_liked: bool, by place in the list, shape (..., k).
+
+    Returns:
+        0 or 1, float64, same shape. The mean of a column over requests is a hit rate.
+    """
+    return np.maximum.accumulate(is_liked, axis=-1).astype(np.float64)
+
+
+def expected_hit_at_k(probability: np.ndarray) -> np.ndarray:
+    """The chance of at least one like, had the list been shown: 1 - prod(1 - p).
+
+    Args:
+        probability: of a like, shape (n_requests, k); likes of one list are independent given it.
+
+    Returns:
+        float64, shape (n_requests,).
+    """
+    return 1.0 - np.prod(1.0 - probability.astype(np.float64), axis=1)

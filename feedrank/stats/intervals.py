@@ -1,0 +1,101 @@
+"""Hit rates, AUC and intervals; each formula stands in its docstring."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+Z = 1.96  # of a 95 % interval
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over requests with its 95 % interval.
+
+    Attributes:
+        value: the mean; NaN for no requests.
+        low: lower end.
+        high: upper end.
+        n_requests: requests judged.
+    """
+
+    value: float
+    low: float
+    high: float
+    n_requests: int
+
+    def within(self, low: float, high: float) -> Estimate:
+        """The same with an interval that does not leave what is possible."""
+        return replace(self, low=float(np.clip(self.low, low, high)),
+                       high=float(np.clip(self.high, low, high)))  # fmt: skip
+
+
+def user_weights(user: np.ndarray, n_resamples: int, seed: int) -> np.ndarray:
+    """Bootstrap over users: how often each request counts in each resample.
+
+    Requests of one user are not independent, so users are drawn, with replacement.
+
+    Args:
+        user: of each request, shape (n_requests,).
+        n_resamples: resamples.
+        seed: of the draws: equal for all metrics of one run, so that differences are paired.
+
+    Returns:
+        int32, shape (n_resamples, n_requests).
+    """
+    users, of = np.unique(user, return_inverse=True)
+    rng = np.random.default_rng(seed)
+    if not len(users):
+        return np.zeros((n_resamples, 0), dtype=np.int32)
+    drawn = rng.multinomial(len(users), np.full(len(users), 1 / len(users)), size=n_resamples)
+    return np.asarray(drawn.astype(np.int32)[:, of])
+
+
+def estimate(value: np.ndarray, weights: np.ndarray) -> Estimate:
+    """Mean of per-request values with the percentile interval of a bootstrap over users.
+
+    Requests whose value is NaN were not judged and are left out.
+
+    Args:
+        value: shape (n_requests,).
+        weights: of `user_weights`, shape (n_resamples, n_requests).
+    """
+    judged = ~np.isnan(value)
+    if not judged.any():
+        return Estimate(float("nan"), float("nan"), float("nan"), 0)
+    value, weights = value[judged], weights[:, judged]
+    total = np.maximum(weights.sum(1), 1)
+    low, high = np.quantile(weights @ value / total, [0.025, 0.975])
+    return Estimate(float(value.mean()), float(low), float(high), int(judged.sum()))
+
+
+def proportion(value: np.ndarray, user: np.ndarray) -> Estimate:
+    """Mean of hits or likes with Wilson's 95 % interval, which has a width even at 0 and at 1.
+
+    Values of one user are not independent, so their number counts as what it is worth: over the
+    design effect, sum over users of (sum of value - mean)^2 / (n * mean * (1 - mean)), at least 1
+    (Wilson 1927; the effective size after Kish 1965). Values that are NaN were not judged.
+
+    Args:
+        value: in [0, 1], shape (n,); shares are not told from 0 and 1, which scatter most.
+        user: of each value, shape (n,).
+    """
+    judged = ~np.isnan(value)
+    value, user = value[judged].astype(np.float64), user[judged]
+    n = len(value)
+    if not n:
+        return Estimate(float("nan"), float("nan"), float("nan"), 0)
+    mean = float(value.mean())
+    scatter = mean * (1 - mean)
+    by_user = np.bincount(np.unique(user, return_inverse=True)[1], value - mean)
+    worth = n / max(1.0, float(np.sum(by_user**2)) / max(n * scatter, 1e-12))
+    low, high = _wilson(mean, worth)
+    return Estimate(mean, min(low, mean), max(high, mean), n)
+
+
+def _wilson(mean: float, n: float) -> tuple[float, float]:
+    """Ends of Wilson's interval for a mean of n independent hits."""
+    center = (mean + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    half = Z * np.sqrt(mean * (1 - mean) / n + Z**2 / (4 * n**2)) / (1 + Z**2 / n)
+    return max(0.0, float(center - half)), min(1.0, float(center + half))

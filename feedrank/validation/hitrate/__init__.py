@@ -1,0 +1,1 @@
+"""Three hit rates with intervals."""

@@ -1,0 +1,1 @@
+"""Replay of requests: what each method lists, and what came of it."""

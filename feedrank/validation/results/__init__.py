@@ -1,0 +1,1 @@
+"""What validation writes: metrics, details, warnings."""

@@ -1,0 +1,114 @@
+"""Per-request hits as one small file, so that two runs can be compared request by request."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pandas.api.types import is_numeric_dtype
+
+from feedrank.errors import SchemaError
+from feedrank.io.files import write_whole
+from feedrank.log.files import Log
+from feedrank.state.catalogue import Catalogue
+from feedrank.validation.fold import FoldResult, joined
+from feedrank.validation.hitrate.scores import KINDS, Scores
+from feedrank.validation.methods import OURS
+from feedrank.validation.replay.replay import ReplayResult
+
+KEYS = ("user_id", "at", "fold")
+LIST = "list"  # column that tells lists apart
+OUTCOMES = "outcomes"  # column that tells apart what was shown and liked
+
+
+def requests_table(
+    results: Sequence[FoldResult], scores: Sequence[Scores], log: Log, catalogue: Catalogue
+) -> pd.DataFrame:
+    """One row a request, sorted by fold, moment and user.
+
+    Columns: `user_id`, `at` (a naive moment), `fold`, and for every method, kind and k
+    `<method>/<kind>@<k>`, float32: values whose mean is that hit rate, NaN where not judged.
+    `expected` holds pseudo-values (see `feedrank.validation.hitrate.expected`). `list` is a
+    checksum of the
+    ids on our list of the first k, whatever their order: two runs that list the same have the same.
+    `outcomes` is a checksum of what the request was shown and of what was liked: two runs of the
+    same log have the same.
+    """
+    judged = joined(results)
+    ours = results[0].names.index(OURS)
+    columns: dict[str, object] = {
+        "user_id": np.asarray(catalogue.user_ids)[judged.user],
+        "at": pd.to_datetime(log.meta.origin) + pd.to_timedelta(judged.at, unit="s"),
+        "fold": np.repeat(np.arange(len(results)), [len(r.judged.user) for r in results]),
+        LIST: list_checksums(np.asarray(catalogue.post_ids), judged.top[ours, :, : scores[0].k]),
+        OUTCOMES: outcome_checksums(np.asarray(catalogue.post_ids), judged),
+    }
+    for found in scores:
+        for name, hits in found.methods.items():
+            for kind in KINDS:
+                columns[column(name, kind, found.k)] = hits.by_request[kind].astype(np.float32)
+    table = pd.DataFrame(columns)
+    return table.sort_values(["fold", "at", "user_id"], kind="stable", ignore_index=True)
+
+
+def list_checksums(post_ids: np.ndarray, lists: np.ndarray) -> np.ndarray:
+    """CRC-32 of each list's sorted ids, uint32, shape (n_requests,); -1 is an empty place."""
+    ids = np.sort(np.where(lists >= 0, post_ids[lists], -1), axis=1).astype("<i8")
+    return np.array([zlib.crc32(row.tobytes()) for row in ids], np.uint32)
+
+
+def outcome_checksums(post_ids: np.ndarray, judged: ReplayResult) -> np.ndarray:
+    """CRC-32 of the posts shown to each request and of which were liked, uint32, (n_requests,)."""
+    n_shown = np.bincount(judged.shown_request, minlength=len(judged.user))
+    ends = np.cumsum(n_shown)
+    ids = post_ids[judged.shown_post].astype("<i8")
+    liked = judged.shown_liked.astype(np.uint8)
+    return np.array(
+        [
+            zlib.crc32(liked[first:end].tobytes(), zlib.crc32(ids[first:end].tobytes()))
+            for first, end in zip(ends - n_shown, ends, strict=True)
+        ],
+        np.uint32,
+    )
+
+
+def column(method: str, kind: str, k: int) -> str:
+    """The name of a column of hits."""
+    return f"{method}/{kind}@{k}"
+
+
+def write_requests(path: Path, table: pd.DataFrame) -> None:
+    """Write the table; equal tables give equal bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
+    buffer = io.BytesIO()
+    pq.write_table(arrow, buffer, compression="zstd", compression_level=9)
+    write_whole(path, buffer.getvalue())
+
+
+def read_requests(content: bytes, name: str) -> pd.DataFrame:
+    """What `write_requests` wrote; raises `SchemaError` for anything else.
+
+    Args:
+        content: of the file.
+        name: what it is called in the message.
+    """
+    try:
+        table = pq.read_table(io.BytesIO(content)).to_pandas()
+    except (pa.ArrowException, OSError) as error:
+        raise SchemaError(
+            f"'{name}' is not a table of requests. Run `dvc repro validate`."
+        ) from error
+    missing = [key for key in KEYS if key not in table]
+    if missing:
+        raise SchemaError(f"'{name}' lacks the columns {missing}. Run `dvc repro validate`.")
+    words = [c for c in table if "@" in c and not is_numeric_dtype(table[c])]
+    if words:
+        raise SchemaError(f"columns {words} of '{name}' hold no numbers. Run `dvc repro validate`.")
+    return table

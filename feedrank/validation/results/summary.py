@@ -1,0 +1,74 @@
+"""All that validation says of its folds, from one scoring of their requests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from feedrank.log.files import Log
+from feedrank.params import ValidateParams
+from feedrank.state.catalogue import Catalogue
+from feedrank.validation.fold import FoldResult, joined
+from feedrank.validation.hitrate.scores import Scores, score
+from feedrank.validation.methods import OURS
+from feedrank.validation.results.details import details_of, n_listed
+from feedrank.validation.results.metrics_json import metrics_of
+from feedrank.validation.results.requests_table import requests_table
+from feedrank.validation.results.slices import slices_in_words, worst_slices
+from feedrank.validation.results.warnings import Trust, trust_of
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Folds, their scores at each k, and whether these are to be trusted."""
+
+    results: Sequence[FoldResult]
+    params: ValidateParams
+    scores: Sequence[Scores]
+    trust: Trust
+
+    @classmethod
+    def of(cls, results: Sequence[FoldResult], params: ValidateParams) -> Summary:
+        """Score the requests of all folds together."""
+        judged, names = joined(results), results[0].names
+        scores = [score(judged, names, k, params) for k in params.k]
+        found = [r.randomness for r in results]
+        trust = trust_of([r.judged for r in results], scores[0], names, found)
+        return cls(results, params, scores, trust)
+
+    def metrics(self, truth: dict[str, Any] | None) -> dict[str, Any]:
+        """Of `reports/metrics.json`."""
+        return metrics_of(self.results, self.scores, self.trust, truth)
+
+    def details(self, slices: pd.DataFrame, topics: list[dict[str, Any]]) -> dict[str, Any]:
+        """Of `reports/details.json`."""
+        found = details_of(self.results, self.scores, self.trust, self.params)
+        found["slices"] = slices_in_words(slices)
+        found["worst_slices"] = worst_slices(slices)
+        found["topics"] = topics
+        return found
+
+    def requests(self, log: Log, catalogue: Catalogue) -> pd.DataFrame:
+        """Of `reports/requests.parquet`."""
+        return requests_table(self.results, self.scores, log, catalogue)
+
+    def words(self, slices: pd.DataFrame) -> list[str]:
+        """What a reader should know at once."""
+        first = self.scores[0]
+        ours = first.methods[OURS]
+        expected, shown = ours.expected, ours.shown
+        listed = n_listed(joined(self.results).rank[self.results[0].names.index(OURS)], first.k)
+        return [
+            f"hitrate@{first.k}/expected {expected.value:.3f} "
+            f"[{expected.low:.3f}, {expected.high:.3f}], shown {shown.value:.3f} "
+            f"[{shown.low:.3f}, {shown.high:.3f}], {expected.n_requests} requests",
+            f"{listed} impressions stand in our lists, {ours.detail.n_matching} in them or near: "
+            f"together worth {ours.detail.n_effective:.0f} in them",
+            self.trust.feed,
+            *(f"warning: {words}" for words in self.trust.warnings),
+            *slices_in_words(slices),
+            *(f"least ahead for {words}" for words in worst_slices(slices)),
+        ]

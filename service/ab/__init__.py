@@ -1,0 +1,1 @@
+"""A/B test: assignment and exposure log."""

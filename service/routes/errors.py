@@ -1,0 +1,84 @@
+"""Answers for what went wrong: one sentence each, and never a trace of the code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from feedrank.ranking.recommender import UnknownUserError
+from service.routes.replies import desk_of
+from service.serving.limiter import BusyError
+
+LONGEST_ECHO = 60  # characters of a parameter that are shown again
+
+
+def answer_problems(app: FastAPI) -> None:
+    """Give every problem its answer."""
+    app.add_exception_handler(UnknownUserError, _unknown_user)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(BusyError, _busy)
+    app.add_exception_handler(HTTPException, _other)
+    app.add_exception_handler(Exception, _mistake)
+
+
+async def _unknown_user(request: Request, error: Exception) -> JSONResponse:
+    user_id = error.args[0]
+    catalogue = desk_of(request).model_of(user_id).artifact.store.catalogue
+    detail = (
+        f"user {user_id} is not among the {len(catalogue.user_ids):,} users of this artifact. "
+        "Ask for one of them; a new user is known after the next export."
+    )
+    return JSONResponse({"detail": detail}, 404)
+
+
+async def _malformed(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    return JSONResponse({"detail": " ".join(_sentence(e) for e in error.errors())}, 422)
+
+
+def _sentence(problem: dict[str, Any]) -> str:
+    name = problem["loc"][-1]
+    if problem["type"] == "missing":
+        example = {"id": "id=200", "time": "time=2021-12-15T18:00:00"}.get(name, f"{name}=...")
+        return f"'{name}' is missing; add {example} to the address."
+    message = _message(problem)
+    if problem["type"] == "repeated":
+        return f"'{name}' is {message}."
+    found = str(problem["input"])
+    shown = found if len(found) <= LONGEST_ECHO else f"{found[:LONGEST_ECHO]}..."
+    return f"'{name}' is '{shown}': {message[:1].lower()}{message[1:]}."
+
+
+def _message(problem: dict[str, Any]) -> str:
+    bounds = {
+        "greater_than_equal": "it must be at least {ge}",
+        "less_than_equal": "it must be at most {le}",
+    }
+    if problem["type"] in bounds:
+        return bounds[problem["type"]].format(**problem["ctx"])
+    return str(problem["msg"]).removeprefix("Value error, ")
+
+
+async def _busy(_: Request, error: Exception) -> JSONResponse:
+    detail = "too many requests wait; come again in a second."
+    return JSONResponse({"detail": detail}, 503, {"Retry-After": "1"})
+
+
+async def _other(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    details = {
+        404: "there is nothing at this address; see /docs.",
+        405: "this address answers GET only.",
+    }
+    detail = details.get(error.status_code, str(error.detail))
+    return JSONResponse({"detail": detail}, error.status_code, error.headers)
+
+
+async def _mistake(_: Request, error: Exception) -> JSONResponse:
+    # The server logs the error itself, with its traceback, beside the request's id.
+    detail = "the service made a mistake; its log tells more under this answer's X-Request-ID."
+    return JSONResponse({"detail": detail}, 500)

@@ -1,0 +1,1 @@
+"""One loaded artifact, answering under load."""

@@ -1,0 +1,284 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from feedrank.artifact import export as exporting
+from feedrank.artifact.artifact import Artifact
+from feedrank.artifact.export import export
+from feedrank.artifact.manifest import GOLDEN, MANIFEST
+from feedrank.errors import ArtifactError
+from feedrank.features.spec import features_of
+from feedrank.ranking.first_stage import FirstStage
+from feedrank.ranking.ranker import Ranker
+from tests.support.simulated_logs import Learned, saved, simulated
+
+FACTS = {"metrics": {"hitrate@5": {"expected": 0.5}}, "params_sha256": "0"}
+
+
+@pytest.fixture(scope="module")
+def learned() -> Learned:
+    return simulated()
+
+
+@pytest.fixture(scope="module")
+def sources(learned: Learned, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return saved(learned, tmp_path_factory.mktemp("sources"))
+
+
+@pytest.fixture(scope="module")
+def made(
+    learned: Learned, sources: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    directory = tmp_path_factory.mktemp("made") / "artifact"
+    export(directory, *sources, learned.params.export, FACTS, seed=1, k=5)
+    return directory
+
+
+@pytest.fixture
+def copy(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "artifact"))
+
+
+def _manifest(directory: Path) -> dict[str, Any]:
+    return json.loads((directory / MANIFEST).read_text())  # type: ignore[no-any-return]
+
+
+def _edit(directory: Path, **changes: Any) -> None:
+    values = {**_manifest(directory), **changes}
+    kept = {key: value for key, value in values.items() if value is not None}
+    (directory / MANIFEST).write_text(json.dumps(kept))
+
+
+def _sign_again(directory: Path) -> None:
+    """As if every file had been exported the way it is now."""
+    names = _manifest(directory)["files"]
+    _edit(
+        directory,
+        files={n: hashlib.sha256((directory / n).read_bytes()).hexdigest() for n in names},
+    )
+
+
+def _flip_a_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def test_an_artifact_answers_as_the_recommender_it_was_made_of(
+    learned: Learned, made: Path
+) -> None:
+    loaded = Artifact.load(made)
+    for user, at in ((0, -10), (100, 2_000_000), (299, 10**8)):
+        first, second = (r.rank(user, at, 5) for r in (loaded.recommender, learned.recommender))
+        assert first.post.tolist() == second.post.tolist()
+        assert first.probability.tobytes() == second.probability.tobytes()
+
+
+def test_the_manifest_says_what_the_artifact_is(learned: Learned, made: Path) -> None:
+    manifest = _manifest(made)
+    assert manifest["features"] == [f.name for f in features_of(learned.store.fitted)]
+    assert manifest["as_of"] == learned.log.meta.moment(learned.log.meta.last_at).isoformat()
+    assert manifest["metrics"] == FACTS["metrics"]
+    assert manifest["libraries"].keys() >= {"numpy", "xgboost"}
+    listed = {*manifest["files"], MANIFEST}
+    assert listed == {path.name for path in made.iterdir()}
+
+
+def test_an_artifact_holds_no_pickle(made: Path) -> None:
+    for path in made.iterdir():
+        assert path.suffix in {".json", ".npy", ".ubj"}, path.name
+        if path.suffix == ".npy":
+            np.load(path, allow_pickle=False)
+
+
+def test_exporting_again_gives_the_same_bytes(
+    learned: Learned, sources: tuple[Path, Path], made: Path, tmp_path: Path
+) -> None:
+    export(tmp_path / "artifact", *sources, learned.params.export, FACTS, seed=1, k=5)
+    for path in made.iterdir():
+        assert (tmp_path / "artifact" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_golden_requests_ask_before_within_and_after_the_data(
+    learned: Learned, sources: tuple[Path, Path], tmp_path: Path
+) -> None:
+    params = learned.params.export
+    many = type(params)(**{**vars(params), "golden_requests": 100})
+    export(tmp_path / "artifact", *sources, many, FACTS, seed=1, k=5)
+    golden = json.loads((tmp_path / "artifact" / GOLDEN).read_text())
+    moments = np.array([request["at"] for request in golden])
+    end = learned.log.meta.last_at
+    assert (moments < 0).any()
+    assert (moments > end).any()
+    assert np.sum((moments >= 0) & (moments <= end)) >= 50
+    assert len({request["user"] for request in golden}) > 50
+
+
+def _remove_a_file(directory: Path) -> None:
+    (directory / "history_post.npy").unlink()
+
+
+def _flip_a_byte_of_the_ranker(directory: Path) -> None:
+    _flip_a_byte(directory / "ranker.ubj")
+
+
+def _flip_a_byte_of_the_history(directory: Path) -> None:
+    _flip_a_byte(directory / "history_liked.npy")
+
+
+def _cut_the_manifest(directory: Path) -> None:
+    path = directory / MANIFEST
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def _empty_the_manifest(directory: Path) -> None:
+    (directory / MANIFEST).write_text("")
+
+
+def _remove_the_manifest(directory: Path) -> None:
+    (directory / MANIFEST).unlink()
+
+
+def _other_format(directory: Path) -> None:
+    _edit(directory, format=99)
+
+
+def _no_format(directory: Path) -> None:
+    _edit(directory, format=None)
+
+
+def _no_list_of_files(directory: Path) -> None:
+    _edit(directory, files=None)
+
+
+def _no_way_to_recommend(directory: Path) -> None:
+    _edit(directory, recommend=None)
+
+
+def _unknown_way_to_recommend(directory: Path) -> None:
+    _edit(directory, recommend={**_manifest(directory)["recommend"], "magic": 1})
+
+
+def _other_order_of_features(directory: Path) -> None:
+    _edit(directory, features=_manifest(directory)["features"][::-1])
+
+
+def _fewer_features(directory: Path) -> None:
+    _edit(directory, features=_manifest(directory)["features"][:-1])
+
+
+def _another_file_for_a_ranker(directory: Path) -> None:
+    (directory / "ranker.ubj").write_bytes(b"not a booster")
+    _sign_again(directory)
+
+
+def _a_ranker_without_a_first_score(directory: Path) -> None:
+    booster = Ranker.load(directory / "ranker.ubj").booster
+    booster.set_attr(feedrank_linear=None)
+    booster.save_model(directory / "ranker.ubj")
+    _sign_again(directory)
+
+
+def _a_ranker_that_answers_otherwise(directory: Path) -> None:
+    ranker = Ranker.load(directory / "ranker.ubj")
+    first = ranker.first_stage
+    weights = (first.weights[0] * 1.1, *first.weights[1:])
+    other = FirstStage(first.columns, weights, first.bias)
+    Ranker(ranker.booster, other).save(directory / "ranker.ubj")
+    _sign_again(directory)
+
+
+def _golden(directory: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    path = directory / GOLDEN
+    requests = json.loads(path.read_text())
+    change(requests[3])
+    path.write_text(json.dumps(requests))
+    _sign_again(directory)
+
+
+def _other_posts_stored(directory: Path) -> None:
+    _golden(directory, lambda request: request.update(post=[249, 248, 247, 246, 245]))
+
+
+def _a_longer_list_stored(directory: Path) -> None:
+    _golden(
+        directory,
+        lambda request: request.update(probability=[*request["probability"], 0.01]),
+    )
+
+
+DAMAGE = {
+    _remove_the_manifest: r"holds no artifact \('manifest.json' is missing\).*`dvc repro`",
+    _cut_the_manifest: r"manifest.json' is not whole.*Copy the whole directory again",
+    _empty_the_manifest: r"manifest.json' is not whole.*Copy the whole directory again",
+    _other_format: r"is of format 99, this code reads 2\. Export again",
+    _no_format: r"is of format None, this code reads 2\. Export again",
+    _no_list_of_files: r"manifest.json' is not whole: it lacks 'files'",
+    _no_way_to_recommend: r"manifest.json' is not whole: it lacks 'recommend'",
+    _unknown_way_to_recommend: r"recommends by .*'magic'.*Export again with this code",
+    _remove_a_file: r"history_post.npy' is missing. Copy the whole directory again",
+    _flip_a_byte_of_the_ranker: r"ranker.ubj' is not the file that was exported: its sha256",
+    _flip_a_byte_of_the_history: r"history_liked.npy' is not the file that was exported",
+    _other_order_of_features: r"was made for the features .*, in this order\. Export again",
+    _fewer_features: r"was made for the features .*, in this order\. Export again",
+    _another_file_for_a_ranker: r"ranker.ubj' is not a ranker",
+    _a_ranker_without_a_first_score: r"ranker.ubj' lacks the first score",
+    _a_ranker_that_answers_otherwise: r"answers request user \d+, second -?\d+ with .*was stored",
+    _other_posts_stored: r"answers request user \d+, second -?\d+ with .*was stored at export",
+    _a_longer_list_stored: r"answers request user \d+, second -?\d+ with .*was stored at export",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE, ids=lambda f: f.__name__.strip("_").replace("_", " "))
+def test_damage_is_refused_with_its_reason(copy: Path, damage: Callable[[Path], None]) -> None:
+    Artifact.load(copy)
+    damage(copy)
+    with pytest.raises(ArtifactError, match=DAMAGE[damage]):
+        Artifact.load(copy)
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="holds no artifact"):
+        Artifact.load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("fails", ["FeatureStore", "draw_golden", "_write_json"])
+def test_an_export_that_fails_leaves_the_former_artifact_alone(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    before = {path.name: path.read_bytes() for path in copy.iterdir()}
+    other = simulated(profiles=False)
+    sources = saved(other, tmp_path / "other")
+
+    class Failing:
+        """Fails whatever it is asked for."""
+
+        def __call__(self, *_: object) -> None:
+            raise OSError("no space left")
+
+        load = __call__
+
+    monkeypatch.setattr(exporting, fails, Failing())
+    with pytest.raises(OSError, match="no space left"):
+        export(copy, *sources, other.params.export, FACTS, seed=2, k=5)
+    assert {path.name: path.read_bytes() for path in copy.iterdir()} == before
+    assert {path.name for path in tmp_path.iterdir()} == {copy.name, "other"}
+    monkeypatch.undo()
+    Artifact.load(copy)
+
+
+def test_a_new_export_takes_the_former_one_s_place(
+    learned: Learned, sources: tuple[Path, Path], copy: Path
+) -> None:
+    (copy / "stale.npy").write_bytes(b"")
+    export(copy, *sources, learned.params.export, {"metrics": {}}, seed=2, k=5)
+    assert not (copy / "stale.npy").exists()
+    assert Artifact.load(copy).manifest["metrics"] == {}

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from feedrank.experiments.ablated_ranker import muted_ranker, silenced
+from feedrank.experiments.ablation import (
+    USER_STATE,
+    Variant,
+    judged_without,
+    lines_of,
+    table_of,
+    variants,
+)
+from feedrank.features.spec import features_of
+from feedrank.ranking.ranker import Ranker
+from feedrank.state.feature_store import FeatureStore
+from tests.support.simulated_logs import Learned, fitted, saved, simulated, workers
+
+
+@pytest.fixture(scope="module")
+def learned() -> Learned:
+    return simulated()
+
+
+def test_muted_features_change_no_probability(learned: Learned) -> None:
+    names = [f.name for f in features_of(learned.store.fitted)]
+    columns = [names.index(name) for name in USER_STATE]
+    rows = silenced(learned.rows, columns)
+    ranker: Ranker = muted_ranker(fitted(learned.store, rows, learned.params), columns)
+    matrix = np.array(learned.rows.matrix[:500])
+    before = ranker.probability(matrix)
+    matrix[:, columns] = np.random.default_rng(0).normal(size=(500, len(columns)))
+    np.testing.assert_array_equal(ranker.probability(matrix), before)
+    assert not np.array_equal(learned.ranker.probability(matrix), before)
+
+
+def test_every_muted_feature_exists(learned: Learned) -> None:
+    assert set(USER_STATE) <= {f.name for f in features_of(learned.store.fitted)}
+
+
+def test_the_variants_begin_with_the_full_one() -> None:
+    names = [v.name for v in variants("age")]
+    assert names == ["full", "age x post", "user state", "clusters", "factors", "refits", "text"]
+    assert [v.name for v in variants(None)] == [
+        "full",
+        "user state",
+        "clusters",
+        "factors",
+        "refits",
+        "text",
+    ]
+
+
+@pytest.fixture
+def folder(learned: Learned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with what `features` leaves behind."""
+    saved(learned, tmp_path / "data")
+    (tmp_path / "data" / "rows").mkdir()
+    learned.rows.save(tmp_path / "data" / "rows")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+# This network has no factors to leave out.
+@pytest.mark.parametrize("name", ["user state", "age x post", "clusters", "refits", "text"])
+def test_a_variant_is_judged_on_the_same_requests_with_other_hits(
+    learned: Learned, folder: Path, name: str
+) -> None:
+    params = replace(learned.params, validate=replace(learned.params.validate, folds=1))
+    by_name = {v.name: v for v in variants("age")}
+    with workers(1):
+        full, other = (judged_without(by_name[n], learned.log, params) for n in ("full", name))
+    for key in ("user_id", "at"):
+        pd.testing.assert_series_equal(full[key], other[key])
+    ours = "feedrank/expected@5"
+    assert not np.array_equal(full[ours], other[ours])
+    table = table_of({"full": full, name: other}, params)
+    assert table[0]["expected_change"] == 0
+    assert table[1]["expected_low"] <= table[1]["expected_change"] <= table[1]["expected_high"]
+    assert lines_of(table)[2].startswith("| full | 0.")
+
+
+def test_a_variant_that_learns_anew_leaves_the_log_as_it_was(
+    learned: Learned, folder: Path
+) -> None:
+    before = {p.name: p.read_bytes() for p in learned.log.directory.iterdir()}
+    params = replace(learned.params, validate=replace(learned.params.validate, folds=1))
+    with workers(1):
+        judged_without(Variant("x", "x", posts=lambda p: p.assign(text="")), learned.log, params)
+    assert {p.name: p.read_bytes() for p in learned.log.directory.iterdir()} == before
+    assert FeatureStore.load(folder / "data" / "features")

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from feedrank.errors import FeedrankError
+from feedrank.experiments.paired import Pairs, is_refused
+from tests.support.request_tables import N, hits_table, reordered
+
+
+def _pairs(a: pd.DataFrame, b: pd.DataFrame) -> Pairs:
+    return Pairs.of(a, b, 400, 1)
+
+
+def test_a_better_run_is_said_to_be_better_by_how_much() -> None:
+    found = _pairs(hits_table(), hits_table(gain=0.06, seed=1)).difference("expected@5")
+    assert found.gain.low < 0.06 < found.gain.high
+    assert found.words().startswith("B beats A by 0.0")
+    back = _pairs(hits_table(gain=0.06, seed=1), hits_table()).difference("expected@5")
+    assert back.words().startswith("A beats B by 0.0")
+    assert back.gain.value == pytest.approx(-found.gain.value)
+
+
+def test_two_that_do_not_differ_cannot_be_told_apart() -> None:
+    found = _pairs(hits_table(seed=1), reordered(hits_table(seed=2))).difference("expected@5")
+    assert found.gain.low < 0 < found.gain.high
+    assert "too close to tell" in found.words()
+
+
+def test_the_same_run_is_the_same_in_every_request() -> None:
+    found = _pairs(hits_table(), hits_table()).difference("shown@5")
+    assert found.is_same
+    assert (found.gain.value, found.gain.low, found.gain.high) == (0, 0, 0)
+
+
+def test_other_thoughts_of_the_same_lists_are_no_gain() -> None:
+    a, b = hits_table(), hits_table()
+    b["feedrank/expected@5"] += 0.01
+    b["feedrank/shown@5"] += 0.01  # of shown posts, which the lists do not say
+    pairs = _pairs(a, b)
+    found = pairs.difference("expected@5")
+    assert (found.gain.value, found.gain.low, found.gain.high) == (0, 0, 0)
+    assert found.words() == "the same in every request"
+    assert pairs.difference("shown@5").words().startswith("B beats A")
+    b.loc[0, "list"] += 2
+    assert _pairs(a, b).difference("expected@5").words().startswith("B beats A")
+
+
+def test_a_pair_is_narrower_than_its_parts() -> None:
+    found = _pairs(hits_table(), hits_table(gain=0.06)).difference("expected@5")
+    assert found.gain.high - found.gain.low < 0.6 * (found.a.high - found.a.low)
+
+
+def test_users_are_resampled_not_requests() -> None:
+    a, b = hits_table(), reordered(hits_table())
+    swing = np.random.default_rng(4).normal(size=N // 3).repeat(3)
+    b["feedrank/expected@5"] += swing.astype(np.float32)
+    found = _pairs(a, b).difference("expected@5").gain
+    of_users = 3.92 * swing.std() / np.sqrt(N / 3)
+    assert found.high - found.low == pytest.approx(of_users, rel=0.15)
+
+
+def test_the_order_of_rows_does_not_matter() -> None:
+    mixed = hits_table(gain=0.06).sample(frac=1, random_state=1)
+    assert _pairs(hits_table(), mixed).difference("expected@5") == _pairs(
+        hits_table(), hits_table(gain=0.06)
+    ).difference("expected@5")
+
+
+def test_only_common_requests_are_compared() -> None:
+    found = _pairs(hits_table(), hits_table()[300:])
+    assert len(found.a) == len(found.b) == N - 300
+    assert (found.n_a, found.n_b) == (N, N - 300)
+
+
+def test_runs_on_other_requests_cannot_be_compared() -> None:
+    other = hits_table()
+    other["at"] += pd.Timedelta(days=31)
+    with pytest.raises(FeedrankError, match="0 requests in common"):
+        _pairs(hits_table(), other)
+
+
+def test_an_unknown_hit_rate_is_refused_by_name() -> None:
+    with pytest.raises(FeedrankError, match=r"'shown@3'; A has expected@5, shown@5; B has"):
+        _pairs(hits_table(), hits_table()).difference("shown@3")
+
+
+def test_lists_that_hold_other_posts_are_counted() -> None:
+    n = int((hits_table()["list"] != hits_table(gain=0.06)["list"]).sum())
+    assert 0 < n < N
+    assert _pairs(hits_table(), hits_table(gain=0.06)).n_lists_that_differ() == n
+    assert _pairs(hits_table(), hits_table(seed=1)).n_lists_that_differ() == 0
+    assert _pairs(hits_table().drop(columns="list"), hits_table()).n_lists_that_differ() is None
+
+
+def test_lists_of_different_lengths_are_not_compared() -> None:
+    longer = hits_table().rename(columns=lambda c: c.replace("@5", "@10"))
+    both = longer.merge(
+        hits_table().drop(columns=["list", "outcomes", "fold"]), on=["user_id", "at"]
+    )
+    both["list"] += 7
+    pairs = _pairs(hits_table(), both)
+    assert pairs.first_k() == 5
+    assert pairs.n_lists_that_differ() is None
+    assert pairs.difference("expected@5").is_same  # by its values, not by its lists
+
+
+def test_runs_without_a_length_in_common_say_which_each_has() -> None:
+    longer = hits_table().rename(columns=lambda c: c.replace("@5", "@10"))
+    with pytest.raises(
+        FeedrankError, match=r"A has expected@5, shown@5; B has expected@10, shown@10\. Run both"
+    ):
+        _pairs(hits_table(), longer).first_k()
+
+
+def test_only_what_both_runs_judged_is_compared() -> None:
+    a, b = hits_table(), reordered(hits_table())
+    a.loc[:99, "feedrank/expected@5"] = np.nan
+    b.loc[800:, "feedrank/expected@5"] = np.inf
+    b.loc[100:799, "feedrank/expected@5"] += 0.5
+    found = _pairs(a, b).difference("expected@5")
+    assert found.gain.n_requests == found.a.n_requests == found.b.n_requests == 700
+    assert found.gain.value == pytest.approx(0.5)
+    assert found.b.value - found.a.value == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("relist", [reordered, lambda table: table], ids=["other", "same"])
+def test_nothing_is_decided_by_what_no_request_has(
+    relist: Callable[[pd.DataFrame], pd.DataFrame],
+) -> None:
+    a, b = hits_table(), relist(hits_table())
+    a.loc[:499, "feedrank/expected@5"] = np.nan
+    b.loc[500:, "feedrank/expected@5"] = np.nan
+    pairs = _pairs(a, b)
+    assert pairs.difference("expected@5").words() == "judged in no request of both"
+    with pytest.raises(FeedrankError, match="'expected@5' has no value in both runs in any of 900"):
+        pairs.deciding("expected@5")
+    assert pairs.deciding("shown@5").is_same
+
+
+def test_a_request_that_stands_twice_is_refused() -> None:
+    twice = pd.concat([hits_table(), hits_table()[5:7]])
+    with pytest.raises(FeedrankError, match=r"run B has 2 requests more than once, such as user 7"):
+        _pairs(hits_table(), twice)
+
+
+def test_runs_of_another_log_are_noticed_by_what_was_shown_and_liked() -> None:
+    other = hits_table()
+    other.loc[:399, "outcomes"] += 1
+    assert _pairs(hits_table(), other).n_outcomes_that_differ() == 400
+    assert _pairs(hits_table(), hits_table()).n_outcomes_that_differ() == 0
+    assert _pairs(hits_table().drop(columns="outcomes"), other).n_outcomes_that_differ() is None
+    other.loc[:499, "outcomes"] += 1
+    with pytest.raises(FeedrankError, match="500 of 900 common requests were shown or liked other"):
+        _pairs(hits_table(), other)
+
+
+def test_a_build_refuses_what_is_surely_or_perhaps_worse() -> None:
+    worse = _pairs(hits_table(), hits_table(gain=-0.06)).difference("expected@5")
+    assert is_refused(worse, 0.0, "worse")
+    assert is_refused(worse, 0.05, "doubtful")
+    assert not is_refused(worse, 0.2, "worse")
+    close = _pairs(hits_table(seed=1), reordered(hits_table(seed=2))).difference("expected@5")
+    assert not is_refused(close, 0.0, "worse")
+    assert is_refused(close, 0.0, "doubtful")
+    assert not is_refused(close, 0.05, "doubtful")
+    same = _pairs(hits_table(), hits_table()).difference("expected@5")
+    assert not is_refused(same, 0.0, "doubtful")

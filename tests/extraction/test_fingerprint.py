@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from feedrank.errors import SchemaError, SourceError
+from feedrank.extraction import fingerprint
+from feedrank.extraction.fingerprint import keep_fingerprint, refresh_fingerprint
+from feedrank.extraction.postgres.connection import Source
+from tests.conftest import TestDatabase
+from tests.support.postgres_tables import AS_VIEW, DEFAULTS, large, small
+
+
+def _refresh(database: TestDatabase, directory: Path) -> bytes:
+    path = directory / "data" / "source.json"
+    source = Source(database.url, DEFAULTS.source)
+    refresh_fingerprint(path, directory / ".spool" / "signature.json", source, "database", 2)
+    return path.read_bytes()
+
+
+def _settled(database: TestDatabase) -> None:
+    """Wait for the counts of writers that have left: a server publishes them as they leave."""
+    gone = """SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid != pg_backend_pid()
+          AND backend_type = 'client backend'"""
+    while database.execute(gone) != [(0,)]:
+        pass
+
+
+CHANGES = [
+    "INSERT INTO feed_data VALUES ('2021-10-05', 2, 2, 'view', 0)",
+    "INSERT INTO feed_data VALUES ('2021-10-05', 2, 2, 'like', 0)",
+    "DELETE FROM feed_data WHERE user_id = 2",
+    "UPDATE feed_data SET target = 1 WHERE user_id = 2",
+    "UPDATE feed_data SET post_id = 1 WHERE user_id = 2",
+    "UPDATE feed_data SET timestamp = timestamp + interval '1 second' WHERE user_id = 2",
+    "UPDATE user_data SET age = 18 WHERE user_id = 2",
+    "ALTER TABLE user_data ADD city text",
+    "UPDATE post_text_df SET text = 'other' WHERE post_id = 2",
+    "TRUNCATE feed_data",
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_every_change_of_content_changes_the_fingerprint(
+    database: TestDatabase, tmp_path: Path, change: str
+) -> None:
+    large(database)
+    _settled(database)
+    before = _refresh(database, tmp_path)
+    database.execute(change)
+    _settled(database)
+    assert _refresh(database, tmp_path) != before
+
+
+@pytest.mark.parametrize(
+    "rewrite",
+    [
+        "UPDATE feed_data SET target = target",
+        "CREATE TABLE copy AS SELECT * FROM feed_data ORDER BY random(); DROP TABLE feed_data;"
+        "ALTER TABLE copy RENAME TO feed_data",
+        "ALTER TABLE feed_data SET UNLOGGED",
+        AS_VIEW,
+    ],
+)
+def test_the_same_rows_kept_otherwise_are_the_same(
+    database: TestDatabase, tmp_path: Path, rewrite: str
+) -> None:
+    large(database)
+    before = _refresh(database, tmp_path / "here")
+    assert _refresh(database, tmp_path / "elsewhere") == before
+    database.execute(rewrite)
+    _settled(database)
+    assert _refresh(database, tmp_path / "here") == before
+
+
+def test_tables_that_nobody_wrote_to_are_not_read_again(
+    database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large(database)
+    _settled(database)
+    before = _refresh(database, tmp_path)
+    monkeypatch.setattr(fingerprint, "_content", None)
+    assert _refresh(database, tmp_path) == before
+    (tmp_path / "data" / "source.json").write_text("of something else")
+    with pytest.raises(TypeError):
+        _refresh(database, tmp_path)
+
+
+def test_a_view_is_read_every_time(
+    database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large(database)
+    database.execute(AS_VIEW)
+    _settled(database)
+    _refresh(database, tmp_path)
+    monkeypatch.setattr(fingerprint, "_content", None)
+    with pytest.raises(TypeError):
+        _refresh(database, tmp_path)
+
+
+def test_strange_rows_are_left_for_the_extract_to_refuse(
+    database: TestDatabase, tmp_path: Path
+) -> None:
+    small(database)
+    database.execute("INSERT INTO feed_data VALUES (NULL, NULL, NULL, NULL, 7)")
+    assert _refresh(database, tmp_path)
+
+
+@pytest.mark.parametrize("table", ["user_data", "post_text_df"])
+def test_ids_that_are_text_are_named(database: TestDatabase, tmp_path: Path, table: str) -> None:
+    small(database)
+    found = database.execute(
+        f"SELECT column_name FROM information_schema.columns WHERE table_name = '{table}' "
+        "AND column_name IN ('id', 'user_id', 'post_id')"
+    )[0][0]
+    database.execute(f"ALTER TABLE {table} ALTER {found} TYPE text USING {found}::text")
+    with pytest.raises(SchemaError, match=f"'{found}' of '{table}' must hold whole numbers"):
+        _refresh(database, tmp_path)
+
+
+def test_without_a_database_the_former_fingerprint_stays(tmp_path: Path) -> None:
+    path = tmp_path / "source.json"
+    with pytest.raises(SourceError, match=r"FEED_OFFLINE is set, but .*`dvc pull`"):
+        keep_fingerprint(path)
+    path.write_text("as it was")
+    keep_fingerprint(path)
+    assert path.read_text() == "as it was"

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from feedrank.features.spec import FIXED, features_of
+from feedrank.state.factors import UserEvidence
+from tests.support.simulated_logs import DAY, HOUR, Learned, simulated, tasteful
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["with profiles", "no profiles"])
+def learned(request: pytest.FixtureRequest) -> Learned:
+    return simulated(profiles=request.param)
+
+
+def _column(learned: Learned, name: str, user: int, at: int) -> np.ndarray:
+    recommender = learned.recommender
+    posts = np.arange(learned.log.meta.n_posts)
+    return recommender.matrix(user, at, posts)[
+        :, [f.name for f in recommender.features].index(name)
+    ]
+
+
+def _shown_before(learned: Learned, at: int) -> np.ndarray:
+    """Impressions of each post in the steps before a moment, from the log itself."""
+    n = learned.log.meta.n_posts
+    return sum(
+        np.bincount(b.post[b.at // DAY < at // DAY], minlength=n) for b in learned.log.buckets()
+    )  # type: ignore[return-value]
+
+
+def test_names_are_unique_and_in_the_order_of_the_spec(learned: Learned) -> None:
+    names = [f.name for f in features_of(learned.store.fitted)]
+    assert len(set(names)) == len(names)
+    assert names[: len(FIXED)] == [f.name for f in FIXED]
+
+
+def test_the_order_depends_on_the_columns_alone(learned: Learned) -> None:
+    fitted = learned.store.fitted
+    assert [f.name for f in features_of(fitted)] == [f.name for f in features_of(fitted)]
+    more = replace(
+        fitted,
+        column_names=(*fitted.column_names, "mood"),
+        column_codes=(*fitted.column_codes, 3),
+    )
+    added = {f.name for f in features_of(more)} - {f.name for f in features_of(fitted)}
+    assert added == {"mood_cluster_log_ratio", "mood_encoded"}
+
+
+@pytest.mark.parametrize("name", ["user", "a[0]", "a<b", "post", "trend", "user_cluster"])
+def test_whatever_a_profile_column_is_called_the_names_stay_apart(name: str) -> None:
+    fitted = simulated().store.fitted
+    columns = (name, *fitted.column_names[1:])
+    names = [f.name for f in features_of(replace(fitted, column_names=columns))]
+    assert len(set(names)) == len(names) == len(features_of(fitted))
+    assert not set("[]<") & set("".join(names))
+
+
+def test_linear_features_are_never_missing(learned: Learned) -> None:
+    linear = [i for i, f in enumerate(features_of(learned.store.fitted)) if f.is_linear]
+    posts = np.arange(learned.log.meta.n_posts)
+    for user, at in ((0, -DAY), (1, 0), (100, 15 * DAY), (299, 400 * DAY)):
+        assert np.isfinite(learned.recommender.matrix(user, at, posts)[:, linear]).all()
+
+
+def test_before_the_data_only_priors_speak(learned: Learned) -> None:
+    for name in ("segment_post_log_ratio", "user_log_ratio", "user_cluster_log_ratio",
+                 "user_topic_log_ratio", "trend_log_ratio", "user_shown", "pair_shown",
+                 "pair_liked", "level_log_ratio"):  # fmt: skip
+        assert not _column(learned, name, 7, -5).any(), name
+    assert np.isnan(_column(learned, "post_age_days", 7, -5)).all()
+
+
+def test_a_post_s_age_counts_from_its_first_impression(learned: Learned) -> None:
+    at = 20 * DAY + 5 * HOUR
+    first = np.full(learned.log.meta.n_posts, 10**9)
+    for b in learned.log.buckets():
+        np.minimum.at(first, b.post, (b.at // DAY).astype(np.int64))
+    expected = np.where(first < 20, 20.0 - first, np.nan)
+    np.testing.assert_array_equal(_column(learned, "post_age_days", 3, at), expected)
+
+
+def test_a_post_is_the_more_exposed_the_more_often_it_was_shown(learned: Learned) -> None:
+    at = 20 * DAY
+    shown = _shown_before(learned, at)
+    exposure = _column(learned, "post_exposure", 3, at)
+    np.testing.assert_allclose(exposure, np.log((shown + 1) / (shown.mean() + 1)), rtol=1e-5)
+
+
+def test_hours_are_those_of_the_database_s_clock(learned: Learned) -> None:
+    table = learned.store.fitted.encoded_hour
+    for hour in (0, 7, 23):
+        for day in (-3, 0, 12, 80):
+            found = _column(learned, "hour_log_odds", 5, day * DAY + hour * HOUR + 1800)
+            np.testing.assert_array_equal(found, np.float32(table[hour]))
+
+
+def test_what_a_user_saw_is_counted_in_the_steps_before(learned: Learned) -> None:
+    user, at = 4, 18 * DAY + 7 * HOUR
+    rows = [b[(b.user == user) & (b.at // DAY < 18)] for b in learned.log.buckets()]
+    n_shown = sum(len(part) for part in rows)
+    n = learned.log.meta.n_posts
+    shown = sum(np.bincount(part.post, minlength=n) for part in rows)
+    liked = sum(np.bincount(part.post, weights=part.liked, minlength=n) for part in rows)
+    np.testing.assert_allclose(_column(learned, "user_shown", user, at), np.log1p(n_shown), 1e-6)
+    np.testing.assert_array_equal(_column(learned, "pair_shown", user, at), shown)
+    np.testing.assert_array_equal(_column(learned, "pair_liked", user, at), liked)
+
+
+def test_factors_are_where_the_user_stands_times_where_the_posts_do() -> None:
+    learned = tasteful()
+    user, last = 4, 29
+    refit = learned.store.fitted.refit(last)
+    rows = [b[(b.user == user) & (b.at // DAY < last)] for b in learned.log.buckets()]
+    post, liked = (np.concatenate([getattr(p, n) for p in rows]) for n in ("post", "liked"))
+    evidence = UserEvidence(refit.factors, np.zeros(1, np.int64))
+    evidence.update(np.zeros(len(post), np.int64), post, liked)
+    position = evidence.positions(np.arange(1), refit.strengths.user)[0]
+    assert len(position) > 1
+    found = _column(learned, "factor_log_ratio", user, last * DAY)
+    np.testing.assert_allclose(found, refit.factors.post @ position, atol=1e-6)
+    assert np.abs(found).max() > 0.1

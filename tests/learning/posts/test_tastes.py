@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import nbinom
+
+from feedrank.learning.posts.tastes import LEAST, Tastes, taste_ratios
+from tests.support.taste_samples import likes
+
+N_USERS, N_POSTS, N_GROUPS, RATE = 600, 90, 3, 0.2
+GROUP = np.repeat(np.arange(N_GROUPS), N_POSTS // N_GROUPS)
+FLAT = np.full((1, N_POSTS), RATE)
+NONE = np.empty((N_POSTS, 0))
+
+
+def _tastes(spread: float, seed: int = 0, n_users: int = N_USERS, views: int = 100) -> Tastes:
+    taste = np.random.default_rng(seed).normal(0, spread, (n_users, N_GROUPS))
+    return Tastes(likes(taste[:, GROUP], views, RATE, seed), FLAT, NONE, dispersion=1 - RATE)
+
+
+def _softly(cluster: np.ndarray, sure: float = 0.9) -> np.ndarray:
+    return sure * np.eye(N_GROUPS)[cluster] + (1 - sure) / N_GROUPS
+
+
+def _found(tastes: Tastes, start: np.ndarray, n: int = 6) -> np.ndarray:
+    belonging = start
+    for _ in range(n):
+        log = tastes.evidence(belonging)
+        belonging = np.exp(log - log.max(1, keepdims=True))
+        belonging /= belonging.sum(1, keepdims=True)
+    return belonging
+
+
+def _mixed(share: float, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.where(rng.random(N_POSTS) < share, rng.integers(0, N_GROUPS, N_POSTS), GROUP)
+
+
+def test_posts_that_the_same_users_like_come_together() -> None:
+    """No profile tells these users apart, and two posts of three start in a cluster by chance."""
+    found = _found(_tastes(0.8), _softly(_mixed(0.65)))
+    assert np.mean(found.argmax(1) == GROUP) > 0.95
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_without_tastes_a_post_is_not_held_where_it_stands(seed: int) -> None:
+    """Its likers seem to like its cluster, unless their own like of it is taken out."""
+    start = np.random.default_rng(seed).integers(0, N_GROUPS, N_POSTS)
+    evidence = _tastes(0.0, seed).evidence(_softly(start))
+    held = evidence[np.arange(N_POSTS), start] - evidence.mean(1)
+    assert abs(held.mean()) < 2 * held.std() / np.sqrt(N_POSTS)
+
+
+def test_strong_tastes_have_a_small_prior_weight_and_chance_a_large_one() -> None:
+    strong, none = _tastes(0.8), _tastes(0.0)
+    for tastes in (strong, none):
+        _found(tastes, _softly(_mixed(0.4)))
+    assert strong.strength < 4
+    assert none.strength > 30
+
+
+def test_evidence_is_the_predictive_probability_of_a_post_s_likes() -> None:
+    """Against the exact negative binomial, likes of the post itself apart, in certain clusters."""
+    tastes = _tastes(0.5, n_users=40, views=60)
+    belonging = np.eye(N_GROUPS)[GROUP]
+    found = tastes.evidence(belonging) * (1 - RATE)
+    taste = np.random.default_rng(0).normal(0, 0.5, (40, N_GROUPS))
+    seen = likes(taste[:, GROUP], 60, RATE, 0)
+    expected = seen.expected(FLAT)
+    for post in (0, 40, 89):
+        rows = np.flatnonzero(seen.post == post)
+        exact = np.zeros(N_GROUPS)
+        for cluster in range(N_GROUPS):
+            for row in rows:
+                of = (seen.user == seen.user[row]) & (GROUP[seen.post] == cluster)
+                of[row] = False
+                a, c = seen.liked[of].sum() + 5.0, expected[of].sum() + 5.0
+                exact[cluster] += nbinom.logpmf(seen.liked[row], a, c / (c + expected[row]))
+        # What does not depend on the cluster is left out of the evidence.
+        np.testing.assert_allclose(found[post] - found[post][0], exact - exact[0], atol=0.01)
+
+
+def test_ratios_are_likes_over_the_expected_ones_shrunk() -> None:
+    seen = likes(np.zeros((3, N_POSTS)), 50, RATE, seed=4)
+    expected = np.full(len(seen.post), RATE)
+    found = taste_ratios(seen, expected, GROUP, strength=7.0)
+    row = 60
+    of = (seen.user == seen.user[row]) & (GROUP[seen.post] == GROUP[seen.post[row]])
+    assert found[row] == pytest.approx((seen.liked[of].sum() + 7) / (RATE * of.sum() + 7))
+
+
+def test_a_prior_is_never_weaker_than_an_impression_can_bear(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("feedrank.learning.posts.tastes.fit_strength", lambda *_: LEAST / 9)
+    tastes = _tastes(0.8)
+    _found(tastes, _softly(GROUP), 2)
+    assert tastes.strength == LEAST

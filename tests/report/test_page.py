@@ -1,0 +1,351 @@
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from feedrank.log.calendar import Calendar
+from feedrank.report.lines import Line, line_chart
+from feedrank.report.page import Found, page_of
+from feedrank.report.rows import Frame, Row, Span, row_chart
+from feedrank.report.svg import tick_words, ticks
+from feedrank.training.importance import importance
+from feedrank.validation.fold import FoldResult, joined, run_fold
+from feedrank.validation.results.details import calibration_of, curve_of, days_of
+from feedrank.validation.results.requests_table import column
+from feedrank.validation.results.slices import (
+    COLUMNS,
+    Slice,
+    judgeable,
+    slice_table,
+    slices_in_words,
+    slices_of,
+    topic_table,
+    worst_slices,
+)
+from feedrank.validation.results.summary import Summary
+from tests.support.simulated_logs import Learned, saved, simulated, workers
+
+ABLATION: dict[str, Any] = {"k": 5, "rows": [
+    {"without": "text", "words": "w", "expected": 0.5, "expected_change": -0.01,
+     "expected_low": -0.02, "expected_high": 0.01, "shown": 0.4, "shown_change": 0.0,
+     "shown_low": -0.01, "shown_high": 0.01},
+]}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def learned() -> Learned:
+    return simulated()
+
+
+@pytest.fixture(scope="module")
+def results(learned: Learned, tmp_path_factory: pytest.TempPathFactory) -> list[FoldResult]:
+    features = saved(learned, tmp_path_factory.mktemp("saved"))[0]
+    p = learned.params
+    folds = Calendar.of(learned.log.meta, None, None).folds(2)
+    with workers(1):
+        return [
+            run_fold(learned.log, features, learned.rows, f, p.validate, p.train, p.export)
+            for f in folds
+        ]
+
+
+@pytest.fixture(scope="module")
+def found(learned: Learned, results: list[FoldResult]) -> Found:
+    params = learned.params.validate
+    summary, slices = Summary.of(results, params), slice_table(results, learned.store, params)
+    metrics = summary.metrics(None)
+    full = ABLATION["rows"][0] | {k: metrics["hitrate@5"][k] for k in ("expected", "shown")}
+    return Found(
+        metrics=metrics,
+        details=summary.details(slices, topic_table(results, learned.store)),
+        days=days_of(results, learned.log, params),
+        calibration=calibration_of(results),
+        slices=slices,
+        curve=curve_of(results),
+        importance=importance(learned.ranker, learned.rows.matrix),
+        ablation=ABLATION | {"rows": [full | {"without": "full"}, *ABLATION["rows"]]},
+    )
+
+
+class _Reader(HTMLParser):
+    """Tags that are open, and everything that a page would fetch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.fetched: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+        self.fetched += [str(v) for k, v in attrs if k in ("src", "href", "srcset")]
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.fetched += [str(v) for k, v in attrs if k in ("src", "href", "srcset")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def _read(page: str) -> _Reader:
+    reader = _Reader()
+    reader.feed(page)
+    return reader
+
+
+def test_the_page_is_whole_and_fetches_nothing(found: Found) -> None:
+    page = page_of(found)
+    reader = _read(page)
+    assert reader.open == []
+    assert reader.fetched == []
+    assert not re.search(r"https?:|@import|url\(|nan|None", page)
+
+
+def test_the_page_has_the_numbers_of_the_metrics(found: Found) -> None:
+    page = page_of(found)
+    ours = found.metrics["hitrate@5"]
+    assert f"<b>{ours['expected']:.3f}</b>" in page
+    for method in ("feedrank", *found.metrics["baselines@5"]):
+        assert f'<th scope="row">{method}</th>' in page
+    assert "What each part is worth" in page
+    assert "prefers-color-scheme: dark" in page
+    assert "width=device-width" in page
+
+
+def test_the_page_warns_where_the_estimate_is_not_to_be_trusted(found: Found) -> None:
+    warned = replace(found, details=found.details | {"warnings": ["Beware of <x>."]})
+    assert "Read with care.<ul><li>Beware of &lt;x&gt;.</li></ul>" in page_of(warned)
+
+
+def test_the_page_goes_without_what_was_not_run(found: Found) -> None:
+    page = page_of(replace(found, ablation=None))
+    assert "What each part is worth" not in page
+    assert _read(page).open == []
+
+
+def test_an_ablation_of_another_run_is_not_shown_beside_this_one(found: Found) -> None:
+    assert '<th scope="row">text</th>' in page_of(found)
+    page = page_of(replace(found, ablation=ABLATION))
+    assert "make ablation" in page
+    assert "The ranker without a part" not in page
+
+
+def test_names_of_the_database_are_escaped(found: Found) -> None:
+    strange = found.slices.assign(value="<b>&", by="<i>")
+    assert "<i>" not in page_of(replace(found, slices=strange)).replace('<i class="key', "")
+
+
+def test_an_empty_part_of_a_line_is_left_out() -> None:
+    y = np.array([0.1, np.nan, 0.3])
+    chart = line_chart([Line(np.arange(3), y, y - 0.1, y + 0.1)], "t", "x", "y")
+    assert "nan" not in chart
+    assert chart.count("<circle") == 2
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (0.61, 0.64), (-3, 70_000), (0.5, 0.5)])
+def test_ticks_are_few_round_and_within(low: float, high: float) -> None:
+    found = ticks(low, high)
+    assert len(found) <= 6
+    assert all(low - 1e-6 <= t <= high + 1e-6 for t in found)
+
+
+def test_ticks_have_one_number_of_digits() -> None:
+    assert tick_words([0.05, 0.1, 0.15]) == ["0.05", "0.10", "0.15"]
+    assert tick_words([0.0, 20_000.0]) == ["0", "20,000"]
+
+
+def test_rows_with_intervals_are_dots_and_others_bars() -> None:
+    assert row_chart([Row("a", (Span(0.5, 0.4, 0.6), Span(0.5, 0.4, 0.6)))], "t").count("<c") == 2
+    bars = row_chart([Row("a", (Span(10.0),)), Row("b", (Span(5.0),))], "t")
+    widths = [float(w) for w in re.findall(r'width="([\d.]+)" height="10"', bars)]
+    assert widths[0] == pytest.approx(2 * widths[1], rel=0.02)
+
+
+def test_charts_of_one_frame_put_a_value_at_one_place() -> None:
+    charts = [[Row("a", (Span(0.5, 0.4, 0.6),), 3)], [Row("a longer", (Span(0.5, 0.1, 0.9),), 12)]]
+    frame = Frame.of([row for rows in charts for row in rows])
+    places = [re.findall(r'cx="([\d.]+)"', row_chart(rows, "t", None, frame)) for rows in charts]
+    assert places[0] == places[1]
+
+
+def test_names_and_numbers_of_ranks_are_not_cut(found: Found) -> None:
+    ranks = [{"ranks": "161 to 320", "liked": 0.2, "low": 0.1, "high": 0.3, "n": 2_632_000}]
+    page = page_of(replace(found, details=found.details | {"precision_by_rank": ranks}))
+    assert ">rank 161 to 320</text>" in page
+    assert ">2,632,000</text>" in page
+
+
+def test_it_is_said_in_words_whether_a_lead_is_sure(found: Found) -> None:
+    sure = {"expected": 0.05, "expected_low": 0.01, "expected_high": 0.09}
+    unsure = {"shown": -0.01, "shown_low": -0.02, "shown_high": 0.0}
+    both = {"shown": 0.1, "shown_low": 0.05, "shown_high": 0.2}
+    unjudged = dict.fromkeys(both)
+    leads = {"random": sure | both, "most_liked": sure | unsure, "classic": sure | unjudged}
+    page = page_of(replace(found, metrics=found.metrics | {f"lead@{found.k}": leads}))
+    assert (
+        "Surely ahead of random, classic. Against most_liked: by expected ahead, by shown too "
+        "close to tell."
+    ) in page
+
+
+def test_every_number_of_a_table_has_its_name_on_a_phone(found: Found) -> None:
+    page = page_of(found)
+    for name in ("our lead", "shown", "\N{GREEK CAPITAL LETTER DELTA} shown", "AUC", "verdict"):
+        assert f'data-name="{name}"' in page
+        assert f">{name}</th>" in page
+    assert len(re.findall(r"<td[ >]", page)) == page.count("data-name=")
+
+
+def test_plots_read_only_fields_that_are_written(found: Found) -> None:
+    root = Path(__file__).parents[2]
+    tables = {
+        "hitrate_by_day": found.days, "slices": found.slices, "calibration": found.calibration,
+        "learning_curve": found.curve, "importance": found.importance,
+    }  # fmt: skip
+    for plot in yaml.safe_load((root / "dvc.yaml").read_text())["plots"]:
+        ((name, about),) = plot.items()
+        ((path, y),) = about["y"].items()
+        template = json.loads((root / ".dvc/plots" / f"{about['template']}.json").read_text())
+        fields = set(re.findall(r'"field": "(\w+)"', json.dumps(template))) - {"rev"}
+        if Path(path).stem in tables:
+            x = about["x"] if isinstance(about["x"], str) else about["x"][path]
+            named = {x, *([y] if isinstance(y, str) else y)}
+            assert fields | named <= set(tables[Path(path).stem].columns), name
+
+
+def test_slices_hold_every_request_once(learned: Learned, results: list[FoldResult]) -> None:
+    parts: dict[str, Any] = {}
+    user = joined(results).user
+    for slices in (slices_of(results, learned.store),
+                   judgeable(slices_of(results, learned.store), user)):  # fmt: skip
+        parts.clear()
+        for one in slices:
+            parts[one.by] = parts.get(one.by, 0) + one.kept.astype(int)
+        assert {"earlier sessions", "day since cutoff", "topic listed first"} < parts.keys()
+        assert all((kept == 1).all() for kept in parts.values())
+
+
+def test_the_topic_listed_first_is_that_of_our_first_post(
+    learned: Learned, results: list[FoldResult]
+) -> None:
+    first = joined(results).top[0, :, 0]
+    slices = [s for s in slices_of(results, learned.store) if s.by == "topic listed first"]
+    for one in slices:
+        topics = {learned.store.topic[post] for post in first[one.kept]}
+        assert topics == {one.value}
+
+
+def test_small_slices_are_judged_together() -> None:
+    user = np.arange(200)
+    sizes = {"a": 120, "b": 30, "c": 40, "d": 10}
+    of = np.repeat(list(sizes), list(sizes.values()))
+    cut = [Slice("x", name, of == name) for name in sizes]
+    found = {s.value: int(s.kept.sum()) for s in judgeable(cut, user)}
+    assert found == {"a": 120, "3 small ones": 80}
+    few_users = [s.value for s in judgeable([Slice("x", "a", of == "a")], user % 5)]
+    assert few_users == ["a"]
+
+
+def _table(*rows: tuple[str, int, float, float, float]) -> pd.DataFrame:
+    """Slices from (value, requests, lead, low, high)."""
+    table = pd.DataFrame(rows, columns=["value", "requests", "lead", "lead_low", "lead_high"])
+    table = table.assign(by="age", shown=0.6, expected=table["lead"])
+    return table.reindex(columns=list(COLUMNS))
+
+
+def test_the_surest_to_be_behind_is_named_first_and_not_the_noisiest() -> None:
+    noisy, sure, ahead = ("a", 60, -0.05, -0.2, 0.1), ("b", 900, 0.0, -0.02, 0.02), (
+        "c", 900, 0.1, 0.08, 0.12)  # fmt: skip
+    table = _table(ahead, noisy, sure, ("d", 7, np.nan, np.nan, np.nan))
+    assert [w[:8] for w in worst_slices(table)] == ["age = b:", "age = a:", "age = c:"]
+    behind, small = slices_in_words(table)
+    assert behind == "No slice of 3 is surely behind most liked."
+    assert small.endswith("fewer than 20 users: age = d: 7.")
+
+
+def test_slices_surely_behind_are_counted_beside_chance() -> None:
+    table = _table(*[(f"{i}", 900, -0.1, -0.12, -0.08) for i in range(2)])
+    (words,) = slices_in_words(table)
+    assert words.startswith("Surely behind most liked are 2 of 2 slices; by chance alone")
+    assert slices_in_words(table.head(0))[0].startswith("No slice of 0 ")
+    assert worst_slices(table.head(0)) == []
+
+
+def test_a_slice_that_always_hits_has_an_interval(
+    learned: Learned, results: list[FoldResult]
+) -> None:
+    table = slice_table(_always(results), learned.store, learned.params.validate)
+    judged = table.dropna(subset=["shown"])
+    assert (judged["shown"] == 1).all()
+    n = judged["requests"].to_numpy()
+    np.testing.assert_allclose(judged["shown_low"], n / (n + 1.96**2), atol=1e-5)
+
+
+def _always(results: list[FoldResult]) -> list[FoldResult]:
+    return [
+        replace(r, judged=replace(r.judged, hit_shown=np.ones_like(r.judged.hit_shown)))
+        for r in results
+    ]
+
+
+def test_the_slice_by_sessions_is_a_plain_count(
+    learned: Learned, results: list[FoldResult]
+) -> None:
+    judged = joined(results)
+    kept = next(s.kept for s in slices_of(results, learned.store) if s.value == "1 to 5 before")
+    rows = pd.concat(
+        pd.DataFrame({"user": b.user, "day": b.at // 86_400}) for b in learned.log.buckets()
+    )
+    for i in range(0, len(judged.user), 17):
+        days = rows[(rows.user == judged.user[i]) & (rows.day < judged.at[i] // 86_400)].day
+        assert kept[i] == (1 <= days.nunique() <= 5)
+
+
+def test_each_rank_is_a_plain_count(found: Found, results: list[FoldResult]) -> None:
+    judged = joined(results)
+    rows = found.details["precision_by_rank"]
+    assert [r["ranks"] for r in rows[:6]] == ["1", "2", "3", "4", "5", "6 to 10"]
+    here = judged.rank[0] == 2
+    assert rows[2]["n"] == here.sum()
+    if here.any():
+        assert rows[2]["liked"] == pytest.approx(judged.shown_liked[here].mean(), abs=1e-5)
+    assert sum(r["n"] for r in rows) == (judged.rank[0] >= 0).sum()
+    ours = found.details["matching"]["feedrank"]
+    assert ours["n_listed"] == sum(r["n"] for r in rows[:5])
+    assert ours["n_matching"] == sum(r["n"] for r in rows)
+    assert all(r["low"] < r["high"] for r in rows if r["n"])
+
+
+def test_the_cut_keeps_what_scoring_everything_would_name(found: Found) -> None:
+    cut = found.details["candidate_cut"]
+    assert cut["n_requests"] >= 50
+    assert 0.8 < cut["kept"] <= 1
+
+
+def test_requests_have_the_means_of_the_metrics(
+    learned: Learned, results: list[FoldResult], found: Found, tmp_path: Path
+) -> None:
+    summary = Summary.of(results, learned.params.validate)
+    table = summary.requests(learned.log, learned.store.catalogue)
+    assert len(table) == len(joined(results).user)
+    for kind in ("expected", "shown", "catalogue"):
+        mean = table[column("feedrank", kind, 5)].mean()
+        assert mean == pytest.approx(found.metrics["hitrate@5"][kind], abs=1e-4)
+    assert not table.duplicated(["user_id", "at"]).any()
+
+
+def test_the_learning_curve_ends_with_the_ranker_s_own_loss(
+    results: list[FoldResult], found: Found
+) -> None:
+    assert found.curve["trees"].iloc[0] == 0
+    assert found.curve["trees"].is_monotonic_increasing
+    assert found.curve["seen"].iloc[-1] < found.curve["seen"].iloc[0]

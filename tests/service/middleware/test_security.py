@@ -1,0 +1,177 @@
+"""What callers can do to the service, and what they cannot."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from dataclasses import replace
+
+import pytest
+from starlette.testclient import TestClient
+
+from feedrank.errors import ParamsError
+from service.app import create_app
+from service.monitoring.logs import JsonLines
+from service.serving.limiter import BusyError, Gate
+from service.settings import Settings
+from tests.support.small_artifact import MOMENT, PATH
+
+pytest_plugins = ("tests.support.service_fixtures",)
+CASES = [PATH, "/", "/docs", "/health", "/nowhere", "/static/page.js", f"{PATH}?id=x"]
+
+
+@pytest.fixture
+def locked(settings):
+    """A service that asks for a key."""
+    with TestClient(create_app(replace(settings, api_key="sesame"))) as client:
+        yield client
+
+
+@pytest.mark.parametrize("path", CASES)
+def test_every_answer_has_the_security_headers_and_an_id(client, path):
+    headers = client.get(path).headers
+
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert "unsafe" not in headers["Content-Security-Policy"]
+    assert len(headers["X-Request-ID"]) == 16
+    assert "Access-Control-Allow-Origin" not in headers
+
+
+def test_a_key_is_asked_for_where_users_are_concerned(locked, user_id):
+    query = {"id": user_id, "time": MOMENT}
+    for path in (PATH, f"{PATH}variant", f"{PATH}explain", "/feed", "/version", "/metrics"):
+        refused = locked.get(path, params=query)
+        assert refused.status_code == 401, path
+        assert "X-API-Key" in refused.json()["detail"]
+        wrong = locked.get(path, params=query, headers={"X-API-Key": "other"})
+        assert wrong.status_code == 401
+
+    for headers in ({"X-API-Key": "sesame"}, {"Authorization": "Bearer sesame"}):
+        assert locked.get(PATH, params=query, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/", "/docs", "/static/page.js"])
+def test_probes_and_the_pages_files_need_no_key(locked, path):
+    assert locked.get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/static/../app.py", "/static/%2e%2e/app.py", "/docs/../feed", "//f"]
+)
+def test_an_open_path_does_not_open_another(locked, path):
+    assert locked.get(f"http://testserver{path}").status_code in (401, 404)
+
+
+def test_other_hosts_pages_may_read_answers_only_where_they_are_named(settings, user_id):
+    named = replace(settings, cors_origins=("https://news.example",))
+    query = {"id": user_id, "time": MOMENT}
+    with TestClient(create_app(named)) as client:
+        for origin, allowed in [("https://news.example", True), ("https://other.example", False)]:
+            headers = client.get(PATH, params=query, headers={"Origin": origin}).headers
+            assert (headers.get("Access-Control-Allow-Origin") == origin) is allowed
+
+
+def test_a_mistake_of_the_code_is_not_shown(settings, user_id, monkeypatch):
+    app = create_app(settings)
+    with TestClient(app, raise_server_exceptions=False) as client:
+        monkeypatch.setattr(app.state.desk, "answer", lambda _: 1 / 0)
+        answer = client.get(PATH, params={"id": user_id, "time": MOMENT})
+
+    assert answer.status_code == 500
+    assert "division" not in answer.text
+    assert "Traceback" not in answer.text
+    assert answer.headers["X-Request-ID"]
+
+
+def test_only_get_is_answered(client):
+    answer = client.post(PATH)
+
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET")
+    assert "GET only" in answer.json()["detail"]
+
+
+def test_a_callers_own_request_id_is_kept_if_it_is_harmless(client):
+    def answered(given):
+        return client.get("/health", headers={"X-Request-ID": given}).headers["X-Request-ID"]
+
+    assert answered("a-1.b") == "a-1.b"
+    for bad in ("x" * 65, "a b", '"}{'):
+        assert answered(bad) != bad
+
+
+def test_too_much_is_refused_at_once_and_the_rest_is_answered():
+    async def crowd():
+        gate, order = Gate(3), []
+
+        async def work(number):
+            try:
+                async with gate.turn():
+                    order.append(number)  # without a pause, as scoring is
+                    return "answered"
+            except BusyError:
+                return "refused"
+
+        results = await asyncio.gather(*(work(n) for n in range(10)))
+        return results, order, gate.n_inside
+
+    results, order, left = asyncio.run(crowd())
+    assert results == ["answered"] * 3 + ["refused"] * 7
+    assert (order, left) == ([0, 1, 2], 0)
+
+
+def test_a_full_service_says_when_to_come_again(settings, user_id):
+    app = create_app(replace(settings, max_waiting=1))
+    with TestClient(app) as client:
+        app.state.desk.gate.n_inside = 1
+        answer = client.get(PATH, params={"id": user_id, "time": MOMENT})
+        health = client.get("/health")
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert health.status_code == 200
+
+
+def test_a_log_line_tells_the_request_and_of_the_user_only_the_id(client, user_id, caplog):
+    with caplog.at_level(logging.INFO, "feedrank.service"):
+        answer = client.get(PATH, params={"id": user_id, "time": MOMENT})
+
+    (record,) = [r for r in caplog.records if r.getMessage() == "answered"]
+    line = json.loads(JsonLines().format(record))
+    assert line["request_id"] == answer.headers["X-Request-ID"]
+    assert (line["user_id"], line["status"], line["route"]) == (user_id, 200, PATH)
+    assert set(line) == {
+        "at", "level", "logger", "event", "request_id", "route", "status", "ms", "user_id",
+    }  # fmt: skip
+
+
+def test_a_log_line_is_one_line_whatever_it_holds():
+    record = logging.makeLogRecord({"msg": 'two\nlines "and" \u2028 more', "levelname": "INFO"})
+
+    assert len(JsonLines().format(record).splitlines()[0].split("\n")) == 1
+    assert json.loads(JsonLines().format(record))["event"].startswith("two\nlines")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FEEDRANK_TEST_SHARE", "1.5"),
+        ("FEEDRANK_TEST_SHARE", "half"),
+        ("FEEDRANK_TEST_SHARE", "nan"),
+        ("FEEDRANK_MAX_WAITING", "0"),
+        ("FEEDRANK_CHECK_SECONDS", "0"),
+        ("FEEDRANK_LOG_LEVEL", "LOUD"),
+    ],
+)
+def test_a_variable_that_cannot_be_is_named(name, value):
+    with pytest.raises(ParamsError, match=f"{name} is '{value}'; set"):
+        Settings.from_environment({name: value})
+
+
+def test_settings_come_from_their_variables():
+    found = Settings.from_environment(
+        {"FEEDRANK_ARTIFACT": "a", "FEEDRANK_CORS_ORIGINS": "x, y", "FEEDRANK_API_KEY": ""}
+    )
+
+    assert (str(found.artifact), found.cors_origins, found.api_key) == ("a", ("x", "y"), None)

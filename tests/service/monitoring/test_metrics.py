@@ -1,0 +1,115 @@
+"""What Prometheus reads, and how unlike its snapshot a request stream is."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from feedrank.stats.drift import effective_posts, stability_index
+from service.monitoring import metrics
+from service.monitoring.drift import Drift
+from tests.support.small_artifact import CODE, MOMENT, PATH
+
+pytest_plugins = ("tests.support.service_fixtures",)
+
+
+def read(client) -> dict[str, float]:
+    text = client.get("/metrics").text
+    lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in lines}
+
+
+def test_answers_are_counted_by_route_and_outcome(client, user_id):
+    before = read(client)
+
+    client.get(PATH, params={"id": user_id, "time": MOMENT})
+    client.get(PATH, params={"id": 10**9, "time": MOMENT})
+    client.get(PATH, params={"id": "x", "time": MOMENT})
+    client.get("/nowhere/at/all")
+
+    after = read(client)
+    for outcome in ("ok", "not_found", "invalid"):
+        name = f'feedrank_answers_total{{outcome="{outcome}",route="{PATH}"}}'
+        assert after[name] - before.get(name, 0) == 1
+    other = 'feedrank_answers_total{outcome="not_found",route="other"}'
+    assert after[other] - before.get(other, 0) == 1
+
+
+def test_the_artifact_its_age_and_the_cut_are_told(client, artifact, user_id):
+    version = client.get("/version").json()["artifacts"][0]["artifact"]
+    before = read(client)
+
+    client.get(PATH, params={"id": user_id, "time": MOMENT})
+
+    after = read(client)
+    assert after[f'feedrank_artifact_workers{{group="control",version="{version}"}}'] == 1
+    assert after['feedrank_artifact_as_of_seconds{group="control"}'] > 1.6e9
+    cut = after["feedrank_candidates_sum"] - before["feedrank_candidates_sum"]
+    assert 60 <= cut < 70
+
+
+def test_users_like_those_of_the_log_do_not_drift_and_others_do(artifact):
+    snapshot_like, only_one_kind = Drift("control", artifact), Drift("control", artifact)
+    store = artifact.store
+    names = [c.name for c in store.columns]
+    per_user = np.diff(store.history.offsets)
+    rng = np.random.default_rng(1)
+    ranked = artifact.recommender.rank(0, 86_400, 5)
+    for user in rng.choice(len(per_user), 1500, p=per_user / per_user.sum()):
+        snapshot_like.observe(int(user), ranked)
+    age = store.catalogue.codes[:, names.index("age")]
+    for user in rng.choice(np.flatnonzero(age == 1), 1500):
+        only_one_kind.observe(int(user), ranked)
+
+    assert psi(snapshot_like, "age") < 0.05
+    assert psi(only_one_kind, "age") > 1
+
+
+def psi(drift, column):
+    drift.publish()
+    return metrics.DRIFT.labels("control", column)._value.get()
+
+
+def test_the_stability_index_is_its_formula():
+    counted, expected = np.array([300, 700]), np.array([0.5, 0.5])
+
+    by_hand = (0.3 - 0.5) * np.log(0.3 / 0.5) + (0.7 - 0.5) * np.log(0.7 / 0.5)
+    assert stability_index(counted, expected) == pytest.approx(by_hand, rel=0.01)
+    assert stability_index(np.array([500, 500]), expected) == 0
+
+
+def test_the_effective_number_of_posts_does_not_hang_on_how_many_lists():
+    rng = np.random.default_rng(2)
+
+    few, many = (effective_posts(rng.integers(0, 50, n)) for n in (200, 9000))
+
+    assert few == pytest.approx(50, rel=0.2)
+    assert many == pytest.approx(50, rel=0.05)
+    assert effective_posts(np.zeros(20, int)) == 1
+
+
+def test_the_dashboard_asks_for_metrics_that_exist(client, user_id):
+    client.get(PATH, params={"id": user_id, "time": MOMENT})
+    known = {re.split(r"[{ ]", name)[0] for name in read(client)}
+    dashboard = json.loads((CODE / "deploy" / "grafana.json").read_text())
+
+    asked = {
+        name
+        for panel in dashboard["panels"]
+        for target in panel.get("targets", [])
+        for name in re.findall(r"feedrank_\w+", target["expr"])
+    }
+    assert len(asked) > 8
+    assert asked <= known | {f"{name}_total" for name in known}
+
+
+def test_no_label_grows_with_what_callers_make_up(client):
+    before = len(read(client))
+    for number in range(30):
+        client.get(f"/nowhere/{number}", headers={"X-Request-ID": f"id-{number}"})
+        client.get(PATH, params={"id": 10**9 + number, "time": MOMENT})
+
+    assert len(read(client)) - before < 60

@@ -1,0 +1,47 @@
+"""The service does what its OpenAPI document says, for requests nobody would think of."""
+
+from __future__ import annotations
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis.generation import GenerationMode
+
+from tests.support.service_process import serving
+
+pytest_plugins = ("tests.support.service_fixtures",)
+PATHS = [
+    "/post/recommendations/", "/post/recommendations/variant", "/post/recommendations/explain",
+    "/feed", "/feed/suggestions", "/health", "/ready", "/version", "/metrics",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def api(artifact_path, tmp_path_factory):
+    """The document of a running service."""
+    with serving(artifact_path, tmp_path_factory.mktemp("state")) as server:
+        yield schemathesis.openapi.from_url(f"{server.address}/openapi.json")
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+@pytest.mark.parametrize("path", PATHS)
+def test_every_answer_fits_the_document(api, path, mode):
+    operation = api[path]["GET"]
+
+    @given(case=operation.as_strategy(generation_mode=mode))
+    @settings(
+        max_examples=40,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    def answer(case):
+        case.call_and_validate()
+
+    if operation.query or mode is GenerationMode.POSITIVE:
+        answer()
+
+
+def test_every_route_of_the_document_is_tried(api):
+    assert sorted(api.raw_schema["paths"]) == sorted(PATHS)

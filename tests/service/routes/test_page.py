@@ -1,0 +1,182 @@
+"""The page at `/`, in a real browser."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+
+from tests.support.browser import CHROMIUM, Browser
+from tests.support.service_process import serving
+from tests.support.small_artifact import MOMENT, PATH
+
+pytest_plugins = ("tests.support.service_fixtures",)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed")
+SHOWN = "document.querySelectorAll('.post').length === 5 && !document.body.matches('.busy')"
+IDS = "[...document.querySelectorAll('.post')].map(p => Number(p.dataset.id))"
+
+
+@pytest.fixture(scope="module")
+def server(artifact_path, tmp_path_factory):
+    with serving(artifact_path, tmp_path_factory.mktemp("state")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with Browser() as chromium:
+        yield chromium
+
+
+def address(server, user_id, at=MOMENT):
+    return f"{server.address}/#id={user_id}&time={at}"
+
+
+def expected(artifact, user_id, at):
+    ranked = artifact.recommender.recommend(user_id, datetime.fromisoformat(at), 5)
+    return [post for post, _ in ranked]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
+def test_the_page_shows_the_list_of_the_address(
+    server, browser, artifact, user_id, width, height, scheme
+):
+    browser.show(address(server, user_id), width, height, scheme)
+    browser.until(SHOWN)
+
+    assert browser.run(IDS) == expected(artifact, user_id, MOMENT)
+    wide = browser.run("document.documentElement.scrollWidth - innerWidth")
+    assert wide <= 0  # nothing hangs over the edge
+    dark = browser.run("getComputedStyle(document.body).color") != "rgb(25, 26, 35)"
+    assert dark == (scheme == "dark")
+    assert browser.complaints == []
+
+
+def test_the_page_asks_no_other_host(server, browser, user_id):
+    browser.show(address(server, user_id), 1280, 900)
+    browser.until(SHOWN)
+
+    named = [url for url in browser.asked if url.startswith("http")]
+    assert len(named) > 5
+    assert [url for url in named if not url.startswith(server.address)] == []
+
+
+def test_who_asks_and_what_they_saw_before_is_shown(server, browser, artifact, user_id):
+    browser.show(address(server, user_id), 1280, 900)
+    browser.until(SHOWN)
+
+    recommender = artifact.recommender
+    user = artifact.store.catalogue.user(user_id)
+    post, _, liked = artifact.store.history.before(user, 19)
+    assert recommender.step(19 * 86_400) == 19
+    totals = browser.run("document.getElementById('totals').textContent")
+    assert totals.startswith(f"{liked.sum()} of {len(post)} posts")
+    seen = browser.run("document.querySelectorAll('#history li').length")
+    assert seen == min(len(post), 40)
+    profile = browser.run("document.getElementById('profile').innerText")
+    for column in artifact.store.columns:
+        assert column.name.replace("_", " ") in profile
+
+
+def test_a_suggested_user_is_one_click_away(server, browser, artifact, user_id):
+    browser.show(address(server, user_id), 1280, 900)
+    browser.until(SHOWN)
+
+    other = browser.run("document.querySelector('#users button').dataset.value")
+    browser.run("document.querySelector('#users button').click()")
+    browser.until(f"document.getElementById('summary').textContent.includes('user {other},')")
+
+    assert browser.run(IDS) == expected(artifact, int(other), MOMENT)
+    assert f"id={other}" in browser.run("location.hash")
+
+
+def test_the_moment_moves_by_keyboard_and_the_feed_follows(server, browser, artifact, user_id):
+    browser.show(address(server, user_id), 1280, 900)
+    browser.until(SHOWN)
+
+    browser.run("document.getElementById('slider').focus()")
+    for _ in range(6):
+        browser.press("PageUp", 33)
+    browser.press("ArrowRight", 39)
+    browser.until("decodeURIComponent(location.hash).includes('2021-10-26T19:00')")
+    browser.until(SHOWN)
+    browser.until("document.getElementById('summary').textContent.includes('2021-10-26')")
+
+    assert browser.run(IDS) == expected(artifact, user_id, "2021-10-26T19:00:00")
+
+
+def test_every_control_can_be_reached_by_tab_and_has_a_name(server, browser, user_id):
+    browser.show(address(server, user_id), 1280, 900)
+    browser.until(SHOWN)
+
+    nameless = browser.run(
+        "[...document.querySelectorAll('input, button, a')].filter(e => !e.closest('template') && "
+        "!(e.labels?.length || e.getAttribute('aria-label') || e.textContent.trim()))"
+        ".map(e => e.outerHTML)"
+    )
+    assert nameless == []
+    assert browser.run("document.querySelectorAll('[tabindex]:not([tabindex=\"-1\"])').length") == 0
+
+
+def test_an_unknown_user_is_told_on_the_page(server, browser):
+    browser.show(address(server, 123456789), 1280, 900)
+    browser.until("!document.getElementById('problem').hidden")
+
+    told = browser.run("document.getElementById('problem').textContent")
+    assert "user 123456789 is not among" in told
+
+
+def test_texts_are_shown_as_text(server, browser, user_id):
+    browser.show(address(server, user_id), 1280, 900)
+    browser.until(SHOWN)
+
+    browser.run(
+        "import('/static/feed.js').then(m => fetch('/feed?' + location.hash.slice(1))"
+        ".then(a => a.json()).then(f => { f.recommendations[0].text = '<img src=x id=evil>'; "
+        "m.showFeed(f); }))"
+    )
+
+    assert browser.run("document.getElementById('evil')") is None
+    assert "<img" in browser.run("document.querySelector('.post .text').textContent")
+
+
+def test_a_post_without_text_says_so(server, browser, user_id):
+    browser.show(address(server, user_id), 1280, 900)
+    browser.until(SHOWN)
+
+    browser.run(
+        "import('/static/feed.js').then(m => fetch('/feed?' + location.hash.slice(1))"
+        ".then(a => a.json()).then(f => { f.recommendations[0].text = ' '; "
+        "f.history[0].text = ''; m.showFeed(f); }))"
+    )
+
+    for place in (".post .text", "#history p"):
+        assert browser.run(f"document.querySelector('{place}').textContent") == (
+            "a post without text"
+        )
+
+
+def test_a_locked_service_asks_for_its_key_on_the_page(browser, artifact_path, tmp_path, user_id):
+    with serving(artifact_path, tmp_path, FEEDRANK_API_KEY="sesame") as locked:
+        browser.show(address(locked, user_id), 1280, 900)
+        browser.until("!document.getElementById('key-form').hidden")
+        browser.run(
+            "document.getElementById('key').value = 'sesame';"
+            "document.getElementById('key-form').requestSubmit()"
+        )
+        browser.until(SHOWN)
+
+
+def test_the_routes_can_be_tried_on_the_page_of_the_api(server, browser, user_id):
+    browser.show(f"{server.address}/docs", 1280, 900)
+    browser.until("document.querySelectorAll('details').length > 5")
+    browser.run(
+        "const form = document.querySelector('details form');"
+        f"form.elements.id.value = '{user_id}'; form.requestSubmit()"
+    )
+    browser.until("document.querySelector('details pre').textContent.includes('topic')")
+
+    assert browser.complaints == []
+    shown = browser.run("document.querySelector('details code').textContent")
+    assert shown == PATH

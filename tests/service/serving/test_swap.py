@@ -1,0 +1,244 @@
+"""A new artifact is checked beside the running one, swapped in whole, or refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from feedrank.artifact.artifact import Artifact
+from feedrank.errors import ArtifactError
+from service import deploy as deploying
+from service.deploy import deploy, main, next_path, point, previous_path, roll_back
+from service.serving.background import report_of
+from service.serving.model_slot import Slot, version_of
+from service.serving.worker_registry import Report, Roster, workers
+from tests.support.small_artifact import export_again, small_params
+
+pytest_plugins = ("tests.support.service_fixtures",)
+
+
+@pytest.fixture(scope="session")
+def newer_path(small_artifact_files):
+    """An artifact that answers otherwise: it ranks two candidates only."""
+    _, scratch = small_artifact_files
+    params = replace(small_params().export, candidates=2)
+    export_again(scratch / "newer", scratch, params)
+    return scratch / "newer"
+
+
+@pytest.fixture
+def link(tmp_path, artifact_path):
+    """What a service is told to serve: a link to a copy of the artifact."""
+    shutil.copytree(artifact_path, tmp_path / "versions" / "first")
+    point(tmp_path / "live", tmp_path / "versions" / "first")
+    return tmp_path / "live"
+
+
+def look_twice(slot):
+    slot.look()
+    slot.look()
+
+
+def spoil(directory: Path) -> None:
+    """Change one stored answer and its sha256, so that only the golden requests can tell."""
+    golden = json.loads((directory / "golden.json").read_text())
+    golden[0]["probability"][0] += 0.01
+    (directory / "golden.json").write_text(json.dumps(golden))
+    manifest = json.loads((directory / "manifest.json").read_text())
+    digest = hashlib.sha256((directory / "golden.json").read_bytes()).hexdigest()
+    manifest["files"]["golden.json"] = digest
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_a_moved_link_brings_the_new_artifact(link, newer_path):
+    slot = Slot("control", link)
+    point(link, newer_path)
+
+    look_twice(slot)
+
+    assert slot.current.version == version_of(newer_path)
+    assert (slot.n_swaps, slot.n_refusals) == (1, 0)
+
+
+def test_a_model_that_was_taken_before_a_swap_goes_on_answering_alike(link, newer_path):
+    slot = Slot("control", link)
+    taken = slot.current
+    before = taken.artifact.recommender.rank(3, 86_400, 5)
+    point(link, newer_path)
+
+    look_twice(slot)
+
+    assert slot.current is not taken
+    after = taken.artifact.recommender.rank(3, 86_400, 5)
+    assert after.post.tolist() == before.post.tolist()
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (spoil, "was stored at export"),
+        (lambda d: (d / "history_post.npy").unlink(), "is missing"),
+        (lambda d: (d / "text_blob.npy").write_bytes(b"x"), "sha256 differs"),
+        (lambda d: (d / "manifest.json").write_text("{"), "is not whole"),
+        (lambda d: (d / "manifest.json").write_text('{"format": 99}'), "format 99"),
+    ],
+)
+def test_a_bad_artifact_is_refused_and_the_old_one_goes_on(link, newer_path, tmp_path, harm, says):
+    slot = Slot("control", link)
+    good = slot.current
+    bad = shutil.copytree(newer_path, tmp_path / "bad")
+    harm(bad)
+    point(link, bad)
+
+    look_twice(slot)
+    slot.look()
+
+    assert slot.current is good
+    assert says in slot.refused.reason
+    assert slot.n_refusals == 1  # once, not at every look
+
+
+def test_files_that_still_change_are_not_touched(link, newer_path):
+    slot = Slot("control", link)
+    point(link, newer_path)
+
+    slot.look()
+
+    assert slot.current.version != version_of(newer_path)
+
+
+def test_a_plain_directory_that_was_replaced_is_taken_up(tmp_path, artifact_path, newer_path):
+    shutil.copytree(artifact_path, tmp_path / "artifact")
+    slot = Slot("control", tmp_path / "artifact")
+    shutil.rmtree(tmp_path / "artifact")
+    slot.look()  # in the middle of the replacement
+    shutil.copytree(newer_path, tmp_path / "artifact")
+
+    look_twice(slot)
+
+    assert slot.current.version == version_of(newer_path)
+
+
+def test_a_prepared_artifact_does_not_answer_until_the_link_moves(link, newer_path):
+    slot = Slot("control", link)
+    first = slot.current
+    point(next_path(link), newer_path)
+    look_twice(slot)
+    assert (slot.current, slot.prepared.version) == (first, version_of(newer_path))
+    prepared = slot.prepared
+
+    point(link, newer_path)
+    slot.look()
+
+    assert slot.current is prepared  # at once: it was loaded already
+
+
+def test_deploying_without_workers_moves_the_link_for_the_next_start(link, newer_path, tmp_path):
+    version = deploy(newer_path, link, tmp_path / "state", wait=1)
+
+    assert version_of(link) == version == version_of(newer_path)
+    assert version_of(previous_path(link)) != version
+    assert not next_path(link).is_symlink()
+
+
+def test_rolling_back_is_one_command_and_going_forward_another(link, newer_path, tmp_path):
+    first = version_of(link)
+    newer = deploy(newer_path, link, tmp_path / "state", wait=1)
+
+    assert roll_back(link, tmp_path / "state", wait=1) == first == version_of(link)
+    assert roll_back(link, tmp_path / "state", wait=1) == newer == version_of(link)
+
+
+def test_a_bad_artifact_is_not_deployed(link, newer_path, tmp_path):
+    first = version_of(link)
+    bad = shutil.copytree(newer_path, tmp_path / "bad")
+    spoil(bad)
+
+    with pytest.raises(ArtifactError, match="was stored at export"):
+        deploy(bad, link, tmp_path / "state", wait=1)
+
+    assert version_of(link) == first
+
+
+def test_all_workers_prepare_before_any_serves(link, newer_path, tmp_path, monkeypatch):
+    slots = [Slot("control", link), Slot("control", link)]
+    rosters = [Roster(tmp_path / "state", link) for _ in slots]
+    served = []
+
+    def both_look(_):
+        for slot, roster in zip(slots, rosters, strict=True):
+            slot.look()
+            roster.report(report_of(slot))
+            served.append((slot.current.version, all(s.prepared for s in slots)))
+
+    both_look(None)
+    served.clear()
+    monkeypatch.setattr(deploying, "sleep", both_look)
+
+    newer = deploy(newer_path, link, tmp_path / "state", wait=60)
+
+    assert {r.version for r in workers(tmp_path / "state", link)} == {newer}
+    swaps = [was_prepared for version, was_prepared in served if version == newer]
+    assert swaps[0]
+
+
+def test_one_worker_that_refuses_keeps_all_on_the_former(link, newer_path, tmp_path):
+    first, newer = version_of(link), version_of(newer_path)
+    Roster(tmp_path / "state", link).report(Report(1, first, prepared=newer))
+    Roster(tmp_path / "state", link).report(Report(2, first, refused=newer, reason="no room"))
+
+    with pytest.raises(ArtifactError, match=r"worker 2 refuses .*no room"):
+        deploy(newer_path, link, tmp_path / "state", wait=1)
+
+    assert version_of(link) == first
+    assert not next_path(link).is_symlink()
+
+
+def test_a_worker_that_does_not_follow_keeps_all_on_the_former(link, newer_path, tmp_path):
+    first = version_of(link)
+    Roster(tmp_path / "state", link).report(Report(1, first))
+
+    with pytest.raises(ArtifactError, match=r"workers \[1\] have not prepared"):
+        deploy(newer_path, link, tmp_path / "state", wait=0)
+
+    assert version_of(link) == first
+
+
+def test_a_directory_is_never_deployed_over(artifact_path, newer_path, tmp_path, capsys):
+    state = str(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FEEDRANK_STATE", state)
+        code = main([str(newer_path), "--link", str(artifact_path)])
+
+    assert code == 1
+    assert "is a directory, and only a link can move" in capsys.readouterr().err
+    assert Artifact.load(artifact_path)
+
+
+def test_the_command_says_what_is_served(link, newer_path, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("FEEDRANK_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("FEEDRANK_ARTIFACT", str(link))
+
+    assert main([str(newer_path)]) == 0
+    assert main(["--status"]) == 0
+    assert main(["--rollback"]) == 0
+
+    told = capsys.readouterr().out
+    assert f"{version_of(newer_path)} will be served by the next start" in told
+    assert f"{link}.previous ->" in told
+
+
+def test_a_new_artifact_is_warm_before_it_answers(link, newer_path):
+    slot = Slot("control", link)
+    point(link, newer_path)
+    look_twice(slot)
+
+    derived = set(slot.current.artifact.recommender._shared._kept)
+
+    n_steps = slot.current.artifact.store.shared.n_steps
+    assert derived == set(range(n_steps + 1))

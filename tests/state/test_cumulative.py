@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feedrank.state.counts.by_step import StepCounts
+from feedrank.state.counts.cumulative import MARKS, CountsAsOf, RunningCounts
+from feedrank.state.counts.tally import Tally, tally
+
+N_STEPS, N_KEYS = 2 * MARKS + 5, 4  # so that not every step is a mark
+EVENTS = st.lists(
+    st.tuples(st.integers(0, N_STEPS - 1), st.integers(0, N_KEYS - 1), st.integers(0, 1))
+)
+STEPS = st.integers(0, N_STEPS)
+
+
+def _counts(events: list[tuple[int, int, int]]) -> StepCounts:
+    def tallies() -> Iterator[Tally]:
+        for step in range(N_STEPS):
+            rows = np.array([e for e in events if e[0] == step], np.int64).reshape(-1, 3)
+            yield tally(rows[:, 1], rows[:, 2], N_KEYS)
+
+    return StepCounts.of(tallies(), N_KEYS)
+
+
+def _bytes(moment: CountsAsOf) -> list[bytes]:
+    return [a.tobytes() for t in (moment.counts, moment.recent) for a in (t.shown, t.liked)]
+
+
+@given(EVENTS, STEPS, st.sampled_from([0.5, 1.0, 2.5, 40.0]))
+def test_counts_are_those_of_earlier_steps_and_halve_with_every_half_life(
+    events: list[tuple[int, int, int]], step: int, half_life: float
+) -> None:
+    shown, recent = np.zeros((2, N_KEYS)), np.zeros((2, N_KEYS))
+    for at, key, liked in events:
+        if at < step:
+            weight = 0.5 ** ((step - at - 1) / half_life)  # the step just gone weighs 1
+            shown[:, key] += 1, liked
+            recent[:, key] += weight, weight * liked
+    found = RunningCounts(_counts(events), half_life).before(step)
+    assert found.step == step
+    assert [found.counts.shown.tolist(), found.counts.liked.tolist()] == shown.tolist()
+    np.testing.assert_allclose([found.recent.shown, found.recent.liked], recent, atol=1e-12)
+
+
+@given(EVENTS, st.lists(STEPS, max_size=8), STEPS)
+def test_a_moment_has_the_same_bits_whatever_was_asked_before(
+    events: list[tuple[int, int, int]], asked: list[int], step: int
+) -> None:
+    counts = _counts(events)
+    running = RunningCounts(counts, 3.0)
+    former = [(running.before(other), other) for other in asked]
+    assert _bytes(running.before(step)) == _bytes(RunningCounts(counts, 3.0).before(step))
+    for moment, other in former:  # and what was answered stays as it was
+        assert _bytes(moment) == _bytes(RunningCounts(counts, 3.0).before(other))
+
+
+def test_a_moment_starts_from_the_nearest_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    running = RunningCounts(_counts([(s, 0, 1) for s in range(N_STEPS)]), 3.0)
+    running.before(N_STEPS)
+    added: list[int] = []
+    add = RunningCounts._add
+
+    def counted(self: RunningCounts, step: int, *arrays: np.ndarray) -> None:
+        added.append(step)
+        add(self, step, *arrays)
+
+    monkeypatch.setattr(RunningCounts, "_add", counted)
+    apart = -(-N_STEPS // MARKS)
+    for step in range(N_STEPS + 1):
+        added.clear()
+        running.before(step)
+        assert len(added) < apart
+
+
+def test_a_log_without_steps_has_nothing() -> None:
+    empty = StepCounts.of([], N_KEYS)
+    assert not RunningCounts(empty, 3.0).before(0).counts.shown.any()

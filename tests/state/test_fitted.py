@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from feedrank.state.fitted import FittedParameters
+from tests.support.simulated_logs import simulated
+
+
+def test_fitted_parameters_come_back_as_they_were_written(tmp_path: Path) -> None:
+    for profiles in (True, False):
+        fitted = simulated(profiles=profiles).store.fitted
+        directory = tmp_path / str(profiles)
+        directory.mkdir()
+        fitted.save(directory)
+        read = FittedParameters.load(directory)
+        for name, value in vars(fitted).items():
+            found = getattr(read, name)
+            if name == "refits":
+                assert len(found) == len(value) > 1
+                for first, second in zip(found, value, strict=True):
+                    assert first.first_step == second.first_step
+                    assert first.strengths == second.strengths
+                    for part, array in vars(second.clusters).items():
+                        np.testing.assert_array_equal(getattr(first.clusters, part), array)
+            elif name == "encoded":
+                assert len(found) == len(value)
+                for a, b in zip(found, value, strict=True):
+                    np.testing.assert_array_equal(a, b)
+            else:
+                np.testing.assert_array_equal(found, value)
+        assert read.n_topics == fitted.n_topics
+
+
+def test_users_without_a_segment_column_are_one_segment() -> None:
+    fitted = simulated(profiles=False).store.fitted
+    assert fitted.n_segments == 1
+    assert fitted.segment(np.zeros((5, 0), np.uint16)).tolist() == [0] * 5
+
+
+def test_an_refit_holds_from_its_first_step_to_the_next_and_the_first_one_before() -> None:
+    fitted = simulated().store.fitted
+    firsts = [refit.first_step for refit in fitted.refits]
+    assert firsts == [7, 10, 15, 23]
+    for step, number in ((-3, 0), (0, 0), (7, 0), (9, 0), (10, 1), (14, 1), (15, 2), (500, 3)):
+        assert fitted.refit_number(step) == number
+        assert fitted.refit(step) is fitted.refits[number]

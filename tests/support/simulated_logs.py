@@ -1,0 +1,251 @@
+"""Logs written by hand or simulated, without a database, and what is learned from them."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from threadpoolctl import threadpool_limits
+
+from feedrank.demo.simulation import Network
+from feedrank.features.row_pass import training_rows
+from feedrank.features.rows import TrainingRows
+from feedrank.features.spec import features_of
+from feedrank.learning.fit import fit_store
+from feedrank.log.files import SECONDS_A_DAY, Log, LogMeta, write_bucket, write_meta
+from feedrank.log.impressions import Impressions
+from feedrank.params import DemoParams, Params, load_params
+from feedrank.ranking.ranker import Ranker
+from feedrank.ranking.recommender import Recommender
+from feedrank.state.feature_store import FeatureStore
+from feedrank.training.fit import fit_in_memory
+from tests.support.taste_samples import likes
+
+ORIGIN = "2021-10-01T00:00:00"
+HOUR = 3600
+DAY = SECONDS_A_DAY
+DEFAULTS = load_params(Path(__file__).parents[2] / "params.yaml")
+USUAL = DemoParams(seed=7, users=300, posts=250, days=30, effect_scale=1.0)
+Row = tuple[int, int, int, int]
+
+
+def params(**changes: Any) -> Params:
+    """The defaults on a network of seconds, with changes such as `features={"step": "1h"}`."""
+    small: dict[str, dict[str, Any]] = {
+        "features": {"clusters": 6, "segments": 4, "vocabulary": 100, "half_life_days": 5.0},
+        "validate": {"requests": 200, "bootstrap": 100},
+        "train": {"trees": 40, "min_split_gain": 1.0, "min_child_weight": 5.0, "threads": 1},
+        "export": {"candidates": 60, "golden_requests": 8},
+    }
+    groups = {
+        name: replace(getattr(DEFAULTS, name), **(values | changes.get(name, {})))
+        for name, values in small.items()
+    }
+    return replace(DEFAULTS, **groups)
+
+
+def impressions(rows: Iterable[Row]) -> Impressions:
+    """Impressions from (user, post, at, liked), in that order."""
+    user, post, at, liked = np.array(list(rows), dtype=np.uint32).reshape(-1, 4).T
+    return Impressions(user, post, at, liked.astype(np.uint8))
+
+
+def tuples(rows: Impressions) -> list[Row]:
+    """(user, post, at, liked) of each impression."""
+    columns = (rows.user, rows.post, rows.at, rows.liked)
+    return list(zip(*(c.tolist() for c in columns), strict=True))
+
+
+def users_table(n: int, **columns: Any) -> pd.DataFrame:
+    """Users 10, 20, 30, ... with these profile columns."""
+    return pd.DataFrame({"user_id": np.arange(1, n + 1) * 10, **columns})
+
+
+def posts_table(n: int, topics: int = 3, words: bool = True) -> pd.DataFrame:
+    """Posts 5, 10, 15, ...; the topics take turns, and each text says its own."""
+    topic = [f"topic {i % topics}" for i in range(n)]
+    text = [f"words on {t}" if words else "" for t in topic]
+    return pd.DataFrame({"post_id": np.arange(1, n + 1) * 5, "text": text, "topic": topic})
+
+
+def write_log(
+    directory: Path,
+    users: pd.DataFrame,
+    posts: pd.DataFrame,
+    rows: Impressions,
+    buckets: int = 2,
+    origin: str = ORIGIN,
+) -> Log:
+    """A log of these rows in a directory that may not exist yet."""
+    directory.mkdir(parents=True, exist_ok=True)
+    users.to_parquet(directory / "users.parquet")
+    posts.to_parquet(directory / "posts.parquet")
+    meta = LogMeta(
+        origin=origin,
+        last_at=int(rows.at.max(initial=0)),
+        n_users=len(users),
+        n_posts=len(posts),
+        n_impressions=len(rows),
+        n_likes=int(rows.liked.sum()),
+        n_buckets=buckets,
+        source="test",
+    )
+    for bucket in range(buckets):
+        first, last = meta.user_range(bucket)
+        write_bucket(directory, bucket, rows[(rows.user >= first) & (rows.user < last)])
+    write_meta(directory, meta)
+    return Log.open(directory)
+
+
+def random_rows(
+    n_rows: int,
+    n_users: int,
+    n_posts: int,
+    days: float,
+    seed: int = 0,
+    like_rate: float = 0.2,
+    sessions: int = 0,
+) -> Impressions:
+    """Rows of any user, post and second; posts differ by up to four times in how they are liked.
+
+    Args:
+        n_rows: impressions.
+        n_users: that are shown posts.
+        n_posts: that are shown.
+        days: of the log, the first and the last of which hold a row.
+        seed: of all draws.
+        like_rate: about the share of liked rows.
+        sessions: if given, rows fall into so many (user, hour) pairs.
+    """
+    rng = np.random.default_rng(seed)
+    at = np.sort(rng.integers(0, int(days * DAY), n_rows))
+    at[0], at[-1] = 0, int(days * DAY) - 1
+    user = rng.integers(0, n_users, n_rows)
+    if sessions:
+        begin, who = rng.integers(0, int(days * 24), sessions), rng.integers(0, n_users, sessions)
+        of = np.concatenate([np.arange(sessions), rng.integers(0, sessions, n_rows - sessions)])
+        at, user = begin[of] * HOUR + rng.integers(0, HOUR, n_rows), who[of]
+        at[0], at[-1] = 0, int(days * DAY) - 1
+    post = rng.integers(0, n_posts, n_rows)
+    chance = np.clip(like_rate * np.exp(rng.uniform(-0.7, 0.7, n_posts))[post], 0, 1)
+    liked = rng.random(n_rows) < chance
+    columns = (user, post, at)
+    return Impressions(*(c.astype(np.uint32) for c in columns), liked.astype(np.uint8))
+
+
+def simulated_network(demo: DemoParams = USUAL) -> tuple[Network, Impressions]:
+    """A simulated network, and its impressions."""
+    network = Network.simulate(demo)
+    return network, Impressions.joined(network.impressions())
+
+
+@contextmanager
+def workers(n: int) -> Iterator[None]:
+    """That many processes; starting them takes longer than the work of most tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FEEDRANK_WORKERS", str(n))
+        yield
+
+
+def learned(log: Log, params: Params) -> tuple[FeatureStore, TrainingRows]:
+    """What the features stage writes, in this process alone."""
+    # Two threads take twice as long for arrays of this size, on the same bits.
+    with workers(1), threadpool_limits(1):
+        store = fit_store(log, params)
+        return store, training_rows(log, store, params)
+
+
+def fitted(store: FeatureStore, rows: TrainingRows, params: Params) -> Ranker:
+    """A ranker of all rows whose trees matter: so few rows would end their growth early."""
+    one_moment = np.zeros(len(rows))
+    return fit_in_memory(
+        rows.matrix, rows.liked, one_moment, features_of(store.fitted), params.train
+    )
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A log, and everything that is made of it."""
+
+    log: Log
+    params: Params
+    store: FeatureStore
+    rows: TrainingRows
+    ranker: Ranker
+
+    @property
+    def factors(self) -> list[int]:
+        """How many factors each refit has."""
+        return [refit.factors.n_factors for refit in self.store.fitted.refits]
+
+    @property
+    def recommender(self) -> Recommender:
+        """The scoring path, as the service has it."""
+        return Recommender(self.store, self.ranker, self.params.export)
+
+    @classmethod
+    def of(cls, log: Log, params: Params) -> Learned:
+        """Learn and train."""
+        store, rows = learned(log, params)
+        return cls(log, params, store, rows, fitted(store, rows, params))
+
+
+@cache
+def scratch() -> Path:
+    """A folder of this test process, removed at its end."""
+    path = Path(tempfile.mkdtemp(prefix="feedrank-core-"))
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
+
+
+@cache
+def simulated(step: str = "1d", profiles: bool = True) -> Learned:
+    """The simulated log of 300 users, learned once for all tests of a process."""
+    network, rows = simulated_network()
+    users = network.users if profiles else network.users[["user_id"]]
+    directory = scratch() / f"{step}-{profiles}"
+    log = write_log(directory, users, network.posts, rows, origin=network.truth.origin)
+    return Learned.of(log, params(features={"step": step, "warmup_days": 7}))
+
+
+@cache
+def tasteful(step: str = "1d") -> Learned:
+    """A log of 300 users whose tastes no profile tells, so that its refits have factors."""
+    rng = np.random.default_rng(3)
+    tastes = rng.normal(size=(300, 2)) @ rng.normal(0, 0.7, (2, 250))
+    seen = likes(tastes, 300, rate=0.2, seed=4)
+    at = np.sort(rng.integers(0, USUAL.days * DAY, len(seen.user)))
+    mixed = rng.permutation(len(at))
+    columns = (seen.user[mixed], seen.post[mixed], at)
+    rows = Impressions(*(c.astype(np.uint32) for c in columns), seen.liked[mixed])
+    log = write_log(scratch() / f"{step}-tastes", users_table(300), posts_table(250), rows)
+    return Learned.of(log, params(features={"step": step, "warmup_days": 7}))
+
+
+def different_files(first: Path, second: Path) -> list[str]:
+    """Names of files that two directories do not share byte for byte."""
+    names = {p.name for d in (first, second) for p in d.iterdir()}
+    return sorted(
+        n
+        for n in names
+        if not ((first / n).exists() and (second / n).exists())
+        or (first / n).read_bytes() != (second / n).read_bytes()
+    )
+
+
+def saved(learned: Learned, directory: Path) -> tuple[Path, Path]:
+    """Directory of the store and file of the ranker, as the stages leave them."""
+    (directory / "features").mkdir(parents=True)
+    learned.store.save(directory / "features")
+    learned.ranker.save(directory / "ranker.ubj")
+    return directory / "features", directory / "ranker.ubj"

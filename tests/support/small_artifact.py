@@ -1,0 +1,68 @@
+"""A whole artifact of a small simulated network, made without a database."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from feedrank.artifact.export import export
+from feedrank.demo.log_files import write_simulated_log
+from feedrank.demo.simulation import Network
+from feedrank.features.row_pass import training_rows
+from feedrank.features.spec import features_of
+from feedrank.learning.fit import fit_store
+from feedrank.log.files import Log
+from feedrank.params import DemoParams, ExportParams, Params, load_params
+from feedrank.ranking.ranker import Ranker
+from feedrank.state.feature_store import FeatureStore
+from feedrank.training.fit import fit_in_memory
+
+SMALL = DemoParams(seed=7, users=400, posts=300, days=30, effect_scale=1.0)
+PATH = "/post/recommendations/"
+MOMENT = "2021-10-20T18:00:00"
+CODE = Path(__file__).parents[2]
+
+
+def small_params() -> Params:
+    """The usual parameters, on a network of seconds rather than minutes."""
+    params = load_params(CODE / "params.yaml")
+    features = replace(params.features, clusters=6, segments=4, vocabulary=500)
+    export = replace(params.export, candidates=60, golden_requests=8)
+    return replace(params, demo=SMALL, features=features, export=export)
+
+
+def write_log(directory: Path, params: Params) -> Log:
+    """The log of a simulated network, in a new directory."""
+    return write_simulated_log(Network.simulate(params.demo), directory, 2)
+
+
+def fit(log: Log, params: Params) -> tuple[FeatureStore, Ranker]:
+    """FeatureStore of a log and a ranker trained on all of its rows."""
+    store = fit_store(log, params)
+    rows = training_rows(log, store, params)
+    ranker = fit_in_memory(
+        rows.matrix, rows.liked, rows.at, features_of(store.fitted), params.train
+    )
+    return store, ranker
+
+
+def write_artifact(directory: Path, scratch: Path, params: Params) -> Path:
+    """A simulated network's artifact in `directory`; `scratch` takes what it is made of."""
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # category_encoders asks pandas 3 so
+        patch.setenv("FEEDRANK_WORKERS", "1")  # starting processes would take most of the time
+        store, ranker = fit(write_log(scratch / "log", params), params)
+    (scratch / "features").mkdir()
+    store.save(scratch / "features")
+    ranker.save(scratch / "ranker.ubj")
+    export_again(directory, scratch, params.export)
+    return directory
+
+
+def export_again(directory: Path, scratch: Path, params: ExportParams) -> None:
+    """Another artifact of what `write_artifact` left in `scratch`."""
+    facts = {"metrics": {"hitrate@5/expected": 0.6}, "params": "small", "revision": "unknown"}
+    export(directory, scratch / "features", scratch / "ranker.ubj", params, facts, seed=20, k=5)

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import pytest
+
+from feedrank.log.impressions import Impressions
+from feedrank.stats.classification import auc
+from feedrank.validation.baselines.baseline import Random
+from feedrank.validation.baselines.classic import Classic
+from feedrank.validation.baselines.most_liked import LIKED_PRIOR, MostLiked
+from tests.support.simulated_logs import DAY, Learned, simulated
+
+CUTOFF = 20 * DAY
+
+
+@pytest.fixture(scope="module")
+def learned() -> Learned:
+    return simulated()
+
+
+def _earlier(learned: Learned, at: int = CUTOFF) -> Impressions:
+    return Impressions.joined(b.before(at // DAY * DAY) for b in learned.log.buckets())
+
+
+@pytest.mark.parametrize("at", [CUTOFF, CUTOFF + 3 * DAY + 50_000, 9 * DAY, 99 * DAY])
+def test_most_liked_is_the_smoothed_like_rate_before_the_moment_s_step(
+    learned: Learned, at: int
+) -> None:
+    rows = _earlier(learned, at)
+    overall = (rows.liked.sum() + 1) / (len(rows) + 10)
+    baseline = MostLiked(learned.store, by_segment=False)
+    baseline.score(3, 25 * DAY, np.arange(4))  # whatever was asked before
+    posts = np.arange(learned.log.meta.n_posts)
+    scores = baseline.score(3, at, posts)
+    for post in posts:
+        liked = rows.liked[rows.post == post]
+        expected = (liked.sum() + LIKED_PRIOR * overall) / (len(liked) + LIKED_PRIOR)
+        assert scores[post] == pytest.approx(expected)
+    assert baseline.rank(250, at, 5).post.tolist() == np.argsort(-scores)[:5].tolist()
+
+
+def test_an_aged_most_liked_is_that_of_its_cutoff(learned: Learned) -> None:
+    posts = np.arange(learned.log.meta.n_posts)
+    for by_segment in (False, True):
+        fresh, aged = (MostLiked(learned.store, by_segment, a) for a in (None, CUTOFF))
+        of_cutoff = fresh.score(7, CUTOFF, posts)
+        for at in (CUTOFF, CUTOFF + DAY, 29 * DAY):
+            np.testing.assert_array_equal(aged.score(7, at, posts), of_cutoff)
+        assert not np.array_equal(fresh.score(7, 29 * DAY, posts), of_cutoff)
+
+
+def test_most_liked_by_segment_counts_the_segment_s_users_alone(learned: Learned) -> None:
+    store, rows = learned.store, _earlier(learned)
+    segment = store.fitted.segment(store.catalogue.codes)
+    baseline = MostLiked(store, by_segment=True)
+    shown: dict[tuple[int, int], int] = defaultdict(int)
+    liked: dict[tuple[int, int], int] = defaultdict(int)
+    for user, post, like in zip(rows.user, rows.post, rows.liked, strict=True):
+        shown[segment[user], post] += 1
+        liked[segment[user], post] += like
+    overall = (rows.liked.sum() + 1) / (len(rows) + 10)
+    for user in (0, 5, 200):
+        scores = baseline.score(user, CUTOFF, np.arange(50))
+        for post in range(50):
+            key = (segment[user], post)
+            expected = (liked[key] + LIKED_PRIOR * overall) / (shown[key] + LIKED_PRIOR)
+            assert scores[post] == pytest.approx(expected)
+
+
+def test_random_repeats_with_its_seed_user_and_moment() -> None:
+    lists = [
+        tuple(Random(100, seed).rank(user, at, 5).post.tolist())
+        for seed, user, at in ((1, 2, 3), (1, 2, 3), (2, 2, 3), (1, 3, 3), (1, 2, 4))
+    ]
+    assert lists[0] == lists[1]
+    assert len(set(lists)) == 4
+
+
+def test_random_shows_every_post_alike() -> None:
+    n = np.bincount(
+        np.concatenate([Random(20, 1).rank(user, 5, 5).post for user in range(2000)]), minlength=20
+    )
+    assert n.sum() == 10_000
+    assert np.abs(n - 500).max() < 100
+
+
+def test_the_classic_solution_tells_its_own_rows_apart(learned: Learned) -> None:
+    rows = learned.rows
+    classic = Classic.fit(learned.store, rows, seed=1)
+    some = rows[::40]
+    scores = [
+        classic.score(int(u), int(at), np.array([p]))[0]
+        for u, p, at in zip(some.user, some.post, some.at, strict=True)
+    ]
+    assert auc(some.liked, np.array(scores)) > 0.6
+
+
+def test_the_classic_solution_repeats(learned: Learned) -> None:
+    posts = np.arange(learned.log.meta.n_posts)
+    first, second = (
+        Classic.fit(learned.store, learned.rows, seed=1).score(4, CUTOFF, posts) for _ in range(2)
+    )
+    assert first.tobytes() == second.tobytes()
+
+
+def test_every_baseline_orders_candidates_as_it_orders_all_posts(learned: Learned) -> None:
+    some = np.arange(3, learned.log.meta.n_posts, 11)
+    classic = Classic.fit(learned.store, learned.rows, seed=1)
+    store = learned.store
+    for baseline in (MostLiked(store, False), MostLiked(store, True), classic):
+        everything = baseline.rank(9, CUTOFF, 10_000).post.tolist()
+        among = baseline.rank(9, CUTOFF, 10_000, some).post.tolist()
+        assert among == [post for post in everything if post in set(some.tolist())]
+        assert len(everything) == learned.log.meta.n_posts
+
+
+def test_a_classic_solution_without_profiles_is_one_of_posts_and_hours() -> None:
+    learned = simulated(profiles=False)
+    classic = Classic.fit(learned.store, learned.rows, seed=1)
+    lists = [classic.rank(user, CUTOFF, 5).post.tolist() for user in (0, 100, 299)]
+    assert lists[0] == lists[1] == lists[2]

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from feedrank.features.rows import TrainingRows
+from feedrank.log.calendar import Calendar
+from feedrank.stats.classification import auc
+from feedrank.validation import methods
+from feedrank.validation.baselines import als as factors
+from feedrank.validation.baselines.als import Factors, has_implicit
+from feedrank.validation.baselines.classic import Classic
+from feedrank.validation.baselines.logistic import Logistic, LogisticWeights
+from feedrank.validation.fold import run_fold
+from feedrank.validation.hitrate.scores import score
+from feedrank.validation.methods import FoldModels, method_names
+from tests.support.simulated_logs import DEFAULTS, Learned, saved, simulated, workers
+
+ALL = replace(DEFAULTS.validate, baselines="all")
+
+
+@pytest.fixture(scope="module")
+def learned() -> Learned:
+    return simulated()
+
+
+def test_the_regression_orders_rows_by_what_is_liked(learned: Learned) -> None:
+    rows = learned.rows
+    weights = LogisticWeights.fit(rows, seed=1)
+    assert auc(rows.liked, weights.score(np.asarray(rows.matrix))) > 0.6
+
+
+def test_a_missing_value_counts_as_the_mean(learned: Learned) -> None:
+    weights = LogisticWeights.fit(learned.rows, seed=1)
+    row = np.array(learned.rows.matrix[:1], dtype=float)
+    row[:] = np.nan
+    assert weights.score(row) == pytest.approx(0)
+
+
+def test_a_feature_that_never_varies_says_nothing(learned: Learned) -> None:
+    matrix = np.array(learned.rows.matrix)
+    matrix[:, 3] = 0.25
+    rows = TrainingRows(matrix, *list(vars(learned.rows).values())[1:])
+    weights = LogisticWeights.fit(rows, seed=1)
+    assert weights.weight[3] == pytest.approx(0, abs=1e-3)
+
+
+def test_the_regression_s_list_is_that_of_its_scores(learned: Learned) -> None:
+    weights = LogisticWeights.fit(learned.rows, seed=1)
+    method = Logistic(learned.recommender, weights)
+    posts = np.arange(method.n_posts)
+    scores = method.score(3, 25 * 86_400, posts)
+    assert method.rank(3, 25 * 86_400, 5).post.tolist() == np.argsort(-scores)[:5].tolist()
+
+
+def test_without_the_library_its_baseline_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "als" not in method_names(DEFAULTS.validate)
+    monkeypatch.setattr(methods, "has_implicit", lambda: False)
+    assert method_names(ALL)[-1] == "logistic"
+    monkeypatch.setattr(methods, "has_implicit", lambda: True)
+    assert method_names(ALL)[-2:] == ("logistic", "als")
+
+
+def test_the_headline_is_of_the_state_that_is_asked_for() -> None:
+    assert method_names(replace(ALL, state="fresh"))[:2] == ("feedrank", "feedrank_aged")
+    assert method_names(replace(ALL, state="aged"))[:2] == ("feedrank", "feedrank_fresh")
+
+
+@pytest.mark.parametrize("state", ["fresh", "aged"])
+def test_the_regression_reads_features_in_the_state_of_the_headline(
+    learned: Learned, tmp_path: Path, state: str
+) -> None:
+    p, fold = learned.params, Calendar.of(learned.log.meta, None, None).folds(1)[0]
+    classic = Classic.fit(learned.store, learned.rows[:500], 1)
+    weights = LogisticWeights.fit(learned.rows, seed=1)
+    features = saved(learned, tmp_path)[0]
+    models = FoldModels(
+        features, fold, learned.ranker, classic, weights, None, p.export, state, seed=1
+    )
+    methods = models.methods(*models.recommenders())
+    assert isinstance(methods[-1], Logistic)
+    assert methods[-1].recommender is methods[0]
+
+
+@pytest.mark.skipif(not has_implicit(), reason="requirements-extra.txt is not installed")
+def test_factors_know_only_likes_before_the_step(learned: Learned) -> None:
+    likes = factors._likes(learned.store, 10)
+    expected = sum(int(b.liked[b.at < 10 * 86_400].sum()) for b in learned.log.buckets())
+    assert likes.sum() == expected
+    one, again = (Factors.fit(learned.store, 10, seed=1) for _ in range(2))
+    np.testing.assert_array_equal(one.user, again.user)
+    assert one.score(0, 0, np.arange(one.n_posts)).shape == (one.n_posts,)
+
+
+def test_all_baselines_are_judged_in_the_aged_state(
+    learned: Learned, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    features = saved(learned, tmp_path_factory.mktemp("all"))[0]
+    p = learned.params
+    validate = replace(p.validate, baselines="all", state="aged")
+    fold = Calendar.of(learned.log.meta, None, None).folds(1)[0]
+    with workers(1):
+        aged = run_fold(learned.log, features, learned.rows, fold, validate, p.train, p.export)
+        fresh = run_fold(learned.log, features, learned.rows, fold, p.validate, p.train, p.export)
+    assert aged.names == method_names(validate)
+    assert len(aged.judged.top) == len(aged.names)
+    np.testing.assert_array_equal(aged.judged.top[0], fresh.judged.top[1])
+    np.testing.assert_array_equal(aged.judged.top[1], fresh.judged.top[0])
+    found = score(aged.judged, aged.names, 5, validate)
+    assert 0 < found.methods["logistic"].expected.value < 1

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from feedrank.demo.feeds import FEEDS
+from feedrank.demo.simulation import Network
+from feedrank.learning.counting_pass import count_posts
+from feedrank.learning.profile_coding import code_profiles
+from feedrank.log.impressions import Impressions
+from feedrank.validation.feed.homogeneity import excess_of
+from feedrank.validation.feed.randomness import CERTAIN, Finding, randomness_of, said_of
+from feedrank.validation.feed.sample import Viewed
+from tests.support.simulated_logs import (
+    DAY,
+    USUAL,
+    Learned,
+    learned,
+    params,
+    posts_table,
+    random_rows,
+    scratch,
+    simulated,
+    users_table,
+    workers,
+    write_log,
+)
+
+SINCE, UNTIL = 21, 30
+
+
+@pytest.fixture(scope="module")
+def small() -> Learned:
+    return simulated()
+
+
+def _findings(small: Learned) -> dict[str, Finding]:
+    users = np.arange(small.log.meta.n_users)
+    return {f.name: f for f in randomness_of(small.store, users, SINCE, UNTIL)}
+
+
+def _of_rows(small: Learned, rows: Impressions) -> Learned:
+    """What is learned, with the same fitted, from a log of other impressions."""
+    directory = scratch() / f"other-{len(rows)}-{int(rows.post.sum())}"
+    log = write_log(directory, small.log.users, small.log.posts, rows.sorted())
+    profiles = code_profiles(log.users, small.params.features.segments)
+    with workers(1):
+        by_post, history = count_posts(log, profiles, small.store.fitted)
+    shared = replace(small.store.shared, by_post=by_post)
+    return replace(small, log=log, store=replace(small.store, shared=shared, history=history))
+
+
+def _rows(small: Learned) -> Impressions:
+    return Impressions.joined(small.log.buckets())
+
+
+def _viewed(n: int, n_posts: int, seed: int, n_users: int = 40) -> Viewed:
+    """Draws of the same shares for everybody."""
+    rng = np.random.default_rng(seed)
+    user = np.sort(rng.integers(0, n_users, n))
+    post = (n_posts * rng.random(n) ** 1.5).astype(np.int64)
+    return Viewed(user, user, user % 2, post, rng.integers(0, 5, n), rng.random(n) < 0.2)
+
+
+def test_pairs_within_units_are_those_counted_one_by_one() -> None:
+    viewed = _viewed(60, 7, seed=1, n_users=6)
+    unit = viewed.user // 2
+    pairs = expected = 0.0
+    for segment in (0, 1):
+        here = viewed.segment == segment
+        u, who, post = unit[here], viewed.user[here], viewed.post[here]
+        n, same = len(u), (u[:, None] == u).astype(float)
+        weight = same - same.mean(0) - same.mean(1)[:, None] + same.mean()
+        apart = (who[:, None] != who) | (u[:, None] != u)
+        of_one = post[:, None] == post
+        chance = of_one[apart].mean()
+        pairs += np.sum((weight * (of_one - chance))[apart])
+        expected += chance * np.sum(same[apart])
+        assert n > 10
+    found = excess_of(viewed, unit)
+    assert found.pairs == pytest.approx(pairs)
+    assert found.expected == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("n", "n_posts"), [(3_000, 50), (1_500, 2_000)])
+def test_z_of_units_is_a_z_however_few_the_rows(n: int, n_posts: int) -> None:
+    found = [excess_of(v, v.user % 7) for v in (_viewed(n, n_posts, seed) for seed in range(60))]
+    z = np.array([f.pairs / np.sqrt(f.variance) for f in found])
+    assert abs(z.mean()) < 3 / np.sqrt(len(z))
+    assert 0.7 < z.std() < 1.3
+
+
+def test_z_of_repeats_and_tastes_is_a_z_however_few_the_rows(small: Learned) -> None:
+    rows, rng = _rows(small), np.random.default_rng(0)
+    mixed = [replace(rows, post=rng.permutation(rows.post))[rng.random(len(rows)) < 0.1]
+             for _ in range(20)]  # fmt: skip
+    found = [_findings(_of_rows(small, some)) for some in mixed]
+    for name in ("repeats", "past_likes"):
+        z = np.array([f[name].z for f in found])
+        assert abs(z.mean()) < 3 / np.sqrt(len(z)), name
+        assert 0.6 < z.std() < 1.4, name
+
+
+def test_a_random_feed_is_found_to_be_random(small: Learned) -> None:
+    found = _findings(small)
+    assert {"by_day", "repeats", "liked_again", "past_likes"} <= found.keys()
+    assert len(found) == 4 + len(small.store.fitted.column_names) - 1
+    assert [f.name for f in found.values() if not f.is_fair] == []
+
+
+@pytest.mark.parametrize(
+    ("feed", "test"),
+    [
+        ("liked again", "liked_again"),
+        ("liked clusters", "repeats"),
+        ("true tastes", "repeats"),
+        ("private halves", "repeats"),
+        ("by day", "by_day"),
+    ],
+)
+def test_a_feed_that_chooses_is_found_out(small: Learned, feed: str, test: str) -> None:
+    network = Network.simulate(USUAL)
+    rows = FEEDS[feed](network, _rows(small), np.random.default_rng(0))
+    found = _findings(_of_rows(small, rows))[test]
+    assert abs(found.size) > found.limit
+    assert found.verdict == "not random"
+
+
+def test_a_feed_that_shows_what_users_are_thought_to_like_is_found_out(small: Learned) -> None:
+    rows = _rows(small)
+    fitted = small.store.fitted
+    cluster = fitted.refit(SINCE).clusters.cluster[rows.post]
+    cell = rows.user.astype(int) * fitted.n_clusters + cluster
+    early = rows.at < SINCE * DAY
+    shown, liked = (
+        np.bincount(cell[early], w, small.log.meta.n_users * fitted.n_clusters)
+        for w in (None, rows.liked[early])
+    )
+    is_dull = ((liked + 1) / (shown + 8) < 1 / 8)[cell] & ~early
+    kept = ~is_dull | (np.random.default_rng(0).random(len(rows)) < 0.3)
+    found = _findings(_of_rows(small, rows[kept]))["past_likes"]
+    assert found.size > found.limit
+    assert not found.is_fair
+
+
+def test_a_feed_that_differs_by_a_profile_column_is_found_out(small: Learned) -> None:
+    rows = _rows(small)
+    column = small.store.fitted.column_names.index("gender")
+    code = np.asarray(small.store.catalogue.codes)[rows.user, column]
+    rng = np.random.default_rng(0)
+    kept = (rows.post % 2 == code % 2) | (rng.random(len(rows)) < 0.3)
+    found = _findings(_of_rows(small, rows[kept]))["by_gender"]
+    assert found.size > 0.3
+    assert not found.is_fair
+
+
+def test_a_feed_that_never_shows_a_post_again_is_found_out(small: Learned) -> None:
+    rows = _rows(small)
+    pair = rows.user.astype(np.int64) * small.log.meta.n_posts + rows.post
+    order = np.lexsort((rows.at, pair))
+    kept = np.zeros(len(rows), bool)
+    kept[order[np.flatnonzero(np.diff(pair[order], prepend=-1))]] = True
+    found = _findings(_of_rows(small, rows[kept]))["repeats"]
+    assert found.size == -1
+    assert not found.is_fair
+
+
+def test_what_cannot_be_tested_is_said_not_to_be() -> None:
+    rows = random_rows(4_000, 50, 40, days=14, sessions=300).sorted()
+    log = write_log(scratch() / "alike", users_table(50), posts_table(40, topics=1), rows)
+    one_group = params(features={"warmup_days": 4, "clusters": 1, "factors": 0})
+    store, _ = learned(log, one_group)
+    found = {f.name: f for f in randomness_of(store, np.arange(50), 10, 14)}
+    assert found["past_likes"].verdict == "cannot be tested"
+    assert "sets no post apart" in found["past_likes"].words
+    assert found["by_day"].verdict == "passed"
+    assert "1 cannot be tested (past_likes)" in said_of(list(found.values()))
+
+
+def test_one_post_or_one_unit_cannot_be_unlike_others() -> None:
+    viewed = _viewed(500, 1, seed=0)
+    for some, unit in ((viewed, viewed.user % 7), (_viewed(500, 9, seed=0), 0 * viewed.user)):
+        assert excess_of(some, unit).variance == 0
+
+
+def test_what_is_certain_but_small_did_not_just_pass() -> None:
+    found = [Finding(n, 0.1, z, 0.25, "words") for n, z in (("a", CERTAIN), ("b", 1.0))]
+    assert all(f.is_fair for f in found)
+    assert said_of(found) == "Tests of the feed: 1 of 2 passed; 1 small (a)."

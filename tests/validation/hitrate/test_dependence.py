@@ -1,0 +1,48 @@
+"""What the likes of one request share."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from feedrank.validation.hitrate.dependence import PAIRS_PRIOR, Dependence
+
+
+def _simulated(n: int, mood: float) -> Dependence:
+    """Requests of 12 impressions of two clusters at even odds; `mood` moves all of a request."""
+    rng = np.random.default_rng(6)
+    p = np.full((n, 12), 0.5)
+    moved = mood * rng.normal(size=(n, 1))
+    liked = rng.random(p.shape) < 1 / (1 + np.exp(-moved))
+    request, cluster = np.repeat(np.arange(n), 12), np.tile(np.arange(12) % 2, n)
+    return Dependence.of(request, cluster, (liked - p).ravel(), (p * (1 - p)).ravel(), n)
+
+
+@pytest.mark.parametrize("possible", [1.0, PAIRS_PRIOR, 100 * PAIRS_PRIOR])
+def test_few_pairs_are_drawn_to_no_dependence(possible: float) -> None:
+    said = Dependence(np.array([[0, 0.4 * possible]]), np.array([[0, possible]]))
+    drawn = possible / (possible + PAIRS_PRIOR)
+    assert said.variance(1.0)[0] == pytest.approx(0.4 * drawn)
+
+
+@pytest.mark.parametrize("share_same", [0.0, 0.4, 1.0])
+def test_each_request_is_told_by_how_much_it_moved_the_variance(share_same: float) -> None:
+    whole = _simulated(200, mood=0.6)
+    found, moved = whole.variance(share_same)
+    without = np.array([
+        Dependence(np.delete(whole.products, i, 0), np.delete(whole.possible, i, 0)).variance(
+            share_same
+        )[0]
+        for i in range(200)
+    ])  # fmt: skip
+    assert found > 0.1
+    told = found - without
+    # The weight of the prior also changes with what is left out, by nearly the same for each.
+    np.testing.assert_allclose(moved, told - told.mean(), rtol=0.05, atol=5e-5)
+    assert moved.sum() == pytest.approx(0, abs=1e-9)
+
+
+def test_without_a_pair_nothing_is_shared() -> None:
+    alone = Dependence(np.zeros((3, 2)), np.zeros((3, 2)))
+    assert alone.variance(0.5)[0] == 0
+    assert alone.variance(0.5)[1].tolist() == [0, 0, 0]

@@ -1,0 +1,294 @@
+"""`hitrate@k/expected` against networks whose true probabilities are known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from feedrank.stats.hits import expected_hit_at_k
+from feedrank.stats.intervals import Estimate, estimate, user_weights
+from feedrank.validation.hitrate.calibration import Shown, calibrate
+from feedrank.validation.hitrate.dependence import Dependence, share_of_same
+from feedrank.validation.hitrate.expected import (
+    LUCK,
+    Expected,
+    Lists,
+    expected_hitrate,
+    hit_probability,
+    matching_weight,
+)
+
+K, DEPTH, N_POSTS, N_SHOWN = 5, 50, 400, 30
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Requests judged as the replay judges them, and what is true of them."""
+
+    found: Expected
+    interval: Estimate
+    truth: float
+    believed: float
+    independent: float
+
+
+def _apart(n_requests: int) -> Dependence:
+    return Dependence(np.zeros((n_requests, 2)), np.zeros((n_requests, 2)))
+
+
+def _lists(probability: np.ndarray, rank: np.ndarray) -> Lists:
+    return Lists(probability, np.where(probability > 0, 0, -1), rank)
+
+
+def _simulate(
+    error: float = 0.0,
+    shift: float = 0.0,
+    n: int = 1500,
+    seed: int = 0,
+    by: str = "ours",
+    mood: float = 0.0,
+    uneven: float = 0.0,
+) -> Simulation:
+    """A feed of posts at random, and a belief that errs by `error` and is `shift` too high.
+
+    The five best of hundreds by such a belief are best partly by luck. A `mood` moves all
+    log-odds of a request, unknown to the belief; posts are shown unevenly, by `uneven`, and what
+    is shown more often is liked less.
+    """
+    rng = np.random.default_rng(seed)
+    known = rng.normal(-2.5, 0.6, (n, N_POSTS))
+    exposure = np.exp(uneven * rng.normal(size=N_POSTS))
+    exposure /= exposure.mean()
+    flaw = -uneven * np.log(exposure)
+    true = known + flaw + mood * rng.normal(size=(n, 1))
+    ours = known + shift + rng.normal(0, error, (n, N_POSTS))
+    order = ours if by == "ours" else rng.normal(size=ours.shape)
+    best = np.argsort(-order, axis=1)
+    rank = np.argsort(best, axis=1)
+    draws = rng.random((n, N_POSTS)) ** (1 / exposure)
+    shown = np.argsort(-draws, axis=1)[:, :N_SHOWN]
+    rows = np.arange(n)[:, None]
+    liked = rng.random((n, N_SHOWN)) < expit(true[rows, shown])
+    of_shown = rank[rows, shown]
+    top = best[:, :K]
+    believed = expit(ours[rows, top])
+    seen = Shown(
+        expit(ours[rows, shown]).ravel(),
+        liked.ravel(),
+        np.repeat(np.arange(n), N_SHOWN),
+        exposure[shown].ravel(),
+        np.zeros(n * N_SHOWN, int),
+        n,
+    )
+    places = np.where(of_shown < DEPTH, of_shown, -1).ravel()
+    calibration = calibrate(seen)
+    lists = _lists(believed, places)
+    found = expected_hitrate(seen, calibration, lists)
+    apart = expected_hitrate(seen, replace(calibration, dependence=_apart(n)), lists)
+    interval = estimate(found.pseudo, user_weights(np.arange(n) // 2, 300, seed))
+    truth = float(expected_hit_at_k(expit(true[rows, top])).mean())
+    alone = float(expected_hit_at_k(believed).mean())
+    return Simulation(found, interval, truth, alone, apart.value)
+
+
+def test_a_true_belief_is_left_as_it_is() -> None:
+    simulated = _simulate()
+    assert simulated.found.shift == pytest.approx(0, abs=0.1)
+    assert simulated.found.value == pytest.approx(simulated.truth, abs=0.02)
+
+
+@pytest.mark.parametrize(("error", "shift"), [(0.6, 0.0), (0.0, 0.8), (0.4, 0.5), (0.0, -0.7)])
+def test_a_wrong_belief_is_found_out(error: float, shift: float) -> None:
+    simulated = _simulate(error, shift)
+    wrong = abs(simulated.believed - simulated.truth)
+    assert wrong > 0.08
+    assert abs(simulated.found.value - simulated.truth) < 0.25 * wrong
+
+
+def test_five_that_are_liked_together_make_fewer_hits() -> None:
+    found = [_simulate(mood=1.0, seed=seed) for seed in range(4)]
+    gap = np.mean([s.found.value - s.truth for s in found])
+    of_independent = np.mean([s.independent - s.truth for s in found])
+    assert of_independent > 0.04
+    assert abs(gap) < 0.4 * of_independent
+
+
+def test_independent_likes_would_be_believed_without_the_pairs() -> None:
+    log_odds = np.full((1, K), -1.5)
+    apart, together = (hit_probability(log_odds, v)[0] for v in (0.0, 1.0))
+    assert apart == pytest.approx(expected_hit_at_k(expit(log_odds))[0])
+    assert together < apart - 0.05
+
+
+def test_the_shared_variance_is_found_from_pairs_of_a_request() -> None:
+    rng = np.random.default_rng(3)
+    n = 3000
+    true = rng.normal(-2, 0.5, (n, 20))
+    for mood in (0.0, 0.7):
+        liked = rng.random(true.shape) < expit(true + mood * rng.normal(size=(n, 1)))
+        shown = Shown(expit(true).ravel(), liked.ravel(), np.repeat(np.arange(n), 20),
+                      np.ones(true.size), np.zeros(true.size, int), n)  # fmt: skip
+        dependence = calibrate(shown).dependence
+        assert dependence.variance(0.3)[0] == pytest.approx(mood**2, abs=0.1)
+
+
+def test_lists_of_one_group_share_more_than_posts_at_random() -> None:
+    rng = np.random.default_rng(4)
+    n, n_clusters = 3000, 4
+    cluster = rng.integers(0, n_clusters, (n, 20))
+    taste = 0.8 * rng.normal(size=(n, n_clusters))
+    true = rng.normal(-2, 0.5, (n, 20))
+    liked = rng.random(true.shape) < expit(true + np.take_along_axis(taste, cluster, axis=1))
+    shown = Shown(expit(true).ravel(), liked.ravel(), np.repeat(np.arange(n), 20),
+                  np.ones(true.size), cluster.ravel(), n)  # fmt: skip
+    dependence = calibrate(shown).dependence
+    assert dependence.variance(1.0)[0] == pytest.approx(0.64, abs=0.12)
+    assert dependence.variance(0.0)[0] == pytest.approx(0, abs=0.1)
+    assert dependence.variance(0.5)[0] == pytest.approx(0.32, abs=0.12)
+    assert share_of_same(np.array([[1, 1, 1, -1], [0, 1, 2, 2]])) == pytest.approx(4 / 9)
+    assert share_of_same(np.array([[3]])) == 0
+
+
+def test_luck_is_taken_off_what_stands_high_until_matches_speak() -> None:
+    p = np.tile([0.1, 0.3], 400)
+    shown = Shown(p, np.tile(np.arange(20) < 4, 40), np.repeat(np.arange(400), 2),
+                  np.ones(800), np.zeros(800, int), 400)  # fmt: skip
+    calibration = replace(calibrate(shown), dependence=_apart(400))
+
+    def shift(listed: float) -> float:
+        lists = _lists(np.full((400, K), listed), np.full(800, -1))
+        return expected_hitrate(shown, calibration, lists).shift
+
+    high = calibration.log_odds(np.array([0.6]))[0] - calibration.mean
+    assert shift(0.6) == pytest.approx(-LUCK * high)
+    assert shift(0.01) == 0
+
+
+def test_what_the_variance_owes_to_a_request_is_in_its_pseudo_value() -> None:
+    rng = np.random.default_rng(8)
+    n = 300
+    mood = rng.normal(size=(n, 1))
+    liked = rng.random((n, 10)) < expit(-1 + mood)
+    shown = Shown(np.full(n * 10, 0.3), liked.ravel(), np.repeat(np.arange(n), 10),
+                  np.ones(n * 10), np.zeros(n * 10, int), n)  # fmt: skip
+    calibration = calibrate(shown)
+    still = replace(calibration, influence=np.zeros((n, 2)))
+    lists = _lists(np.full((n, K), 0.3), np.full(n * 10, -1))
+    pseudo = expected_hitrate(shown, still, lists).pseudo
+    # More variance, fewer hits; nothing else moves these equal lists.
+    assert np.corrcoef(pseudo, calibration.dependence.variance(1.0)[1])[0, 1] < -0.999999
+
+
+def test_posts_that_are_shown_more_often_do_not_count_more_often() -> None:
+    with_exposure = [_simulate(uneven=0.6, seed=seed) for seed in range(3)]
+    gap = np.mean([s.found.value - s.truth for s in with_exposure])
+    wrong = np.mean([s.believed - s.truth for s in with_exposure])
+    assert abs(gap) < max(0.5 * abs(wrong), 0.02)
+
+
+def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
+    n_held = 0
+    for seed in range(20):
+        simulated = _simulate(shift=0.5, n=300, seed=seed)
+        held = simulated.interval
+        assert held.low < held.value < held.high
+        assert held.value == pytest.approx(simulated.found.value)
+        n_held += held.low <= simulated.truth <= held.high
+    assert n_held >= 17
+
+
+def test_more_requests_narrow_the_interval() -> None:
+    few, many = (_simulate(error=0.3, n=n).interval for n in (150, 6000))
+    assert many.high - many.low < 0.7 * (few.high - few.low)
+
+
+def test_the_lead_over_random_lists_is_their_true_distance() -> None:
+    ours, other = (_simulate(error=0.3, by=by) for by in ("ours", "random"))
+    weights = user_weights(np.arange(1500) // 2, 300, 0)
+    found = estimate(ours.found.pseudo - other.found.pseudo, weights)
+    assert found.low > 0
+    assert found.value == pytest.approx(ours.truth - other.truth, abs=0.04)
+
+
+def test_a_match_counts_the_less_the_further_down() -> None:
+    rank = np.array([0, K - 1, K, 10 * K - 1, 100 * K])
+    weight = matching_weight(rank, np.ones(len(rank)), K)
+    assert weight[0] == weight[1] == 1
+    assert (np.diff(weight[1:]) < 0).all()
+    assert weight[-1] > 0
+
+
+def test_a_match_counts_the_less_the_more_often_its_post_is_shown() -> None:
+    weight = matching_weight(np.zeros(4, int), np.array([0.0, 0.5, 1.0, 4.0]), K)
+    assert weight.tolist() == [10, 2, 1, 0.25]
+
+
+def test_without_a_match_our_belief_is_all_there_is() -> None:
+    shown = Shown(np.full(8, 0.1), np.arange(8) < 1, np.repeat(np.arange(4), 2), np.ones(8),
+                  np.zeros(8, int), 4)  # fmt: skip
+    usual = np.log(0.1 / 0.9)
+    calibration = replace(
+        calibrate(shown), intercept=usual, mean=usual, slope=1.0, dependence=_apart(4)
+    )
+    found = expected_hitrate(shown, calibration, _lists(np.full((4, K), 0.1), np.full(8, -1)))
+    assert found.shift == 0
+    assert found.n_matching == 0
+    assert found.value == pytest.approx(1 - 0.9**K)
+
+
+def test_few_matches_shift_less_than_many() -> None:
+    def shift(n: int) -> float:
+        shown = Shown(np.full(2 * n, 0.1), np.arange(2 * n) % 2 == 0, np.repeat(np.arange(n), 2),
+                      np.ones(2 * n), np.zeros(2 * n, int), n)  # fmt: skip
+        lists = _lists(np.full((n, K), 0.1), np.where(shown.liked, 0, -1))
+        return expected_hitrate(shown, calibrate(shown), lists).shift
+
+    assert 0 < shift(2) < shift(20) < shift(2000)
+
+
+def test_a_list_that_is_too_short_counts_for_what_it_holds() -> None:
+    shown = Shown(np.array([0.1]), np.array([False]), np.array([0]), np.ones(1), np.zeros(1, int),
+                  1)  # fmt: skip
+    calibration = replace(
+        calibrate(shown), intercept=0.0, mean=0.0, slope=1.0, center=0.0, dependence=_apart(1)
+    )
+    short = np.array([[0.3, 0.2, 0, 0, 0]])
+    found = expected_hitrate(shown, calibration, _lists(short, np.array([-1])))
+    assert found.value == pytest.approx(1 - 0.7 * 0.8, abs=1e-4)
+
+
+def test_no_requests_have_no_hit_rate() -> None:
+    none = np.zeros(0)
+    shown = Shown(none, none.astype(bool), none.astype(int), none, none.astype(int), 0)
+    lists = _lists(np.zeros((0, K)), none.astype(int))
+    found = expected_hitrate(shown, calibrate(shown), lists)
+    assert np.isnan(found.value)
+
+
+def test_pseudo_values_say_what_refitting_each_resample_would() -> None:
+    rng = np.random.default_rng(5)
+    n, n_shown = 600, 12
+    score = rng.normal(-2, 0.5, (n, n_shown))
+    liked = rng.random((n, n_shown)) < expit(0.8 * score - 0.6)
+    listed = expit(rng.normal(-1.5, 0.3, (n, K)))
+    rank = rng.integers(0, 40, (n, n_shown))
+    cluster, of_list = rng.integers(0, 3, (n, n_shown)), rng.integers(0, 3, (n, K))
+
+    def of(rows: np.ndarray) -> Expected:
+        shown = Shown(expit(score[rows]).ravel(), liked[rows].ravel(),
+                      np.repeat(np.arange(len(rows)), n_shown),
+                      np.ones(len(rows) * n_shown), cluster[rows].ravel(), len(rows))  # fmt: skip
+        return expected_hitrate(
+            shown, calibrate(shown), Lists(listed[rows], of_list[rows], rank[rows].ravel())
+        )
+
+    whole = of(np.arange(n))
+    weights = user_weights(np.arange(n), 60, 2)
+    refitted = np.array([of(np.repeat(np.arange(n), w)).value for w in weights])
+    drawn = weights @ whole.pseudo / weights.sum(1)
+    assert np.corrcoef(refitted, drawn)[0, 1] > 0.9
+    # A shift drawn to its prior scatters less than it errs, so the draws are the wider ones.
+    assert 0.9 < drawn.std() / refitted.std() < 2

@@ -1,0 +1,94 @@
+"""What `export.exclude` bars is barred for every method that is judged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from feedrank.log.calendar import Calendar
+from feedrank.oracle.limits import informed_lists, oracle_lists
+from feedrank.oracle.true_hit_rates import hits_of_lists, true_hits
+from feedrank.validation.fold import FoldResult, barred_posts, run_fold
+from feedrank.validation.methods import FRESH, OURS
+from tests.support.simulated_logs import DAY, Learned, saved, simulated, simulated_network, workers
+
+K = 5
+
+
+def _seen(learned: Learned, rule: str, user: int, until: int) -> set[int]:
+    """Posts of the steps before a moment that the rule bars, from the log itself."""
+    rows = [b[(b.user == user) & (b.at // DAY < until // DAY)] for b in learned.log.buckets()]
+    return {
+        post
+        for part in rows
+        for post, liked in zip(part.post.tolist(), part.liked.tolist(), strict=True)
+        if liked or rule == "seen"
+    }
+
+
+def _result(rule: str, state: str, folder: Path) -> FoldResult:
+    learned = simulated()
+    p, features = learned.params, saved(learned, folder)[0]
+    validate = replace(p.validate, requests=60, state=state)
+    export = replace(p.export, exclude=rule)
+    fold = Calendar.of(learned.log.meta, None, None).folds(1)[0]
+    with workers(1), threadpool_limits(1):
+        return run_fold(learned.log, features, learned.rows, fold, validate, p.train, export)
+
+
+@pytest.mark.parametrize("rule", ["liked", "seen"])
+@pytest.mark.parametrize("state", ["fresh", "aged"])
+def test_all_methods_choose_from_the_same_posts(rule: str, state: str, tmp_path: Path) -> None:
+    learned = simulated()
+    result = _result(rule, state, tmp_path)
+    judged, n_barred_shown = result.judged, 0
+    given = barred_posts([result], learned.store, state, rule)
+    for i, (user, at) in enumerate(zip(judged.user.tolist(), judged.at.tolist(), strict=True)):
+        known_until = at if state == "fresh" else min(at, result.fold.cutoff)
+        barred = _seen(learned, rule, user, known_until)
+        assert set(given[i].tolist()) == barred
+        shown = set(judged.shown_post[judged.shown_request == i].tolist())
+        n_barred_shown += len(shown & barred)
+        for m, name in enumerate(result.names):
+            assert not barred & set(judged.top[m, i].tolist()), name
+            assert set(judged.of_shown[m, i].tolist()) - {-1} <= shown - barred, name
+            # A state that knows of more posts that its user has seen bars these too.
+            if name != FRESH:
+                assert (~np.isnan(judged.hit_shown[m, i])).tolist() == [
+                    k < len(shown - barred) for k in range(1, K + 1)
+                ]
+                n_listed = int((judged.of_shown[m, i] >= 0).sum())
+                assert n_listed == min(K, len(shown - barred)), name
+    assert n_barred_shown > 0
+
+
+def test_the_limits_of_the_demo_choose_from_the_same_posts() -> None:
+    learned, truth = simulated(), simulated_network()[0].truth
+    users, at = np.array([3, 77, 200]), np.array([20, 25, 29]) * DAY + 40_000
+    usual = oracle_lists(truth, users, at, 40), informed_lists(truth, learned.log, users, at, 40)
+    barred = [np.sort(lists) for lists in usual[0][:, ::2]]
+    found = (
+        oracle_lists(truth, users, at, 20, barred),
+        informed_lists(truth, learned.log, users, at, 20, barred=barred),
+    )
+    for i in range(len(users)):
+        for without, with_all in zip(found, usual, strict=True):
+            left = [post for post in with_all[i].tolist() if post not in barred[i]]
+            assert without[i].tolist()[: len(left)] == left[:20]
+            assert not set(without[i].tolist()) & set(barred[i].tolist())
+
+
+def test_a_limit_with_too_few_posts_leaves_places_empty(tmp_path: Path) -> None:
+    truth = simulated_network()[0].truth
+    result = _result("nothing", "fresh", tmp_path)
+    barred = [np.arange(2, truth.n_posts)] * len(result.judged.user)
+    hits = true_hits(truth, simulated().log, [result], K, barred)
+    two = np.tile([0, 1], (len(result.judged.user), 1))
+    of_two = hits_of_lists(truth, simulated().log, result.judged, two)
+    np.testing.assert_allclose(hits["oracle"], of_two)
+    np.testing.assert_allclose(hits["informed"], of_two)
+    assert (hits["oracle"] < hits[OURS]).all()
