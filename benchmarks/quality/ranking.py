@@ -37,13 +37,13 @@ EFFECTS = {
     "usual": Effects(),
     # Gender and country in place of age, posts of unlike quality.
     "other columns": Effects(
-        age_groups=0.2, gender_groups=0.5, country_groups=0.3, quality=0.15, propensity=0.4
+        age_clusters=0.2, gender_clusters=0.5, country_clusters=0.3, quality=0.15, like_rate=0.4
     ),
     # Profiles say little, users have strong tastes of their own.
-    "interests": Effects(age_groups=0.25, taste=0.5, factors=0.3, quality=0.1),
+    "interests": Effects(age_clusters=0.25, taste=0.5, factors=0.3, quality=0.1),
     # Hardly any groups: what users like lies in a few directions, and posts are of unlike quality.
     "films": Effects(
-        age_groups=0.3, gender_groups=0.15, taste=0.2, factors=0.8, quality=0.4, propensity=0.4
+        age_clusters=0.3, gender_clusters=0.15, taste=0.2, factors=0.8, quality=0.4, like_rate=0.4
     ),
 }
 

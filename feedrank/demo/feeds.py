@@ -1,4 +1,4 @@
-"""Feeds of a simulated network, made from its own: random ones, and such as choose what to show."""
+"""Feeds of a simulated network, made from its own: random ones, and ones that select posts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from feedrank.demo.simulation import Network
-from feedrank.demo.truth import N_GROUPS
+from feedrank.demo.truth import N_CLUSTERS
 from feedrank.log.files import SECONDS_A_DAY
 from feedrank.log.impressions import Impressions
 
@@ -32,30 +32,30 @@ def liked_again(network: Network, rows: Impressions, rng: np.random.Generator) -
     post, liked = rows.post.copy(), rows.liked.copy()
     user, at = rows.user.astype(np.int64), rows.at.astype(np.int64)
     of_user: dict[int, list[int]] = defaultdict(list)
-    is_again, chance, lot = rng.random((3, len(rows)))
+    is_again, which, chance = rng.random((3, len(rows)))
     for i in np.lexsort((at, user)).tolist():
         known = of_user[int(user[i])]
         if known and is_again[i] < 0.1:
-            post[i] = known[int(chance[i] * len(known))]
-            liked[i] = lot[i] < network.truth.probability(user[[i]], post[[i]], at[[i]])[0]
+            post[i] = known[int(which[i] * len(known))]
+            liked[i] = chance[i] < network.truth.probability(user[[i]], post[[i]], at[[i]])[0]
         if liked[i]:
             known.append(int(post[i]))
     return Impressions(rows.user, post, rows.at, liked)
 
 
-def liked_groups(network: Network, rows: Impressions, rng: np.random.Generator) -> Impressions:
-    """Posts are kept the more often, the more the user liked of their hidden group before."""
+def liked_clusters(network: Network, rows: Impressions, rng: np.random.Generator) -> Impressions:
+    """Posts are kept the more often, the more the user liked of their latent cluster before."""
     order = np.lexsort((rows.at, rows.user))
     user, liked = rows.user[order].astype(np.int64), rows.liked[order].astype(np.int64)
-    group = network.truth.group[rows.post[order]]
-    before = _before(user * N_GROUPS + group, liked)
-    over = (before + 1) / (_before(user, liked) + N_GROUPS)
+    cluster = network.truth.cluster[rows.post[order]]
+    before = _before(user * N_CLUSTERS + cluster, liked)
+    over = (before + 1) / (_before(user, liked) + N_CLUSTERS)
     return rows[order[rng.random(len(rows)) < np.clip(over / 0.2, 0.05, 1)]]
 
 
 def true_tastes(network: Network, rows: Impressions, rng: np.random.Generator) -> Impressions:
-    """Posts are kept the more often, the more the user likes their hidden group."""
-    taste = network.truth.taste[rows.user, network.truth.group[rows.post]]
+    """Posts are kept the more often, the more the user likes their latent cluster."""
+    taste = network.truth.taste[rows.user, network.truth.cluster[rows.post]]
     return rows[rng.random(len(rows)) < 1 / (1 + np.exp(-6 * taste))]
 
 
@@ -81,7 +81,7 @@ FEEDS: dict[str, Feed] = {
     "random": random_feed,
     "shuffled": shuffled,
     "liked again": liked_again,
-    "liked groups": liked_groups,
+    "liked clusters": liked_clusters,
     "true tastes": true_tastes,
     "private halves": private_halves,
     "by gender": by_gender,

@@ -1,4 +1,4 @@
-"""Users and posts of the simulated network: the two small tables, without anything hidden."""
+"""Users and posts of the simulated network: the two small tables, without anything latent."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A simulated social network: its people, its posts, and the feed they were shown.
+"""Simulated social network: users, posts, and the feed that the users were shown.
 
 Everything follows from one seed. The feed is generated in blocks of users, each from its own
-stream of random numbers, so that a block is the same whoever asks for it, and when.
+stream of random numbers: blocks may be generated in any order, or side by side.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from feedrank.demo.latent import Hidden, draw_truth
+from feedrank.demo.latent import Latent, draw_truth
 from feedrank.demo.population import age_class, make_posts, make_users
 from feedrank.demo.texts import write_texts
 from feedrank.demo.truth import Effects, Truth
@@ -22,7 +22,8 @@ from feedrank.log.impressions import Impressions
 from feedrank.params import DemoParams
 from feedrank.schema import TEXT, TOPIC
 
-BLOCK_USERS = 256  # users of one block, about 120,000 feed rows at 90 days
+BLOCK_USERS = 256  # of one block, about 120,000 feed rows at 90 days; another draws another feed
+# Sessions, views and gaps are those of the reference installation (public notebooks of the course).
 SESSIONS_A_DAY = 14.5 / 90  # mean over users
 SESSIONS_SHAPE = 4.0  # of a gamma distribution: some users come daily, some hardly ever
 FEWEST_VIEWS, MOST_VIEWS = 20, 38
@@ -55,13 +56,12 @@ class FeedRows:
 
 @dataclass(frozen=True)
 class Network:
-    """Users, posts, the hidden truth, and how the feed is drawn.
+    """Users, posts, the latent truth, and the distributions that the feed is drawn from.
 
     Attributes:
         users: `user_data`, sorted by `user_id`.
         posts: `post_text_df`, sorted by `post_id`.
-        exposure: how often each age class is shown a post, shape (N_AGE_CLASSES, n_posts);
-            rows add up to 1.
+        impression_share: as in `Latent`.
         sessions_a_day: of each user, shape (n_users,).
         order: rows of users in the order of the feed, shape (n_users,).
     """
@@ -70,27 +70,27 @@ class Network:
     users: pd.DataFrame
     posts: pd.DataFrame
     truth: Truth
-    exposure: np.ndarray
+    impression_share: np.ndarray
     sessions_a_day: np.ndarray
     order: np.ndarray
 
     @classmethod
     def simulate(cls, params: DemoParams, effects: Effects | None = None) -> Network:
-        """The network of these parameters; `effects` stand in for the usual ones."""
+        """The network of these parameters, with the default `Effects` unless others are given."""
         rng = np.random.default_rng(params.seed)
         users, posts = make_users(params.users, rng), make_posts(params.posts, rng)
         topics = posts[TOPIC].to_numpy()
-        hidden = Hidden.draw(topics, rng)
-        posts[TEXT] = write_texts(topics, hidden.group, rng)
+        latent = Latent.draw(topics, rng)
+        posts[TEXT] = write_texts(topics, latent.cluster, rng)
         scaled = (effects or Effects()).scaled(params.effect_scale)
-        truth = draw_truth(params, users, topics, hidden, scaled, rng)
+        truth = draw_truth(params, users, topics, latent, scaled, rng)
         sessions_a_day = SESSIONS_A_DAY * rng.gamma(SESSIONS_SHAPE, 1 / SESSIONS_SHAPE, len(users))
         order = rng.permutation(len(users))
-        return cls(params, users, posts, truth, hidden.exposure, sessions_a_day, order)
+        return cls(params, users, posts, truth, latent.impression_share, sessions_a_day, order)
 
     @property
     def n_blocks(self) -> int:
-        """How many blocks of users the feed has."""
+        """Number of blocks of users."""
         return -(-self.params.users // BLOCK_USERS)
 
     def feed(self, block: int) -> FeedRows:
@@ -140,7 +140,7 @@ class Network:
         return users[place], day
 
     def _posts_of_sessions(self, classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Posts shown in each session, none twice, shape (n_sessions, MOST_VIEWS)."""
+        """Posts of each session, none twice, shape (n_sessions, MOST_VIEWS)."""
         post = self._draw(np.repeat(classes[:, None], MOST_VIEWS, axis=1), rng)
         session = np.arange(len(post))
         while len(session):
@@ -155,7 +155,7 @@ class Network:
     def _draw(self, classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """One post for each place in the feed of a user of that age class."""
         point, post = rng.random(classes.shape), np.empty(classes.shape, dtype=np.int64)
-        for one, cumulative in enumerate(np.cumsum(self.exposure, axis=1)):
+        for one, cumulative in enumerate(np.cumsum(self.impression_share, axis=1)):
             here = classes == one
             post[here] = np.searchsorted(cumulative / cumulative[-1], point[here], side="right")
         return post

@@ -1,7 +1,7 @@
-"""Texts of the simulated posts: plain sentences on the topic, in a manner that leans to the group.
+"""Texts of the simulated posts: plain sentences on the topic, phrases that lean to the cluster.
 
-A post's hidden group shows in its turns of phrase, but only partly: most sentences have a phrase
-of any group, so that a reader of texts learns something about the group and not everything.
+Phrases reveal the latent cluster of a post only in part, since most are drawn from any cluster: a
+classifier of texts finds the right one of ten for about half of the posts.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ T = TypeVar("T")
 FEWEST_SENTENCES, MOST_SENTENCES = 2, 10
 PLAIN_SHARE = 0.6  # of sentences that name the place at the end
 PHRASE_SHARE = 0.6  # of sentences that carry a turn of phrase
-OWN_SHARE = 0.38  # of these phrases that are surely of the post's own group
+OWN_SHARE = 0.38  # of these phrases that are surely of the post's own cluster
 
 
 class Words(NamedTuple):
-    """What sentences on one topic are made of."""
+    """Parts of the sentences on one topic."""
 
     subjects: tuple[str, ...]
     verbs: tuple[str, ...]
@@ -92,7 +92,7 @@ WORDS = {
     ),
 }  # fmt: skip
 
-# One line for each hidden group.
+# One line for each latent cluster.
 PHRASES = (
     ("with a wink", "to loud laughter", "like a running joke", "for the fun of it", "in jest"),
     ("step by step", "by the manual", "in plain numbers", "as the checklist says", "to the letter"),
@@ -113,12 +113,12 @@ PHRASES = (
 )  # fmt: skip
 
 
-def write_texts(topics: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> list[str]:
+def write_texts(topics: np.ndarray, clusters: np.ndarray, rng: np.random.Generator) -> list[str]:
     """A text for each post; lengths differ.
 
     Args:
         topics: keys of `WORDS`, shape (n_posts,).
-        groups: rows of `PHRASES`, whole numbers, shape (n_posts,).
+        clusters: rows of `PHRASES`, whole numbers, shape (n_posts,).
         rng: the source of all randomness.
     """
     n_sentences = rng.integers(FEWEST_SENTENCES, MOST_SENTENCES, len(topics), endpoint=True)
@@ -126,17 +126,17 @@ def write_texts(topics: np.ndarray, groups: np.ndarray, rng: np.random.Generator
     ends = np.cumsum(n_sentences).tolist()
     starts = [0, *ends[:-1]]
     return [
-        " ".join(_sentence(WORDS[topic], group, lot) for lot in draws[start:end])
-        for topic, group, start, end in zip(topics, groups.tolist(), starts, ends, strict=True)
+        " ".join(_sentence(WORDS[topic], cluster, drawn) for drawn in draws[start:end])
+        for topic, cluster, start, end in zip(topics, clusters.tolist(), starts, ends, strict=True)
     ]
 
 
-def _sentence(words: Words, group: int, lot: list[float]) -> str:
-    """One sentence; `lot` holds nine numbers of [0, 1) that decide it."""
-    drawn, (is_plain, has_phrase, is_own, any_group, phrase) = lot[:4], lot[4:]
-    subject, verb, noun, place = (_pick(c, d) for c, d in zip(words, drawn, strict=True))
+def _sentence(words: Words, cluster: int, drawn: list[float]) -> str:
+    """The sentence of nine draws from [0, 1)."""
+    is_plain, has_phrase, is_own, any_cluster, phrase = drawn[4:]
+    subject, verb, noun, place = map(_pick, words, drawn)
     if has_phrase < PHRASE_SHARE:
-        manner = PHRASES[group] if is_own < OWN_SHARE else _pick(PHRASES, any_group)
+        manner = PHRASES[cluster] if is_own < OWN_SHARE else _pick(PHRASES, any_cluster)
         noun = f"{noun} {_pick(manner, phrase)}"
     told = f"{subject} {verb} {noun}"
     sentence = f"{told} {place}." if is_plain < PLAIN_SHARE else f"{place}, {told}."

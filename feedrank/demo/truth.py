@@ -1,4 +1,4 @@
-"""What is true of the simulated network and hidden from the pipeline: like probabilities."""
+"""True like probabilities of the simulated network, which the pipeline never reads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scipy.special import expit
 from feedrank.errors import SourceError
 from feedrank.log.files import SECONDS_A_DAY
 
-N_GROUPS = 10
+N_CLUSTERS = 10  # of posts liked alike; `texts.PHRASES` has a line for each
 N_FACTORS = 4
 DRIFT_PACE = 2.5  # e-folds of the drift within the period
 ARRAYS, SCALARS = "truth.npz", "truth.json"
@@ -22,11 +22,11 @@ ARRAYS, SCALARS = "truth.npz", "truth.json"
 
 @dataclass(frozen=True)
 class Effects:
-    """Sizes of everything that makes a like more or less likely, in logits.
+    """Effect sizes, in logits: everything that makes a like more or less likely.
 
-    A profile column acts on its own (`gender`) and together with a post's hidden group
-    (`gender_groups`): there its levels, from one end to the other, like the groups in reverse
-    order, and the size is the logit of the best loved group against an average one.
+    A profile column acts on its own (`gender`) and together with a post's latent cluster
+    (`gender_clusters`): there its levels, from one end to the other, like the clusters in reverse
+    order, and the size is the logit of the best loved cluster against an average one.
     Sizes of what differs from post to post or user to user at random are standard deviations.
     """
 
@@ -38,15 +38,15 @@ class Effects:
     abroad: float = -0.15  # other countries against Russia
     gender: float = -0.13  # 1 against 0
     topic: float = 0.03
-    group: float = 0.03  # a group for everyone
-    age_groups: float = 0.66
-    gender_groups: float = 0.0
-    country_groups: float = 0.0
-    exp_groups: float = 0.0
+    cluster: float = 0.03  # of a cluster, for everyone
+    age_clusters: float = 0.66
+    gender_clusters: float = 0.0
+    country_clusters: float = 0.0
+    exp_group_clusters: float = 0.0
     quality: float = 0.03  # of a post
-    propensity: float = 0.2  # of a user
-    taste: float = 0.12  # of a user for a group
-    factors: float = 0.02  # of a user for a post, through `N_FACTORS` hidden dimensions
+    like_rate: float = 0.2  # of a user, for any post
+    taste: float = 0.12  # of a user for a cluster
+    factors: float = 0.02  # of a user for a post, through `N_FACTORS` latent factors
 
     def scaled(self, scale: float) -> Effects:
         """The same effects, each `scale` times as strong, around the same base rate."""
@@ -63,14 +63,14 @@ class Truth:
     truth too.
 
     Attributes:
-        group: hidden group of a post, shape (n_posts,).
-        post_offset: what group and topic add, shape (n_posts,).
-        quality: the post's own, shape (n_posts,).
+        cluster: latent cluster of a post, shape (n_posts,).
+        post_offset: logits of cluster and topic, shape (n_posts,).
+        quality: logits of the post's own, shape (n_posts,).
         post_factors: shape (n_posts, N_FACTORS).
-        user_offset: what the profile adds, shape (n_users,).
-        propensity: the user's own, shape (n_users,).
-        affinity: what the profile adds for each group, shape (n_users, N_GROUPS).
-        taste: the user's own for each group, shape (n_users, N_GROUPS).
+        user_offset: logits of the profile, shape (n_users,).
+        like_rate: logits of the user's own, for any post, shape (n_users,).
+        affinity: logits of the profile for each cluster, shape (n_users, N_CLUSTERS).
+        taste: logits of the user's own for each cluster, shape (n_users, N_CLUSTERS).
         user_factors: shape (n_users, N_FACTORS).
         was_shown: bool, shape (n_posts,): posts that the feed may show.
     """
@@ -79,12 +79,12 @@ class Truth:
     origin: str
     days: int
     intercept: float
-    group: np.ndarray
+    cluster: np.ndarray
     post_offset: np.ndarray
     quality: np.ndarray
     post_factors: np.ndarray
     user_offset: np.ndarray
-    propensity: np.ndarray
+    like_rate: np.ndarray
     affinity: np.ndarray
     taste: np.ndarray
     user_factors: np.ndarray
@@ -98,29 +98,29 @@ class Truth:
     @property
     def n_posts(self) -> int:
         """How many posts there are, never-shown ones included."""
-        return len(self.group)
+        return len(self.cluster)
 
     def seconds(self, at: datetime) -> int:
         """Whole seconds from the origin to a moment."""
         return round((at - datetime.fromisoformat(self.origin)).total_seconds())
 
     def moment_logit(self, at: np.ndarray) -> np.ndarray:
-        """What the moment adds for everyone: a drift that flattens out, and the hour."""
+        """Logits of the moment, for everyone: a drift that flattens out, and the hour."""
         passed = np.clip(at / (self.days * SECONDS_A_DAY), 0, 1)
         progress = np.expm1(-DRIFT_PACE * passed) / np.expm1(-DRIFT_PACE)
         from_midday = np.clip((at % SECONDS_A_DAY / 3600 - 14.5) / 8.5, -1, 1)
         return np.asarray(self.effects.drift * progress + self.effects.hour * from_midday**2)
 
     def known_logit(self, users: np.ndarray, posts: np.ndarray, at: np.ndarray) -> np.ndarray:
-        """Logit from moment, profile, group and topic alone: nobody's own quality or taste."""
+        """Logit from moment, profile, cluster and topic alone: nobody's own quality or taste."""
         known = self.intercept + self.user_offset[users] + self.post_offset[posts]
-        known += self.affinity[users, self.group[posts]]
+        known += self.affinity[users, self.cluster[posts]]
         return np.asarray(known + self.moment_logit(at))
 
     def logit(self, users: np.ndarray, posts: np.ndarray, at: np.ndarray) -> np.ndarray:
         """Logit of `probability`, shape (n,)."""
-        own = self.quality[posts] + self.propensity[users]
-        own += self.taste[users, self.group[posts]]
+        own = self.quality[posts] + self.like_rate[users]
+        own += self.taste[users, self.cluster[posts]]
         own += np.einsum("ij,ij->i", self.user_factors[users], self.post_factors[posts])
         return np.asarray(self.known_logit(users, posts, at) + own)
 

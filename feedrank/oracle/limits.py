@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit
 
-from feedrank.demo.truth import N_GROUPS, Truth
+from feedrank.demo.truth import N_CLUSTERS, Truth
 from feedrank.log.files import SECONDS_A_DAY, Log
 from feedrank.log.impressions import Impressions
 from feedrank.ranking.top_k import best_rows
@@ -142,7 +142,7 @@ class UserTaste:
     """Posterior of one user's own: propensity, taste for each group, position among the factors.
 
     Attributes:
-        mean: shape (1 + N_GROUPS + N_FACTORS,).
+        mean: shape (1 + N_CLUSTERS + N_FACTORS,).
         covariance: shape (that, that).
     """
 
@@ -197,14 +197,14 @@ def _mean_probability(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
 
 
 def _design(truth: Truth, posts: np.ndarray) -> np.ndarray:
-    groups = truth.group[posts][:, None] == np.arange(N_GROUPS)
+    groups = truth.cluster[posts][:, None] == np.arange(N_CLUSTERS)
     return np.hstack([np.ones((len(posts), 1)), groups, truth.post_factors[posts]])
 
 
 def _user_spreads(truth: Truth) -> np.ndarray:
     e = truth.effects
     n_factors = truth.post_factors.shape[1]
-    return np.concatenate([[e.propensity], [e.taste] * N_GROUPS, [e.factors] * n_factors])
+    return np.concatenate([[e.like_rate], [e.taste] * N_CLUSTERS, [e.factors] * n_factors])
 
 
 def _user_precision(truth: Truth) -> np.ndarray:
@@ -215,4 +215,4 @@ def _user_variance(truth: Truth) -> np.ndarray:
     """Variance over users of what is their own for each post, shape (n_posts,)."""
     e = truth.effects
     of_factors = e.factors**2 * (truth.post_factors**2).sum(axis=1)
-    return np.asarray(e.propensity**2 + e.taste**2 + of_factors)
+    return np.asarray(e.like_rate**2 + e.taste**2 + of_factors)

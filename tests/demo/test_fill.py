@@ -16,6 +16,7 @@ from sqlalchemy import create_engine, text
 
 from feedrank.demo import embedded_server, ensure_demo
 from feedrank.demo import fill as demo
+from feedrank.demo.server import HANDLES
 from feedrank.demo.simulation import Network
 from feedrank.demo.truth import Effects, Truth
 from feedrank.errors import SourceError
@@ -95,7 +96,7 @@ def test_a_user_that_was_killed_does_not_keep_the_server_running(tmp_path: Path)
     gone.wait()
     with embedded_server(tmp_path / "pgdata"):
         pass
-    (tmp_path / "pgdata" / demo.HANDLES).write_text(json.dumps([gone.pid]))
+    (tmp_path / "pgdata" / HANDLES).write_text(json.dumps([gone.pid]))
     with embedded_server(tmp_path / "pgdata"):
         pass
     assert not (tmp_path / "pgdata" / "postmaster.pid").exists()
@@ -234,7 +235,7 @@ def test_other_parameters_make_another_demo(spare: Path) -> None:
 
 def test_other_effects_make_another_demo(spare: Path) -> None:
     small = replace(PARAMS, users=40)
-    for effects in (Effects(), Effects(age_groups=0.0, gender_groups=0.7)):
+    for effects in (Effects(), Effects(age_clusters=0.0, gender_clusters=0.7)):
         with ensure_demo(spare, small, effects):
             assert Truth.load(spare / demo.TRUTH).effects == effects
 

@@ -11,7 +11,7 @@ from sklearn.linear_model import RidgeClassifier
 
 from feedrank.demo.population import age_class
 from feedrank.demo.simulation import BLOCK_USERS, FeedRows, Network
-from feedrank.demo.truth import N_GROUPS, Effects, Truth
+from feedrank.demo.truth import N_CLUSTERS, Effects, Truth
 from feedrank.log.files import SECONDS_A_DAY
 from feedrank.params import DemoParams
 
@@ -40,7 +40,7 @@ def views(network: Network, rows: FeedRows) -> pd.DataFrame:
         day=shown["at"] // SECONDS_A_DAY,
         hour=shown["at"] % SECONDS_A_DAY // 3600,
         age_class=age_class(shown["age"].to_numpy()),
-        group=network.truth.group[shown["post"]],
+        cluster=network.truth.cluster[shown["post"]],
         topic=network.posts["topic"].to_numpy()[shown["post"]],
     )
 
@@ -118,18 +118,18 @@ def test_texts_differ_in_length_and_are_sentences(network: Network) -> None:
     assert texts.nunique() > 0.99 * len(texts)
 
 
-def test_a_reader_of_texts_guesses_the_hidden_group_half_of_the_time(network: Network) -> None:
+def test_a_classifier_of_texts_finds_the_latent_cluster_half_of_the_time(network: Network) -> None:
     texts = TfidfVectorizer(ngram_range=(1, 2), min_df=10).fit_transform(network.posts["text"])
     order = np.random.default_rng(0).permutation(len(network.posts))
     fit, held_out = order[:4_000], order[4_000:]
-    reader = RidgeClassifier().fit(texts[fit], network.truth.group[fit])
-    assert 0.5 < reader.score(texts[held_out], network.truth.group[held_out]) < 0.6
+    reader = RidgeClassifier().fit(texts[fit], network.truth.cluster[fit])
+    assert 0.5 < reader.score(texts[held_out], network.truth.cluster[held_out]) < 0.6
 
 
-def test_hidden_groups_are_equally_large_and_not_the_topics(network: Network) -> None:
-    sizes = np.bincount(network.truth.group, minlength=N_GROUPS)
-    assert sizes == pytest.approx(len(network.posts) / N_GROUPS, rel=0.15)
-    shares = pd.crosstab(network.posts["topic"], network.truth.group, normalize="index")
+def test_latent_clusters_are_equally_large_and_not_the_topics(network: Network) -> None:
+    sizes = np.bincount(network.truth.cluster, minlength=N_CLUSTERS)
+    assert sizes == pytest.approx(len(network.posts) / N_CLUSTERS, rel=0.15)
+    shares = pd.crosstab(network.posts["topic"], network.truth.cluster, normalize="index")
     assert shares.to_numpy().max() < 0.5
     assert shares.to_numpy().max() > 0.15
 
@@ -195,15 +195,15 @@ def test_192_posts_are_never_shown(network: Network, views: pd.DataFrame) -> Non
 
 def test_the_most_shown_post_is_shown_three_to_four_times_as_often(network: Network) -> None:
     users = np.bincount(age_class(network.users["age"].to_numpy()), minlength=3)
-    n_views = (users @ network.exposure)[network.truth.was_shown]
+    n_views = (users @ network.impression_share)[network.truth.was_shown]
     assert 3 < n_views.max() / n_views.min() < 4
 
 
 def test_within_an_age_class_the_feed_is_random(network: Network, views: pd.DataFrame) -> None:
     young = views[views["age_class"] == 0]
-    by_taste = network.truth.taste[young["user"], young["group"]]
+    by_taste = network.truth.taste[young["user"], young["cluster"]]
     assert by_taste.mean() == pytest.approx(0, abs=0.003)
-    ages = pd.crosstab(views["age_class"], views["group"], normalize="index")
+    ages = pd.crosstab(views["age_class"], views["cluster"], normalize="index")
     assert (ages.max() / ages.min()).max() > 1.15
 
 
@@ -247,17 +247,17 @@ def test_likes_hang_little_on_topic_and_not_on_os_source_or_weekday(views: pd.Da
     assert np.ptp(middle.groupby(middle["day"] % 7)["target"].mean()) < 0.006
 
 
-def test_the_young_like_some_groups_three_times_more_and_the_old_the_reverse(
+def test_the_young_like_some_clusters_three_times_more_and_the_old_the_reverse(
     views: pd.DataFrame,
 ) -> None:
-    rates = views.pivot_table(index="age_class", columns="group", values="target").to_numpy()
+    rates = views.pivot_table(index="age_class", columns="cluster", values="target").to_numpy()
     ratios = rates.max(axis=1) / rates.min(axis=1)
     assert 2.8 < ratios[0] < 4
     assert 2.8 < ratios[2] < 4
     assert np.corrcoef(rates[0], rates[2])[0, 1] < -0.8
 
 
-def test_age_and_group_matter_more_than_anything_else(network: Network) -> None:
+def test_age_and_cluster_matter_more_than_anything_else(network: Network) -> None:
     truth = network.truth
     by_age = truth.affinity.std()
     own = np.hypot(truth.taste.std(), truth.quality.std())
@@ -365,13 +365,13 @@ def test_without_effects_all_posts_are_alike() -> None:
 
 def test_twice_the_scale_is_twice_the_effect_at_the_same_base_rate() -> None:
     network = Network.simulate(replace(TINY, effect_scale=2.0))
-    assert network.truth.effects.age_groups == 2 * Effects().age_groups
+    assert network.truth.effects.age_clusters == 2 * Effects().age_clusters
     feed = whole_feed(network)
     assert feed.target[~feed.is_like].mean() == pytest.approx(0.1195, abs=0.01)
 
 
 def test_another_column_can_be_the_dominant_one() -> None:
-    effects = Effects(age_groups=0.0, gender_groups=0.7)
+    effects = Effects(age_clusters=0.0, gender_clusters=0.7)
     network = Network.simulate(TINY, effects)
     men, women = (network.truth.affinity[network.users["gender"] == g] for g in (0, 1))
     assert np.array_equal(men[0], -women[0])

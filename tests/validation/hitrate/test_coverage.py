@@ -52,7 +52,7 @@ KINDS = {
     ),
     "one segment of users": Kind(range(250, 265), features={"segments": 1}),
     "no profile": Kind(range(250, 265), has_profile=False),
-    "strong tastes": Kind(range(250, 265), Effects(taste=0.5, factors=0.3, propensity=0.4)),
+    "strong tastes": Kind(range(250, 265), Effects(taste=0.5, factors=0.3, like_rate=0.4)),
     "good and bad posts": Kind(range(250, 265), Effects(quality=0.4)),
     "rare likes": Kind(range(250, 265), Effects(base_rate=0.01)),
 }
