@@ -21,9 +21,9 @@ $(BIN)/python:
 	  || { echo "feedrank needs Python 3.11 or newer; '$(PYTHON)' is older. Try: make PYTHON=python3.12 ..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(RUNTIME): requirements.txt constraints.txt | $(BIN)/python
+$(RUNTIME): requirements.txt constraints.txt pyproject.toml | $(BIN)/python
 	@echo "installing requirements.txt into $(VENV) (once, a minute or two)"
-	@$(PIP) -r requirements.txt && touch $@
+	@$(PIP) -r requirements.txt && $(PIP) --no-deps -e . && touch $@
 
 $(CHECKS): requirements-dev.txt $(RUNTIME)
 	@$(PIP) -r requirements-dev.txt && touch $@

@@ -13,6 +13,7 @@ from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from feedrank import __version__
 from feedrank.errors import FeedrankError
 from service.middleware.access_log import Telemetry
 from service.middleware.security import Guard
@@ -38,7 +39,7 @@ class Service(FastAPI):
         super().__init__(
             title="feedrank",
             summary="Which posts should this user see at this moment?",
-            version=operations.API_VERSION,
+            version=__version__,
             docs_url=None,  # FastAPI's pages load scripts from another host; ours is at /docs
             redoc_url=None,
         )

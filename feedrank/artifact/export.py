@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from feedrank import __version__
 from feedrank.artifact.golden import draw_golden
 from feedrank.artifact.manifest import FORMAT, GOLDEN, MANIFEST, RANKER, _sha256
 from feedrank.io.files import new_directory
@@ -48,6 +49,7 @@ def export(
         _write_json(new / GOLDEN, draw_golden(recommender, params.golden_requests, seed, k))
         manifest = {
             "format": FORMAT,
+            "feedrank": __version__,
             "origin": store.meta.origin,
             "as_of": store.meta.moment(store.meta.last_at).isoformat(),
             "step_seconds": store.fitted.step_seconds,

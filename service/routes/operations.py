@@ -8,12 +8,12 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from starlette.responses import JSONResponse
 
+from feedrank import __version__
 from service.monitoring import metrics
 from service.routes.replies import desk_of
 from service.routes.schemas import Health, Ready, Versions
 from service.serving.model_slot import Slot
 
-API_VERSION = "1.0"
 router = APIRouter(tags=["operation"])
 
 
@@ -41,7 +41,7 @@ async def ready(request: Request) -> JSONResponse:
 async def version(request: Request) -> JSONResponse:
     """Which artifact answers, its age and manifest, and whether a newer one was refused."""
     artifacts = [_version(slot) for slot in desk_of(request).slots.values()]
-    return JSONResponse({"service": API_VERSION, "artifacts": artifacts})
+    return JSONResponse({"service": __version__, "artifacts": artifacts})
 
 
 @router.get("/metrics", response_class=Response, response_description="Prometheus' text format.")

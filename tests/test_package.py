@@ -1,0 +1,83 @@
+"""The package: one version, one list of pins, and a wheel that holds what it needs."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+import feedrank
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+CONSTRAINTS = (ROOT / "constraints.txt").read_text().splitlines()
+LISTS = [*ROOT.glob("requirements*.txt"), ROOT / "deploy" / "requirements.txt"]
+OTHERS = {"pyspark", "py4j", "implicit", "optuna"}  # requirements-{spark,extra,search}.txt
+
+
+def _pins(lines: list[str]) -> dict[str, str]:
+    pinned = [line.split(";")[0].strip().split("==") for line in lines if "==" in line]
+    return {name.lower().replace("_", "-"): version for name, version in pinned}
+
+
+def _imported() -> set[str]:
+    """Top-level names of other packages that the library, the service or a stage imports."""
+    found: set[str] = set()
+    for package in ("feedrank", "service", "stages"):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Import):
+                    found.update(alias.name for alias in node.names)
+                if isinstance(node, ast.ImportFrom):
+                    found.add(str(node.module))
+    ours = {"feedrank", "service", "stages"}
+    return {name.split(".")[0] for name in found} - sys.stdlib_module_names - ours
+
+
+def test_every_package_that_is_imported_is_pinned() -> None:
+    pinned = _pins((ROOT / "requirements.txt").read_text().splitlines())
+    distributions = packages_distributions()
+    missing = {
+        name
+        for name in _imported() - OTHERS
+        if not {d.lower().replace("_", "-") for d in distributions.get(name, [name])} & {*pinned}
+    }
+    assert missing == set()
+
+
+@pytest.mark.parametrize("path", LISTS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_list_pins_what_the_constraints_pin(path: Path) -> None:
+    constraints = _pins(CONSTRAINTS)
+    pins = _pins(path.read_text().splitlines())
+    pins.pop("xgboost-cpu", None)  # the service's image alone: see the head of its list
+    assert {n: v for n, v in pins.items() if constraints.get(n) != v} == {}
+
+
+def test_the_build_backend_is_pinned_as_the_constraints_pin_it() -> None:
+    (backend,) = PROJECT["build-system"]["requires"]
+    assert backend in CONSTRAINTS
+
+
+def test_the_package_is_imported_from_anywhere(tmp_path: Path) -> None:
+    words = f"import sys; sys.path.append({str(ROOT)!r}); import feedrank, service.app"
+    subprocess.run([sys.executable, "-c", words], cwd=tmp_path, check=True)
+
+
+def test_the_changelog_begins_with_the_version_or_what_comes_next() -> None:
+    newest = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.M)[0]
+    assert newest in (feedrank.__version__, "Unreleased")
+
+
+@pytest.mark.parametrize("package", ["feedrank", "service"])
+def test_the_wheel_holds_every_file_beside_the_code(package: str) -> None:
+    globs = PROJECT["tool"]["setuptools"]["package-data"][package]
+    held = {path for pattern in globs for path in (ROOT / package).glob(pattern)}
+    listed = subprocess.run(["git", "ls-files", package], cwd=ROOT, check=True,
+                            capture_output=True, text=True).stdout.split()  # fmt: skip
+    assert {p for p in listed if not p.endswith(".py") and ROOT / p not in held} == set()
