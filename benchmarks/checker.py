@@ -18,12 +18,17 @@ from pathlib import Path
 
 from feedrank.artifact.artifact import Artifact
 from feedrank.checker.bundle import write_bundle
-from feedrank.course.environments import VERSIONS, Environment, environments, install
-from feedrank.course.judge import HEAD, compare, row
-from feedrank.course.requests import N_REQUESTS, Request, draw_requests, hit_rate, load_artifact
-from feedrank.course.trial import play, what_to_play
 from feedrank.params import CheckerParams
-from service.in_process import lists_of_the_service
+from tests.support.course.environments import VERSIONS, Environment, environments, install
+from tests.support.course.judge import HEAD, compare, row
+from tests.support.course.requests import (
+    N_REQUESTS,
+    Request,
+    draw_requests,
+    hit_rate,
+    load_artifact,
+)
+from tests.support.course.trial import lists_of_the_service, play, what_to_play
 
 
 def run(environment: Environment, given: argparse.Namespace, ours: list[list[int]],

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from feedrank.io.outputs import LOCK, copy_tracked, differences, outputs
+from tests.support.checkout import LOCK, copy_tracked, differences, outputs
 
 
 def rebuild(folder: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from feedrank.artifact.artifact import Artifact
-from feedrank.io.outputs import copy_tracked, differences, outputs
+from tests.support.checkout import copy_tracked, differences, outputs
 
 ROOT = Path(__file__).parents[1]
 SMALL = {"users": 400, "posts": 300, "days": 30}

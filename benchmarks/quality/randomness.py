@@ -17,8 +17,6 @@ from pathlib import Path
 
 import numpy as np
 
-from feedrank.demo.feeds import FEEDS
-from feedrank.demo.log_files import write_simulated_log
 from feedrank.demo.simulation import Network
 from feedrank.engines.processes import one_thread_of_algebra
 from feedrank.features.row_pass import training_rows
@@ -32,6 +30,8 @@ from feedrank.validation.feed.randomness import Finding
 from feedrank.validation.fold import joined, run_fold
 from feedrank.validation.hitrate.scores import score
 from feedrank.validation.methods import OURS
+from tests.support.network.feeds import FEEDS
+from tests.support.network.log_files import write_simulated_log
 
 FIRST_SEED, N_RANDOM, N_OTHERS, REQUESTS = 300, 20, 3, 800
 RANDOM = ("random", "shuffled")

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 
-from feedrank.demo.log_files import write_simulated_log
 from feedrank.demo.simulation import Network
 from feedrank.demo.truth import Effects
 from feedrank.engines.processes import one_thread_of_algebra
@@ -32,6 +31,7 @@ from feedrank.params import Params, load_params
 from feedrank.state.feature_store import FeatureStore
 from feedrank.stats.intervals import user_weights
 from feedrank.validation.fold import barred_posts, joined, run_fold
+from tests.support.network.log_files import write_simulated_log
 
 EFFECTS = {
     "usual": Effects(),

@@ -27,8 +27,8 @@ import psutil
 import yaml
 
 from benchmarks.scale.full_size_page import page
-from feedrank.io.outputs import copy_tracked
 from feedrank.log.files import Log
+from tests.support.checkout import copy_tracked
 
 REFERENCE_USERS = 163_205
 SHARES = (0.01, 0.1, 0.3, 1.0)

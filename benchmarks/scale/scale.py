@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 
-from feedrank.demo.log_files import write_simulated_log
 from feedrank.demo.simulation import Network
 from feedrank.engines.engine import Processes, using
 from feedrank.engines.processes import one_thread_of_algebra
@@ -35,6 +34,7 @@ from feedrank.params import Params, load_params
 from feedrank.state.feature_store import FeatureStore
 from feedrank.state.shared import SharedHistory
 from feedrank.validation.fold import run_fold
+from tests.support.network.log_files import write_simulated_log
 
 BUCKETS, FEW_ROWS, STATES = 8, 50_000, 20  # few, but some of every step
 

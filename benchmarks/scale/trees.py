@@ -24,7 +24,6 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.scale.full_size import Watch
-from feedrank.demo.log_files import write_simulated_log
 from feedrank.demo.simulation import Network
 from feedrank.engines.engine import map_parts
 from feedrank.engines.processes import one_thread_of_algebra
@@ -37,6 +36,7 @@ from feedrank.learning.fit import fit_store
 from feedrank.params import load_params
 from feedrank.state.feature_store import FeatureStore
 from feedrank.training.fit import fit_ranker
+from tests.support.network.log_files import write_simulated_log
 
 USERS, FILES, NOISE = 1000, 8, 0.05
 HELD, STORED = "held", "files"

@@ -20,7 +20,8 @@ from urllib.parse import urlencode, urlsplit
 import numpy as np
 import psutil
 
-from feedrank.course.requests import (
+from service.settings import Settings
+from tests.support.course.requests import (
     MOST_MEGABYTES,
     MOST_SECONDS,
     N_REQUESTS,
@@ -30,7 +31,6 @@ from feedrank.course.requests import (
     hit_rate,
     load_artifact,
 )
-from service.settings import Settings
 
 
 def ask(host: str, requests: list[Request]) -> tuple[list[list[int]], np.ndarray]:

@@ -22,14 +22,13 @@ from feedrank.checker.bundle import serving_modules, write_bundle
 from feedrank.checker.model import Model, Probe, check
 from feedrank.checker.truncated_history import without_old_views
 from feedrank.checker.xgboost_1_6 import for_older_readers, older_ranker
-from feedrank.course.judge import compare
-from feedrank.course.requests import draw_requests, hit_rate
-from feedrank.course.trial import play
 from feedrank.errors import ArtifactError
 from feedrank.params import CheckerParams
 from feedrank.ranking.ranker import Ranker
-from service.in_process import lists_of_the_service
-from tests.support.bundles import EVERYTHING, something_to_play, write_small_bundle
+from tests.support.course.bundles import EVERYTHING, something_to_play, write_small_bundle
+from tests.support.course.judge import compare
+from tests.support.course.requests import draw_requests, hit_rate
+from tests.support.course.trial import lists_of_the_service, play
 from tests.support.simulated_logs import simulated_network
 
 ROOT = Path(__file__).parents[2]

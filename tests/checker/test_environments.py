@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from feedrank.artifact.artifact import Artifact
-from feedrank.course.environments import Environment, environments, install
-from feedrank.course.judge import LEAST_EQUAL, compare
-from feedrank.course.trial import play
-from service.in_process import lists_of_the_service
-from tests.support.bundles import something_to_play, write_small_bundle, write_unconverted
+from tests.support.course.bundles import something_to_play, write_small_bundle, write_unconverted
+from tests.support.course.environments import Environment, environments, install
+from tests.support.course.judge import LEAST_EQUAL, compare
+from tests.support.course.trial import lists_of_the_service, play
 
 FOUND = environments()
 # Kept between runs, as `make checker-test` does: installing takes minutes.

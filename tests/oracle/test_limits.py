@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from feedrank.demo.log_files import write_simulated_log
 from feedrank.demo.simulation import Network
 from feedrank.demo.truth import Effects
 from feedrank.log.files import SECONDS_A_DAY, Log, write_bucket, write_meta
 from feedrank.oracle.limits import PostQuality, informed_lists, oracle_lists
 from feedrank.params import DemoParams
+from tests.support.network.log_files import write_simulated_log
 
 PARAMS = DemoParams(seed=20, users=4_000, posts=3_000, days=90, effect_scale=1.0)
 K = 5

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from feedrank.artifact.export import export
-from feedrank.demo.log_files import write_simulated_log
 from feedrank.demo.simulation import Network
 from feedrank.features.row_pass import training_rows
 from feedrank.features.spec import features_of
@@ -19,6 +18,7 @@ from feedrank.params import DemoParams, ExportParams, Params, load_params
 from feedrank.ranking.ranker import Ranker
 from feedrank.state.feature_store import FeatureStore
 from feedrank.training.fit import fit_in_memory
+from tests.support.network.log_files import write_simulated_log
 
 SMALL = DemoParams(seed=7, users=400, posts=300, days=30, effect_scale=1.0)
 PATH = "/post/recommendations/"

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from feedrank.demo.feeds import FEEDS
 from feedrank.demo.simulation import Network
 from feedrank.learning.counting_pass import count_posts
 from feedrank.learning.profile_coding import code_profiles
@@ -13,6 +12,7 @@ from feedrank.log.impressions import Impressions
 from feedrank.validation.feed.homogeneity import excess_of
 from feedrank.validation.feed.randomness import CERTAIN, Finding, randomness_of, said_of
 from feedrank.validation.feed.sample import Viewed
+from tests.support.network.feeds import FEEDS
 from tests.support.simulated_logs import (
     DAY,
     USUAL,

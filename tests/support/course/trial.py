@@ -1,20 +1,24 @@
-"""Trial: play the course's checker on a bundle, and ask the service the same."""
+"""Trial: the course's checker played on a bundle, and the same requests asked of the service."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from starlette.testclient import TestClient
 
 from feedrank.artifact.artifact import Artifact
-from feedrank.course.requests import K, Request
+from service.app import create_app
+from service.settings import Settings
+from tests.support.course.requests import K, Request
 
-PLAYER = Path(__file__).parents[2] / "deploy" / "checker" / "play.py"
-N_ROWS = 2_000  # of features whose probabilities are compared
+PLAYER = Path(__file__).parents[3] / "deploy" / "checker" / "play.py"
+N_ROWS = 2_000  # of features whose probabilities are compared; any number above some hundreds
 
 
 def play(python: Path, bundle: Path, given: dict[str, Any], scratch: Path) -> dict[str, Any]:
@@ -52,3 +56,16 @@ def what_to_play(artifact: Artifact, requests: list[Request], seed: int = 20) ->
         "matrix": matrix.tolist(),
         "probability": recommender.ranker.probability(matrix).tolist(),
     }
+
+
+def lists_of_the_service(artifact: Path, requests: list[Request]) -> list[list[int]]:
+    """Lists that the service answers, asked in this process without a socket."""
+    with (
+        tempfile.TemporaryDirectory() as state,
+        TestClient(create_app(Settings(artifact=artifact, state=Path(state)))) as client,
+    ):
+        answers = [
+            client.get("/post/recommendations/", params={"id": i, "time": at, "limit": K})
+            for i, at in requests
+        ]
+    return [[post["id"] for post in answer.json()] for answer in answers]

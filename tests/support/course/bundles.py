@@ -12,9 +12,9 @@ from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.export import export
 from feedrank.checker import bundle
 from feedrank.checker.bundle import MODEL, write_bundle, write_model
-from feedrank.course.requests import draw_requests
-from feedrank.course.trial import what_to_play
 from feedrank.params import CheckerParams
+from tests.support.course.requests import draw_requests
+from tests.support.course.trial import what_to_play
 from tests.support.simulated_logs import saved, simulated
 
 EVERYTHING = CheckerParams(history_days=None)

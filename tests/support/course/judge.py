@@ -1,4 +1,4 @@
-"""What one environment answered, judged beside the service's own answers."""
+"""Comparison of one environment's answers with those of the service."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 
 from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.golden import TOLERANCE
-from feedrank.course.requests import MOST_MEGABYTES, MOST_SECONDS, Request, hit_rate
+from tests.support.course.requests import MOST_MEGABYTES, MOST_SECONDS, Request, hit_rate
 
-LEAST_EQUAL = 0.999  # of the lists
+LEAST_EQUAL = 0.999  # of the lists; two in 2,000 may differ by ties
 HEAD = (
     "| Python | xgboost | numpy | fastapi, pydantic | left out | lists equal | hit rate "
     "| probabilities differ by | loads in | p50 | p99 | slowest | memory |\n"
@@ -22,12 +22,12 @@ HEAD = (
 
 @dataclass(frozen=True)
 class Played:
-    """What one environment answered, beside the service's own answers.
+    """Answers of one environment, compared with those of the service.
 
     Attributes:
-        found: what the player wrote.
+        found: the player's output.
         equal: share of lists that are the service's.
-        n_ties: of the others, those whose posts the service holds for equally likely.
+        n_ties: other lists whose posts are equally likely by the service's own probabilities.
         n_others: lists that differ for any other reason.
         hit_rate: by the demo's truth; None without one.
     """
@@ -39,7 +39,7 @@ class Played:
     hit_rate: float | None
 
     def broken(self) -> list[str]:
-        """Which limits it breaks, in words."""
+        """Broken limits, in words."""
         p99, used = np.percentile(self.found["milliseconds"], 99), self.found["megabytes"]
         told = {
             f"{self.equal:.2%} of the lists are the service's": self.equal < LEAST_EQUAL,
@@ -56,7 +56,7 @@ class Played:
 def compare(
     artifact: Artifact, requests: list[Request], ours: list[list[int]], found: dict[str, Any]
 ) -> Played:
-    """Judge what was played; a list that differs is explained or counted as wrong."""
+    """Compare a player's output; a list that differs is explained by ties, or counted."""
     differing = [
         i for i, (here, there) in enumerate(zip(ours, found["lists"], strict=True)) if here != there
     ]

@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-PINS = Path(__file__).parents[2] / "deploy" / "checker"
+PINS = Path(__file__).parents[3] / "deploy" / "checker"
 COURSE, TODAY = PINS / "course.txt", PINS / "today.txt"
 VERSIONS = {"3.8": COURSE, "3.9": COURSE, "3.10": COURSE, "3.11": TODAY, "3.12": TODAY}
 OPTIONAL = "# may be left out"
@@ -31,7 +31,7 @@ class Environment:
 
 
 def environments() -> list[Environment]:
-    """Those whose Python is found, oldest first."""
+    """Environments whose Python is found, oldest first."""
     found = [(v, find_python(v), pins) for v, pins in VERSIONS.items()]
     return [Environment(v, python, pins) for v, python, pins in found if python]
 
@@ -69,7 +69,7 @@ def install(environment: Environment, folder: Path) -> tuple[Path, list[str]]:
 
 
 def _install_pins(python: Path, pins: Path, home: Path) -> list[str]:
-    """Install all pins; what may be left out and cannot be built is returned."""
+    """Install all pins; returns the optional ones that cannot be built."""
     if _pip(python, home, "-r", pins):
         return []
     lines = [line for line in pins.read_text().splitlines() if re.match(r"\w", line)]
@@ -81,7 +81,7 @@ def _install_pins(python: Path, pins: Path, home: Path) -> list[str]:
 
 
 def _pip(python: Path, home: Path, *what: str | Path) -> bool:
-    """Whether pip could install it; what it said last is kept in `pip.log`."""
+    """Whether pip could install it; its last output is kept in `pip.log`."""
     command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *what]
     with (home / "pip.log").open("w") as log:
         done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False)

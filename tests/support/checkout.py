@@ -1,4 +1,4 @@
-"""Outputs of a checkout: copy its tracked files, and compare hashes of what the pipeline wrote."""
+"""Checkout: a copy of its tracked files, and a comparison of the hashes of its outputs."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ Feed = Callable[[Network, Impressions, np.random.Generator], Impressions]
 
 
 def random_feed(network: Network, rows: Impressions, rng: np.random.Generator) -> Impressions:
-    """The network's own: random at each age, some posts more often than others."""
+    """The network's own feed: random at each age, some posts more often than others."""
     return rows
 
 
@@ -44,7 +44,7 @@ def liked_again(network: Network, rows: Impressions, rng: np.random.Generator) -
 
 
 def liked_clusters(network: Network, rows: Impressions, rng: np.random.Generator) -> Impressions:
-    """Posts are kept the more often, the more the user liked of their latent cluster before."""
+    """Posts are kept more often, the more posts of their latent cluster the user liked before."""
     order = np.lexsort((rows.at, rows.user))
     user, liked = rows.user[order].astype(np.int64), rows.liked[order].astype(np.int64)
     cluster = network.truth.cluster[rows.post[order]]
@@ -54,7 +54,7 @@ def liked_clusters(network: Network, rows: Impressions, rng: np.random.Generator
 
 
 def true_tastes(network: Network, rows: Impressions, rng: np.random.Generator) -> Impressions:
-    """Posts are kept the more often, the more the user likes their latent cluster."""
+    """Posts are kept more often, the higher the user's true taste for their latent cluster."""
     taste = network.truth.taste[rows.user, network.truth.cluster[rows.post]]
     return rows[rng.random(len(rows)) < 1 / (1 + np.exp(-6 * taste))]
 

@@ -1,4 +1,4 @@
-"""What the course asks: (user, moment) pairs, and what lists of five are worth on the demo."""
+"""Requests of the course, (user, moment) pairs, and the hit rate of lists of five on the demo."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from feedrank.demo.truth import SCALARS, Truth
 from feedrank.errors import FeedrankError
 from feedrank.state.feature_store import FeatureStore
 
-N_REQUESTS, K = 2_000, 5
+N_REQUESTS, K = 2_000, 5  # of the course's checker
 MOST_SECONDS, MOST_MEGABYTES = 0.5, 4_096  # the course's limits
 TRUTH = Path("data/truth")
 
@@ -20,7 +20,7 @@ Request = tuple[int, str]  # a user's id and a moment
 
 
 def load_artifact(directory: Path) -> Artifact:
-    """The artifact that is asked; without one, this ends with a message."""
+    """The artifact of a directory; without one, the program ends with a message."""
     try:
         return Artifact.load(directory)
     except FeedrankError as error:
@@ -43,12 +43,12 @@ def draw_requests(store: FeatureStore, n: int = N_REQUESTS, seed: int = 20) -> l
 def hit_rate(
     store: FeatureStore, requests: list[Request], lists: list[list[int]], truth: Path = TRUTH
 ) -> float | None:
-    """Share of lists that would have got a like, by the demo's truth; None where there is none.
+    """Expected share of lists with a like, by the demo's truth; None without a truth that fits.
 
     Args:
-        store: whose users and posts they are.
-        requests: that were asked.
-        lists: ids of posts for each.
+        store: with the users and posts of the requests and lists.
+        requests: n of them.
+        lists: ids of posts, n lists of equal length.
         truth: directory of the truth.
     """
     if not (truth / SCALARS).exists():

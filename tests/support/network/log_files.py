@@ -1,4 +1,4 @@
-"""The log of a simulated network without a database, for benchmarks and tests."""
+"""Log of a simulated network, written without a database."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ from feedrank.log.impressions import Impressions
 def write_simulated_log(
     network: Network, directory: Path, n_buckets: int, rows: Impressions | None = None
 ) -> Log:
-    """What the extract would write of a network, in a directory that may not exist yet.
+    """Write a network's log as the extract would, to a directory that is created if needed.
 
-    Its own impressions, or others of the same users and posts.
+    Args:
+        network: with the users and posts.
+        directory: of the log.
+        n_buckets: of whole users.
+        rows: impressions in place of the network's own.
     """
     directory.mkdir(parents=True, exist_ok=True)
     rows = Impressions.joined(network.impressions()) if rows is None else rows

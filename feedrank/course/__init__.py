@@ -1,1 +1,0 @@
-"""The course's checker, played on a bundle."""
