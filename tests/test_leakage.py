@@ -22,6 +22,7 @@ from tests.support.simulated_logs import (
     DAY,
     Learned,
     learned,
+    recommender_of,
     saved,
     simulated,
     tasteful,
@@ -103,7 +104,7 @@ def _same_before(usual: Learned, changed: tuple[FeatureStore, TrainingRows], unt
     shared, of_usual, of_changed = _intersection(before, after)
     assert len(shared) > 0.9 * len(before)
     assert before.matrix[of_usual].tobytes() == after.matrix[of_changed].tobytes()
-    recommender = Recommender(store, usual.ranker, usual.params.export)
+    recommender = recommender_of(usual, store)
     assert _asked(recommender, until) == _asked(usual.recommender, until)
 
 
@@ -127,7 +128,7 @@ def test_flipped_labels_do_change_what_is_known_after_their_step(tmp_path: Path)
     usual = simulated()
     rows = _all_rows(usual.log)
     store, _ = _with(usual, tmp_path, _flipped(rows, rows.at >= CUTOFF))
-    recommender = Recommender(store, usual.ranker, usual.params.export)
+    recommender = recommender_of(usual, store)
     posts = np.arange(250)
     for user in (0, 99, 200):
         later = _known_until(usual)
@@ -193,10 +194,7 @@ def test_an_aged_recommender_never_looks_past_its_cutoff(tmp_path: Path) -> None
     cutoff = 20 * DAY
     rows = _all_rows(usual.log)
     store, _ = _with(usual, tmp_path, _flipped(rows, rows.at >= cutoff))
-    aged, changed = (
-        Recommender(k, usual.ranker, usual.params.export, as_of=cutoff)
-        for k in (usual.store, store)
-    )
+    aged, changed = (recommender_of(usual, k, cutoff) for k in (usual.store, store))
     assert _asked(aged, 40 * DAY) == _asked(changed, 40 * DAY)
     posts = np.arange(250)
     fresh = usual.recommender.matrix(7, 28 * DAY, posts)
@@ -211,7 +209,7 @@ def test_a_fold_s_models_never_see_a_row_from_the_cutoff_on(
     fold = Calendar.of(usual.log.meta, None, None).folds(2)[0]
     seen = []
 
-    def fit(_: type, matrix: np.ndarray, liked: np.ndarray, at: np.ndarray, *__: object) -> Ranker:
+    def fit(matrix: np.ndarray, liked: np.ndarray, at: np.ndarray, *_: object) -> Ranker:
         seen.append(at)
         return usual.ranker
 
@@ -221,7 +219,7 @@ def test_a_fold_s_models_never_see_a_row_from_the_cutoff_on(
         seen.append(rows.at)
         return classic(cls, store, rows, seed)
 
-    monkeypatch.setattr(Ranker, "fit", classmethod(fit))
+    monkeypatch.setattr("feedrank.training.fit.fit_in_memory", fit)
     monkeypatch.setattr(methods.Classic, "fit", classmethod(fit_classic))
     result = _run_fold(usual, features, fold)
     assert len(seen) == 2

@@ -42,7 +42,8 @@ class Artifact:
         _check_files(directory, manifest)
         store = FeatureStore.load(directory)
         ranker = Ranker.load(directory / RANKER)
-        recommender = Recommender(store, ranker, _export_params(directory, manifest))
+        params = _export_params(directory, manifest)
+        recommender = Recommender(store, ranker, params.candidates, params.exclude)
         expected = [f.name for f in recommender.features]
         for found in (manifest["features"], ranker.feature_names):
             if found != expected:

@@ -45,7 +45,8 @@ def export(
         shutil.copytree(features, new, dirs_exist_ok=True)
         shutil.copy(ranker, new / RANKER)
         store = FeatureStore.load(new)
-        recommender = Recommender(store, Ranker.load(new / RANKER), params)
+        made = Ranker.load(new / RANKER)
+        recommender = Recommender(store, made, params.candidates, params.exclude)
         _write_json(new / GOLDEN, draw_golden(recommender, params.golden_requests, seed, k))
         manifest = {
             "format": FORMAT,

@@ -22,7 +22,7 @@ from feedrank.checker.model import ABOUT, GOLDEN, KNOWLEDGE, PROBE, RANKER, Mode
 from feedrank.checker.truncated_history import without_old_views
 from feedrank.checker.xgboost_1_6 import older_ranker
 from feedrank.io.files import new_directory
-from feedrank.params import CheckerParams, ExportParams
+from feedrank.params import CheckerParams
 from feedrank.ranking.recommender import Recommender
 
 APP, MODEL = "app.py", "model"
@@ -51,16 +51,17 @@ def write_bundle(directory: Path, artifact: Artifact, params: CheckerParams) -> 
 
 def write_model(path: Path, artifact: Artifact, params: CheckerParams) -> None:
     """Write the one file."""
-    ranker, rules = artifact.recommender.ranker, ExportParams(**artifact.manifest["recommend"])
+    ranker, recommend = artifact.recommender.ranker, artifact.manifest["recommend"]
+    rules = {name: recommend[name] for name in ("candidates", "exclude")}
     store = without_old_views(artifact.store, params.history_days)
-    recommender = Recommender(store, ranker, rules)
+    recommender = Recommender(store, ranker, **rules)
     golden = [
         answered(recommender, asked["user"], asked["at"], len(asked["post"]))
         for asked in artifact.golden[:: max(1, len(artifact.golden) // GOLDEN_REQUESTS)]
     ]
     probe = Probe.of(ranker, probe_rows(recommender, golden))
     about = {
-        "rules": {"candidates": rules.candidates, "exclude": rules.exclude},
+        "rules": rules,
         "history_days": params.history_days,
         **{name: artifact.manifest[name] for name in ("as_of", "libraries", "log")},
     }

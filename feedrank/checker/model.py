@@ -21,13 +21,6 @@ ABOUT, GOLDEN, KNOWLEDGE, RANKER = "about.json", "golden.json", "store", "ranker
 PROBE = ("matrix", "probability", "trees")
 
 
-class Rules(NamedTuple):
-    """How lists are made, as group `export` of `params.yaml` says it."""
-
-    candidates: int
-    exclude: str
-
-
 class Probe(NamedTuple):
     """Rows on which every reader of the ranker has to agree.
 
@@ -80,7 +73,7 @@ class Model:
         place = zipfile.Path(path)
         about = json.loads((place / ABOUT).read_text())
         store, ranker = FeatureStore.load(place / KNOWLEDGE), Ranker.load(place / RANKER)
-        model = cls(store, Recommender(store, ranker, Rules(**about["rules"])))
+        model = cls(store, Recommender(store, ranker, **about["rules"]))
         names = model.feature_names_in_.tolist()
         if ranker.feature_names != names:
             raise ArtifactError(

@@ -39,7 +39,8 @@ from feedrank.validation.results.summary import Summary
 
 DATA, ABLATION = Path("data"), Path("reports/ablation.json")
 USER_STATE = ("user_log_ratio", "user_cluster_log_ratio", "user_topic_log_ratio",
-              "factor_log_ratio", "user_shown", "pair_shown", "pair_liked")  # fmt: skip
+              "factor_log_ratio", "user_impression_count", "pair_impression_count",
+              "pair_like_count")  # fmt: skip
 FULL = "full"
 
 

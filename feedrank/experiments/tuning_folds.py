@@ -114,10 +114,10 @@ class _Maker:
         return FeatureStore.load(fetched(self.features))
 
     def judged(self, requests: Requests, depth: int, k: int, part: int) -> ReplayResult:
-        fresh = Recommender(self.store, self.ranker, self.export)
-        ours = fresh
+        rules = (self.export.candidates, self.export.exclude)
+        fresh = ours = Recommender(self.store, self.ranker, *rules)
         if self.as_of is not None:
-            ours = Recommender(self.store, self.ranker, self.export, self.as_of)
+            ours = Recommender(self.store, self.ranker, *rules, as_of=self.as_of)
         some = requests.part(part, N_PARTS)
         group = clusters_at(self.store, self.fold)
         return replay_requests([ours], fresh, ours.open_posts, some, depth, k, group)

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from feedrank.log.metadata import hour_of_day
 from feedrank.state.shared import SharedState
 from feedrank.state.users import UserState, user_tables
 
@@ -58,13 +59,13 @@ class Question:
         total = np.zeros(len(self.post))
         of_post = self.users.refit.factors.post
         for factor in range(of_post.shape[1]):
-            total += self.tables.position[self.of, factor] * of_post[self.post, factor]
+            total += self.tables.factors[self.of, factor] * of_post[self.post, factor]
         return total
 
     @cached_property
     def hour_log_odds(self) -> np.ndarray:
         """Log-odds of liking at each hour, against an average one, shape (n,)."""
-        return self.users.fitted.encoded_hour[(self.at.astype(np.int64) % 86_400) // 3600]
+        return self.users.fitted.encoded_hour[hour_of_day(self.at)]
 
     @cached_property
     def seen(self) -> tuple[np.ndarray, np.ndarray]:

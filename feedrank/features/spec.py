@@ -96,7 +96,7 @@ FIXED = (
         "this post does better with people like this user than others of its cluster",
     ),
     Feature(
-        "user_log_ratio", lambda q: q.tables.propensity[q.of], True, "this user likes more often"
+        "user_log_ratio", lambda q: q.tables.like_rate[q.of], True, "this user likes more often"
     ),
     Feature(
         "user_cluster_log_ratio",
@@ -127,14 +127,24 @@ FIXED = (
     ),
     Feature("post_quality", lambda q: q.shared.quality[q.post], False, "a well-liked post"),
     Feature("post_age_days", lambda q: q.shared.age_days[q.post], False, "the post's age"),
-    Feature("post_exposure", lambda q: q.shared.exposure[q.post], False, "how often it was shown"),
     Feature(
-        "post_recent_exposure",
-        lambda q: q.shared.recent_exposure[q.post],
+        "post_impression_count",
+        lambda q: q.shared.impression_count[q.post],
+        False,
+        "how often it was shown",
+    ),
+    Feature(
+        "post_recent_impression_count",
+        lambda q: q.shared.recent_impression_count[q.post],
         False,
         "how often it was shown of late",
     ),
-    Feature("user_shown", lambda q: q.tables.n_shown[q.of], False, "how much this user has seen"),
-    Feature("pair_shown", lambda q: q.seen[0], False, "seen by this user before"),
-    Feature("pair_liked", lambda q: q.seen[1], False, "liked by this user before"),
+    Feature(
+        "user_impression_count",
+        lambda q: q.tables.n_shown[q.of],
+        False,
+        "how much this user has seen",
+    ),
+    Feature("pair_impression_count", lambda q: q.seen[0], False, "seen by this user before"),
+    Feature("pair_like_count", lambda q: q.seen[1], False, "liked by this user before"),
 )

@@ -14,7 +14,7 @@ from feedrank.log.steps import by_step, n_steps, steps_of
 from feedrank.state.counts.by_step import StepCounts
 from feedrank.state.counts.tally import Tally, smallest_uint, tally
 from feedrank.state.fitted import WarmupParameters
-from feedrank.state.history import History, by_user
+from feedrank.state.history import History
 from feedrank.state.profiles import Profiles
 
 
@@ -58,9 +58,11 @@ def _count_bucket(
             segment = fixed.segment(profiles.codes[part.user])
             yield tally(segment * fixed.n_posts + part.post, part.liked, n_keys)
 
-    order, per_user = by_user(rows.user, first, last - first)
+    user = rows.user - np.uint32(first)
+    # Stable, so that a user's rows stay in order of time; 16 bits are sorted by radix.
+    order = np.argsort(user.astype(smallest_uint(last - first)), kind="stable")
     return StepCounts.of(tallies(), n_keys), Histories(
-        per_user,
+        np.bincount(user, minlength=last - first),
         rows.post[order].astype(smallest_uint(log.meta.n_posts)),
         steps[order].astype(smallest_uint(total)),
         rows.liked[order],

@@ -11,7 +11,6 @@ from scipy.sparse import csr_matrix
 
 from feedrank.engines.engine import map_parts, sum_parts
 from feedrank.learning.posts.fit import fit_posts
-from feedrank.learning.posts.sample import Seen
 from feedrank.learning.posts.text import text_design
 from feedrank.learning.prior_strengths import RefitCounts, asked_of, fit_strengths
 from feedrank.log.files import SECONDS_A_DAY, Log
@@ -23,7 +22,7 @@ from feedrank.state.counts.by_step import StepCounts
 from feedrank.state.counts.tally import Tally, tally
 from feedrank.state.factors import Factors
 from feedrank.state.fitted import FittedParameters, Refit, WarmupParameters
-from feedrank.state.history import History
+from feedrank.state.history import History, InteractionSample
 from feedrank.state.profiles import Profiles
 
 GROWTH = 1.5  # of the log from one refit to the next
@@ -61,8 +60,11 @@ def fit_refits(
     firsts = sorted({day * SECONDS_A_DAY // fixed.step_seconds for day in days})
     before = [by_post.before(first).reshape(fixed.n_segments, -1) for first in firsts]
     segment = fixed.segment(profiles.codes)
-    seen = [_seen(history, segment, first) for first in firsts]
-    found = _fit_posts(log.posts, before, seen, params)
+    samples = []
+    for first in firsts:
+        users = history.spread_users(first, FACTOR_IMPRESSIONS, FACTOR_USERS)
+        samples.append(InteractionSample.of(history, users, segment[users], first))
+    found = _fit_posts(log.posts, before, samples, params)
     clusters = [of[0] for of in found]
     counts = _count_refits(log, profiles, fixed, firsts, clusters)
     refits = tuple(
@@ -72,22 +74,24 @@ def fit_refits(
     return FittedParameters(**vars(fixed), refits=refits), tuple(c.by_column for c in counts)
 
 
-def _seen(history: History, segment: np.ndarray, step: int) -> Seen:
-    users, user, post, liked = history.some_before(step, FACTOR_IMPRESSIONS, FACTOR_USERS)
-    return Seen(user, segment[users], post, liked)
-
-
 def _fit_posts(
-    posts: pd.DataFrame, before: list[Tally], seen: list[Seen], params: FeaturesParams
+    posts: pd.DataFrame,
+    before: list[Tally],
+    samples: list[InteractionSample],
+    params: FeaturesParams,
 ) -> list[tuple[PostClusters, Factors]]:
-    job = partial(_fit_one, before, seen, text_design(posts, params.vocabulary), params)
+    job = partial(_fit_one, before, samples, text_design(posts, params.vocabulary), params)
     return list(map_parts(job, len(before), "finding clusters and factors of posts"))
 
 
 def _fit_one(
-    before: list[Tally], seen: list[Seen], texts: csr_matrix, params: FeaturesParams, number: int
+    before: list[Tally],
+    samples: list[InteractionSample],
+    texts: csr_matrix,
+    params: FeaturesParams,
+    number: int,
 ) -> tuple[PostClusters, Factors]:
-    return fit_posts(before[number], seen[number], texts, params)
+    return fit_posts(before[number], samples[number], texts, params)
 
 
 def _count_refits(

@@ -9,6 +9,7 @@ import pandas as pd
 from category_encoders import MEstimateEncoder
 from category_encoders.utils import BaseEncoder
 
+from feedrank.log.metadata import HOURS_A_DAY, hour_of_day
 from feedrank.state.profiles import Profiles
 
 PRIOR_IMPRESSIONS = 20.0  # weight of the overall rate in a static encoding
@@ -29,7 +30,7 @@ def static_encodings(
         _encoded(profiles.codes[user, i], column.n_codes, liked)
         for i, column in enumerate(profiles.columns)
     ]
-    return (*tables, _encoded(at % 86_400 // 3600, 24, liked))
+    return (*tables, _encoded(hour_of_day(at), HOURS_A_DAY, liked))
 
 
 def _encoded(code: np.ndarray, n_codes: int, liked: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from feedrank.learning.posts.text import topic_codes
 from feedrank.learning.segments import choose_segment_column
 from feedrank.learning.target_encoding import static_encodings
 from feedrank.log.calendar import Calendar
-from feedrank.log.files import Log
+from feedrank.log.files import SECONDS_A_DAY, Log
 from feedrank.log.impressions import Impressions
 from feedrank.log.sampling import hash_uniform, lowest
 from feedrank.params import FeaturesParams
@@ -53,13 +53,13 @@ def fit_warmup(
     Raises:
         SchemaError: the warm-up holds no like, so that nothing can be learned from it.
     """
-    end = calendar.warmup_days * 86_400
+    end = calendar.warmup_days * SECONDS_A_DAY
     total = _sum_warmups(log, profiles, end)
     every_post = total.by_column[-1]
     if not every_post.liked.any():
         raise _no_like(log, calendar)
     column = choose_segment_column(total.by_column[:-1])
-    half_life = params.half_life_days * 86_400 / params.step_seconds
+    half_life = params.half_life_days * SECONDS_A_DAY / params.step_seconds
     return WarmupParameters(
         params.step_seconds,
         half_life,

@@ -1,12 +1,19 @@
-"""What a log holds in numbers, and how its times are counted."""
+"""Metadata of a log: its size, and how its times are counted."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import numpy as np
+
 FORMAT = 1
-SECONDS_A_DAY = 86_400
+SECONDS_A_DAY, SECONDS_AN_HOUR, HOURS_A_DAY = 86_400, 3600, 24
+
+
+def hour_of_day(at: np.ndarray) -> np.ndarray:
+    """Hour on the log's clock, 0 to 23, of seconds since the log's origin, which is a midnight."""
+    return at % SECONDS_A_DAY // SECONDS_AN_HOUR
 
 
 @dataclass(frozen=True)

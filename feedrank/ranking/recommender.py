@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 import numpy as np
 
@@ -30,18 +29,6 @@ class Ranked:
     n_ranked: int
 
 
-class Rules(Protocol):
-    """How lists are made, as group `export` of `params.yaml` says it."""
-
-    @property
-    def candidates(self) -> int:
-        """Posts kept by the first score, then ranked."""
-
-    @property
-    def exclude(self) -> str:
-        """'nothing', 'liked' or 'seen': what a user is not shown again."""
-
-
 class UnknownUserError(KeyError):
     """Nobody of this id is in the catalogue."""
 
@@ -52,12 +39,18 @@ class Recommender:
     Args:
         store: point-in-time state of users and posts.
         ranker: trained before the moments that are asked for.
-        rules: how lists are made.
+        candidates: posts that the first stage keeps, then ranked.
+        exclude: 'nothing', 'liked' or 'seen': posts that a user is not shown again.
         as_of: seconds since the origin after which nothing is known; None: the whole log.
     """
 
     def __init__(
-        self, store: FeatureStore, ranker: Ranker, rules: Rules, as_of: int | None = None
+        self,
+        store: FeatureStore,
+        ranker: Ranker,
+        candidates: int,
+        exclude: str,
+        as_of: int | None = None,
     ) -> None:
         self.store = store
         self.catalogue = store.catalogue
@@ -67,7 +60,7 @@ class Recommender:
         self._linear = [self.features[i] for i in ranker.first_stage.columns]
         self._history = store.history
         self._shared = store.states
-        self._rules = rules
+        self._candidates, self._exclude = candidates, exclude
         self._step_seconds = store.fitted.step_seconds
         end = store.shared.n_steps
         self._last_step = end if as_of is None else as_of // self._step_seconds
@@ -104,7 +97,7 @@ class Recommender:
         Equal probabilities are ordered by post id. The first score keeps no fewer than `k`.
         """
         post, state = self.open_posts(user, at, candidates), self._state(user, at)
-        n_kept = max(self._rules.candidates, k)
+        n_kept = max(self._candidates, k)
         if len(post) > n_kept:
             first = self.ranker.first_stage.of_linear(self._matrix(self._linear, state, post, at))
             kept = np.argpartition(-first, n_kept - 1)[:n_kept]
@@ -117,7 +110,7 @@ class Recommender:
     def open_posts(self, user: int, at: int, candidates: np.ndarray | None = None) -> np.ndarray:
         """Rows of the posts that a user may be shown: of the candidates, or of all."""
         post = np.arange(len(self.catalogue.post_ids)) if candidates is None else candidates
-        barred = self._history.barred(user, self.step(at), self._rules.exclude)
+        barred = self._history.barred(user, self.step(at), self._exclude)
         return post[~np.isin(post, barred)] if len(barred) else post
 
     def score(self, user: int, at: int, post: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from feedrank.state.counts.tally import Tally
-from feedrank.stats.shrinkage import log_evidence, ratio
+from feedrank.stats.shrinkage import base_rate, log_evidence, ratio
 
 # The rates that a post's likes are judged by are partly made by these very likes: they count less.
 DISCOUNT = 1.5
@@ -91,7 +91,7 @@ def expect(
 
 def dispersion_of(counts: Tally) -> float:
     """Variance of likes over that of Poisson counts: an impression is liked once at most."""
-    return float(1 - (counts.liked.sum() + 1) / (counts.shown.sum() + 10))
+    return float(1 - base_rate(counts.liked.sum(), counts.shown.sum()))
 
 
 def cluster_rates_of(
@@ -100,7 +100,7 @@ def cluster_rates_of(
     """Like rates, shape (n_segments, n_clusters), drawn to a prior by `RATE_PRIOR` impressions."""
     if prior is None:
         shown, liked = counts.shown.sum(1), counts.liked.sum(1)
-        overall = (liked.sum() + 1) / (shown.sum() + 10)
+        overall = base_rate(liked.sum(), shown.sum())
         prior = ((liked + RATE_PRIOR * overall) / (shown + RATE_PRIOR))[:, None]
     liked = counts.liked @ belonging
     shown = counts.shown @ (belonging * quality)

@@ -1,4 +1,4 @@
-"""Each user's impressions in order of time, memory-mapped: three or four bytes a view."""
+"""Histories: each user's impressions in order of time, memory-mapped, and samples of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from feedrank.io.arrays import Place, read_array
-from feedrank.state.counts.tally import smallest_uint
 
 NAMES = ("offsets", "post", "step", "liked")
 
@@ -54,27 +53,16 @@ class History:
         post, _, liked = self.before(user, step)
         return post if rule == "seen" else post[liked.astype(bool)]
 
-    def some_before(
-        self, step: int, most: int, most_users: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Users spread evenly, with all their impressions before a step.
+    def spread_users(self, step: int, n_impressions: int, n_users: int) -> np.ndarray:
+        """Users spread evenly over those with an impression before a step, rows, shape (n,).
 
-        There are some `most` impressions in all at most, and `most_users` users.
-
-        Users without any are left out, so that what follows costs nothing for those yet to come.
-
-        Returns:
-            Rows of the users, and of each impression: its user's place among these, post, liked.
+        There are about `n_impressions` of theirs in all at most, and `n_users` users.
         """
-        known = int(np.count_nonzero(self.step < step))
-        n_users = len(self.offsets) - 1
-        users = np.arange(0, n_users, max(1, -(-known // most), -(-n_users // most_users)))
-        parts = [self.before(user, step) for user in users.tolist()]
-        post = np.concatenate([part[0] for part in parts])
-        liked = np.concatenate([part[2] for part in parts])
-        seen = np.array([len(part[0]) for part in parts])
-        users, seen = users[seen > 0], seen[seen > 0]
-        return users, np.repeat(np.arange(len(users), dtype=np.int32), seen), post, liked
+        of_log, n_before = len(self.offsets) - 1, int(np.count_nonzero(self.step < step))
+        apart = max(1, -(-n_before // n_impressions), -(-of_log // n_users))
+        users = np.arange(0, of_log, apart)
+        users = users[self.offsets[users] < self.offsets[users + 1]]
+        return users[self.step[self.offsets[users]] < step]
 
     def save(self, directory: Path) -> None:
         """Write `history_*.npy`."""
@@ -87,14 +75,53 @@ class History:
         return cls(*(read_array(place / f"history_{n}.npy") for n in NAMES))
 
 
-def by_user(user: np.ndarray, first_user: int, n_users: int) -> tuple[np.ndarray, np.ndarray]:
-    """Order that lays sorted rows user by user, and impressions of each user.
+@dataclass(frozen=True)
+class InteractionSample:
+    """Impressions of some users, user by user, each user's in order of time.
 
-    Args:
-        user: of each row of one bucket, sorted by time, shape (n,).
-        first_user: of the bucket.
-        n_users: of the bucket.
+    Attributes:
+        users: rows of the users among all, shape (n_users,).
+        segment: of each user, int64, shape (n_users,).
+        user: place of the impression's user among these, int32, shape (n,).
+        post: row of the post, uint16 or uint32, shape (n,).
+        step: of the impression, uint8 to uint32, shape (n,).
+        liked: bool, shape (n,).
     """
-    local = user - np.uint32(first_user)
-    narrow = local.astype(smallest_uint(n_users))  # 16 bits sort by radix, several times faster
-    return np.argsort(narrow, kind="stable"), np.bincount(local, minlength=n_users)
+
+    users: np.ndarray
+    segment: np.ndarray
+    user: np.ndarray
+    post: np.ndarray
+    step: np.ndarray
+    liked: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def __getitem__(self, rows: np.ndarray) -> InteractionSample:
+        """Some of the impressions; the users stay."""
+        columns = (self.user, self.post, self.step, self.liked)
+        return InteractionSample(self.users, self.segment, *(c[rows] for c in columns))
+
+    @property
+    def n_users(self) -> int:
+        """Users, those without an impression included."""
+        return len(self.users)
+
+    @classmethod
+    def of(
+        cls, history: History, users: np.ndarray, segment: np.ndarray, until: int
+    ) -> InteractionSample:
+        """The impressions of some users before a step.
+
+        Args:
+            history: of all users.
+            users: rows, each once.
+            segment: of each of these.
+            until: first step that is left out.
+        """
+        nothing = history.before(0, 0)
+        parts = [history.before(user, until) for user in users.tolist()]
+        user = np.repeat(np.arange(len(users), dtype=np.int32), [len(p[0]) for p in parts])
+        post, step, liked = (np.concatenate(column) for column in zip(nothing, *parts))
+        return cls(users, segment, user, post, step, liked.astype(bool))

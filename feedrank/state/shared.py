@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.state.clusters import RATE_PRIOR, post_state
 from feedrank.state.counts.by_step import StepCounts
 from feedrank.state.counts.cumulative import RunningCounts
 from feedrank.state.counts.tally import Tally
 from feedrank.state.fitted import FittedParameters, Refit, WarmupParameters
-from feedrank.stats.shrinkage import log_ratio, ratio
+from feedrank.stats.shrinkage import base_rate, log_ratio, ratio
 
 Table = np.ndarray
 
@@ -32,8 +33,8 @@ class SharedState:
         quality: log, shape (n_posts,).
         trend: log ratio of recent likes over lifetime, shape (n_posts,).
         age_days: since first shown, NaN if never, shape (n_posts,).
-        exposure: log ratio of impressions over an average post's, shape (n_posts,).
-        recent_exposure: the same of recent impressions, shape (n_posts,).
+        impression_count: log ratio of impressions over an average post's, shape (n_posts,).
+        recent_impression_count: the same of recent impressions, shape (n_posts,).
         columns: log ratio by profile code (end to end) and cluster, shape (n_codes, n_clusters).
         level: log ratio of the recent like rate over lifetime.
     """
@@ -48,8 +49,8 @@ class SharedState:
     quality: Table
     trend: Table
     age_days: Table
-    exposure: Table
-    recent_exposure: Table
+    impression_count: Table
+    recent_impression_count: Table
     columns: Table
     level: float
 
@@ -116,7 +117,7 @@ class SharedHistory:
         posts = post_state(refit.clusters, counts)
         n_shown, n_recent = counts.shown.sum(0), recent.shown.sum(0)
         lifetime_rate = (posts.rate * counts.shown).sum(0) / np.maximum(n_shown, 1)
-        days_a_step = fitted.step_seconds / 86_400
+        days_a_step = fitted.step_seconds / SECONDS_A_DAY
         age = np.where(self._first_step < step, (step - self._first_step) * days_a_step, np.nan)
         cluster_rate = rates_within(refit.clusters.cluster, fitted.n_clusters, counts)
         return SharedState(
@@ -132,8 +133,8 @@ class SharedHistory:
             quality=np.log(posts.quality).astype(np.float32),
             trend=log_ratio(recent.liked.sum(0), n_recent * lifetime_rate, refit.strengths.trend),
             age_days=age.astype(np.float32),
-            exposure=_share(n_shown),
-            recent_exposure=_share(n_recent),
+            impression_count=_share(n_shown),
+            recent_impression_count=_share(n_recent),
             columns=self._columns(step, cluster_rate),
             level=_level(counts, recent),
         )
@@ -159,7 +160,7 @@ def rates_within(cluster: np.ndarray, n_clusters: int, counts: Tally) -> np.ndar
         counts: shape (n_segments, n_posts).
     """
     member = np.eye(n_clusters)[cluster]
-    rate = (counts.liked.sum(1) + 1) / (counts.shown.sum(1) + 10)
+    rate = base_rate(counts.liked.sum(1), counts.shown.sum(1))
     liked, shown = counts.liked @ member, counts.shown @ member
     return (liked + RATE_PRIOR * rate[:, None]) / (shown + RATE_PRIOR)
 
@@ -182,7 +183,7 @@ def _share(shown: np.ndarray) -> np.ndarray:
 
 
 def _level(counts: Tally, recent: Tally) -> float:
-    lifetime = (counts.liked.sum() + 1) / (counts.shown.sum() + 10)
+    lifetime = base_rate(counts.liked.sum(), counts.shown.sum())
     return float(
         np.log((recent.liked.sum() + 50 * lifetime) / (recent.shown.sum() + 50) / lifetime)
     )

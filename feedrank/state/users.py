@@ -48,17 +48,17 @@ class UserTables:
 
     Attributes:
         n_shown: log1p of impressions, shape (n,).
-        propensity: log ratio of likes over expected, shape (n,).
-        cluster: log ratio within a cluster beyond propensity, shape (n, n_clusters).
-        topic: log ratio within a topic beyond propensity, shape (n, n_topics).
-        position: in the directions of the refit's factors, float64, shape (n, n_factors).
+        like_rate: log ratio of likes over expected, shape (n,).
+        cluster: log ratio within a cluster beyond the like rate, shape (n, n_clusters).
+        topic: log ratio within a topic beyond the like rate, shape (n, n_topics).
+        factors: the user's, of the refit, float64, shape (n, n_factors).
     """
 
     n_shown: np.ndarray
-    propensity: np.ndarray
+    like_rate: np.ndarray
     cluster: np.ndarray
     topic: np.ndarray
-    position: np.ndarray
+    factors: np.ndarray
 
 
 def user_tables(state: UserState, shared: SharedState, users: np.ndarray) -> UserTables:
@@ -68,15 +68,15 @@ def user_tables(state: UserState, shared: SharedState, users: np.ndarray) -> Use
     cluster, topic = (_rows(state.counts.of(name), users) for name in ("cluster", "topic"))
     expected = cluster.shown * shared.cluster_rate[segment]
     liked, total = cluster.liked.sum(1), _ordered_sum(expected)
-    propensity = ratio(liked, total, strengths.user)
+    like_rate = ratio(liked, total, strengths.user)
     of_topic = topic.shown * shared.topic_rate[segment]
-    by = propensity[:, None]
+    by = like_rate[:, None]
     return UserTables(
         n_shown=np.log1p(cluster.shown.sum(1)).astype(np.float32),
-        propensity=np.log(propensity).astype(np.float32),
+        like_rate=np.log(like_rate).astype(np.float32),
         cluster=log_ratio(cluster.liked, expected * by, strengths.user_cluster),
         topic=log_ratio(topic.liked, of_topic * by, strengths.user_topic),
-        position=state.evidence.positions(users, strengths.user),
+        factors=state.evidence.positions(users, strengths.user),
     )
 
 

@@ -16,7 +16,7 @@ def importance(ranker: Ranker, matrix: np.ndarray) -> pd.DataFrame:
 
     `effect` is how far a feature moves the log-odds of a like: the standard deviation, over rows,
     of what the first score and the trees add because of it (for trees, the SHAP values of Lundberg
-    et al. 2018). `first_score_weight` and `total_gain` are the two parts as they are stored, in
+    et al. 2018). `first_stage_weight` and `total_gain` are the two parts as they are stored, in
     units of their own.
 
     Args:
@@ -37,7 +37,7 @@ def importance(ranker: Ranker, matrix: np.ndarray) -> pd.DataFrame:
         {
             "feature": names,
             "effect": np.round(np.std(linear + by_trees[:, :-1], axis=0), 5),
-            "first_score_weight": np.round(weight, 5),
+            "first_stage_weight": np.round(weight, 5),
             "total_gain": [round(float(gain.get(n, 0.0)), 3) for n in names],
         }
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from feedrank.features.row_files import StoredRows
@@ -94,9 +94,10 @@ class FoldModels:
 
     def recommenders(self) -> tuple[Recommender, Recommender]:
         """Ours with the state of each request, and frozen at the cutoff."""
+        rules = self.recommend
         return (
-            Recommender(self.store, self.ranker, self.recommend),
-            Recommender(self.store, self.ranker, self.recommend, as_of=self.fold.cutoff),
+            Recommender(self.store, self.ranker, rules.candidates, rules.exclude),
+            Recommender(self.store, self.ranker, rules.candidates, rules.exclude, self.fold.cutoff),
         )
 
     @property
@@ -130,5 +131,5 @@ class FoldModels:
 
     def without_cut(self) -> Recommender:
         """Ours, in the state of each request, that scores every post by the trees."""
-        every = replace(self.recommend, candidates=len(self.store.catalogue.post_ids))
-        return Recommender(self.store, self.ranker, every)
+        n_posts = len(self.store.catalogue.post_ids)
+        return Recommender(self.store, self.ranker, n_posts, self.recommend.exclude)

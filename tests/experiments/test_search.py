@@ -4,6 +4,7 @@ import sys
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,9 +20,7 @@ from feedrank.learning.fit import fit_store
 from feedrank.log.calendar import Calendar
 from feedrank.log.files import Log
 from feedrank.params import Params
-from feedrank.ranking.ranker import Ranker
-from feedrank.ranking.recommender import Recommender, Rules
-from feedrank.state.feature_store import FeatureStore
+from feedrank.ranking.recommender import Recommender
 from feedrank.stats.intervals import Estimate
 from feedrank.validation.methods import OURS
 from tests.support.small_artifact import small_params, write_log
@@ -234,15 +233,13 @@ def test_lists_are_made_in_the_state_of_the_headline(
     monkeypatch.setenv("FEEDRANK_WORKERS", "1")
     log, features, rows, params = learned
     asked: list[int | None] = []
-    made = FeatureStore.recommender
+    made = Recommender.__init__
 
-    def recorded(
-        self: FeatureStore, ranker: Ranker, rules: Rules, as_of: int | None = None
-    ) -> Recommender:
+    def recorded(self: Recommender, *rest: Any, as_of: int | None = None) -> None:
         asked.append(as_of)
-        return made(self, ranker, rules, as_of)
+        made(self, *rest, as_of=as_of)
 
-    monkeypatch.setattr(FeatureStore, "recommender", recorded)
+    monkeypatch.setattr(Recommender, "__init__", recorded)
     weeks = EarlierWeeks.of(log, features, rows, params, 1)
     found = []
     for state, known in (("fresh", {None}), ("aged", {None, weeks.folds[0].cutoff})):

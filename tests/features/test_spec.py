@@ -67,8 +67,8 @@ def test_linear_features_are_never_missing(learned: Learned) -> None:
 
 def test_before_the_data_only_priors_speak(learned: Learned) -> None:
     for name in ("segment_post_log_ratio", "user_log_ratio", "user_cluster_log_ratio",
-                 "user_topic_log_ratio", "trend_log_ratio", "user_shown", "pair_shown",
-                 "pair_liked", "level_log_ratio"):  # fmt: skip
+                 "user_topic_log_ratio", "trend_log_ratio", "user_impression_count",
+                 "pair_impression_count", "pair_like_count", "level_log_ratio"):  # fmt: skip
         assert not _column(learned, name, 7, -5).any(), name
     assert np.isnan(_column(learned, "post_age_days", 7, -5)).all()
 
@@ -85,8 +85,10 @@ def test_a_post_s_age_counts_from_its_first_impression(learned: Learned) -> None
 def test_a_post_is_the_more_exposed_the_more_often_it_was_shown(learned: Learned) -> None:
     at = 20 * DAY
     shown = _shown_before(learned, at)
-    exposure = _column(learned, "post_exposure", 3, at)
-    np.testing.assert_allclose(exposure, np.log((shown + 1) / (shown.mean() + 1)), rtol=1e-5)
+    impression_count = _column(learned, "post_impression_count", 3, at)
+    np.testing.assert_allclose(
+        impression_count, np.log((shown + 1) / (shown.mean() + 1)), rtol=1e-5
+    )
 
 
 def test_hours_are_those_of_the_database_s_clock(learned: Learned) -> None:
@@ -104,9 +106,11 @@ def test_what_a_user_saw_is_counted_in_the_steps_before(learned: Learned) -> Non
     n = learned.log.meta.n_posts
     shown = sum(np.bincount(part.post, minlength=n) for part in rows)
     liked = sum(np.bincount(part.post, weights=part.liked, minlength=n) for part in rows)
-    np.testing.assert_allclose(_column(learned, "user_shown", user, at), np.log1p(n_shown), 1e-6)
-    np.testing.assert_array_equal(_column(learned, "pair_shown", user, at), shown)
-    np.testing.assert_array_equal(_column(learned, "pair_liked", user, at), liked)
+    np.testing.assert_allclose(
+        _column(learned, "user_impression_count", user, at), np.log1p(n_shown), 1e-6
+    )
+    np.testing.assert_array_equal(_column(learned, "pair_impression_count", user, at), shown)
+    np.testing.assert_array_equal(_column(learned, "pair_like_count", user, at), liked)
 
 
 def test_factors_are_where_the_user_stands_times_where_the_posts_do() -> None:

@@ -177,8 +177,8 @@ def test_a_first_impression_knows_nothing_of_its_user_and_a_later_one_does(tmp_p
     store, made = learned(log, params(features={"warmup_days": 2}))
     names = [f.name for f in features_of(store.fitted)]
     of_user = made.matrix[made.user == 0]
-    assert of_user[:, names.index("pair_shown")].tolist() == [0, 1, 2, 3, 4]
-    assert of_user[:, names.index("pair_liked")].tolist() == [0, 0, 1, 1, 1]
+    assert of_user[:, names.index("pair_impression_count")].tolist() == [0, 1, 2, 3, 4]
+    assert of_user[:, names.index("pair_like_count")].tolist() == [0, 0, 1, 1, 1]
     propensity = of_user[:, names.index("user_log_ratio")]
     assert propensity[0] == 0
     assert propensity[1] < 0  # shown, not liked
@@ -193,7 +193,7 @@ def test_impressions_of_one_step_do_not_know_of_each_other(tmp_path: Path) -> No
     for step, expected in (("1d", [0] * 5), ("1h", [0, 1, 2, 3, 4])):
         log = write_log(tmp_path / step, users_table(8), posts_table(6), rows)
         store, made = learned(log, params(features={"warmup_days": 2, "step": step}))
-        column = [f.name for f in features_of(store.fitted)].index("pair_shown")
+        column = [f.name for f in features_of(store.fitted)].index("pair_impression_count")
         assert made.matrix[made.user == 0][:, column].tolist() == expected
 
 

@@ -208,6 +208,6 @@ def test_importance_is_how_far_each_feature_moves_the_log_odds(ranker: Ranker) -
     true = {"logit": 1.0, "ratio": 1.0, "bump": bump, "noise": 0.0}
     assert found == pytest.approx(true, abs=0.15)
     assert table["effect"].is_monotonic_decreasing
-    weights = dict(zip(table["feature"], table["first_score_weight"], strict=True))
+    weights = dict(zip(table["feature"], table["first_stage_weight"], strict=True))
     assert weights["bump"] == weights["noise"] == 0
     assert weights["logit"] > 0.5

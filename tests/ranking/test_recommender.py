@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 from feedrank.features.spec import features_of
 from feedrank.ranking.recommender import Recommender, UnknownUserError
 from feedrank.training.fit import fit_in_memory
-from tests.support.simulated_logs import DAY, Learned, simulated
+from tests.support.simulated_logs import DAY, Learned, recommender_of, simulated
 
 K = 5
 
@@ -29,11 +28,6 @@ def user_id(learned: Learned) -> int:
     return int(learned.log.users["user_id"].iloc[4])
 
 
-def _recommender(learned: Learned, **export: object) -> Recommender:
-    params = replace(learned.params.export, **export)  # type: ignore[arg-type]
-    return Recommender(learned.store, learned.ranker, params)
-
-
 def _history(learned: Learned, user: int, at: int) -> list[tuple[int, bool]]:
     """(post, liked) of a user's impressions in the steps before a moment, from the log itself."""
     rows = [b[(b.user == user) & (b.at // DAY < at // DAY)] for b in learned.log.buckets()]
@@ -45,7 +39,7 @@ def _history(learned: Learned, user: int, at: int) -> list[tuple[int, bool]]:
 
 
 def test_a_list_is_the_best_of_all_scores_when_nothing_is_cut(learned: Learned) -> None:
-    everything = _recommender(learned, candidates=10_000)
+    everything = recommender_of(learned, candidates=10_000)
     posts = np.arange(len(learned.log.posts))
     for user, at in ((0, 9 * DAY), (150, 22 * DAY + 30_000), (299, 50 * DAY)):
         scores = everything.score(user, at, posts)
@@ -58,10 +52,7 @@ def test_the_cut_keeps_what_scoring_everything_finds(learned: Learned) -> None:
     ranker = fit_in_memory(
         rows.matrix, rows.liked, rows.at, features_of(store.fitted), learned.params.train
     )
-    cut, everything = (
-        Recommender(store, ranker, replace(learned.params.export, candidates=n))
-        for n in (60, 10_000)
-    )
+    cut, everything = (Recommender(store, ranker, n, "nothing") for n in (60, 10_000))
     rng = np.random.default_rng(6)
     requests = [(int(rng.integers(300)), int(rng.integers(7 * DAY, 30 * DAY))) for _ in range(150)]
     lists = [[r.rank(user, at, K) for r in (cut, everything)] for user, at in requests]
@@ -71,11 +62,11 @@ def test_the_cut_keeps_what_scoring_everything_finds(learned: Learned) -> None:
 
 
 def test_the_cut_saves_the_trees_most_of_the_work(learned: Learned) -> None:
-    assert _recommender(learned, candidates=60).rank(3, 20 * DAY, K).n_ranked < 100
+    assert recommender_of(learned, candidates=60).rank(3, 20 * DAY, K).n_ranked < 100
 
 
 def test_a_list_is_as_long_as_asked_however_few_candidates_are_ranked(learned: Learned) -> None:
-    few = _recommender(learned, candidates=2)
+    few = recommender_of(learned, candidates=2)
     assert len(few.rank(3, 20 * DAY, 40).post) == 40
 
 
@@ -121,7 +112,7 @@ def test_the_last_step_counts_for_moments_after_the_data(
     last_day = learned.log.meta.last_at // DAY * DAY
     posts = np.arange(len(learned.log.posts))
     within, after = (recommender.matrix(user, last_day + n * DAY, posts) for n in (0, 1))
-    column = [f.name for f in recommender.features].index("user_shown")
+    column = [f.name for f in recommender.features].index("user_impression_count")
     assert (after[:, column] > within[:, column]).all()
 
 
@@ -141,7 +132,7 @@ def test_before_the_data_everyone_of_a_profile_gets_the_same_list(
 
 @pytest.mark.parametrize("at", [-(10**9), -1, 0, 13 * DAY + 5, 29 * DAY, 10**11])
 def test_nothing_is_kept_back_unless_asked(learned: Learned, at: int) -> None:
-    everything = _recommender(learned, candidates=10_000)
+    everything = recommender_of(learned, candidates=10_000)
     assert len(everything.rank(8, at, 10_000).post) == len(learned.log.posts)
 
 
@@ -150,7 +141,7 @@ def test_nothing_is_kept_back_unless_asked(learned: Learned, at: int) -> None:
 def test_what_is_excluded_is_known_as_of_the_moment(
     learned: Learned, exclude: str, at: int
 ) -> None:
-    recommender = _recommender(learned, exclude=exclude, candidates=10_000)
+    recommender = recommender_of(learned, exclude=exclude, candidates=10_000)
     posts = set(range(len(learned.log.posts)))
     n_excluded = 0
     for user in range(0, 300, 23):
@@ -162,9 +153,8 @@ def test_what_is_excluded_is_known_as_of_the_moment(
 
 
 def test_an_aged_recommender_excludes_what_it_knew(learned: Learned) -> None:
-    params = replace(learned.params.export, exclude="seen", candidates=10_000)
     as_of = 12 * DAY
-    aged = Recommender(learned.store, learned.ranker, params, as_of)
+    aged = recommender_of(learned, as_of=as_of, exclude="seen", candidates=10_000)
     user = int(learned.log.bucket(0).user[-1])
     excluded = {post for post, _ in _history(learned, user, as_of)}
     assert len(aged.rank(user, 28 * DAY, 10_000).post) == len(learned.log.posts) - len(excluded)

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedrank.state.history import History, by_user
-from tests.support.simulated_logs import DAY, impressions, simulated, tuples
+from feedrank.state.history import History, InteractionSample
+from tests.support.simulated_logs import DAY, simulated, tuples
 
 N_USERS = 4
 # (step, user, post, liked)
@@ -58,24 +58,18 @@ def test_history_comes_back_as_it_was_written(tmp_path: Path) -> None:
             assert first.tolist() == second.tolist()
 
 
-def test_rows_laid_by_user_keep_their_order_in_time() -> None:
-    rows = impressions([(12, 1, 0, 0), (10, 2, 1, 0), (12, 3, 2, 1), (13, 4, 3, 0), (10, 5, 4, 1)])
-    order, per_user = by_user(rows.user, first_user=10, n_users=5)
-    assert tuples(rows[order]) == [
-        (10, 2, 1, 0), (10, 5, 4, 1), (12, 1, 0, 0), (12, 3, 2, 1), (13, 4, 3, 0),
-    ]  # fmt: skip
-    assert per_user.tolist() == [2, 0, 2, 1, 0]
-
-
 @given(VIEWS, st.integers(0, 8), st.sampled_from([1, 5, 1000]), st.sampled_from([2, 9]))
 def test_some_users_are_whole_ones_spread_evenly(
     views: list[tuple[int, int, int, int]], step: int, most: int, most_users: int
 ) -> None:
     history = _history(views)
-    users, place, post, liked = history.some_before(step, most, most_users)
-    known = sum(1 for s, *_ in views if s < step)
-    every = range(0, N_USERS, max(1, -(-known // most), -(-N_USERS // most_users)))
+    users = history.spread_users(step, most, most_users)
+    sample = InteractionSample.of(history, users, np.zeros_like(users), step)
+    n_before = sum(1 for s, *_ in views if s < step)
+    every = range(0, N_USERS, max(1, -(-n_before // most), -(-N_USERS // most_users)))
     assert users.tolist() == [u for u in every if any(s < step for s, v, *_ in views if v == u)]
-    found = zip(users[place].tolist(), post.tolist(), liked.tolist(), strict=True)
-    own = [(u, p, like) for s, u, p, like in views if u in users and s < step]
+    found = zip(
+        users[sample.user].tolist(), sample.post.tolist(), sample.liked.tolist(), strict=True
+    )
+    own = [(u, p, bool(like)) for s, u, p, like in views if u in users and s < step]
     assert sorted(found) == sorted(own)

@@ -85,7 +85,7 @@ def test_liking_more_than_expected_raises_a_user_and_less_lowers_one(learned: Le
     state.update(np.zeros(40, int), post, np.ones(40, np.uint8))
     state.update(np.ones(40, int), post, np.zeros(40, np.uint8))
     tables = user_tables(state, _shared(learned).as_of(10), np.arange(2))
-    assert tables.propensity[0] > 0 > tables.propensity[1]
+    assert tables.like_rate[0] > 0 > tables.like_rate[1]
 
 
 def test_liking_one_group_says_so_beyond_propensity(learned: Learned) -> None:
@@ -136,9 +136,9 @@ def test_recent_counts_follow_the_half_life(learned: Learned) -> None:
         for h in (0.5, 1000.0)
     )
     # With an endless half-life, recent is all there was.
-    np.testing.assert_allclose(long.recent_exposure, long.exposure, atol=0.05)
+    np.testing.assert_allclose(long.recent_impression_count, long.impression_count, atol=0.05)
     assert np.abs(long.level) < np.abs(short.level)
-    assert np.abs(short.recent_exposure - short.exposure).max() > 0.5
+    assert np.abs(short.recent_impression_count - short.impression_count).max() > 0.5
 
 
 def test_a_state_reads_the_counts_of_its_own_refit(learned: Learned) -> None:

@@ -191,13 +191,21 @@ class Learned:
     @property
     def recommender(self) -> Recommender:
         """The scoring path, as the service has it."""
-        return Recommender(self.store, self.ranker, self.params.export)
+        return recommender_of(self)
 
     @classmethod
     def of(cls, log: Log, params: Params) -> Learned:
         """Learn and train."""
         store, rows = learned(log, params)
         return cls(log, params, store, rows, fitted(store, rows, params))
+
+
+def recommender_of(
+    learned: Learned, store: FeatureStore | None = None, as_of: int | None = None, **export: Any
+) -> Recommender:
+    """The scoring path on a store of the same features, with changes such as `candidates=9`."""
+    rules = {"candidates": learned.params.export.candidates, "exclude": "nothing", **export}
+    return Recommender(store or learned.store, learned.ranker, **rules, as_of=as_of)
 
 
 @cache
@@ -223,11 +231,13 @@ def tasteful(step: str = "1d") -> Learned:
     """A log of 300 users whose tastes no profile tells, so that its refits have factors."""
     rng = np.random.default_rng(3)
     tastes = rng.normal(size=(300, 2)) @ rng.normal(0, 0.7, (2, 250))
-    seen = likes(tastes, 300, rate=0.2, seed=4)
-    at = np.sort(rng.integers(0, USUAL.days * DAY, len(seen.user)))
+    sample = likes(tastes, 300, rate=0.2, seed=4)
+    at = np.sort(rng.integers(0, USUAL.days * DAY, len(sample.user)))
     mixed = rng.permutation(len(at))
-    columns = (seen.user[mixed], seen.post[mixed], at)
-    rows = Impressions(*(c.astype(np.uint32) for c in columns), seen.liked[mixed])
+    columns = (sample.user[mixed], sample.post[mixed], at)
+    rows = Impressions(
+        *(c.astype(np.uint32) for c in columns), sample.liked[mixed].astype(np.uint8)
+    )
     log = write_log(scratch() / f"{step}-tastes", users_table(300), posts_table(250), rows)
     return Learned.of(log, params(features={"step": step, "warmup_days": 7}))
 

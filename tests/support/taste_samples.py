@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from feedrank.learning.posts.sample import Seen
+from feedrank.state.history import InteractionSample
 
 
-def likes(log_ratio: np.ndarray, views: int, rate: float, seed: int) -> Seen:
-    """Each user sees posts at random and likes them by `rate * exp(log_ratio)`.
+def likes(log_ratio: np.ndarray, views: int, rate: float, seed: int) -> InteractionSample:
+    """Impressions of random posts, liked with probability `rate * exp(log_ratio)`.
 
     Args:
         log_ratio: shape (n_users, n_posts).
@@ -21,5 +21,6 @@ def likes(log_ratio: np.ndarray, views: int, rate: float, seed: int) -> Seen:
     user = np.repeat(np.arange(n_users), views)
     post = rng.integers(0, n_posts, len(user))
     probability = np.minimum(rate * np.exp(log_ratio[user, post]), 0.95)
-    liked = (rng.random(len(user)) < probability).astype(np.uint8)
-    return Seen(user, np.zeros(n_users, np.int64), post, liked)
+    liked = rng.random(len(user)) < probability
+    segment, step = np.zeros(n_users, np.int64), np.zeros(len(user), np.uint8)
+    return InteractionSample(np.arange(n_users), segment, user, post, step, liked)

@@ -8,8 +8,9 @@ import numpy as np
 from scipy.sparse import csr_matrix, diags
 from sklearn.utils.extmath import randomized_svd
 
-from feedrank.learning.posts.sample import Seen
+from feedrank.learning.posts.sample import user_post_matrix
 from feedrank.state.factors import ridge
+from feedrank.state.history import InteractionSample
 
 TEXT_DIRECTIONS = 100
 CHANCE_DRAWS = 3
@@ -33,19 +34,21 @@ class Surplus:
     chance: list[csr_matrix]
 
     @classmethod
-    def of(cls, seen: Seen, expected: np.ndarray, n_posts: int, seed: int) -> Surplus:
+    def of(
+        cls, sample: InteractionSample, expected: np.ndarray, n_posts: int, seed: int
+    ) -> Surplus:
         """Of impressions that are expected to be liked with these probabilities, shape (n,)."""
         rng = np.random.default_rng(seed)
         draws = (rng.random(len(expected)) < expected for _ in range(CHANCE_DRAWS))
         return cls(
-            seen.matrix(seen.liked - expected, n_posts),
-            seen.matrix(expected * (1 - expected), n_posts),
-            [seen.matrix(draw - expected, n_posts) for draw in draws],
+            user_post_matrix(sample, sample.liked - expected, n_posts),
+            user_post_matrix(sample, expected * (1 - expected), n_posts),
+            [user_post_matrix(sample, draw - expected, n_posts) for draw in draws],
         )
 
 
 def fit_factors(
-    seen: Seen, expected: np.ndarray, texts: csr_matrix, most: int, seed: int
+    sample: InteractionSample, expected: np.ndarray, texts: csr_matrix, most: int, seed: int
 ) -> np.ndarray:
     """Positions of posts in the directions that are no chance, shape (n_posts, d).
 
@@ -53,16 +56,16 @@ def fit_factors(
     text says; directions in which posts hardly differ are left out.
 
     Args:
-        seen: before the refit.
+        sample: before the refit.
         expected: probability that each impression is liked, shape (n,).
         texts: what each post's text and topic say, shape (n_posts, n_words).
         most: directions at most; 0 asks for none.
         seed: of the draws.
     """
     n_posts = texts.shape[0]
-    if not most or not seen.liked.any():
+    if not most or not sample.liked.any():
         return np.empty((n_posts, 0))
-    surplus = Surplus.of(seen, expected, n_posts, seed)
+    surplus = Surplus.of(sample, expected, n_posts, seed)
     n_texts = min(TEXT_DIRECTIONS, *texts.shape)
     text = randomized_svd(texts.astype(float), n_texts, random_state=seed)[0]
     post = _first_guess(surplus, text, most, seed)

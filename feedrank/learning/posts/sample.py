@@ -1,52 +1,30 @@
-"""What some users were shown and liked, each with the whole of their history."""
+"""Expected likes of a sample of users, and its matrices of users and posts."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from feedrank.state.history import InteractionSample
 from feedrank.stats.shrinkage import HIGHEST_RATE, fit_strength, ratio
 
 
-@dataclass(frozen=True)
-class Seen:
-    """Impressions of some users.
+def expected_likes(sample: InteractionSample, rate: np.ndarray) -> np.ndarray:
+    """Probability that each impression is liked, given its user's own like rate, shape (n,).
 
-    Attributes:
-        user: from 0 to `n_users` - 1, shape (n,).
-        segment: of each user, shape (n_users,).
-        post: row of the post, shape (n,).
-        liked: shape (n,).
+    Args:
+        sample: of users, each with the whole of the history.
+        rate: like rate, shape (n_segments, n_posts).
     """
+    expected = rate[sample.segment[sample.user], sample.post]
+    n = sample.n_users
+    liked, total = (np.bincount(sample.user, x, n) for x in (sample.liked, expected))
+    shown = np.bincount(sample.user, minlength=n)
+    own = ratio(liked, total, fit_strength(liked, shown, total))
+    return np.minimum(expected * own[sample.user], HIGHEST_RATE)
 
-    user: np.ndarray
-    segment: np.ndarray
-    post: np.ndarray
-    liked: np.ndarray
 
-    def __getitem__(self, rows: np.ndarray) -> Seen:
-        return Seen(self.user[rows], self.segment, self.post[rows], self.liked[rows])
-
-    @property
-    def n_users(self) -> int:
-        """How many users."""
-        return len(self.segment)
-
-    def expected(self, rate: np.ndarray) -> np.ndarray:
-        """Probability that each impression is liked, each user's own propensity known, (n,).
-
-        Args:
-            rate: like rate, shape (n_segments, n_posts).
-        """
-        expected = rate[self.segment[self.user], self.post]
-        liked, total = (np.bincount(self.user, x, self.n_users) for x in (self.liked, expected))
-        shown = np.bincount(self.user, minlength=self.n_users)
-        own = ratio(liked, total, fit_strength(liked, shown, total))
-        return np.minimum(expected * own[self.user], HIGHEST_RATE)
-
-    def matrix(self, values: np.ndarray, n_posts: int) -> csr_matrix:
-        """Values of impressions added up by user and post, shape (n_users, n_posts)."""
-        shape = (self.n_users, n_posts)
-        return csr_matrix((values.astype(float), (self.user, self.post)), shape)
+def user_post_matrix(sample: InteractionSample, values: np.ndarray, n_posts: int) -> csr_matrix:
+    """Values of impressions added up by user and post, shape (n_users, n_posts)."""
+    shape = (sample.n_users, n_posts)
+    return csr_matrix((values.astype(float), (sample.user, sample.post)), shape)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from feedrank.learning.posts.sample import Seen
+from feedrank.learning.posts.sample import expected_likes, user_post_matrix
+from feedrank.state.history import InteractionSample
 from feedrank.stats.shrinkage import fit_strength, ratio
 
 MOST_CELLS = 200_000  # that the strength is fitted on
@@ -24,20 +25,20 @@ class Tastes:
     likes a post by chance would else seem to like its cluster.
 
     Args:
-        seen: impressions of the users.
+        sample: impressions of the users.
         rate: like rate, shape (n_segments, n_posts).
         positions: of posts in the directions of `fit_factors`, to start from, (n_posts, d).
         dispersion: variance of likes over that of Poisson counts.
     """
 
     def __init__(
-        self, seen: Seen, rate: np.ndarray, positions: np.ndarray, dispersion: float
+        self, sample: InteractionSample, rate: np.ndarray, positions: np.ndarray, dispersion: float
     ) -> None:
-        expected = seen.expected(rate)
+        expected = expected_likes(sample, rate)
         self.positions = positions
         self.strength = AT_FIRST
         self._halves = [
-            _Half(seen, expected, seen.user % 2 == half, len(positions), dispersion)
+            _Half(sample, expected, sample.user % 2 == half, len(positions), dispersion)
             for half in (0, 1)
         ]
 
@@ -65,18 +66,23 @@ class _Half:
     """Every other user's likes."""
 
     def __init__(
-        self, seen: Seen, expected: np.ndarray, own: np.ndarray, n_posts: int, dispersion: float
+        self,
+        sample: InteractionSample,
+        expected: np.ndarray,
+        own: np.ndarray,
+        n_posts: int,
+        dispersion: float,
     ) -> None:
-        seen, expected = seen[own], expected[own]
+        sample, expected = sample[own], expected[own]
         self.evidence: np.ndarray | None = None
         self._n_posts = n_posts
         self._dispersion = dispersion
-        self._shown = seen.matrix(np.ones(len(expected)), n_posts)
-        self._expected = seen.matrix(expected, n_posts)
-        self._squared = seen.matrix(expected**2, n_posts)
-        self._liked = seen.matrix(seen.liked, n_posts)
-        liked = seen.liked.astype(bool)
-        self._user, self._post = seen.user[liked], seen.post[liked]
+        self._shown = user_post_matrix(sample, np.ones(len(expected)), n_posts)
+        self._expected = user_post_matrix(sample, expected, n_posts)
+        self._squared = user_post_matrix(sample, expected**2, n_posts)
+        self._liked = user_post_matrix(sample, sample.liked, n_posts)
+        liked = sample.liked.astype(bool)
+        self._user, self._post = sample.user[liked], sample.post[liked]
         self._of_liked = expected[liked]
 
     def judge(self, belonging: np.ndarray, strength: float) -> np.ndarray:
@@ -113,17 +119,17 @@ class _Half:
 
 
 def taste_ratios(
-    seen: Seen, expected: np.ndarray, cluster: np.ndarray, strength: float
+    sample: InteractionSample, expected: np.ndarray, cluster: np.ndarray, strength: float
 ) -> np.ndarray:
     """Of each impression, how much more its user likes posts of its cluster than expected, (n,).
 
     Args:
-        seen: impressions of the users.
+        sample: impressions of the users.
         expected: probability that each is liked, shape (n,).
         cluster: of each post, shape (n_posts,).
         strength: prior weight in expected likes.
     """
     n_clusters = int(cluster.max(initial=0)) + 1
-    cell = seen.user.astype(np.int64) * n_clusters + cluster[seen.post]
-    liked, total = (np.bincount(cell, x) for x in (seen.liked, expected))
+    cell = sample.user.astype(np.int64) * n_clusters + cluster[sample.post]
+    liked, total = (np.bincount(cell, x) for x in (sample.liked, expected))
     return np.asarray(ratio(liked, total, strength)[cell])

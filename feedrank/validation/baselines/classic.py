@@ -11,6 +11,7 @@ from category_encoders import TargetEncoder
 
 from feedrank.features.rows import TrainingRows
 from feedrank.learning.target_encoding import fit_and_encode
+from feedrank.log.metadata import hour_of_day
 from feedrank.state.feature_store import FeatureStore
 from feedrank.validation.baselines.baseline import Baseline
 
@@ -64,7 +65,7 @@ class Classic(Baseline):
 def _classic_rows(
     model: Classic, user: np.ndarray, post: np.ndarray, at: np.ndarray | int
 ) -> np.ndarray:
-    hour = np.broadcast_to(np.float32(np.asarray(at) % 86_400 // 3600), len(post))[:, None]
+    hour = np.broadcast_to(np.float32(hour_of_day(np.asarray(at))), len(post))[:, None]
     return np.hstack([hour, model.user[user], model.post[post]])
 
 

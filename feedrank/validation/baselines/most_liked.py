@@ -6,6 +6,7 @@ import numpy as np
 
 from feedrank.state.counts.tally import Tally
 from feedrank.state.feature_store import FeatureStore
+from feedrank.stats.shrinkage import base_rate
 from feedrank.validation.baselines.baseline import Baseline
 
 LIKED_PRIOR = 50.0  # impressions at the overall rate, so that one lucky like makes no best post
@@ -51,5 +52,5 @@ class MostLiked(Baseline):
 
 
 def _smoothed(counts: Tally) -> np.ndarray:
-    overall = (counts.liked.sum() + 1) / (counts.shown.sum() + 10)
+    overall = base_rate(counts.liked.sum(), counts.shown.sum())
     return np.asarray((counts.liked + LIKED_PRIOR * overall) / (counts.shown + LIKED_PRIOR))

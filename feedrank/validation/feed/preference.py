@@ -167,7 +167,7 @@ def _likings(
         some = np.arange(first, min(first + USERS_AT_ONCE, len(codes)))
         tables: UserTables = user_tables(state, shared, some)
         own = tables.cluster[:, refit.clusters.cluster] + tables.topic[:, e.topic]
-        yield first, own + tables.position @ refit.factors.post.T
+        yield first, own + tables.factors @ refit.factors.post.T
 
 
 def _variance(drawn: Drawn, squares: float, mean: np.ndarray, summed: np.ndarray) -> float:

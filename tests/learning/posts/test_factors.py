@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix, identity
 
 from feedrank.learning.posts.factors import LEAST_SPREAD, fit_factors
-from feedrank.learning.posts.sample import Seen
+from feedrank.learning.posts.sample import expected_likes
+from feedrank.state.history import InteractionSample
 from tests.support.taste_samples import likes
 
 N_USERS, N_POSTS, RATE = 900, 150, 0.2
@@ -17,9 +20,9 @@ def _planted(seed: int = 0, spread: float = 0.6) -> tuple[np.ndarray, np.ndarray
     return rng.normal(size=(N_USERS, 2)), rng.normal(0, spread, (N_POSTS, 2))
 
 
-def _fit(seen: Seen, texts: csr_matrix = NO_TEXT, most: int = 6) -> np.ndarray:
-    expected = seen.expected(np.full((1, N_POSTS), RATE))
-    return fit_factors(seen, expected, texts, most, seed=1)
+def _fit(sample: InteractionSample, texts: csr_matrix = NO_TEXT, most: int = 6) -> np.ndarray:
+    expected = expected_likes(sample, np.full((1, N_POSTS), RATE))
+    return fit_factors(sample, expected, texts, most, seed=1)
 
 
 def _explained(found: np.ndarray, true: np.ndarray) -> float:
@@ -39,8 +42,8 @@ def test_directions_in_which_users_differ_are_found() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_chance_alone_has_no_direction(seed: int) -> None:
-    seen = likes(np.zeros((N_USERS, N_POSTS)), 200, RATE, seed)
-    assert _fit(seen).shape == (N_POSTS, 0)
+    sample = likes(np.zeros((N_USERS, N_POSTS)), 200, RATE, seed)
+    assert _fit(sample).shape == (N_POSTS, 0)
 
 
 def test_users_who_like_more_of_everything_are_no_direction() -> None:
@@ -52,9 +55,9 @@ def test_a_post_that_was_never_shown_stands_where_its_text_says() -> None:
     users, _ = _planted()
     word = np.random.default_rng(5).integers(0, 5, N_POSTS)
     posts = np.random.default_rng(6).normal(0, 0.7, (5, 2))[word]
-    seen = likes(users @ posts.T, 200, RATE, seed=1)
+    sample = likes(users @ posts.T, 200, RATE, seed=1)
     hidden = np.arange(10)
-    found = _fit(seen[~np.isin(seen.post, hidden)], csr_matrix(np.eye(5)[word]))
+    found = _fit(sample[~np.isin(sample.post, hidden)], csr_matrix(np.eye(5)[word]))
     spread = np.abs(found).max()
     for post in hidden:
         alike = found[10:][word[10:] == word[post]].mean(0)
@@ -65,18 +68,18 @@ def test_texts_tell_directions_that_likes_alone_are_too_few_for() -> None:
     users, _ = _planted()
     word = np.random.default_rng(5).integers(0, 4, N_POSTS)
     posts = 0.25 * np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])[word]
-    seen = likes(users @ posts.T, 30, RATE, seed=1)
-    assert _fit(seen).shape[1] == 0
-    found = _fit(seen, csr_matrix(np.eye(4)[word]))
+    sample = likes(users @ posts.T, 30, RATE, seed=1)
+    assert _fit(sample).shape[1] == 0
+    found = _fit(sample, csr_matrix(np.eye(4)[word]))
     assert found.shape[1] == 2
     assert _explained(found, posts) > 0.9
 
 
 def test_no_more_directions_than_asked_for() -> None:
     users, posts = _planted()
-    seen = likes(users @ posts.T, 200, RATE, seed=1)
-    assert _fit(seen, most=1).shape[1] == 1
-    assert _fit(seen, most=0).shape == (N_POSTS, 0)
+    sample = likes(users @ posts.T, 200, RATE, seed=1)
+    assert _fit(sample, most=1).shape[1] == 1
+    assert _fit(sample, most=0).shape == (N_POSTS, 0)
 
 
 def test_directions_that_hardly_matter_are_left_out() -> None:
@@ -85,9 +88,9 @@ def test_directions_that_hardly_matter_are_left_out() -> None:
 
 
 def test_a_log_of_one_user_or_without_likes_has_none() -> None:
-    seen = likes(np.zeros((1, N_POSTS)), 30, RATE, seed=1)
-    assert _fit(seen).shape[1] == 0
-    unliked = Seen(seen.user, seen.segment, seen.post, np.zeros_like(seen.liked))
+    sample = likes(np.zeros((1, N_POSTS)), 30, RATE, seed=1)
+    assert _fit(sample).shape[1] == 0
+    unliked = replace(sample, liked=np.zeros_like(sample.liked))
     assert _fit(unliked).shape == (N_POSTS, 0)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import nbinom
 
+from feedrank.learning.posts.sample import expected_likes
 from feedrank.learning.posts.tastes import LEAST, Tastes, taste_ratios
 from tests.support.taste_samples import likes
 
@@ -65,28 +66,28 @@ def test_evidence_is_the_predictive_probability_of_a_post_s_likes() -> None:
     belonging = np.eye(N_GROUPS)[GROUP]
     found = tastes.evidence(belonging) * (1 - RATE)
     taste = np.random.default_rng(0).normal(0, 0.5, (40, N_GROUPS))
-    seen = likes(taste[:, GROUP], 60, RATE, 0)
-    expected = seen.expected(FLAT)
+    sample = likes(taste[:, GROUP], 60, RATE, 0)
+    expected = expected_likes(sample, FLAT)
     for post in (0, 40, 89):
-        rows = np.flatnonzero(seen.post == post)
+        rows = np.flatnonzero(sample.post == post)
         exact = np.zeros(N_GROUPS)
         for cluster in range(N_GROUPS):
             for row in rows:
-                of = (seen.user == seen.user[row]) & (GROUP[seen.post] == cluster)
+                of = (sample.user == sample.user[row]) & (GROUP[sample.post] == cluster)
                 of[row] = False
-                a, c = seen.liked[of].sum() + 5.0, expected[of].sum() + 5.0
-                exact[cluster] += nbinom.logpmf(seen.liked[row], a, c / (c + expected[row]))
+                a, c = sample.liked[of].sum() + 5.0, expected[of].sum() + 5.0
+                exact[cluster] += nbinom.logpmf(sample.liked[row], a, c / (c + expected[row]))
         # What does not depend on the cluster is left out of the evidence.
         np.testing.assert_allclose(found[post] - found[post][0], exact - exact[0], atol=0.01)
 
 
 def test_ratios_are_likes_over_the_expected_ones_shrunk() -> None:
-    seen = likes(np.zeros((3, N_POSTS)), 50, RATE, seed=4)
-    expected = np.full(len(seen.post), RATE)
-    found = taste_ratios(seen, expected, GROUP, strength=7.0)
+    sample = likes(np.zeros((3, N_POSTS)), 50, RATE, seed=4)
+    expected = np.full(len(sample.post), RATE)
+    found = taste_ratios(sample, expected, GROUP, strength=7.0)
     row = 60
-    of = (seen.user == seen.user[row]) & (GROUP[seen.post] == GROUP[seen.post[row]])
-    assert found[row] == pytest.approx((seen.liked[of].sum() + 7) / (RATE * of.sum() + 7))
+    of = (sample.user == sample.user[row]) & (GROUP[sample.post] == GROUP[sample.post[row]])
+    assert found[row] == pytest.approx((sample.liked[of].sum() + 7) / (RATE * of.sum() + 7))
 
 
 def test_a_prior_is_never_weaker_than_an_impression_can_bear(
