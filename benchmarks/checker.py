@@ -66,7 +66,7 @@ def main() -> None:
     if given.anew:
         given.bundle = given.folder / "anew"
         days = None if given.anew == "all" else int(given.anew)
-        write_bundle(given.bundle, artifact, CheckerParams(days))
+        write_bundle(given.bundle, artifact, CheckerParams(history_days=days))
     if not (given.bundle / "model").exists():
         raise SystemExit(f"error: '{given.bundle}' holds no model. Run `dvc repro checker`.")
     requests = draw_requests(artifact.store, given.requests)

@@ -1,51 +1,60 @@
-"""`params.yaml` as typed, frozen groups: one group a stage, each key checked on reading."""
+"""Parameters: `params.yaml` as typed, frozen groups, one a stage, each key checked on reading.
+
+python -m feedrank.params      (prints the JSON schema, for editors)
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import re
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
-import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from feedrank.errors import ParamsError
 from feedrank.param_fields import (
-    bounded,
+    Days,
+    Duration,
+    Master,
+    Moment,
+    Number,
+    Whole,
     duration_seconds,
     moment,
-    one_of,
-    parse_group,
-    read_by,
-    refuse_difference,
-    spark_master,
 )
 
 PARAMS_FILE = Path("params.yaml")
+CHECKED = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
 class EngineParams:
     """What runs the passes over the buckets."""
 
+    name: Literal["local", "spark"]
+    master: Master
     store: str | None
-    name: str = one_of("local", "spark")
-    master: str = read_by(spark_master)
-    held_rows: int = bounded(100, 1_000_000_000)
+    held_rows: Whole = Field(ge=100, le=1_000_000_000)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
 class DemoParams:
     """The simulated network that fills the embedded database."""
 
-    seed: int = bounded(0)
-    users: int = bounded(20, 10_000_000)
-    posts: int = bounded(50, 1_000_000)
-    days: int = bounded(10, 3650)
-    effect_scale: float = bounded(0, 4)
+    seed: Whole = Field(ge=0)
+    users: Whole = Field(ge=20, le=10_000_000)
+    posts: Whole = Field(ge=50, le=1_000_000)
+    days: Whole = Field(ge=10, le=3650)
+    effect_scale: Number = Field(ge=0, le=4)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
 class SourceParams:
     """Names in the database, and how its rows are read."""
 
@@ -61,109 +70,108 @@ class SourceParams:
     action: str
     target: str
     time_zone: str
-    statement_timeout: str = read_by(duration_seconds)
+    statement_timeout: Duration
 
     @property
     def statement_timeout_seconds(self) -> int:
         """Seconds that one statement may take."""
-        return duration_seconds("source.statement_timeout", self.statement_timeout)
+        return duration_seconds(self.statement_timeout)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
 class ExtractParams:
     """What is read from the database, and into how many files."""
 
-    since: str | None = read_by(moment)
-    until: str | None = read_by(moment)
-    buckets: int = bounded(1, 4096)
-    connections: int = bounded(1, 64)
-    chunk_rows: int = bounded(1_000, 2_000_000)
-    user_share: float = bounded(1e-6, 1)
-    max_orphan_share: float = bounded(0, 1)
+    since: Moment | None
+    until: Moment | None
+    buckets: Whole = Field(ge=1, le=4096)
+    connections: Whole = Field(ge=1, le=64)
+    chunk_rows: Whole = Field(ge=1_000, le=2_000_000)
+    user_share: Number = Field(ge=1e-6, le=1)
+    max_orphan_share: Number = Field(ge=0, le=1)
 
     @property
     def since_at(self) -> datetime | None:
         """First moment that is read."""
-        return None if self.since is None else moment("extract.since", self.since)
+        return None if self.since is None else moment(self.since)
 
     @property
     def until_at(self) -> datetime | None:
         """First moment that is no longer read."""
-        return None if self.until is None else moment("extract.until", self.until)
+        return None if self.until is None else moment(self.until)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
 class FeaturesParams:
     """The two passes: what is counted, and which rows are written for training."""
 
-    step: str = read_by(duration_seconds)
-    warmup_days: int | None = bounded(1, 3650)
-    segments: int = bounded(1, 64)
-    clusters: int = bounded(1, 256)
-    factors: int = bounded(0, 64)
-    refits: int = bounded(1, 16)
-    vocabulary: int = bounded(1, 1_000_000)
-    half_life_days: float = bounded(0.01, 3650)
-    row_share: float = bounded(0, 1)
-    max_rows: int = bounded(100, 1_000_000_000)
-    seed: int = bounded(0)
+    step: Duration
+    warmup_days: Days | None
+    segments: Whole = Field(ge=1, le=64)
+    clusters: Whole = Field(ge=1, le=256)
+    factors: Whole = Field(ge=0, le=64)
+    refits: Whole = Field(ge=1, le=16)
+    vocabulary: Whole = Field(ge=1, le=1_000_000)
+    half_life_days: Number = Field(ge=0.01, le=3650)
+    row_share: Number = Field(ge=0, le=1)
+    max_rows: Whole = Field(ge=100, le=1_000_000_000)
+    seed: Whole = Field(ge=0)
 
     @property
     def step_seconds(self) -> int:
         """Length of a step in seconds."""
-        return duration_seconds("features.step", self.step)
+        return duration_seconds(self.step)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
 class ValidateParams:
     """Time-split folds, and how their hit rates are judged."""
 
-    k: list[int] = bounded(1, 100)
-    folds: int = bounded(1, 52)
-    test_days: int | None = bounded(1, 365)
-    requests: int = bounded(50, 10_000_000)
-    state: str = one_of("fresh", "aged")
-    baselines: str = one_of("usual", "all")
-    bootstrap: int = bounded(50, 100_000)
-    seed: int = bounded(0)
+    k: list[Annotated[Whole, Field(ge=1, le=100)]] = Field(min_length=1)
+    folds: Whole = Field(ge=1, le=52)
+    test_days: Days | None
+    requests: Whole = Field(ge=50, le=10_000_000)
+    state: Literal["fresh", "aged"]
+    baselines: Literal["usual", "all"]
+    bootstrap: Whole = Field(ge=50, le=100_000)
+    seed: Whole = Field(ge=0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
 class TrainParams:
     """The XGBoost ranker."""
 
-    objective: str = one_of("binary:logistic")
-    trees: int = bounded(1, 100_000)
-    learning_rate: float = bounded(1e-4, 1)
-    max_depth: int = bounded(1, 16)
-    min_child_weight: float = bounded(0, 1e6)
-    reg_lambda: float = bounded(0, 1e6)
-    min_split_gain: float = bounded(0, 1e6)
-    subsample: float = bounded(0.01, 1)
-    colsample_bytree: float = bounded(0.01, 1)
-    max_bin: int = bounded(8, 4096)
-    early_stopping_rounds: int = bounded(1, 10_000)
-    threads: int = bounded(1, 1024)
-    seed: int = bounded(0)
+    trees: Whole = Field(ge=1, le=100_000)
+    learning_rate: Number = Field(ge=1e-4, le=1)
+    max_depth: Whole = Field(ge=1, le=16)
+    min_child_weight: Number = Field(ge=0, le=1e6)
+    reg_lambda: Number = Field(ge=0, le=1e6)
+    min_split_gain: Number = Field(ge=0, le=1e6)
+    subsample: Number = Field(ge=0.01, le=1)
+    colsample_bytree: Number = Field(ge=0.01, le=1)
+    max_bin: Whole = Field(ge=8, le=4096)
+    early_stopping_rounds: Whole = Field(ge=1, le=10_000)
+    threads: Whole = Field(ge=1, le=1024)
+    seed: Whole = Field(ge=0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
 class ExportParams:
     """How the artifact recommends, and how it proves itself."""
 
-    candidates: int = bounded(1, 10_000_000)
-    exclude: str = one_of("nothing", "liked", "seen")
-    golden_requests: int = bounded(1, 10_000)
+    candidates: Whole = Field(ge=1, le=10_000_000)
+    exclude: Literal["nothing", "liked", "seen"]
+    golden_requests: Whole = Field(ge=1, le=10_000)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
 class CheckerParams:
     """What the two files for the course hold."""
 
-    history_days: int | None = bounded(1, 3650)
+    history_days: Days | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, config=CHECKED)
 class Params:
     """All of `params.yaml`."""
 
@@ -188,14 +196,37 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     if not path.exists():
         raise ParamsError(f"'{path}' not found. Run from the folder that holds it.")
     try:
-        groups = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        # The reader that DVC uses: in YAML 1.2 `1e-5` is a number and `no` is a word.
+        groups = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(f"'{path}' is not YAML: {error}") from error
     return parse_params(groups)
 
 
 def parse_params(groups: Any) -> Params:
     """Parameters from the nested mapping that a file holds; raises `ParamsError`."""
-    hints = get_type_hints(Params)
-    refuse_difference("", groups, hints.keys())
-    return Params(**{name: parse_group(name, hints[name], groups[name]) for name in hints})
+    try:
+        return TypeAdapter(Params).validate_python(groups)
+    except ValidationError as error:
+        raise ParamsError("\n".join(_words(**found) for found in error.errors())) from None
+
+
+def _words(type: str, loc: tuple[int | str, ...], msg: str, input: Any, **about: Any) -> str:
+    """What is wrong with one key, from one of pydantic's errors."""
+    key = ".".join(map(str, loc))
+    if type == "missing":
+        return f"parameter '{key}' is missing from params.yaml."
+    if type == "unexpected_keyword_argument":
+        group = get_type_hints(Params)[str(loc[0])] if len(loc) > 1 else Params
+        known = ", ".join(field.name for field in fields(group))
+        return f"unknown parameter '{key}'; known are {known}."
+    if type == "dataclass_type":
+        what = f"group '{key}'" if key else "the file"
+        return f"{what} of params.yaml must hold keys, but holds {input!r}."
+    if type == "value_error":
+        return f"'{key}' is {input!r}; {about['ctx']['error']}."
+    return f"'{key}' is {input!r}, but {re.sub(r'^[A-Z][a-z]+ should', 'must', msg)}."
+
+
+if __name__ == "__main__":
+    print(json.dumps(TypeAdapter(Params).json_schema(), indent=1))

@@ -23,7 +23,11 @@ OTHERS = {"pyspark", "py4j", "implicit", "optuna"}  # requirements-{spark,extra,
 
 def _pins(lines: list[str]) -> dict[str, str]:
     pinned = [line.split(";")[0].strip().split("==") for line in lines if "==" in line]
-    return {name.lower().replace("_", "-"): version for name, version in pinned}
+    return {_normal(name): version for name, version in pinned}
+
+
+def _normal(name: str) -> str:
+    return re.sub("[_.]", "-", name.lower())
 
 
 def _imported() -> set[str]:
@@ -46,7 +50,7 @@ def test_every_package_that_is_imported_is_pinned() -> None:
     missing = {
         name
         for name in _imported() - OTHERS
-        if not {d.lower().replace("_", "-") for d in distributions.get(name, [name])} & {*pinned}
+        if not {_normal(d) for d in distributions.get(name, [name])} & {*pinned}
     }
     assert missing == set()
 

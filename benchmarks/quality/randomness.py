@@ -47,7 +47,8 @@ class Tested:
 
 def tested(kind: str, seed: int, params: Params, scratch: Path) -> Tested:
     """The last fold of a network whose feed is of that kind."""
-    network = Network.simulate(DemoParams(seed, users=1_200, posts=600, days=30, effect_scale=1.0))
+    demo = DemoParams(seed=seed, users=1_200, posts=600, days=30, effect_scale=1.0)
+    network = Network.simulate(demo)
     usual = Impressions.joined(network.impressions())
     rows = FEEDS[kind](network, usual, np.random.default_rng(seed)).sorted()
     log = write_simulated_log(network, scratch / "log", 2, rows)

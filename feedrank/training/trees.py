@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def tree_settings(features: Sequence[Feature], params: TrainParams) -> dict[str, Any]:
     """How trees are grown, in XGBoost's own words, wherever they are."""
     return {
-        "objective": params.objective,
+        "objective": "binary:logistic",
         "eval_metric": "logloss",
         "tree_method": "hist",
         "eta": params.learning_rate,

@@ -206,7 +206,7 @@ def test_a_terminal_is_shown_rows_rows_a_second_and_the_time_left(
     database: TestDatabase, tmp_path: Path
 ) -> None:
     large(database)
-    root = str(Path(__file__).parent.parent)
+    root = str(Path(__file__).parents[2])
     script = DRAWN.format(root=root, url=database.url, directory=str(tmp_path))
     ours, terminal = os.openpty()
     termios.tcsetwinsize(terminal, (24, 120))

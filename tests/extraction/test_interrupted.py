@@ -43,7 +43,7 @@ def _kill(database: TestDatabase, directory: Path, point: str, after: int, half:
     """Extract in a process of its own that is killed at the n-th call of a function."""
     module, owner, name = point.split(":")
     script = KILLED.format(
-        root=str(Path(__file__).parent.parent), module=module, owner=owner or "module", name=name,
+        root=str(Path(__file__).parents[2]), module=module, owner=owner or "module", name=name,
         after=after, half=half or "pass", url=database.url, directory=str(directory),
     )  # fmt: skip
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
@@ -249,7 +249,7 @@ def test_a_full_disk_leaves_the_former_output_as_it_was(
     sizes = {name: len(content) for name, content in files(tmp_path / "whole").items()}
     limit = {"chunk": 1_000, "bucket": sizes["log/bucket-0002.parquet"] - 1}[full_at]
     script = FULL_DISK.format(
-        root=str(Path(__file__).parent.parent), limit=limit, url=database.url,
+        root=str(Path(__file__).parents[2]), limit=limit, url=database.url,
         directory=str(tmp_path), chunk_rows=300,
     )  # fmt: skip
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

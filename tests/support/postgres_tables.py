@@ -17,7 +17,7 @@ from feedrank.log.files import Log
 from feedrank.params import ExtractParams, SourceParams, load_params
 from tests.conftest import TestDatabase
 
-DEFAULTS = load_params(Path(__file__).parent.parent / "params.yaml")
+DEFAULTS = load_params(Path(__file__).parents[2] / "params.yaml")
 
 SMALL = """
 CREATE TABLE user_data (user_id int, gender int, age int, city text);

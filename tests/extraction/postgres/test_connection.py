@@ -17,7 +17,7 @@ from tests.conftest import TestDatabase
 from tests.support.postgres_tables import DEFAULTS, extraction, large, small, source_params
 
 SECRET = "p@ss/w:o%rd #'\"\\?&=ü"
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[3]
 
 
 def _source(url: str) -> Source:
@@ -163,7 +163,7 @@ def test_a_wrong_parameter_of_a_later_stage_stops_the_first_one(
         env={**os.environ, "PYTHONPATH": str(ROOT), "FEED_OFFLINE": offline},
     )  # fmt: skip
     assert ended.returncode == 1
-    assert ended.stderr.startswith("error: unknown parameter 'validate.foldz'; known are")
+    assert "unknown parameter 'validate.foldz'; known are" in ended.stderr
 
 
 # Polite
