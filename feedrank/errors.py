@@ -1,4 +1,4 @@
-"""The few kinds of error that a user of feedrank can meet."""
+"""Errors that a user of feedrank can act on."""
 
 from __future__ import annotations
 
@@ -17,10 +17,6 @@ class SourceError(FeedrankError):
 
 class SchemaError(FeedrankError):
     """A table lacks a column or holds values that the pipeline cannot use."""
-
-
-class LeakageError(FeedrankError):
-    """A question was asked of a state that already knows the answer."""
 
 
 class ArtifactError(FeedrankError):

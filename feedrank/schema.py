@@ -1,4 +1,4 @@
-"""Names, types and grain of the three tables, and checks of what is read from them."""
+"""Schema of the three tables: names, types and grain, and checks of users and posts."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ USER_ID = "user_id"
 POST_ID = "post_id"
 TEXT = "text"
 TOPIC = "topic"
-FEED_COLUMNS = ("timestamp", USER_ID, POST_ID, "action", "target")
 VIEW, LIKE = "view", "like"
 UNKNOWN_TOPIC = "unknown"
 
 
 def check_users(users: pd.DataFrame) -> pd.DataFrame:
-    """Users sorted by `user_id`, one row each; `id` is accepted as its name.
+    """Users sorted by `user_id`, one row each; a column `id` is taken for it.
 
-    Profile columns are whatever else the table has. NULL is allowed in them: a category of its
-    own, or a missing number.
+    All other columns are the profile. NULL is allowed in them: a category of its own, or a missing
+    number.
+
+    Raises:
+        SchemaError: ids are missing, NULL, not unique or not whole numbers, or there is no row.
     """
     return _by_id(_named(users, USER_ID, "user_data"), USER_ID, "user_data")
 
 
 def check_posts(posts: pd.DataFrame) -> pd.DataFrame:
-    """Posts sorted by `post_id` with `text` and `topic`, never NULL; `id` is accepted."""
+    """Posts sorted by `post_id`, with `text` and `topic`, never NULL; raises as `check_users`."""
     posts = _named(posts, POST_ID, "post_text_df")
     filled = pd.DataFrame({POST_ID: posts[POST_ID]})
     for column, default in ((TEXT, ""), (TOPIC, UNKNOWN_TOPIC)):
@@ -35,25 +37,9 @@ def check_posts(posts: pd.DataFrame) -> pd.DataFrame:
     return _by_id(filled, POST_ID, "post_text_df")
 
 
-def check_actions(action: np.ndarray) -> None:
-    """Refuse an action that is neither 'view' nor 'like'."""
-    strange = sorted({str(a) for a in np.unique(action)} - {VIEW, LIKE})
-    if strange:
-        raise SchemaError(
-            f"column 'action' of feed_data must hold '{VIEW}' and '{LIKE}', "
-            f"but also holds {strange[:5]}. Filter such rows out in a view of the table."
-        )
-
-
-def check_targets(target: np.ndarray) -> None:
-    """Refuse a target of view rows other than 0 and 1; a missing one (NaN) is refused too."""
-    strange = np.unique(target[(target != 0) & (target != 1)])
-    if len(strange):
-        raise SchemaError(
-            f"column 'target' of view rows must hold 0 and 1, but also holds "
-            f"{strange[:5].tolist()}. Rows with action '{LIKE}' carry no target: "
-            "drop them before this check."
-        )
+def ids(table: pd.DataFrame, column: str) -> np.ndarray:
+    """The ids of a checked table, int64, shape (n,)."""
+    return table[column].to_numpy(np.int64)
 
 
 def _named(table: pd.DataFrame, name: str, source: str) -> pd.DataFrame:

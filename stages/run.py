@@ -1,12 +1,14 @@
-"""How every stage runs: one thread of algebra, and a message in place of a traceback."""
+"""Frame of every stage: log lines on stderr, one thread of algebra, errors as messages."""
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 
 from feedrank.engines.processes import one_thread_of_algebra
 from feedrank.errors import FeedrankError
+from feedrank.io.progress import log_to_stderr
 
 
 def run(main: Callable[[], None]) -> None:
@@ -14,12 +16,13 @@ def run(main: Callable[[], None]) -> None:
 
     Ctrl-C ends a stage with the exit code of a shell, 130, and no traceback either.
     """
+    log_to_stderr()
     one_thread_of_algebra()
     try:
         main()
     except KeyboardInterrupt:
-        print("error: interrupted. Run again to go on.", file=sys.stderr)
+        logging.error("error: interrupted. Run again to go on.")
         sys.exit(130)
     except FeedrankError as error:
-        print(f"error: {error}", file=sys.stderr)
+        logging.error("error: %s", error)
         sys.exit(1)

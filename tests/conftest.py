@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from sqlalchemy.engine import make_url
 from feedrank.demo import embedded_server
 from feedrank.extraction.postgres import retry
 
+ROOT = Path(__file__).parents[1]
 NUMBERS = itertools.count()
 
 
@@ -60,6 +62,13 @@ class TestDatabase:
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes a broken connection be tried again at once."""
     monkeypatch.setattr(retry, "wait_random_exponential", lambda **_: lambda _: 0)
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """Lines that the library logs, as a stage shows them."""
+    caplog.set_level(logging.INFO, "feedrank")
+    return caplog
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from feedrank.errors import SchemaError
-from feedrank.schema import check_actions, check_posts, check_targets, check_users
+from feedrank.schema import check_posts, check_users
 
 
 def test_users_are_sorted_and_keep_every_column() -> None:
@@ -50,16 +49,3 @@ def test_missing_texts_are_empty_and_missing_topics_unknown() -> None:
 def test_ids_that_are_none_are_refused(table: dict[str, list[object]], message: str) -> None:
     with pytest.raises(SchemaError, match=message):
         check_users(pd.DataFrame(table))
-
-
-def test_only_views_and_likes_are_actions() -> None:
-    check_actions(np.array(["view", "like", "view"]))
-    with pytest.raises(SchemaError, match=r"also holds \['share'\]"):
-        check_actions(np.array(["view", "share"]))
-
-
-@pytest.mark.parametrize("strange", [2.0, -1.0, 0.5, np.nan])
-def test_only_0_and_1_are_targets(strange: float) -> None:
-    check_targets(np.array([0, 1, 1]))
-    with pytest.raises(SchemaError, match="must hold 0 and 1, but also holds"):
-        check_targets(np.array([0.0, strange]))

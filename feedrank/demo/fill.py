@@ -1,11 +1,11 @@
-"""An embedded PostgreSQL filled with a simulated network whose true like rates are known."""
+"""Demo database: an embedded PostgreSQL with the tables of a simulated network."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import json
-import warnings
+import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -17,21 +17,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sqlalchemy import create_engine, inspect
-from tqdm import tqdm
 
 from feedrank.demo.server import embedded_server
 from feedrank.demo.simulation import FeedRows, Network
 from feedrank.demo.truth import SCALARS, Effects
+from feedrank.io.progress import tracked
 from feedrank.params import DemoParams
 from feedrank.schema import LIKE, POST_ID, USER_ID, VIEW
 
-with warnings.catch_warnings():
-    # Where no user session gives a runtime directory (containers), the library falls back to a
-    # temporary one: nothing that a caller could act on.
-    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
-
+logger = logging.getLogger(__name__)
 PGDATA, TRUTH, FINGERPRINT = "pgdata", "truth", "fingerprint.json"
-# Everything that decides which rows the demo holds: a change in one of them is another demo.
+# Modules that decide the rows of the demo: after a change in one of them the demo is filled again.
 RECIPE = ("population.py", "texts.py", "truth.py", "latent.py", "simulation.py", "fill.py")
 TABLES = {
     "user_data": "user_id int, gender int, age int, country text, city text, exp_group int, "
@@ -40,7 +36,7 @@ TABLES = {
     "feed_data": "timestamp timestamp, user_id int, post_id int, action text, target int",
 }
 POSTGRES_EPOCH = datetime(2000, 1, 1)
-AHEAD = 2  # blocks of users generated while another is copied
+AHEAD = 2  # blocks of users generated while another is copied; 1 or more keep the server busy
 # One row of the binary COPY format: the number of fields, then the length and value of each.
 FEED_ROW = np.dtype(
     [("fields", ">i2"), ("l0", ">i4"), ("timestamp", ">i8"), ("l1", ">i4"), ("user_id", ">i4"),
@@ -55,14 +51,12 @@ COPY_TRAILER = b"\xff\xff"
 def ensure_demo(
     directory: Path, params: DemoParams, effects: Effects | None = None
 ) -> Iterator[str]:
-    """URL of the demo database of these parameters, filled first where it is not.
-
-    The truth of the network lies in `directory / TRUTH`.
+    """URL of the demo database of these parameters, for SQLAlchemy; it is filled where it is not.
 
     Args:
-        directory: of the database and the truth.
+        directory: of the database, and of the network's truth in its folder `TRUTH`.
         params: of the network.
-        effects: stand in for the usual ones.
+        effects: replace the default ones.
 
     Raises:
         SourceError: the server did not start.
@@ -71,18 +65,19 @@ def ensure_demo(
     fingerprint = _fingerprint(params, effects)
     with embedded_server(directory / PGDATA) as url:
         if not _is_filled(directory, fingerprint, url):
-            print(f"Filling the demo database: {params.users:,} users, {params.days} days, once.")
+            words = f"{params.users:,} users, {params.days} days"
+            logger.info("Filling the demo database: %s, once.", words)
             (directory / FINGERPRINT).unlink(missing_ok=True)
             network = Network.simulate(params, effects)
             network.truth.save(directory / TRUTH)
             _fill(network, url)
-            # It comes last, so that half a demo is never taken for a whole one.
+            # Written last: a demo without a fingerprint is filled again.
             (directory / FINGERPRINT).write_text(fingerprint)
         yield url
 
 
 def _fingerprint(params: DemoParams, effects: Effects) -> str:
-    """All that the rows of the demo hang on, as JSON."""
+    """Parameters, effects and code that decide the rows of the demo, as JSON."""
     digest = hashlib.sha256()
     for name in RECIPE:
         digest.update(Path(__file__).with_name(name).read_bytes())
@@ -137,7 +132,7 @@ def _copy_feed(cursor: Any, network: Network) -> None:
     with ThreadPoolExecutor(1) as pool:
         blocks = range(network.n_blocks)
         ahead = [pool.submit(encoded_block, network, b) for b in blocks[:AHEAD]]
-        for block in tqdm(blocks, desc="feed", unit="block", disable=None):
+        for block in tracked(blocks, network.n_blocks, "feed", "block"):
             if block + AHEAD < network.n_blocks:
                 ahead.append(pool.submit(encoded_block, network, block + AHEAD))
             rows = io.BytesIO(ahead.pop(0).result())

@@ -1,7 +1,8 @@
-"""The same function over all parts of the work, buckets or requests, in a few processes."""
+"""Process pool: one function over all parts of the work, buckets or requests."""
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import multiprocessing.context
 import os
@@ -12,11 +13,12 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from feedrank.errors import FeedrankError
+from feedrank.io.progress import tracked
 
 R = TypeVar("R")
+logger = logging.getLogger(__name__)
 
 
 def n_workers() -> int:
@@ -26,18 +28,24 @@ def n_workers() -> int:
         raise FeedrankError(f"FEEDRANK_WORKERS is '{named}'; set a whole number above 0.")
     if named:
         return int(named)
-    # Only Linux tells which processors a process may use.
+    # Only Linux lists the processors that a process may use.
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def map_parts(
     function: Callable[[int], R], n_parts: int, words: str, workers: int | None = None
 ) -> Iterator[R]:
-    """`function` of every part's number, in order, with a progress bar on a terminal.
+    """Answers of `function` for the numbers 0 to `n_parts` - 1, in order.
 
-    Where `words` are empty, who calls it tells of the progress. An error of one worker is raised
-    here as itself; a worker that was killed, for want of memory for instance, is an error that
-    says so.
+    Args:
+        function: is sent to each worker once, so it may carry arrays.
+        n_parts: number of parts.
+        words: name of the step, for progress and errors; empty: no progress.
+        workers: number of processes; `n_workers()` by default.
+
+    Raises:
+        FeedrankError: a worker was killed, for want of memory for instance. An error of `function`
+            is raised as itself.
     """
     workers = min(workers or n_workers(), n_parts)
     if workers == 1:
@@ -57,16 +65,16 @@ _function: Callable[[int], Any]
 
 
 def _take(function: Callable[[int], Any]) -> None:
-    """Keep the function in a worker: it carries arrays, so it crosses once, not once a part."""
+    """Keep the function in a worker, so that its arrays are sent once, not once a part."""
     global _function
     _function = function
     one_thread_of_algebra()
 
 
 def one_thread_of_algebra() -> None:
-    """Sums of matrix products depend on the number of threads in their last bits: take one.
+    """Limit BLAS to one thread: sums of matrix products depend on the number in their last bits.
 
-    At these sizes it is faster as well: a shared state is derived in half the time.
+    At these sizes one is faster as well: a shared state is derived in half the time.
     """
     threadpool_limits(1, user_api="blas")
 
@@ -83,9 +91,7 @@ def _call(part: int) -> Any:
 
 
 def _progress(results: Iterator[R], n_parts: int, words: str) -> Iterator[R]:
-    """With a bar on a terminal, and elsewhere a line, so that nobody takes the work for a hang."""
-    if not words:
-        return results
-    if not sys.stderr.isatty():
-        print(f"{words}: {n_parts} parts", file=sys.stderr, flush=True)
-    return iter(tqdm(results, total=n_parts, desc=words, disable=not sys.stderr.isatty()))
+    """The results, with a bar, or a line first: a long step must not look stuck."""
+    if words and not sys.stderr.isatty():
+        logger.info("%s: %d parts", words, n_parts)
+    return tracked(results, n_parts, words)

@@ -25,6 +25,7 @@ from feedrank.experiments.paired import Pairs
 from feedrank.features.row_files import load_rows
 from feedrank.features.row_pass import training_rows
 from feedrank.features.rows import EVER, TrainingRows
+from feedrank.io.progress import log_to_stderr
 from feedrank.io.storage import url_of
 from feedrank.learning.fit import fit_store
 from feedrank.log.calendar import Calendar
@@ -180,6 +181,7 @@ def table_of(hits: dict[str, pd.DataFrame], params: Params) -> list[dict[str, An
 
 def main() -> int:
     """Run every variant and write the table; gives the exit code."""
+    log_to_stderr()
     one_thread_of_algebra()
     try:
         params, log = load_params(), Log.open(DATA / "log")

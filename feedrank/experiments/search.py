@@ -26,6 +26,7 @@ from feedrank.experiments.space import SPACE, applied, present, settings
 from feedrank.experiments.studies import Search, choice_of, head_of, name_of
 from feedrank.experiments.tuning_folds import EarlierWeeks
 from feedrank.features.row_files import load_rows
+from feedrank.io.progress import log_to_stderr
 from feedrank.log.files import Log
 from feedrank.params import Params, load_params
 from feedrank.stats.intervals import Estimate, estimate, user_weights
@@ -66,6 +67,7 @@ def last_words(choice: dict[str, float], gain: Estimate, kind: str) -> str:
 def main(words: Sequence[str] | None = None) -> int:
     """Search, print all trials and how to run the best one; gives the exit code."""
     given = _arguments(words)
+    log_to_stderr()
     one_thread_of_algebra()
     try:
         params = load_params()

@@ -1,1 +1,1 @@
-"""From three tables of a PostgreSQL database to a log on disk."""
+"""Extraction: three tables of a PostgreSQL database to a log on disk."""

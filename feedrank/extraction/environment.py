@@ -1,4 +1,4 @@
-"""Which database the pipeline reads: the one of `FEED_DSN`, or the embedded demo."""
+"""Database that the pipeline reads: the one of `FEED_DSN`, or the embedded demo."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ DEMO, REAL = "demo", "database"
 
 
 def is_offline() -> bool:
-    """Whether `FEED_OFFLINE` asks to do with what was extracted before."""
+    """Whether `FEED_OFFLINE` asks to keep the previous extract and read no database."""
     return os.environ.get(OFFLINE, "").strip().lower() in ("1", "true", "yes", "on")
 
 
 @dataclass(frozen=True)
 class Database:
-    """A source, and what is known besides.
+    """A source, its name, and its truth.
 
     Attributes:
         source: the tables.
@@ -45,8 +45,8 @@ class Database:
         """The database of `FEED_DSN`; unset or 'demo', the embedded one, made if it is missing.
 
         Raises:
-            SourceError: it is unset, but the log was read from a real database: the demo in its
-                place would be a surprise. Or it is needed, but `FEED_OFFLINE` is set.
+            SourceError: `FEED_DSN` is unset, but the log was read from a real database, which the
+                demo must not replace by mistake. Or `FEED_OFFLINE` is set.
         """
         dsn = os.environ.get(DSN, "").strip()
         _refuse_surprise(dsn, log)
@@ -57,7 +57,7 @@ class Database:
             yield cls(Source(url, params.source), DEMO, demo / TRUTH)
 
     def copy_truth(self, directory: Path, spool: Path) -> None:
-        """Write the truth beside the log; where there is none, a file that says so."""
+        """Write the truth to a directory; of a real database, a file that says there is none."""
         new = spool / "truth"
         shutil.rmtree(new, ignore_errors=True)
         if self.truth is not None:

@@ -1,129 +1,126 @@
-"""The feed of one moment into a spool: from blocks, from a stream, or from a former log."""
+"""Feed reader: a feed into a spool, by blocks, as a stream, or from a previous log."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, time
 from functools import cached_property
 from typing import Any
 
 from feedrank.extraction.audit.day_counts import day_date, day_name
-from feedrank.extraction.postgres.copy_reader import (
-    BlockRange,
-    Keep,
-    block_ranges,
-    read_ranges,
-    read_stream,
-)
+from feedrank.extraction.postgres.copy_reader import Keep, block_ranges, read_ranges, read_stream
 from feedrank.extraction.postgres.feed_query import FeedSql
 from feedrank.extraction.postgres.row_format import WireRows
 from feedrank.extraction.postgres.snapshot import Snapshot
-from feedrank.extraction.previous_log import FormerLog
+from feedrank.extraction.previous_log import PreviousLog
 from feedrank.extraction.source_state import SourceState
 from feedrank.extraction.spool.chunks import Spool
 from feedrank.extraction.spool.encoder import Encoder
-from feedrank.io.progress import Progress, say
+from feedrank.io.progress import reading
 from feedrank.params import ExtractParams
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Reading:
+class FeedReader:
     """One attempt to read a feed into a spool.
 
     Attributes:
-        moment: what is known of it before the feed is read.
-        params: what is read.
-        encoder: of its rows.
-        spool: where they go.
-        former: a log that holds some of them already.
+        state: of the source.
+        params: group `extract` of `params.yaml`.
+        encoder: of the feed's rows.
+        spool: takes the chunks.
+        previous: a log that holds some of the rows already.
     """
 
-    moment: SourceState
+    state: SourceState
     params: ExtractParams
     encoder: Encoder
     spool: Spool
-    former: FormerLog | None
+    previous: PreviousLog | None
 
     def start_or_continue(self) -> None:
-        """Keep the spool's chunks if they are still what would be read, else forget them."""
-        if self.spool.state != self._state:
+        """Keep the spool's chunks if this attempt would read the same ones, else remove them."""
+        if self.spool.state != self._spool_state:
             if self.spool.state is not None:
-                say("source or parameters changed since the run that was stopped; starting over.")
-            self.spool.start(self._state)
+                logger.info(
+                    "extract: source or parameters changed since the run that was stopped; "
+                    "starting over."
+                )
+            self.spool.start(self._spool_state)
             return
         kept = self.spool.keep_whole_chunks()
-        if kept and not self._has_blocks and not self._is_complete():
-            say(f"'{self._name}' is {self._kind}, with no blocks to continue from; starting over.")
-            self.spool.start(self._state)
+        relation = self.state.sql.relation
+        if kept and not relation.has_blocks and not self._is_complete():
+            logger.info(
+                f"extract: '{relation.name}' is {relation.kind}, with no blocks to continue from; "
+                "starting over."
+            )
+            self.spool.start(self._spool_state)
         elif kept:
-            say(f"continuing after {len(kept)} chunks that the run that was stopped left.")
+            logger.info(
+                f"extract: continuing after {len(kept)} chunks that the run that was stopped left."
+            )
 
     def read(self, snapshot: Snapshot) -> None:
-        """Read what the spool lacks."""
-        self._take_former()
-        wanted, there = self.moment.days.total.views, self.spool.days().total.views
-        with Progress(wanted, there) as progress:
+        """Read the rows that the spool lacks."""
+        self._take_previous()
+        total, kept = self.state.days.total.views, self.spool.days().total.views
+        with reading(total, kept) as count:
             if self._is_complete():
                 return
-            if self._has_blocks:
-                self._read_blocks(snapshot, progress)
+            if self.state.sql.relation.has_blocks:
+                self._read_blocks(snapshot, self._keeper(count))
             else:
-                self._read_stream(snapshot, progress)
+                self._read_stream(snapshot, self._keeper(count))
 
     @cached_property
-    def _state(self) -> dict[str, Any]:
-        since = None if self.former is None else day_name(self.former.since)
-        return {**self.moment.state(self.params), "since": since}
+    def _spool_state(self) -> dict[str, Any]:
+        since = None if self.previous is None else day_name(self.previous.since)
+        return {**self.state.of_chunks(self.params), "since": since}
 
     @cached_property
     def _sql(self) -> FeedSql:
-        if self.former is None:
-            return self.moment.sql
-        return self.moment.sql.since(datetime.combine(day_date(self.former.since), time()))
+        if self.previous is None:
+            return self.state.sql
+        return self.state.sql.since(datetime.combine(day_date(self.previous.since), time()))
 
-    def _take_former(self) -> None:
-        if self.former is None:
+    def _take_previous(self) -> None:
+        if self.previous is None:
             return
-        last = day_name(self.former.since - 1)
-        say(f"days up to {last} are as they were and not read again.")
+        last = day_name(self.previous.since - 1)
+        logger.info(f"extract: days up to {last} are as they were and not read again.")
         there = set(self.spool.names())
-        for name, chunk in self.former.chunks(self.encoder):
+        for name, chunk in self.previous.chunks(self.encoder):
             if name not in there:
                 self.spool.add(name, chunk)
 
-    def _read_blocks(self, snapshot: Snapshot, progress: Progress) -> None:
-        there = set(self.spool.names())
-        missing = [r for r in self._ranges() if r.name not in there]
-        read_ranges(snapshot, self._sql, missing, self._keeper(progress))
+    def _read_blocks(self, snapshot: Snapshot, keep: Keep) -> None:
+        total, there = self.state.days.total, set(self.spool.names())
+        ranges = block_ranges(
+            self._sql.relation.blocks, total.views + total.likes, self.params.chunk_rows
+        )
+        missing = [r for r in ranges if r.name not in there]
+        read_ranges(snapshot, self._sql, missing, keep)
 
-    def _ranges(self) -> list[BlockRange]:
-        total = self.moment.days.total
-        rows = total.views + total.likes
-        return block_ranges(self._sql.relation.blocks, rows, self.params.chunk_rows)
+    def _read_stream(self, snapshot: Snapshot, keep: Keep) -> None:
+        relation = self._sql.relation
+        logger.info(
+            f"extract: '{relation.name}' is {relation.kind}: reading it as one stream over one "
+            "connection."
+        )
+        read_stream(snapshot.first, self._sql, self.params.chunk_rows, keep)
 
-    def _read_stream(self, snapshot: Snapshot, progress: Progress) -> None:
-        say(f"'{self._name}' is {self._kind}: reading it as one stream over one connection.")
-        read_stream(snapshot.first, self._sql, self.params.chunk_rows, self._keeper(progress))
-
-    def _keeper(self, progress: Progress) -> Keep:
+    def _keeper(self, count: Callable[[int], None]) -> Keep:
         def keep(name: str, rows: WireRows) -> None:
             self.spool.add(name, self.encoder.chunk(rows))
-            progress.add(len(rows))
+            count(len(rows))
 
         return keep
 
     def _is_complete(self) -> bool:
-        wanted = self.moment.days.views_only().without_checks()
+        wanted = self.state.days.views_only().without_checks()
         return self.spool.days().first_difference(wanted) is None
-
-    @property
-    def _has_blocks(self) -> bool:
-        return self.moment.sql.relation.has_blocks
-
-    @property
-    def _name(self) -> str:
-        return self.moment.sql.relation.name
-
-    @property
-    def _kind(self) -> str:
-        return self.moment.sql.relation.kind

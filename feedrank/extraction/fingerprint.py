@@ -1,15 +1,15 @@
-"""A few bytes that change exactly when the content of the three tables does.
+"""Fingerprint of a source: a few bytes that change when the content of the three tables does.
 
-The fingerprint is of the content, not of the files that a server keeps it in: the same rows give
-the same bytes on another machine, after a restore, or in another order. Computing it takes one
-pass of the server over the feed. That pass is spared while the *signature* of the tables stays
-as it was: numbers that the server keeps anyway and that every write moves.
+The same rows give the same bytes on another machine, after a restore, or in another order. The
+fingerprint takes one pass of the server over the feed. That pass is spared while the *signature*
+of the tables is the same: counts that the server keeps anyway and that every write changes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,9 @@ from feedrank.extraction.postgres.row_format import Layout
 from feedrank.extraction.postgres.snapshot import Snapshot
 from feedrank.extraction.source_state import relations
 from feedrank.io.files import write_whole
-from feedrank.io.progress import say
 
-FORMAT = 1
+FORMAT = 1  # of the fingerprint: another one makes the extract run again
+logger = logging.getLogger(__name__)
 
 
 def refresh_fingerprint(
@@ -35,16 +35,20 @@ def refresh_fingerprint(
 
     Args:
         path: the fingerprint.
-        cache: a file of this machine that remembers the signature that `path` belongs to.
+        cache: a file of this machine with the signature that `path` belongs to.
         source: the database.
-        name: what the log calls it.
-        connections: that read at the same time.
+        name: name of the source in the log.
+        connections: number of parallel ones.
+
+    Raises:
+        SourceError: the database cannot be read.
+        SchemaError: a table or column is missing, or of a type that cannot be read.
     """
-    # The signature is taken before the content is read: a write in between makes it old, and
-    # the content is read once more next time.
+    # Before the content is read: a write in between makes the signature old, and the next run
+    # reads the content again.
     signature = _signature(source)
     if signature is not None and _remembered(cache) == _memory(signature, path):
-        say("the source is as it was: nothing has been written to it.", "source")
+        logger.info("source: the source is as it was: nothing has been written to it.")
         return
     content = {"format": FORMAT, "source": name, **_content(source, connections)}
     text = json.dumps(content, indent=2, sort_keys=True) + "\n"
@@ -56,13 +60,13 @@ def refresh_fingerprint(
 
 
 def keep_fingerprint(path: Path) -> None:
-    """Do without the database; raises `SourceError` if nothing was ever read from it."""
+    """Take the source to be as it was; raises `SourceError` without a fingerprint."""
     if not path.exists():
         raise SourceError(
             f"FEED_OFFLINE is set, but '{path}' is not there: nothing was extracted yet. "
             "Run `dvc pull`, or unset FEED_OFFLINE and run again."
         )
-    say("offline: the source is taken to be as it was.", "source")
+    logger.info("source: offline: the source is taken to be as it was.")
 
 
 def _content(source: Source, connections: int) -> dict[str, Any]:
@@ -78,7 +82,7 @@ def _content(source: Source, connections: int) -> dict[str, Any]:
 
 
 def _sums(found: list[tuple[Any, ...]]) -> list[str]:
-    """Counts and checksums of each day and kind of rows, whatever parts they were counted in."""
+    """Counts and checksums of each day and kind of rows, added up over the counted parts."""
     sums: dict[tuple[str, str], tuple[int, int]] = {}
     for day, kind, n, check in found:
         key = (str(day), str(kind))
@@ -104,12 +108,12 @@ def _table(
 
 
 def _signature(source: Source) -> str | None:
-    """Digest of what every write to the tables moves; None where there is no such thing.
+    """Digest of numbers that every write to the tables changes; None where the server has none.
 
-    Size and file of each table, rows inserted, updated and deleted since the server started, and
-    its start, since a crash loses these counts. The server publishes them up to ten seconds
-    after a commit, so a change of the last moments may only be seen by the next run. A standby,
-    a view and a foreign table have no such counts.
+    The numbers: size and file of each table, rows inserted, updated and deleted since the server
+    started, and the time of that start, since a crash loses these counts. The server publishes
+    them up to ten seconds after a commit (PGSTAT_IDLE_INTERVAL), so that a change of the last
+    seconds may only be seen by the next run. A standby, a view and a foreign table have no counts.
     """
     with source.transaction() as transaction:
         tables = relations(transaction, source.params)
@@ -130,7 +134,7 @@ _WRITES = "SELECT n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_all_tables WHERE 
 
 
 def _memory(signature: str | None, path: Path) -> dict[str, Any]:
-    """What ties a signature to the fingerprint that it was taken for."""
+    """A signature, and the hash of the fingerprint that it belongs to."""
     content = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
     return {"signature": signature, "fingerprint": content}
 

@@ -1,7 +1,8 @@
-"""What an earlier log already holds of the feed, so that only later days are read."""
+"""Previous log: its days that the source still has are not read again."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,30 +13,30 @@ import pyarrow.parquet as pq
 from feedrank.errors import SchemaError
 from feedrank.extraction.audit.day_counts import Days, day_number, sum_days
 from feedrank.extraction.postgres.row_format import WireRows
-from feedrank.extraction.source_state import SourceState, ids
+from feedrank.extraction.source_state import SourceState
 from feedrank.extraction.spool.chunks import DROPPED, Chunk
 from feedrank.extraction.spool.encoder import Encoder
 from feedrank.extraction.spool.log_writer import DROPPED_FILE
 from feedrank.extraction.spool.read_back import checked_days
-from feedrank.io.progress import say
 from feedrank.io.storage import inside, opened
 from feedrank.log.files import SECONDS_A_DAY, Log
-from feedrank.schema import POST_ID, USER_ID
+from feedrank.schema import POST_ID, USER_ID, ids
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class FormerLog:
-    """A log some of whose days are still those of the source.
+class PreviousLog:
+    """A log whose first days are still those of the source, by count and checksum.
 
-    The high-water mark is not a time that someone chose: it is the first day whose rows are not,
-    by count and checksum, those that the source has now. Rows that come late, are changed or are
+    The high-water mark, `since`, is found and not chosen: rows that come late, are changed or are
     removed move it back to their own day, however old they are.
 
     Attributes:
         log: the log.
-        first: the first day that is kept, by days since 2000-01-01.
-        since: the first day that must be read again.
-        rows_at_once: memory is bounded by so many rows.
+        first: the first kept day, in days since 2000-01-01.
+        since: the first day that must be read again, likewise.
+        rows_at_once: rows in memory, at most.
     """
 
     log: Log
@@ -44,32 +45,32 @@ class FormerLog:
     rows_at_once: int
 
     @classmethod
-    def of(cls, directory: Path, moment: SourceState, rows_at_once: int) -> FormerLog | None:
+    def of(cls, directory: Path, state: SourceState, rows_at_once: int) -> PreviousLog | None:
         """The log in a directory; None if there is none, or none of its days are of use."""
-        first, last = moment.days.first, moment.days.last
+        first, last = state.days.first, state.days.last
         try:
             whole = cls(Log.open(directory), first, last + 1, rows_at_once)
-            days = whole._days(moment)
+            days = whole._days(state)
         except SchemaError:
             return None
         except (OSError, ValueError, LookupError) as error:
-            say(f"'{directory}' is damaged and of no use: {error}")
+            logger.warning("extract: '%s' is damaged and of no use: %s", directory, error)
             return None
-        since = days.first_difference(moment.days.views_only())
+        since = days.first_difference(state.days.views_only())
         since = last + 1 if since is None else since
         return cls(whole.log, first, since, rows_at_once) if since > first else None
 
     def chunks(self, encoder: Encoder) -> Iterator[tuple[str, Chunk]]:
-        """Chunks of all rows of the kept days, with their names."""
+        """Names and chunks of all rows of the kept days."""
         for name, rows in self._rows():
-            yield f"former-{name}", encoder.chunk(rows)
+            yield f"previous-{name}", encoder.chunk(rows)
 
-    def _days(self, moment: SourceState) -> Days:
-        layout = moment.sql.layout
+    def _days(self, state: SourceState) -> Days:
+        layout = state.sql.layout
         return sum_days(checked_days(rows, layout) for _, rows in self._rows())
 
     def _rows(self) -> Iterator[tuple[str, WireRows]]:
-        """Rows of the kept days as if they came from the source, in named parts."""
+        """Rows of the kept days, as the source would send them, in named parts."""
         yield "dropped", self._dropped()
         for bucket in range(self.log.meta.n_buckets):
             rows = self.log.bucket(bucket).between(*self._kept_seconds)
@@ -86,7 +87,7 @@ class FormerLog:
                 )
 
     def _dropped(self) -> WireRows:
-        """Rows that the log left out: their users or posts may be known by now."""
+        """Rows that the log left out, since their users or posts may be known by now."""
         with opened(inside(self.log.directory, DROPPED_FILE)) as file:
             table = pq.read_table(file)
         rows = {name: table[name].to_numpy() for name in DROPPED.names or ()}
@@ -96,7 +97,7 @@ class FormerLog:
 
     @property
     def _kept_seconds(self) -> tuple[int, int]:
-        """First and last of the kept seconds, from the log's origin."""
+        """Kept seconds, [first, last), from the log's origin."""
         return (
             max(self.first - self._origin, 0) * SECONDS_A_DAY,
             max(self.since - self._origin, 0) * SECONDS_A_DAY,

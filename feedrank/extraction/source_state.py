@@ -1,4 +1,4 @@
-"""The database at one moment: its tables, its users and posts, its own count of the feed."""
+"""State of the source in one snapshot: tables, users, posts, and its own count of the feed."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from feedrank.extraction.postgres.row_format import Layout
 from feedrank.extraction.postgres.snapshot import Snapshot
 from feedrank.extraction.users_posts import read_posts, read_users
 from feedrank.params import ExtractParams, SourceParams
-from feedrank.schema import POST_ID, USER_ID
+from feedrank.schema import POST_ID, USER_ID, ids
 
-FORMAT = 1  # of chunks: another one starts over
+FORMAT = 2  # of chunks: a spool of another one is not used
 
 
 @dataclass(frozen=True)
 class SourceState:
-    """What is known of a database before its feed is read.
+    """A source as of one snapshot, before its feed is read.
 
     Attributes:
         sql: statements that read the feed.
@@ -43,17 +43,17 @@ class SourceState:
     def of(
         cls, snapshot: Snapshot, source: SourceParams, extract: ExtractParams, with_checks: bool
     ) -> SourceState:
-        """The moment of a snapshot.
+        """The state in a snapshot.
 
         Args:
-            snapshot: the moment.
-            source: names in the database.
-            extract: what is read.
-            with_checks: whether checksums of the feed are needed. They cost the database as much
-                again as the counts.
+            snapshot: of the database.
+            source: group `source` of `params.yaml`, the names in the database.
+            extract: group `extract`.
+            with_checks: with checksums of the feed, which cost the database as much again as the
+                counts.
 
         Raises:
-            SchemaError: a table or column is missing, or holds what cannot be used.
+            SchemaError: a table or column is missing, or holds values that cannot be used.
         """
         users, posts, feed = relations(snapshot.first, source)
         user_rows = read_users(snapshot.first, users, source, extract)
@@ -64,8 +64,8 @@ class SourceState:
         sql = sql.with_a_time() if days.without_time != Day() else sql
         return cls(sql, user_rows, post_rows, days)
 
-    def state(self, params: ExtractParams) -> dict[str, Any]:
-        """Everything that decides what a chunk holds: two equal states have equal chunks."""
+    def of_chunks(self, params: ExtractParams) -> dict[str, Any]:
+        """Everything that decides the bytes of chunks, as JSON: equal states have equal chunks."""
         return {
             "format": FORMAT,
             "is_narrow": self.sql.layout.is_narrow,
@@ -85,11 +85,6 @@ def relations(
     users = describe(transaction, source.schema, source.users)
     posts = describe(transaction, source.schema, source.posts)
     return users, posts, describe(transaction, source.schema, source.feed)
-
-
-def ids(table: pd.DataFrame, column: str) -> np.ndarray:
-    """The ids of a table, int64."""
-    return table[column].to_numpy(np.int64)
 
 
 def _digest(values: np.ndarray) -> str:

@@ -1,4 +1,4 @@
-"""Users and posts, read whole: their values in the few types that the pipeline knows."""
+"""Tables of users and posts, read whole, in int64, float64 and text."""
 
 from __future__ import annotations
 
@@ -16,6 +16,13 @@ from feedrank.params import ExtractParams, SourceParams
 from feedrank.schema import POST_ID, TEXT, TOPIC, USER_ID, check_posts, check_users
 
 CSV = "FORMAT csv, HEADER, ENCODING 'UTF8'"
+# Cast of a column of some type, and its type in Arrow; all other types become text.
+FORMS = {
+    **dict.fromkeys(WHOLE, ("int8", pa.int64())),
+    "bool": ("int::int8", pa.int64()),
+    **dict.fromkeys(("float4", "float8", "numeric"), ("float8", pa.float64())),
+}
+TEXT_FORM = ("text", pa.string())
 
 
 def read_users(
@@ -25,6 +32,9 @@ def read_users(
 
     Whole numbers and booleans become int64, or float64 where some are NULL; other numbers
     float64; everything else text, with NULL kept apart from the empty one.
+
+    Raises:
+        SchemaError: ids are missing, not unique or not whole numbers, or there is no user.
     """
     column = relation.column(source.user_id, "id")
     relation.typed(column, WHOLE, "whole numbers")
@@ -38,7 +48,7 @@ def read_users(
 
 
 def read_posts(transaction: Transaction, relation: Relation, source: SourceParams) -> pd.DataFrame:
-    """Posts sorted by `post_id`, with `text` and `topic`."""
+    """Posts sorted by `post_id`, with `text` and `topic`; raises as `read_users`."""
     column = relation.column(source.post_id, "id")
     relation.typed(column, WHOLE, "whole numbers")
     text = relation.column(source.text)
@@ -50,8 +60,8 @@ def read_posts(transaction: Transaction, relation: Relation, source: SourceParam
 def _read(
     transaction: Transaction, relation: Relation, columns: list[str], where: tuple[str, ...]
 ) -> pd.DataFrame:
-    kinds = {c: _kind(relation.columns[c]) for c in columns}
-    selected = ", ".join(f"{quoted(c)}{_CASTS[kinds[c]]} AS {quoted(c)}" for c in columns)
+    forms = {c: FORMS.get(relation.columns[c], TEXT_FORM) for c in columns}
+    selected = ", ".join(f"{quoted(c)}::{cast} AS {quoted(c)}" for c, (cast, _) in forms.items())
     condition = f" WHERE {' AND '.join(where)}" if where else ""
     sink = io.BytesIO()
     transaction.copy(f"SELECT {selected} FROM {relation.path}{condition}", CSV, sink)
@@ -60,27 +70,10 @@ def _read(
         sink,
         parse_options=pc.ParseOptions(newlines_in_values=True),
         convert_options=pc.ConvertOptions(
-            column_types={c: _TYPES[kinds[c]] for c in columns},
+            column_types={c: kind for c, (_, kind) in forms.items()},
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
             null_values=[""],
         ),
     )
     return pd.DataFrame(table.to_pandas())
-
-
-_CASTS = {"whole": "::int8", "bool": "::int::int8", "number": "::float8", "text": "::text"}
-_TYPES = {
-    "whole": pa.int64(),
-    "bool": pa.int64(),
-    "number": pa.float64(),
-    "text": pa.string(),
-}
-
-
-def _kind(type_name: str) -> str:
-    if type_name in WHOLE:
-        return "whole"
-    if type_name == "bool":
-        return "bool"
-    return "number" if type_name in ("float4", "float8", "numeric") else "text"

@@ -1,4 +1,4 @@
-"""Where plain files are read from: a directory, or a folder within a zip."""
+"""Arrays from a directory, or from a folder within a zip."""
 
 from __future__ import annotations
 

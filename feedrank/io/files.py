@@ -1,4 +1,4 @@
-"""Files and directories that are there whole or not at all."""
+"""Atomic writes: files and directories that are there whole or not at all."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ def write_whole(path: Path, *parts: bytes | memoryview) -> None:
 def replace_directory(directory: Path, new: Path) -> None:
     """Put a new directory, of the same file system, in the place of another.
 
-    A process killed between the two renames leaves the former one beside its place, from where
-    `recover_directory` brings it back.
+    A process killed between the two renames leaves the previous one beside its place, from where
+    `recover_directory` restores it.
     """
     for path in sorted(new.rglob("*")):
         _flush(path)
-    former = _former(directory)
-    shutil.rmtree(former, ignore_errors=True)
+    previous = _previous(directory)
+    shutil.rmtree(previous, ignore_errors=True)
     if directory.exists():
-        directory.rename(former)
+        directory.rename(previous)
     directory.parent.mkdir(parents=True, exist_ok=True)
     new.rename(directory)
     _flush(directory.parent)
-    shutil.rmtree(former, ignore_errors=True)
+    shutil.rmtree(previous, ignore_errors=True)
 
 
 @contextmanager
 def new_directory(directory: Path) -> Iterator[Path]:
-    """An empty directory to fill, which takes the place of another once it is whole."""
+    """An empty directory to fill; without an error it then takes the place of another."""
     new = directory.with_name(f".{directory.name}.new")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
@@ -60,14 +60,14 @@ def replace_files(directory: Path, new: Path) -> None:
 
 
 def recover_directory(directory: Path) -> None:
-    """Bring back what a killed `replace_directory` put aside, if its place is empty."""
-    former = _former(directory)
-    if former.exists() and not directory.exists():
-        former.rename(directory)
+    """Restore the directory that a killed `replace_directory` set aside, if its place is empty."""
+    previous = _previous(directory)
+    if previous.exists() and not directory.exists():
+        previous.rename(directory)
 
 
-def _former(directory: Path) -> Path:
-    return directory.with_name(f".{directory.name}.former")
+def _previous(directory: Path) -> Path:
+    return directory.with_name(f".{directory.name}.previous")
 
 
 def _flush(path: Path) -> None:

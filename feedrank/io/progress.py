@@ -1,55 +1,54 @@
-"""How far an extract is: a bar on a terminal, and one closing line everywhere."""
+"""Progress of long steps: log lines, and bars on a terminal."""
 
 from __future__ import annotations
 
-import sys
+import logging
 import time
-from types import TracebackType
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
 from tqdm import tqdm
 
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
-class Progress:
-    """Counts impressions; the bar is only drawn on a terminal.
+
+def log_to_stderr() -> None:
+    """Show log lines of the library on stderr, bare: what a command sets up before it begins."""
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("feedrank").setLevel(logging.INFO)
+
+
+def tracked(items: Iterable[T], total: int, words: str, unit: str = "it") -> Iterator[T]:
+    """The items, with a bar on a terminal; without `words`, no bar either."""
+    return iter(tqdm(items, total=total, desc=words, unit=unit, disable=None if words else True))
+
+
+@contextmanager
+def reading(total: int, kept: int) -> Iterator[Callable[[int], None]]:
+    """A counter of impressions that are read: a bar on a terminal, and a line at the end.
 
     Args:
-        total: impressions there are.
-        done: how many of them were there before.
+        total: impressions of the source.
+        kept: impressions that need not be read, since an earlier run did.
     """
+    since, n_read = time.monotonic(), 0
+    bar = tqdm(
+        total=total, initial=kept, desc="extract", unit=" rows", unit_scale=True, disable=None
+    )
 
-    def __init__(self, total: int, done: int = 0) -> None:
-        self._done, self._read = done, 0
-        self._since = time.monotonic()
-        self._bar = tqdm(
-            total=total, initial=done, desc="extract", unit=" rows", unit_scale=True, disable=None
-        )
+    def count(n: int) -> None:
+        nonlocal n_read
+        n_read += n
+        bar.update(n)
 
-    def add(self, rows: int) -> None:
-        """Count rows that were read."""
-        self._read += rows
-        self._bar.update(rows)
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self._bar.close()
-        if error is not None:
-            return
-        kept = f", {self._done:,} were there" if self._done else ""
-        if not self._read:
-            say(f"nothing new to read{kept}.")
-            return
-        seconds = time.monotonic() - self._since
-        rate = self._read / max(seconds, 1e-3)
-        say(f"read {self._read:,} impressions in {seconds:.1f} s ({rate:,.0f} a second){kept}.")
-
-
-def say(text: str, stage: str = "extract") -> None:
-    """One line for whoever runs a stage."""
-    print(f"{stage}: {text}", file=sys.stderr)
+    with bar:
+        yield count
+    were_there = f", {kept:,} were there" if kept else ""
+    if not n_read:
+        logger.info("extract: nothing new to read%s.", were_there)
+        return
+    seconds = max(time.monotonic() - since, 1e-3)
+    words = f"{n_read:,} impressions in {seconds:.1f} s ({n_read / seconds:,.0f} a second)"
+    logger.info("extract: read %s%s.", words, were_there)

@@ -1,4 +1,4 @@
-"""Where files of an engine lie: a path of this machine, or a URL that every machine reaches."""
+"""Storage of an engine's files: a path of this machine, or a URL that every machine reaches."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WHOLE = "_whole"  # written last: the directory holds all of its files
 
 
 def inside(place: P, name: str) -> P:
-    """The place of a file in a directory; a URL keeps what follows its question mark."""
+    """Place of a file in a directory; the query of a URL stays at its end."""
     if isinstance(place, Path):
         return place / name
     url, mark, options = place.partition("?")
@@ -32,29 +32,27 @@ def url_of(path: Path) -> str:
     return path.resolve().as_uri()
 
 
-def located(url: str) -> tuple[Any, str]:
-    """File system and path of a URL; raises `ParamsError` for one that nothing here reads."""
+def located(place: Location) -> tuple[Any, str]:
+    """File system and path of a place; raises `ParamsError` for a URL that cannot be read."""
+    if isinstance(place, Path):
+        return pyarrow.fs.LocalFileSystem(), str(place)
     try:
-        return pyarrow.fs.FileSystem.from_uri(url)
+        return pyarrow.fs.FileSystem.from_uri(place)
     except (pa.ArrowInvalid, ValueError, ImportError) as error:
         raise ParamsError(
-            f"'{url}' is no URL that can be read ({error}). Write file://, s3://, gs:// or "
+            f"'{place}' is no URL that can be read ({error}). Write file://, s3://, gs:// or "
             "hdfs://, or any other as fsspec+name:// with its fsspec package installed."
         ) from error
 
 
 def opened(place: Location) -> Any:
     """A file to read from; raises `FileNotFoundError`."""
-    if isinstance(place, Path):
-        return pa.OSFile(str(place))
     filesystem, path = located(place)
     return filesystem.open_input_file(path)
 
 
 def exists(place: Location) -> bool:
     """Whether a file or directory is there."""
-    if isinstance(place, Path):
-        return place.exists()
     filesystem, path = located(place)
     return filesystem.get_file_info(path).type != pyarrow.fs.FileType.NotFound
 
@@ -74,7 +72,7 @@ def write_bytes(url: str, content: Any) -> None:
 
 
 def publish(directory: Path, store: str) -> str:
-    """Copy a directory of files to a store, unless it is there; its URL is named by its content."""
+    """URL of a copy of a directory in a store, named by its content and made once."""
     paths = sorted(path for path in directory.iterdir() if path.is_file())
     digest = hashlib.sha256()
     for path in paths:
@@ -91,7 +89,7 @@ def publish(directory: Path, store: str) -> str:
 
 
 def fetched(place: Location) -> Path:
-    """A published directory on this machine: where it lies, or a copy that is made once."""
+    """Path of a published directory on this machine: its own, or that of a copy made once."""
     if isinstance(place, Path):
         return place
     filesystem, path = located(place)

@@ -44,7 +44,7 @@ def network() -> Network:
 
 @pytest.fixture(scope="module")
 def spare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A second demo, filled anew by each test; its server stays up and costs one start."""
+    """A second demo, filled again by each test; its server stays up and costs one start."""
     directory = tmp_path_factory.mktemp("spare")
     with embedded_server(directory / demo.PGDATA):
         yield directory
@@ -210,20 +210,21 @@ def test_the_period_begins_at_the_origin_of_the_truth(url: str, directory: Path)
 
 
 def test_a_filled_demo_is_not_filled_again(
-    url: str, directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    url: str, directory: Path, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.delattr(Network, "simulate")
     with ensure_demo(directory, PARAMS) as again:
         assert again == url
-    assert capsys.readouterr().out == ""
+    assert logged.messages == []
 
 
-def test_filling_says_so_in_one_line(spare: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_filling_says_so_in_one_line(
+    spare: Path, capfd: pytest.CaptureFixture[str], logged: pytest.LogCaptureFixture
+) -> None:
     with ensure_demo(spare, replace(PARAMS, users=20)):
         pass
-    out, err = capfd.readouterr()
-    assert out == "Filling the demo database: 20 users, 12 days, once.\n"
-    assert err == ""  # no progress bar, since this is no terminal
+    assert logged.messages == ["Filling the demo database: 20 users, 12 days, once."]
+    assert capfd.readouterr() == ("", "")  # no progress bar, since this is no terminal
 
 
 def test_other_parameters_make_another_demo(spare: Path) -> None:

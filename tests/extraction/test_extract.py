@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from feedrank.log.files import Log
-from tests.conftest import TestDatabase
+from tests.conftest import ROOT, TestDatabase
 from tests.support.postgres_tables import VIEWS, extraction, files, impressions, large, small
 
 
@@ -182,13 +182,15 @@ def test_the_report_says_what_the_log_holds(database: TestDatabase, tmp_path: Pa
 
 
 def test_a_run_says_few_lines_where_there_is_no_terminal(
-    database: TestDatabase, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    database: TestDatabase,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    logged: pytest.LogCaptureFixture,
 ) -> None:
     large(database)
     extraction(database.url, tmp_path).run()
-    out, err = capsys.readouterr()
-    first, second = err.splitlines()
-    assert out == ""
+    assert capsys.readouterr() == ("", "")
+    first, second = logged.messages
     assert first.startswith("extract: read 17,778 impressions in ")
     assert second.startswith("extract: 17,778 impressions of 50 users and 40 posts over 10 days")
 
@@ -197,8 +199,9 @@ DRAWN = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
+from stages.run import run
 from tests.support.postgres_tables import extraction
-extraction({url!r}, Path({directory!r}), chunk_rows=500).run()
+run(extraction({url!r}, Path({directory!r}), chunk_rows=500).run)
 """
 
 
@@ -206,8 +209,7 @@ def test_a_terminal_is_shown_rows_rows_a_second_and_the_time_left(
     database: TestDatabase, tmp_path: Path
 ) -> None:
     large(database)
-    root = str(Path(__file__).parents[2])
-    script = DRAWN.format(root=root, url=database.url, directory=str(tmp_path))
+    script = DRAWN.format(root=str(ROOT), url=database.url, directory=str(tmp_path))
     ours, terminal = os.openpty()
     termios.tcsetwinsize(terminal, (24, 120))
     subprocess.run([sys.executable, "-c", script], stderr=terminal, check=True)

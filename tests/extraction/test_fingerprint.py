@@ -120,7 +120,7 @@ def test_ids_that_are_text_are_named(database: TestDatabase, tmp_path: Path, tab
         _refresh(database, tmp_path)
 
 
-def test_without_a_database_the_former_fingerprint_stays(tmp_path: Path) -> None:
+def test_without_a_database_the_previous_fingerprint_stays(tmp_path: Path) -> None:
     path = tmp_path / "source.json"
     with pytest.raises(SourceError, match=r"FEED_OFFLINE is set, but .*`dvc pull`"):
         keep_fingerprint(path)

@@ -46,14 +46,14 @@ def test_only_later_rows_are_read_and_the_log_is_that_of_a_full_extract(
 
 
 def test_what_is_not_read_again_is_told_by_its_last_day(
-    database: TestDatabase, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    database: TestDatabase, tmp_path: Path, logged: pytest.LogCaptureFixture
 ) -> None:
     large(database)
     extraction(database.url, tmp_path).run()
     last = database.execute("SELECT max(timestamp)::date::text FROM feed_data")[0][0]
-    capsys.readouterr()
+    logged.clear()
     extraction(database.url, tmp_path).run()
-    said = capsys.readouterr().err
+    said = logged.text
     assert f"extract: days up to {last} are as they were and not read again." in said
     assert "extract: nothing new to read, 17,778 were there." in said
 
@@ -86,17 +86,17 @@ def test_a_window_that_moves_on_reads_only_what_is_new(
     assert files(tmp_path / "moved") == files(tmp_path / "full")
 
 
-def test_a_damaged_former_log_is_not_trusted(
-    database: TestDatabase, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_damaged_previous_log_is_not_trusted(
+    database: TestDatabase, tmp_path: Path, logged: pytest.LogCaptureFixture
 ) -> None:
     large(database)
     extraction(database.url, tmp_path / "one").run()
     whole = files(tmp_path / "one")
     (tmp_path / "one" / "log" / "bucket-0001.parquet").write_bytes(b"nothing")
     extraction(database.url, tmp_path / "one").run()
-    assert "is damaged and of no use" in capsys.readouterr().err
+    assert "is damaged and of no use" in logged.text
     first, second = (tmp_path / "one" / "log" / f"bucket-000{b}.parquet" for b in (0, 1))
     second.write_bytes(first.read_bytes())
     extraction(database.url, tmp_path / "one").run()
-    assert "17,778 impressions in" in capsys.readouterr().err
+    assert "17,778 impressions in" in logged.text
     assert files(tmp_path / "one") == whole

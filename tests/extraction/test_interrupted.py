@@ -15,7 +15,7 @@ from feedrank.extraction.postgres.connection import ConnectionLost, Transaction
 from feedrank.extraction.postgres.copy_reader import Collected
 from feedrank.extraction.postgres.feed_query import FeedSql
 from feedrank.extraction.spool.chunks import Spool
-from tests.conftest import TestDatabase
+from tests.conftest import ROOT, TestDatabase
 from tests.support.postgres_tables import AS_VIEW, before, counting, extraction, files, large, once
 
 KILLED = """
@@ -43,7 +43,7 @@ def _kill(database: TestDatabase, directory: Path, point: str, after: int, half:
     """Extract in a process of its own that is killed at the n-th call of a function."""
     module, owner, name = point.split(":")
     script = KILLED.format(
-        root=str(Path(__file__).parents[2]), module=module, owner=owner or "module", name=name,
+        root=str(ROOT), module=module, owner=owner or "module", name=name,
         after=after, half=half or "pass", url=database.url, directory=str(directory),
     )  # fmt: skip
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
@@ -72,7 +72,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     large(database)
     extraction(database.url, tmp_path / "whole").run()
     killed = tmp_path / "killed"
-    if "rename" in point:  # a former log, of something else, is being replaced
+    if "rename" in point:  # a previous log, of something else, is being replaced
         extraction(database.url, killed, user_share=0.5).run()
     _kill(database, killed, point, after, half)
     n_before = len(Spool(killed / ".spool" / "chunks").names())
@@ -82,17 +82,17 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     assert read < 17_777 if "write_whole" in point else read == 0
 
 
-def test_a_former_log_comes_back_from_a_run_that_was_killed_while_replacing_it(
+def test_a_previous_log_comes_back_from_a_run_that_was_killed_while_replacing_it(
     database: TestDatabase, tmp_path: Path
 ) -> None:
     large(database)
     extraction(database.url, tmp_path, user_share=0.5).run()
-    former = files(tmp_path)
+    previous = files(tmp_path)
     _kill(database, tmp_path, "feedrank.io.files:module.Path:rename", 1)
     assert not (tmp_path / "log").exists()
     with pytest.raises(SourceError, match="cannot connect"):
         extraction("postgresql://nobody@127.0.0.1:1/nowhere", tmp_path).run()
-    assert files(tmp_path)["log/meta.json"] == former["log/meta.json"]
+    assert files(tmp_path)["log/meta.json"] == previous["log/meta.json"]
 
 
 def _stop(run: Callable[[], object], after: int) -> None:
@@ -127,13 +127,13 @@ def test_a_stopped_run_starts_over_when_the_source_changed(
     database: TestDatabase,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    logged: pytest.LogCaptureFixture,
 ) -> None:
     large(database)
     _stop(extraction(database.url, tmp_path / "stopped").run, 4)
     database.execute("UPDATE feed_data SET post_id = 1 WHERE user_id = 30")
     extraction(database.url, tmp_path / "stopped").run()
-    assert "source or parameters changed since the run that was stopped" in capsys.readouterr().err
+    assert "source or parameters changed since the run that was stopped" in logged.text
     extraction(database.url, tmp_path / "whole").run()
     assert files(tmp_path / "stopped") == files(tmp_path / "whole")
 
@@ -142,7 +142,7 @@ def test_rows_that_moved_to_other_blocks_are_not_read_twice(
     database: TestDatabase,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    logged: pytest.LogCaptureFixture,
 ) -> None:
     large(database)
     # Room in the last blocks, for rows of the first: the table keeps its size.
@@ -157,7 +157,7 @@ def test_rows_that_moved_to_other_blocks_are_not_read_twice(
     database.execute("UPDATE feed_data SET target = target WHERE user_id = 2")
     assert database.execute("SELECT pg_relation_size('feed_data')") == blocks
     extraction(database.url, tmp_path / "stopped", chunk_rows=1500).run()
-    assert "Reading everything again" in capsys.readouterr().err
+    assert "Reading everything again" in logged.text
     assert files(tmp_path / "stopped") == files(tmp_path / "whole")
 
 
@@ -185,22 +185,22 @@ def test_connections_that_the_server_ends_are_opened_again(
     database: TestDatabase,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    logged: pytest.LogCaptureFixture,
     which: str,
 ) -> None:
     large(database)
     extraction(database.url, tmp_path / "whole").run()
-    capsys.readouterr()
+    logged.clear()
     end = once(lambda: database.execute(f"{END_ALL} AND {which}"))
     with monkeypatch.context() as patch:
         before(patch, Collected, "write", end)
         extraction(database.url, tmp_path / "ended", chunk_rows=500).run()
     assert end.done  # type: ignore[attr-defined]
-    assert "Trying again" in capsys.readouterr().err or which.startswith("query NOT")
+    assert "Trying again" in logged.text or which.startswith("query NOT")
     assert files(tmp_path / "ended") == files(tmp_path / "whole")
 
 
-def test_a_stream_that_the_server_ends_begins_anew(
+def test_a_stream_that_the_server_ends_starts_again(
     database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     large(database)
@@ -239,7 +239,7 @@ run(extraction({url!r}, Path({directory!r}), chunk_rows={chunk_rows}).run)
 
 
 @pytest.mark.parametrize("full_at", ["chunk", "bucket"])
-def test_a_full_disk_leaves_the_former_output_as_it_was(
+def test_a_full_disk_leaves_the_previous_output_as_it_was(
     database: TestDatabase, tmp_path: Path, full_at: str
 ) -> None:
     large(database)
@@ -249,7 +249,7 @@ def test_a_full_disk_leaves_the_former_output_as_it_was(
     sizes = {name: len(content) for name, content in files(tmp_path / "whole").items()}
     limit = {"chunk": 1_000, "bucket": sizes["log/bucket-0002.parquet"] - 1}[full_at]
     script = FULL_DISK.format(
-        root=str(Path(__file__).parents[2]), limit=limit, url=database.url,
+        root=str(ROOT), limit=limit, url=database.url,
         directory=str(tmp_path), chunk_rows=300,
     )  # fmt: skip
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

@@ -35,14 +35,14 @@ def test_dead_rows_and_empty_blocks_are_not_seen(database: TestDatabase, tmp_pat
 
 
 def test_an_unlogged_table_is_read_by_blocks(
-    database: TestDatabase, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    database: TestDatabase, tmp_path: Path, logged: pytest.LogCaptureFixture
 ) -> None:
     large(database)
     extraction(database.url, tmp_path / "one").run()
     database.execute("ALTER TABLE feed_data SET UNLOGGED")
     extraction(database.url, tmp_path / "other").run()
     assert files(tmp_path / "one") == files(tmp_path / "other")
-    assert "one stream" not in capsys.readouterr().err
+    assert "one stream" not in logged.text
 
 
 @pytest.mark.parametrize(
@@ -59,15 +59,15 @@ def test_what_has_no_blocks_of_its_own_is_read_as_one_stream(
     tmp_path: Path,
     statements: str,
     kind: str,
-    capsys: pytest.CaptureFixture[str],
+    logged: pytest.LogCaptureFixture,
 ) -> None:
     large(database)
     extraction(database.url, tmp_path / "one").run()
-    assert "one stream" not in capsys.readouterr().err
+    assert "one stream" not in logged.text
     database.execute(statements)
     extraction(database.url, tmp_path / "other").run()
     assert files(tmp_path / "one") == files(tmp_path / "other")
-    assert f"'feed_data' is {kind}: reading it as one stream" in capsys.readouterr().err
+    assert f"'feed_data' is {kind}: reading it as one stream" in logged.text
 
 
 def test_names_that_need_quotes_are_names(database: TestDatabase, tmp_path: Path) -> None:

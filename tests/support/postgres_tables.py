@@ -15,9 +15,9 @@ from feedrank.extraction.postgres.connection import Source
 from feedrank.extraction.postgres.row_format import Layout, WireRows
 from feedrank.log.files import Log
 from feedrank.params import ExtractParams, SourceParams, load_params
-from tests.conftest import TestDatabase
+from tests.conftest import ROOT, TestDatabase
 
-DEFAULTS = load_params(Path(__file__).parents[2] / "params.yaml")
+DEFAULTS = load_params(ROOT / "params.yaml")
 
 SMALL = """
 CREATE TABLE user_data (user_id int, gender int, age int, city text);

@@ -1,4 +1,4 @@
-"""What a log holds and what was left out, for people and for DVC's plots."""
+"""Data report: counts of a log and of the impressions left out, for people and DVC's plots."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Dropped:
     """Impressions that a log leaves out, each counted once.
 
     Attributes:
-        unknown_user: of a user that is missing, or that the users' table does not have.
-        unknown_post: likewise, of known users.
-        without_time: whose time is missing or infinite.
+        unknown_user: their user is NULL, or not in the users' table.
+        unknown_post: their user is known, but not their post.
+        without_time: their time is NULL or infinite.
     """
 
     unknown_user: int

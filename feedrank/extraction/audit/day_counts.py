@@ -1,9 +1,10 @@
-"""Rows counted day by day: the source's own count, and that of what was read."""
+"""Counts of impressions by day, of the source and of the rows that were read."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ EPOCH = date(2000, 1, 1)  # days are counted from PostgreSQL's own
 
 
 class Disproved(SourceError):
-    """What was read is not what the source counts."""
+    """The rows that were read are not those that the source counts."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Day:
         views: impressions.
         liked: impressions that were liked.
         likes: rows of action 'like'.
-        check: sum of the checksums of all impressions; 0 where it was not asked for.
+        check: sum of the checksums of all impressions; 0 without checksums.
     """
 
     views: int = 0
@@ -36,17 +37,12 @@ class Day:
     check: int = 0
 
     def __add__(self, other: Day) -> Day:
-        return Day(
-            self.views + other.views,
-            self.liked + other.liked,
-            self.likes + other.likes,
-            self.check + other.check,
-        )
+        return Day(*map(operator.add, astuple(self), astuple(other)))
 
 
 @dataclass(frozen=True)
 class Days:
-    """Rows of each day that has any, by days since 2000-01-01, and those without a time."""
+    """Rows of each day that has any, keyed by days since 2000-01-01, and rows without a time."""
 
     days: dict[int, Day]
     without_time: Day = Day()
@@ -67,13 +63,13 @@ class Days:
         return max(d for d, day in self.days.items() if day.views)
 
     def as_json(self) -> dict[str, Any]:
-        """The same as plain values, days by name and in order."""
+        """The counts as JSON values, days by name and in order."""
         days = {day_name(d): asdict(self.days[d]) for d in sorted(self.days)}
         return {"days": days, "without_time": asdict(self.without_time)}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Days:
-        """What `as_json` gave."""
+        """The counts that `as_json` gave."""
         days = {day_number(name): Day(**day) for name, day in values["days"].items()}
         return cls(days, Day(**values["without_time"]))
 
@@ -85,16 +81,16 @@ class Days:
         )
 
     def since(self, first: int) -> Days:
-        """The same from a day on."""
+        """Counts from a day on."""
         return Days({d: day for d, day in self.days.items() if d >= first})
 
     def without_checks(self) -> Days:
-        """The same without checksums."""
+        """Counts without checksums."""
         days = {d: replace(day, check=0) for d, day in self.days.items()}
         return Days(days, replace(self.without_time, check=0))
 
     def views_only(self) -> Days:
-        """The same without rows of action 'like' and days that have nothing else."""
+        """Counts without rows of action 'like', and without days that have nothing else."""
         views = {d: replace(day, likes=0) for d, day in self.days.items() if day.views}
         return Days(views)
 
@@ -103,7 +99,7 @@ class Days:
 
 
 def prove_equal(read: Days, counted: Days) -> None:
-    """Refuse impressions that were read when they are not those that the source counted.
+    """Compare the impressions that were read with the source's own counts.
 
     Raises:
         Disproved: they differ; the message names the first day.
@@ -126,7 +122,8 @@ def days_of(at: np.ndarray, liked: np.ndarray, checks: np.ndarray | None = None)
     Args:
         at: seconds since 2000-01-01, int64, shape (n,).
         liked: 0 or 1, shape (n,).
-        checks: checksums in the range of int32, shape (n,); sums of 2 million of them are exact.
+        checks: checksums in the range of int32, shape (n,). Sums are float64, so those of a day are
+            exact for up to 2^22 impressions.
     """
     if not len(at):
         return Days({})
@@ -148,7 +145,7 @@ def days_of(at: np.ndarray, liked: np.ndarray, checks: np.ndarray | None = None)
 
 
 def sum_days(parts: Iterable[Days]) -> Days:
-    """The counts of several parts together; those without a time are not counted."""
+    """Counts of several parts together; rows without a time are left out."""
     total: dict[int, Day] = {}
     for part in parts:
         for number, day in part.days.items():

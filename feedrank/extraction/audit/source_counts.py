@@ -1,4 +1,4 @@
-"""The source's own count of its feed, and what is refused in it."""
+"""Counts of the feed by the source itself, and the refusal of unknown actions and targets."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from feedrank.extraction.postgres.feed_query import FeedSql
 from feedrank.extraction.postgres.snapshot import Snapshot
 from feedrank.schema import LIKE, VIEW
 
-PARTS = 2  # ranges for each connection
+PARTS = 2  # ranges for each connection: from 1 on, more only even out their lengths
 
 
 def count_days(snapshot: Snapshot, sql: FeedSql, connections: int, with_checks: bool) -> Days:
-    """The source's own counts, all rows checked for what they hold.
+    """The source's own counts by day, with all actions and targets checked.
 
     Raises:
         SchemaError: there are no impressions, or actions or targets that cannot be used.
@@ -40,22 +40,18 @@ def count_days(snapshot: Snapshot, sql: FeedSql, connections: int, with_checks: 
 def count_rows(
     snapshot: Snapshot, sql: FeedSql, connections: int, with_checks: bool
 ) -> list[tuple[Any, ...]]:
-    """Rows of the summary, from ranges of the table that are counted side by side.
+    """Rows of `FeedSql.summary`, from ranges of the table that are counted in parallel.
 
-    These are other ranges than those that are read, and the last one is open: what a reader
-    leaves out is counted here all the same.
+    The ranges differ from those of a reader, and the last one is open, so that an error in a
+    reader's ranges shows.
     """
     if not sql.relation.has_blocks:
         # The same transaction reads a stream: behind a foreign table, another one would see
         # another moment, since a snapshot holds for one server.
         return snapshot.first.rows(sql.summary(None, with_checks))
     parts = _parts(sql.relation.blocks, connections)
-    tasks = [partial(_rows, query=sql.summary(part, with_checks)) for part in parts]
+    tasks = [partial(Transaction.rows, statement=sql.summary(part, with_checks)) for part in parts]
     return [row for rows in snapshot.each(tasks) for row in rows]
-
-
-def _rows(transaction: Transaction, query: str) -> list[tuple[Any, ...]]:
-    return transaction.rows(query)
 
 
 def _parts(blocks: int, connections: int) -> list[tuple[int, int | None]]:

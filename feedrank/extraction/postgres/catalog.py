@@ -1,4 +1,4 @@
-"""What the database says of a table: its kind, its size and the types of its columns."""
+"""Catalog of the database: kind, size and column types of a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from feedrank.extraction.postgres.connection import Transaction, literal, quoted
 
 HEAP = ("r", "heap")
 KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "p": "partitioned"}
-RANGE_SCAN_SINCE = 140_000  # the first server that reads a range of blocks without the rest
+RANGE_SCAN_SINCE = 140_000  # PostgreSQL 14: the first with TID range scans
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Relation:
         oid: its number.
         name: as in the database.
         path: quoted, with its schema.
-        kind: what it is, in words.
+        kind: such as 'a table' or 'a view'.
         columns: type of each column, in the table's order; 'enum' for any enumeration.
         blocks: of its file; 0 where it has none of its own.
         file: number of its file, which changes whenever the table is rewritten; 0 for none.
@@ -38,7 +38,7 @@ class Relation:
 
     @property
     def is_stored(self) -> bool:
-        """It has a file of its own, and the server counts what is written to it."""
+        """Whether it has a file of its own, whose writes the server counts."""
         return self.file > 0
 
     def column(self, name: str, *others: str) -> str:
@@ -54,7 +54,7 @@ class Relation:
         )
 
     def typed(self, name: str, types: tuple[str, ...], what: str) -> str:
-        """A column's type, which must be one of a few; `what` says what it should hold."""
+        """A column's type; raises `SchemaError` unless it is one of `types`, named by `what`."""
         found = self.columns[self.column(name)]
         if found not in types:
             raise SchemaError(

@@ -1,10 +1,10 @@
-"""Connections to the database: read-only, of one snapshot, with errors that can be acted on."""
+"""Connections to the database: read-only transactions, and driver errors as `SourceError`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import psycopg2
 from psycopg2 import errorcodes
@@ -29,8 +29,8 @@ SETTINGS = {
     "standard_conforming_strings": "on",
     "idle_in_transaction_session_timeout": "0",
     "jit": "off",
-    # Ranges of blocks are to be scanned, each block once, and groups, few in fact, to be hashed.
-    # Without statistics of the expressions the planner would err in both.
+    # Plans must scan ranges of blocks, and hash the few groups. Without statistics of the
+    # expressions the planner chooses otherwise.
     "enable_indexscan": "off",
     "enable_bitmapscan": "off",
     "enable_sort": "off",
@@ -56,13 +56,6 @@ class SnapshotLost(ConnectionLost):
     """The snapshot ended with the connection that exported it: a new one is needed."""
 
 
-class Sink(Protocol):
-    """Takes what a COPY sends."""
-
-    def write(self, data: bytes, /) -> object:
-        """Take the next bytes."""
-
-
 class Transaction:
     """One read-only transaction, whose statements all see the same snapshot."""
 
@@ -71,18 +64,13 @@ class Transaction:
         self._source = source
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
-        """All rows of a query."""
+        """All rows of a query; none of a statement that is not one."""
         with self._source.translated(), self._connection.cursor() as cursor:
             cursor.execute(statement)
-            return list(cursor.fetchall())
+            return list(cursor.fetchall()) if cursor.description else []
 
-    def execute(self, statement: str) -> None:
-        """Run a statement that returns no rows."""
-        with self._source.translated(), self._connection.cursor() as cursor:
-            cursor.execute(statement)
-
-    def copy(self, query: str, options: str, sink: Sink) -> None:
-        """Send the rows of a query to a sink, in a form of COPY."""
+    def copy(self, query: str, options: str, sink: Any) -> None:
+        """Send the rows of a query to the `write` of a sink, in a form of COPY."""
         with self._source.translated(), self._connection.cursor() as cursor:
             cursor.copy_expert(f"COPY ({query}) TO STDOUT ({options})", sink)
 
@@ -91,8 +79,8 @@ class Source:
     """A PostgreSQL database that is only read.
 
     Args:
-        dsn: a SQLAlchemy URL. It may hold a password, which no message of ours repeats.
-        params: names, and how long a statement may take.
+        dsn: a SQLAlchemy URL. Its password is in no message.
+        params: names of schema, tables and columns, and the statement timeout.
     """
 
     def __init__(self, dsn: str, params: SourceParams) -> None:
@@ -103,7 +91,10 @@ class Source:
 
     @contextmanager
     def transaction(self, snapshot: str | None = None) -> Iterator[Transaction]:
-        """A read-only transaction, of a snapshot that another one exported if it is given.
+        """A read-only transaction.
+
+        Args:
+            snapshot: one that another transaction exported; a new one by default.
 
         Raises:
             SourceError: the database cannot be reached or does not let this role in.
@@ -117,8 +108,13 @@ class Source:
                 )
             transaction = Transaction(connection, self)
             if snapshot is not None:
-                self._import(transaction, snapshot)
-            self._settle(transaction)
+                transaction.rows(f"SET TRANSACTION SNAPSHOT {literal(snapshot)}")
+            # LOCAL: behind a pooler, a setting of the session would stay for its next user.
+            timeout = self.params.statement_timeout_seconds * 1000
+            settings = {**SETTINGS, "statement_timeout": str(timeout)}
+            transaction.rows(
+                ";".join(f"SET LOCAL {k} TO {literal(value)}" for k, value in settings.items())
+            )
             yield transaction
         finally:
             connection.close()
@@ -134,20 +130,9 @@ class Source:
                 "Check host, port, database, role and password in FEED_DSN."
             ) from None
 
-    def _import(self, transaction: Transaction, snapshot: str) -> None:
-        transaction.execute(f"SET TRANSACTION SNAPSHOT {literal(snapshot)}")
-
-    def _settle(self, transaction: Transaction) -> None:
-        # LOCAL: behind a pooler, a setting of the session would stay for its next user.
-        timeout = self.params.statement_timeout_seconds * 1000
-        settings = {**SETTINGS, "statement_timeout": str(timeout)}
-        transaction.execute(
-            ";".join(f"SET LOCAL {name} TO {literal(value)}" for name, value in settings.items())
-        )
-
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Errors of the driver as ours."""
+        """Turn errors of the driver into `SourceError`."""
         try:
             yield
         except psycopg2.Error as error:
@@ -190,19 +175,19 @@ class Source:
 
 
 def quoted(name: str) -> str:
-    """An identifier, whatever characters it has."""
+    """An SQL identifier of any name."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
-    """A string constant; needs `standard_conforming_strings`, which every transaction sets."""
+    """An SQL string constant; needs `standard_conforming_strings`, which every transaction sets."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def _is_broken(error: psycopg2.Error) -> bool:
-    """The driver itself noticed that the other side is gone: then there is no code.
+    """Whether the driver itself noticed the loss, so that the error has no code.
 
-    Where that happens within a COPY, the error is of no class in particular.
+    Within a COPY, such an error is a bare `DatabaseError`.
     """
     is_own = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
     return error.pgcode is None and (is_own or type(error) is psycopg2.DatabaseError)

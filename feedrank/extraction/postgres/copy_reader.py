@@ -1,4 +1,4 @@
-"""Impressions out of the database: by ranges of blocks side by side, or as one stream."""
+"""COPY reader: impressions by ranges of blocks in parallel, or as one stream."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def block_ranges(blocks: int, rows: int, chunk_rows: int) -> list[BlockRange]:
 
 
 def read_ranges(snapshot: Snapshot, sql: FeedSql, ranges: list[BlockRange], keep: Keep) -> None:
-    """Read ranges over the snapshot's connections; `keep` gets each as a whole, in any order."""
+    """Read ranges over the snapshot's connections; `keep` gets each whole range, in any order."""
     snapshot.each(partial(_read_range, sql=sql, blocks=r, keep=keep) for r in ranges)
 
 
 def read_stream(transaction: Transaction, sql: FeedSql, chunk_rows: int, keep: Keep) -> None:
-    """Read all rows over one connection, for what has no blocks of its own."""
+    """Read all rows over one connection, of a relation that has no blocks of its own."""
     sink = _Chunks(sql.layout, chunk_rows, keep)
     transaction.copy(sql.stream(), BINARY, sink)
     sink.close()
@@ -63,7 +63,7 @@ def _read_range(transaction: Transaction, sql: FeedSql, blocks: BlockRange, keep
 
 
 class Collected:
-    """A sink that keeps what it gets, but for the trailer."""
+    """A sink that keeps all bytes but the trailer."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []

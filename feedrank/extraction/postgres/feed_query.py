@@ -1,8 +1,8 @@
-"""The statements that read the feed's table."""
+"""SQL of the feed: counts by day, and impressions by range of blocks or as a stream."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from feedrank.extraction.postgres.catalog import Relation
@@ -14,13 +14,13 @@ from feedrank.schema import LIKE, VIEW
 WHOLE = ("int2", "int4", "int8")
 TIMES = ("timestamp", "timestamptz", "date")
 NUMBERS = (*WHOLE, "bool", "float4", "float8", "numeric")
-STRANGE = 2  # kind of a row whose action or target should not be there
-SHARES = 1 << 20  # users are told apart by so many values of their hash
+STRANGE = 2  # kind of a row whose action or target is unknown: any number but 0 and 1
+SHARES = 1 << 20  # buckets of the users' hash; their number is the resolution of a share
 
 
 @dataclass(frozen=True)
 class FeedSql:
-    """Statements for one feed table; expressions of columns are in a fixed clock and type."""
+    """Statements for one feed table; its columns are SQL expressions of a fixed clock and type."""
 
     relation: Relation
     at: str
@@ -39,7 +39,7 @@ class FeedSql:
         extract: ExtractParams | None,
         layout: Layout,
     ) -> FeedSql:
-        """Statements for what the parameters ask for; without any, for the whole table.
+        """Statements for the window and users of `extract`; without it, for the whole table.
 
         Raises:
             SchemaError: the table lacks a column, or one is of a type that cannot be read.
@@ -47,33 +47,34 @@ class FeedSql:
         relation.typed(source.user_id, WHOLE, "whole numbers")
         relation.typed(source.post_id, WHOLE, "whole numbers")
         relation.column(source.action)
-        at = _time(relation, source)
-        user = quoted(source.user_id)
-        target = _target(relation, source)
+        at, user = _time(relation, source), quoted(source.user_id)
+        chosen: tuple[str, ...] = ()
+        if extract is not None:
+            chosen = (*window(at, extract.since_at, extract.until_at), *share(user, extract))
         return cls(
             relation=relation,
             at=at,
             user=user,
             post=quoted(source.post_id),
             action=f"{quoted(source.action)}::text",
-            target=target,
+            target=_target(relation, source),
             layout=layout,
-            where=() if extract is None else _chosen(at, user, extract),
+            where=chosen,
         )
 
     def since(self, at: datetime) -> FeedSql:
         """The same statements for rows from a moment on."""
-        return FeedSql(**{**vars(self), "where": (*self.where, *window(self.at, at, None))})
+        return replace(self, where=(*self.where, *window(self.at, at, None)))
 
     def with_a_time(self) -> FeedSql:
         """The same statements for rows that have a finite time."""
-        return FeedSql(**{**vars(self), "where": (*self.where, f"isfinite({self.at})")})
+        return replace(self, where=(*self.where, f"isfinite({self.at})"))
 
     def summary(self, blocks: tuple[int, int | None] | None, with_checks: bool) -> str:
         """Query of (day, kind, rows, sum of checksums) for a range of blocks, or for all.
 
         The day is NULL for rows without a time. The kind is a view's target, NULL for a like, and
-        neither 0 nor 1 for what should not be there.
+        any other number for an unknown action or target.
         """
         check = "0"
         if with_checks:
@@ -88,7 +89,7 @@ class FeedSql:
               GROUP BY 1, 2) AS days"""
 
     def strange(self, column: str) -> str:
-        """Query of a few values of 'action' or 'target' that should not be."""
+        """Query of a few unknown values of 'action' or 'target'."""
         value, condition = {
             "action": (self.action, f"{self.action} IN ({literal(VIEW)}, {literal(LIKE)})"),
             "target": (self.target, f"{self.target} IN (0, 1) OR NOT {self._is_view()}"),
@@ -137,19 +138,15 @@ def window(at: str, since: datetime | None, until: datetime | None) -> tuple[str
 
 
 def share(user: str, params: ExtractParams) -> tuple[str, ...]:
-    """Condition for a share of the users, always the same ones and all rows of each.
+    """Condition for a share of the users by hash sampling, with all rows of each.
 
-    A smaller share is a part of a larger one. Hash partitions on disk rest upon this hash, so it
-    is the same in every version of PostgreSQL.
+    A smaller share is a part of a larger one. The hash is the same in every version of PostgreSQL,
+    since hash partitions on disk depend on it.
     """
     if params.user_share == 1:
         return ()
     last = round(params.user_share * SHARES)
     return (f"(hashint8extended({user}::int8, 0) & {SHARES - 1}) < {last}",)
-
-
-def _chosen(at: str, user: str, params: ExtractParams) -> tuple[str, ...]:
-    return (*window(at, params.since_at, params.until_at), *share(user, params))
 
 
 def _range(blocks: tuple[int, int | None] | None) -> tuple[str, ...]:

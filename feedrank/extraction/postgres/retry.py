@@ -1,7 +1,8 @@
-"""Trying again when a connection breaks."""
+"""Retries of calls whose connection breaks."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -9,21 +10,22 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 from tenacity.wait import wait_random_exponential
 
 from feedrank.extraction.postgres.connection import ConnectionLost
-from feedrank.io.progress import say
 
+# Waits of up to 0.5, 1, 2, 4 and 8 s: a restart of a server takes a few seconds.
 ATTEMPTS = 6
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 
 def retrying(call: Callable[[], T], unless: type[Exception] | tuple[()] = ()) -> T:
-    """The call's result; it is made again, later and later, when a connection breaks.
+    """The call's result; after a lost connection it is called again, with growing random waits.
 
     Args:
-        call: what is tried.
-        unless: breaks of this kind are not tried again.
+        call: may raise `ConnectionLost`.
+        unless: errors of this kind are raised at once.
 
     Raises:
-        ConnectionLost: it broke at every attempt, the last time like this.
+        ConnectionLost: of the last attempt.
     """
     attempts = Retrying(
         retry=retry_if_exception(
@@ -31,13 +33,13 @@ def retrying(call: Callable[[], T], unless: type[Exception] | tuple[()] = ()) ->
         ),
         stop=stop_after_attempt(ATTEMPTS),
         wait=wait_random_exponential(multiplier=0.5, max=30),
-        before_sleep=_say,
+        before_sleep=_log,
         reraise=True,
     )
     return attempts(call)
 
 
-def _say(state: RetryCallState) -> None:
+def _log(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
     wait = state.next_action.sleep if state.next_action else 0
-    say(f"{error} Trying again in {wait:.1f} s.")
+    logger.warning("extract: %s Trying again in %.1f s.", error, wait)

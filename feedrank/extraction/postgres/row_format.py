@@ -1,8 +1,8 @@
-"""What crosses the wire for an impression: a fixed number of bytes, and their checksum.
+"""Row format: an impression as a fixed number of bytes on the wire, and its checksum.
 
-Rows come in the binary form of COPY. A read of a range of blocks sends one value, all its rows
-glued together by the server: a message for each row would cost the client more time than the
-rows themselves (4.4 against 6.1 million rows/s were measured, on half the processor time).
+Rows come in the binary form of COPY. For a range of blocks the server concatenates all rows into
+one value, since a message for each row would cost the client more time than the rows themselves
+(4.4 against 6.1 million rows/s were measured).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from feedrank.errors import SourceError
 from feedrank.extraction.postgres.hashing import checksum
 
-UNKNOWN = -1  # a user or post id that is missing, or too large to be any known one
+UNKNOWN = -1  # a user or post id that is NULL, or too large to be a known one
 MICROSECONDS = 1_000_000
 COPY_HEADER = 19  # bytes before the first row: signature, flags and no extension
 ROW_HEADER = 2 + 4  # bytes before the one value of a row: number of values, length
@@ -25,7 +25,7 @@ class WireRows:
     """Impressions as they come, in any order.
 
     Attributes:
-        user_id: int64, shape (n,); UNKNOWN where it is missing or no known one.
+        user_id: int64, shape (n,); UNKNOWN where it is NULL or too large.
         post_id: int64, shape (n,); likewise.
         at: seconds since 2000-01-01, int64, shape (n,).
         liked: 0 or 1, uint8, shape (n,).
@@ -68,7 +68,7 @@ class Layout:
         return np.dtype([("at", ">i8"), ("user", ">i8"), ("post", ">i8"), ("liked", "u1")])
 
     def key(self, user: str, post: str, liked: str) -> str:
-        """SQL of the whole number that stands for user and post in the checksum."""
+        """SQL of the whole number that represents user and post in the checksum."""
         if self.is_narrow:
             return (
                 f"(CASE WHEN (({user} | {post})::int8 >> 31) = 0 "
@@ -88,7 +88,7 @@ class Layout:
 
     @staticmethod
     def check(key: str, at: str) -> str:
-        """SQL of the checksum of an impression; `checksums` is its twin."""
+        """SQL of the checksum of an impression; `checksums` is the same in numpy."""
         return f"hashint8({key} # timestamp_hash(date_trunc('second', {at}))::int8)"
 
     def parse(self, rows: np.ndarray) -> WireRows:
@@ -116,7 +116,11 @@ class Layout:
 
 
 def glued_rows(message: bytes, layout: Layout) -> np.ndarray:
-    """The records of a COPY of one row with one value, which is NULL where there were none."""
+    """The records of a COPY of one row with one value, NULL for no records.
+
+    Raises:
+        SourceError: the message is incomplete.
+    """
     length = int.from_bytes(message[COPY_HEADER + 2 : COPY_HEADER + ROW_HEADER], "big", signed=True)
     start = COPY_HEADER + ROW_HEADER
     if length < 0:

@@ -1,4 +1,4 @@
-"""One moment of the database, seen by several connections at once."""
+"""Snapshot of the database, shared by several connections."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Snapshot:
-    """A snapshot that connections share as long as its first transaction lasts.
+    """A snapshot that connections share until its first transaction ends.
 
     Attributes:
         first: the transaction that exported the snapshot.
@@ -37,7 +37,7 @@ class Snapshot:
     @classmethod
     @contextmanager
     def of(cls, source: Source, connections: int) -> Iterator[Snapshot]:
-        """The present moment, for some connections; they are opened when they are needed."""
+        """A new snapshot for some connections, each opened when it is first needed."""
         with (
             source.transaction() as first,
             ExitStack() as stack,
@@ -46,9 +46,9 @@ class Snapshot:
             yield cls(source, first, pool, stack)
 
     def each(self, tasks: Iterable[Callable[[Transaction], T]]) -> list[T]:
-        """Results of tasks that are shared among the connections, in the order of the tasks.
+        """Results of tasks, in their order; the connections work in parallel.
 
-        A task whose connection breaks is begun again on another one.
+        A task whose connection breaks starts again on another one.
 
         Raises:
             SnapshotLost: the snapshot's first transaction is gone.
@@ -79,7 +79,7 @@ class Snapshot:
             raise
 
     def _transaction(self) -> Transaction:
-        """This thread's own."""
+        """The transaction of this thread."""
         if getattr(self._own, "transaction", None) is None:
             opening = self._source.transaction(self._name)
             self._own.transaction = self._stack.enter_context(opening)

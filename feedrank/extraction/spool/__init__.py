@@ -1,1 +1,1 @@
-"""From rows off the wire to the log's files."""
+"""Spool: rows off the wire to the log's files."""

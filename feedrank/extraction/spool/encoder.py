@@ -1,4 +1,4 @@
-"""From rows as they come to chunks of the log: ids become rows of tables, times seconds."""
+"""Encoder: rows of the feed to chunks of the log; ids become rows of tables, times seconds."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ import pandas as pd
 
 from feedrank.extraction.audit.day_counts import Days, days_of
 from feedrank.extraction.postgres.row_format import WireRows
-from feedrank.extraction.spool.chunks import DROPPED, Chunk
+from feedrank.extraction.spool.chunks import DROPPED, Chunk, Header
 from feedrank.extraction.spool.packing import Packing
 from feedrank.log.files import SECONDS_A_DAY
-from feedrank.schema import POST_ID, USER_ID
+from feedrank.schema import POST_ID, USER_ID, ids
 
-DENSE = 4  # ids may leave so many gaps before a table of all of them is too large
+# A table of all ids is used up to so many entries an id; beyond, binary search. Memory, 4 bytes an
+# entry, is the only difference: any value from 1 to some dozens will do.
+DENSE = 4
 
 
 class IdRows:
-    """Which row of a table has an id.
+    """Index of a table by id.
 
     Args:
         ids: int64, ascending, unique.
@@ -51,8 +53,8 @@ class Encoder:
     """Turns rows into chunks of one log.
 
     Attributes:
-        users: rows of `users.parquet`.
-        posts: rows of `posts.parquet`.
+        users: index of `users.parquet`.
+        posts: index of `posts.parquet`.
         bounds: first user of each bucket, and the number of users.
         first_day: days from 2000-01-01 to the midnight that packed times count from.
         packing: of impressions.
@@ -72,10 +74,8 @@ class Encoder:
         packing = Packing.fitting(
             days.last - days.first + 1, int(np.diff(bounds).max()), len(posts)
         )
-        user_rows = IdRows(users[USER_ID].to_numpy(np.int64))
-        return cls(
-            user_rows, IdRows(posts[POST_ID].to_numpy(np.int64)), bounds, days.first, packing
-        )
+        user_rows, post_rows = IdRows(ids(users, USER_ID)), IdRows(ids(posts, POST_ID))
+        return cls(user_rows, post_rows, bounds, days.first, packing)
 
     def chunk(self, rows: WireRows) -> Chunk:
         """The chunk of some rows."""
@@ -85,18 +85,18 @@ class Encoder:
         kept = slice(None) if is_known.all() else is_known
         dropped = np.flatnonzero(~is_known)
         packed, bucket_rows = self._packed(at[kept], user[kept], post[kept], rows.liked[kept])
-        return Chunk(
-            packed=packed,
+        header = Header(
             bucket_rows=bucket_rows,
-            dropped=_dropped(rows, dropped),
+            n_dropped=len(dropped),
             unknown_users=int((user[dropped] < 0).sum()),
-            days=days_of(rows.at, rows.liked),
-            first_at=int(at[kept].min(initial=2**62)) if len(packed) else -1,
+            days=days_of(rows.at, rows.liked).as_json(),
+            first_at=int(at[kept].min()) if len(packed) else -1,
             last_at=int(at[kept].max(initial=-1)),
         )
+        return Chunk(header, packed, _dropped(rows, dropped))
 
     def rows(self, packed: np.ndarray, bucket: int) -> WireRows:
-        """The rows that were packed into a bucket."""
+        """The rows that `packed` impressions of a bucket were made of."""
         found = self.packing.unpack(packed, int(self.bounds[bucket]), 0)
         return WireRows(
             user_id=self.users.ids[found.user],

@@ -1,4 +1,4 @@
-"""A log from a spool that holds all of its chunks, bucket by bucket."""
+"""Log writer: a log from a complete spool, bucket by bucket."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def bucket_bounds(n_users: int, n_buckets: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class LogWriter:
-    """Writes all files of a log; their bytes depend on its rows alone."""
+    """Writes all files of a log; their bytes depend on the rows alone."""
 
     directory: Path
     spool: Spool
@@ -41,8 +41,8 @@ class LogWriter:
         Args:
             users: as `users.parquet` holds them.
             posts: as `posts.parquet` holds them.
-            source: what the log calls its source.
-            threads: buckets that are in memory at the same time, at most two.
+            source: name of the source.
+            threads: buckets in memory at the same time; more than two count as two.
         """
         self.directory.mkdir(parents=True)
         users.to_parquet(self.directory / "users.parquet", index=False)
@@ -75,7 +75,7 @@ class LogWriter:
             return list(pool.map(self._write_bucket, range(len(self.encoder.bounds) - 1)))
 
     def _write_bucket(self, number: int) -> tuple[int, int]:
-        """Write one bucket; returns its impressions, and how many were liked."""
+        """Write one bucket; returns the numbers of its impressions and of liked ones."""
         packed = self.spool.bucket(number)
         # Stable, for its speed: a feed lies in long runs that are in order already, and this sort
         # finds them (14 against 51 ns a row were measured).

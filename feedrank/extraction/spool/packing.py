@@ -1,4 +1,4 @@
-"""Impressions of one bucket as single whole numbers, whose order is the order of the log."""
+"""Packing of an impression into one whole number; numbers sort as the log does."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from feedrank.log.files import SECONDS_A_DAY
 from feedrank.log.impressions import Impressions
 
 BITS = 64
-SECONDS = 1 << 32  # that the log can tell apart
+SECONDS = 1 << 32  # of a log, whose times are uint32
 
 
 @dataclass(frozen=True)
 class Packing:
-    """Where time, user, post and label stand in a whole number of 64 bits, from the top.
+    """Layout of time, user, post and label, from the top of 64 bits.
 
-    Sorting the numbers sorts the impressions by (at, user, post, liked): one fast sort in place
-    of four, and eight bytes on disk for each.
+    Sorting the numbers sorts impressions by (at, user, post, liked) in one pass, and an impression
+    takes eight bytes on disk.
     """
 
     user_bits: int
@@ -30,7 +30,7 @@ class Packing:
         """The packing for a log of some size.
 
         Raises:
-            ParamsError: it does not fit, since buckets hold too many users.
+            ParamsError: times span more than the log can hold, or a bucket holds too many users.
         """
         packing = cls(_bits(users_a_bucket), _bits(n_posts))
         at_bits = _bits(days * SECONDS_A_DAY)
@@ -65,7 +65,7 @@ class Packing:
         return packed.view(np.uint64)
 
     def count_liked(self, packed: np.ndarray) -> int:
-        """How many of the impressions were liked."""
+        """Number of liked impressions."""
         return int(np.count_nonzero(packed & np.uint64(1)))
 
     def unpack(self, packed: np.ndarray, first_user: int, since: int) -> Impressions:

@@ -1,4 +1,4 @@
-"""Counts of what was read, from the rows themselves, to hold against the source's own."""
+"""Counts and checksums of rows in a spool, for comparison with the source's own."""
 
 from __future__ import annotations
 

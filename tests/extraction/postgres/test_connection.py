@@ -13,11 +13,10 @@ import pytest
 from feedrank.errors import SourceError
 from feedrank.extraction.environment import Database
 from feedrank.extraction.postgres.connection import ConnectionLost, SnapshotLost, Source
-from tests.conftest import TestDatabase
+from tests.conftest import ROOT, TestDatabase
 from tests.support.postgres_tables import DEFAULTS, extraction, large, small, source_params
 
 SECRET = "p@ss/w:o%rd #'\"\\?&=ü"
-ROOT = Path(__file__).parents[3]
 
 
 def _source(url: str) -> Source:
@@ -163,7 +162,7 @@ def test_a_wrong_parameter_of_a_later_stage_stops_the_first_one(
         env={**os.environ, "PYTHONPATH": str(ROOT), "FEED_OFFLINE": offline},
     )  # fmt: skip
     assert ended.returncode == 1
-    assert "unknown parameter 'validate.foldz'; known are" in ended.stderr
+    assert ended.stderr.startswith("error: unknown parameter 'validate.foldz'; known are")
 
 
 # Polite
@@ -193,7 +192,7 @@ def test_nothing_can_be_written(database: TestDatabase) -> None:
         _source(database.url).transaction() as transaction,
         pytest.raises(SourceError, match="read-only transaction"),
     ):
-        transaction.execute("CREATE TABLE new (id int)")
+        transaction.rows("CREATE TABLE new (id int)")
 
 
 def test_a_transaction_says_who_it_is_and_how_long_it_may_take(database: TestDatabase) -> None:
@@ -206,7 +205,7 @@ def test_a_transaction_says_who_it_is_and_how_long_it_may_take(database: TestDat
 
 def test_a_statement_that_takes_too_long_names_its_parameter(database: TestDatabase) -> None:
     with _source(database.url).transaction() as transaction:
-        transaction.execute("SET LOCAL statement_timeout = 20")
+        transaction.rows("SET LOCAL statement_timeout = 20")
         with pytest.raises(
             SourceError, match=r"statement timeout. Raise 'source.statement_timeout'"
         ):

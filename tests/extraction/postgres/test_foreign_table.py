@@ -74,22 +74,22 @@ def _server(programs: Path, folder: Path) -> Iterator[TestDatabase]:
 
 
 def test_a_foreign_table_is_read_as_one_stream(
-    pair: Pair, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    pair: Pair, tmp_path: Path, logged: pytest.LogCaptureFixture
 ) -> None:
     extraction(pair.far.url, tmp_path / "far").run()
-    assert "one stream" not in capsys.readouterr().err
+    assert "one stream" not in logged.text
     extraction(pair.near.url, tmp_path / "near").run()
-    assert "'feed_data' is a foreign table: reading it as one stream" in capsys.readouterr().err
+    assert "'feed_data' is a foreign table: reading it as one stream" in logged.text
     assert files(tmp_path / "near") == files(tmp_path / "far")
 
 
 def test_rows_that_arrive_at_the_far_end_meanwhile_are_out_as_a_whole(
-    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture
 ) -> None:
     extraction(pair.far.url, tmp_path / "far").run()
     arrive = once(lambda: pair.far.execute("INSERT INTO feed_data SELECT * FROM feed_data"))
     before(monkeypatch, FeedSql, "stream", arrive)
     extraction(pair.near.url, tmp_path / "near").run()
     assert arrive.done  # type: ignore[attr-defined]
-    assert "Reading everything again" not in capsys.readouterr().err
+    assert "Reading everything again" not in logged.text
     assert files(tmp_path / "near") == files(tmp_path / "far")
