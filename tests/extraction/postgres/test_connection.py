@@ -162,7 +162,7 @@ def test_a_wrong_parameter_of_a_later_stage_stops_the_first_one(
         env={**os.environ, "PYTHONPATH": str(ROOT), "FEED_OFFLINE": offline},
     )  # fmt: skip
     assert ended.returncode == 1
-    assert ended.stderr.startswith("error: unknown parameter 'validate.foldz'; known are")
+    assert "unknown parameter 'validate.foldz'; known are" in ended.stderr
 
 
 # Polite
