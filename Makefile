@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help demo serve deploy rollback ab-report bench-service soak check checker-test lint test test-slow test-spark \
+.PHONY: help demo serve deploy rollback ab-report bench-service soak check checker-test api lint test test-slow test-spark \
   prove full-size compare search ablation clean-demo
 
 help:           ## this list
@@ -69,6 +69,9 @@ lint: $(CHECKS)           ## style and types
 	ruff check .
 	ruff format --check .
 	mypy
+
+api: $(CHECKS)            ## the API reference, from the docstrings, into data/api
+	pdoc feedrank service '!feedrank.engines.spark' '!feedrank.training.on_spark' -d google --no-show-source -o data/api
 
 test: $(CHECKS) lint      ## lint, types, all tests, and the whole pipeline on a small demo
 	python -m pytest -n 2

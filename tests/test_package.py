@@ -11,6 +11,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+import yaml
 
 import feedrank
 
@@ -61,6 +62,13 @@ def test_every_list_pins_what_the_constraints_pin(path: Path) -> None:
     pins = _pins(path.read_text().splitlines())
     pins.pop("xgboost-cpu", None)  # the service's image alone: see the head of its list
     assert {n: v for n, v in pins.items() if constraints.get(n) != v} == {}
+
+
+def test_pre_commit_runs_what_lint_runs() -> None:
+    recipe = (ROOT / "Makefile").read_text().split("\nlint:")[1].split("\n\n")[0]
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    entries = [re.sub(r"\.venv/bin/| --force-exclude", "", hook["entry"]) for hook in hooks]
+    assert entries == [line.strip().removesuffix(" .") for line in recipe.splitlines()[1:]]
 
 
 def test_the_build_backend_is_pinned_as_the_constraints_pin_it() -> None:

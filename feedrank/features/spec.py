@@ -66,6 +66,14 @@ def assemble(features: Sequence[Feature], question: Question) -> np.ndarray:
 
     Training and serving both come through here, and every value is computed row by row from
     tables, so a pair has the same bits in a batch of a million and alone.
+
+    >>> from types import SimpleNamespace
+    >>> rate = Feature("like_rate", lambda q: q.rate[q.post], is_linear=False, words="well liked")
+    >>> level = Feature("level", lambda q: 2.0, is_linear=False, words="the level")
+    >>> question = SimpleNamespace(post=np.array([1, 0]), rate=np.array([0.25, 0.5]))
+    >>> assemble([rate, level], question)
+    array([[0.5 , 2.  ],
+           [0.25, 2.  ]], dtype=float32)
     """
     matrix = np.empty((len(question.post), len(features)), dtype=np.float32)
     for column, feature in enumerate(features):

@@ -79,6 +79,14 @@ class Recommender:
 
         Raises:
             UnknownUserError: nobody of this id is in the catalogue.
+
+        >>> moment = datetime(2021, 10, 20, 18)
+        >>> best = recommender.recommend(user_id, moment, k=3)  # [(post id, probability), ...]
+        >>> len(best)
+        3
+        >>> third = np.array([best[2][0]])
+        >>> recommender.recommend(user_id, moment, k=3, candidates=third) == best[2:]
+        True
         """
         user = self.catalogue.user(user_id)
         if user < 0:

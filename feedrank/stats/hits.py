@@ -15,6 +15,10 @@ def hits_at_each_k(is_liked: np.ndarray) -> np.ndarray:
 
     Returns:
         0 or 1, float64, same shape. The mean of a column over requests is a hit rate.
+
+    >>> hits_at_each_k(np.array([[False, True, False], [False, False, False]]))
+    array([[0., 1., 1.],
+           [0., 0., 0.]])
     """
     return np.maximum.accumulate(is_liked, axis=-1).astype(np.float64)
 
@@ -27,5 +31,8 @@ def expected_hit_at_k(probability: np.ndarray) -> np.ndarray:
 
     Returns:
         float64, shape (n_requests,).
+
+    >>> expected_hit_at_k(np.array([[0.5, 0.5], [0.1, 0.0]]))
+    array([0.75, 0.1 ])
     """
     return 1.0 - np.prod(1.0 - probability.astype(np.float64), axis=1)

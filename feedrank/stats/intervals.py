@@ -80,6 +80,16 @@ def proportion(value: np.ndarray, user: np.ndarray) -> Estimate:
     Args:
         value: in [0, 1], shape (n,); shares are not told from 0 and 1, which scatter most.
         user: of each value, shape (n,).
+
+    None of twelve is not certainly none; three of six say less if two users gave them:
+
+    >>> round(proportion(np.zeros(12), user=np.arange(12)).high, 2)
+    0.24
+    >>> value = np.array([1, 1, 1, 0, 0, 0])
+    >>> round(proportion(value, user=np.arange(6)).high, 2)
+    0.81
+    >>> round(proportion(value, user=np.array([0, 0, 0, 1, 1, 1])).high, 2)
+    0.9
     """
     judged = ~np.isnan(value)
     value, user = value[judged].astype(np.float64), user[judged]

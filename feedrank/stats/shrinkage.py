@@ -28,7 +28,11 @@ def base_rate(liked: np.ndarray, shown: np.ndarray) -> np.ndarray:
 
 
 def ratio(liked: np.ndarray, expected: np.ndarray, strength: float | np.ndarray) -> np.ndarray:
-    """Posterior mean of how many times more often than expected; 1 without any evidence."""
+    """Posterior mean of how many times more often than expected; 1 without any evidence.
+
+    >>> ratio(np.array([0, 20, 2000]), np.array([0, 10, 1000]), strength=50)
+    array([1.        , 1.16666667, 1.95238095])
+    """
     return (liked + strength) / (expected + strength)
 
 
