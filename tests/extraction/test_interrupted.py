@@ -194,7 +194,7 @@ def test_connections_that_the_server_ends_are_opened_again(
     end = once(lambda: database.execute(f"{END_ALL} AND {which}"))
     with monkeypatch.context() as patch:
         before(patch, Collected, "write", end)
-        extraction(database.url, tmp_path / "ended", chunk_rows=500).run()
+        extraction(database.url, tmp_path / "ended", chunk_rows=1000).run()
     assert end.done  # type: ignore[attr-defined]
     assert "Trying again" in logged.text or which.startswith("query NOT")
     assert files(tmp_path / "ended") == files(tmp_path / "whole")
@@ -213,7 +213,7 @@ def test_a_stream_that_the_server_ends_starts_again(
             end()
 
     before(monkeypatch, Spool, "add", end_after_two)
-    extraction(database.url, tmp_path / "ended", chunk_rows=500).run()
+    extraction(database.url, tmp_path / "ended", chunk_rows=1000).run()
     assert end.done  # type: ignore[attr-defined]
     assert files(tmp_path / "ended") == files(tmp_path / "whole")
 
@@ -250,7 +250,7 @@ def test_a_full_disk_leaves_the_previous_output_as_it_was(
     limit = {"chunk": 1_000, "bucket": sizes["log/bucket-0002.parquet"] - 1}[full_at]
     script = FULL_DISK.format(
         root=str(ROOT), limit=limit, url=database.url,
-        directory=str(tmp_path), chunk_rows=300,
+        directory=str(tmp_path), chunk_rows=1000,
     )  # fmt: skip
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert ended.returncode == 1
