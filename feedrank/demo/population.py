@@ -8,7 +8,8 @@ from scipy.special import ndtr, ndtri
 
 from feedrank.schema import POST_ID, TEXT, TOPIC, USER_ID
 
-# Posts of each topic and the width of its contiguous range of ids, in the reference network.
+# All numbers are those of the reference installation or near them (public notebooks of the course).
+# Posts of each topic, and the width of its contiguous range of ids.
 TOPICS = ("business", "entertainment", "politics", "sport", "tech", "covid", "movie")
 TOPIC_POSTS = np.array([510, 386, 417, 510, 401, 1_799, 3_000])
 TOPIC_IDS = np.array([540, 398, 442, 537, 415, 1_871, 3_116])

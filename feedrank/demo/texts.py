@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 T = TypeVar("T")
+# Choices of the demo; with OWN_SHARE a classifier of texts finds the cluster of half of the posts.
 FEWEST_SENTENCES, MOST_SENTENCES = 2, 10
 PLAIN_SHARE = 0.6  # of sentences that name the place at the end
 PHRASE_SHARE = 0.6  # of sentences that carry a turn of phrase

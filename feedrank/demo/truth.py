@@ -15,6 +15,8 @@ from feedrank.errors import SourceError
 from feedrank.log.files import SECONDS_A_DAY
 
 N_CLUSTERS = 10  # of posts liked alike; `texts.PHRASES` has a line for each
+# Choices of the demo: factors that a log of its size can teach, and a drift of which half is over
+# after a quarter of the period.
 N_FACTORS = 4
 DRIFT_PACE = 2.5  # e-folds of the drift within the period
 ARRAYS, SCALARS = "truth.npz", "truth.json"
@@ -27,7 +29,9 @@ class Effects:
     A profile column acts on its own (`gender`) and together with a post's latent cluster
     (`gender_clusters`): there its levels, from one end to the other, like the clusters in reverse
     order, and the size is the logit of the best loved cluster against an average one.
-    Sizes of what differs from post to post or user to user at random are standard deviations.
+    Sizes of effects that are random by post or user are standard deviations. The defaults give the
+    like rates of the reference installation by week, hour, age, city and group of the experiment
+    (`tests/demo/test_simulation.py`).
     """
 
     base_rate: float = 0.1195  # share of impressions that are liked

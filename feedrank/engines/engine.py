@@ -1,7 +1,7 @@
-"""What runs the same function over all parts of the work: processes here, or a Spark cluster.
+"""Engine: runs a function over all parts of the work, in processes here or on a Spark cluster.
 
-A pass knows nothing of either: it asks for `map_parts` or `sum_parts`, and both engines call the
-very same function with the numbers of the parts.
+A pass calls `map_parts` or `sum_parts`; both engines run the same function on the numbers of the
+parts.
 """
 
 from __future__ import annotations
@@ -19,20 +19,24 @@ from feedrank.params import EngineParams
 
 R = TypeVar("R")
 S = TypeVar("S")
-HELD = 16  # sums that are held before they become one
+HELD = 16  # sums held before they become one: bounds memory, any number above 1 gives equal sums
 
 
 class Engine(Protocol):
-    """A way to run a function over parts, numbered from 0; answers come in the order of parts.
+    """Runs functions over parts, numbered from 0; answers come in the order of the parts.
 
     Attributes:
-        is_cluster: whether trees of stored rows are grown by its tasks, not by this process.
+        is_cluster: whether its tasks, not this process, grow trees from stored rows.
     """
 
     is_cluster: ClassVar[bool]
 
     def map_parts(self, function: Callable[[int], R], n_parts: int, words: str) -> Iterator[R]:
-        """`function` of every part's number; an error of one is raised here as itself."""
+        """Answers of `function` for each part's number; its errors are raised as themselves.
+
+        Raises:
+            FeedrankError: a worker was killed, or the cluster gave up.
+        """
 
     def sum_parts(
         self,
@@ -41,10 +45,10 @@ class Engine(Protocol):
         n_parts: int,
         words: str,
     ) -> tuple[S, list[R]]:
-        """The first answers added up, neighbours first, and the second ones as they are."""
+        """The sum of the first answers, added up in the order of parts, and the second answers."""
 
     def share(self, directory: Path) -> Location:
-        """Where every worker finds a directory of this machine."""
+        """Place where every worker finds a directory of this machine."""
 
     def rows_place(self, directory: Path) -> str | None:
         """URL for training rows that one process should not hold; None: it holds them all."""
@@ -56,7 +60,7 @@ class Processes:
     is_cluster: ClassVar[bool] = False
 
     def map_parts(self, function: Callable[[int], R], n_parts: int, words: str) -> Iterator[R]:
-        """As `Engine` says; a worker that was killed is an error that says what to do."""
+        """As `Engine` says."""
         return processes.map_parts(function, n_parts, words)
 
     def sum_parts(
@@ -66,7 +70,7 @@ class Processes:
         n_parts: int,
         words: str,
     ) -> tuple[S, list[R]]:
-        """As `Engine` says; a few sums are held at a time."""
+        """As `Engine` says; at most `HELD` sums are in memory."""
         others: list[R] = []
 
         def sums() -> Iterator[S]:
@@ -91,10 +95,10 @@ _engine: ContextVar[Engine] = ContextVar("engine", default=_processes)
 
 @contextmanager
 def running_on(params: EngineParams) -> Iterator[Engine]:
-    """Run what is within on the engine that the parameters name.
+    """Use the engine that the parameters name within a `with` block.
 
     Raises:
-        FeedrankError: it is `spark`, and PySpark or Java is missing.
+        FeedrankError: the engine is `spark`, and PySpark or Java is missing.
     """
     if params.name == "local":
         yield _engine.get()
@@ -105,7 +109,7 @@ def running_on(params: EngineParams) -> Iterator[Engine]:
 
 @contextmanager
 def using(engine: Engine) -> Iterator[None]:
-    """Run what is within on an engine that is there already."""
+    """Use an engine within a `with` block."""
     token = _engine.set(engine)
     try:
         yield
@@ -144,7 +148,7 @@ def _added(sums: Iterable[S], add: Callable[[Sequence[S]], S]) -> S:
 
 @contextmanager
 def _spark(params: EngineParams) -> Iterator[Engine]:
-    # Only here: the optional packages are not there on most machines.
+    # Imported here, since the optional packages are missing on most machines.
     try:
         from feedrank.engines.spark.cluster import SparkEngine
     except ModuleNotFoundError as error:

@@ -1,1 +1,1 @@
-"""The engine `spark`: the same functions on a Spark cluster. Nothing else imports PySpark."""
+"""Spark: the engine on a cluster. Only `training.on_spark` imports PySpark besides."""

@@ -1,4 +1,4 @@
-"""The parts of the work as tasks of a Spark cluster."""
+"""Spark engine: the parts of the work as tasks of a cluster."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from feedrank.params import EngineParams
 
 R = TypeVar("R")
 S = TypeVar("S")
-FAN_IN = 4  # sums that one task adds up; it holds so many at a time
+FAN_IN = 4  # sums that one task holds and adds up; more mean fewer rounds and more memory
 
 
 @dataclass(frozen=True)
 class SparkEngine:
-    """Tasks of a Spark cluster, one a part; Spark tries a task again where its machine is lost.
+    """Tasks of a Spark cluster, one a part; Spark runs a task again if its machine is lost.
 
     Attributes:
         spark: the session.
@@ -67,36 +67,36 @@ class SparkEngine:
         n_parts: int,
         words: str,
     ) -> tuple[S, list[R]]:
-        """As `Engine` says: sums never meet in the driver, but in a tree of tasks.
+        """As `Engine` says; sums are added up by a tree of tasks, not in the driver.
 
-        A task adds up neighbours in the order of their parts, so that nothing depends on which
-        machine was faster.
+        A task adds up neighbours in the order of their parts, so that the sum does not depend on
+        the speed of machines.
         """
         with self._results(function, n_parts, words) as results:
             sums, left = results.where(F.col("kind") == SUM), n_parts
             while left > 1:
-                group = F.floor(F.col("part") / FAN_IN).alias("group")
+                parent = F.floor(F.col("part") / FAN_IN).alias("parent")
                 # PySpark cannot look into a `partial` for types.
                 merge = lambda key, table: merge_pieces(add, key, table)  # noqa: E731
-                sums = sums.groupBy(group).applyInArrow(merge, PIECES)
+                sums = sums.groupBy(parent).applyInArrow(merge, PIECES)
                 left = -(-left // FAN_IN)
             with _named(words):
                 pieces = sums.orderBy("piece").collect()
             return joined(pieces), list(_others(results))
 
     def share(self, directory: Path) -> str:
-        """URL of the directory, copied to the store if there is one."""
+        """URL of the directory, or of a copy in the store if there is one."""
         return publish(directory, self.store) if self.store else url_of(directory)
 
     def rows_place(self, directory: Path) -> str:
-        """Beside the shared directories, or in the directory."""
+        """URL in the store, or of the directory."""
         return inside(self.store, "rows") if self.store else url_of(directory)
 
     @contextmanager
     def _results(
         self, function: Callable[[int], tuple[Any, Any]], n_parts: int, words: str
     ) -> Iterator[DataFrame]:
-        """All parts' pieces, computed once; lost ones are computed again."""
+        """Pieces of all parts' answers, computed once; lost ones are computed again."""
         self.spark.sparkContext.setJobDescription(words)
         shipped = self.spark.sparkContext.broadcast(function)
         numbers = self.spark.range(0, n_parts, 1, n_parts)
@@ -126,7 +126,7 @@ def _others(results: DataFrame) -> Iterator[Any]:
 
 @contextmanager
 def _named(words: str) -> Iterator[None]:
-    """Failures of a job as an error that says where they happened."""
+    """Turn failures of a job into an error that names the step."""
     try:
         yield
     except (Py4JJavaError, PySparkException) as error:

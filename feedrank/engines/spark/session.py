@@ -1,4 +1,4 @@
-"""A Spark session that finds Java, this Python and this code."""
+"""Spark session with Java, this Python and this code."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from pyspark.sql import SparkSession
 
 from feedrank.errors import FeedrankError
 
-OLDEST_JAVA = 17
+OLDEST_JAVA = 17  # of Spark 4
 DEFAULTS = {
     "spark.app.name": "feedrank",
     "spark.log.level": "ERROR",
     # A piece of a result may be larger than the 2 GB that short offsets reach.
     "spark.sql.execution.arrow.useLargeVarTypes": "true",
-    "spark.driver.maxResultSize": "0",  # what reaches the driver is what it has to hold
+    "spark.driver.maxResultSize": "0",  # no limit: the driver needs all that is sent to it
 }
 
 
@@ -34,14 +34,14 @@ DEFAULTS = {
 def session(master: str) -> Iterator[SparkSession]:
     """A session on a master, stopped at the end.
 
-    All that is not set here comes from Spark's own places, such as `conf/spark-defaults.conf` or
-    `PYSPARK_SUBMIT_ARGS`; what is set there goes before the defaults of this module.
+    Settings of Spark's own places, such as `conf/spark-defaults.conf` or `PYSPARK_SUBMIT_ARGS`,
+    override the defaults of this module.
 
     Raises:
         FeedrankError: there is no Java, or an old one, or Spark does not start.
     """
     _check_java()
-    # What is used of pandas here is tested with the pinned version.
+    # The functions of pandas that are used are tested with the pinned version.
     warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
     os.environ.setdefault("SPARK_HOME", str(Path(pyspark.__file__).parent))
     if master.startswith("local"):
@@ -72,7 +72,7 @@ def _settings(master: str) -> pyspark.SparkConf:
 
 
 def _packed(folder: Path) -> str:
-    """This library as one file that Spark sends to every worker."""
+    """Path of a zip of this library, which Spark sends to every worker."""
     package = Path(__file__).parents[2]
     return shutil.make_archive(str(folder / "feedrank"), "zip", package.parent, package.name)
 

@@ -1,4 +1,4 @@
-"""What travels between tasks: an answer, cut into pieces that fit into rows."""
+"""Transfer: answers of tasks in pieces that fit into rows."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from feedrank.errors import FeedrankError
 
 PIECES = "part long, kind string, piece int, payload binary"
 SUM, REST, REFUSED = "sum", "rest", "refused"
-PIECE_BYTES = 16 << 20
+PIECE_BYTES = 16 << 20  # far below the 2 GB that a value may have, and above the cost of a row
 
 
 def run_parts(function: Any, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """In a task: the function of each part's number, a pair of a sum and the rest, in pieces.
+    """In a task: pieces of the function's answers, each a pair of a sum and the rest.
 
     Args:
-        function: broadcast, so that its arrays cross once a machine, not once a part.
-        batches: with the numbers of parts.
+        function: a broadcast variable, so that its arrays are sent once a machine.
+        batches: with the numbers of the parts.
     """
     one_thread_of_algebra()
     for batch in batches:
         for part in batch.column(0).to_pylist():
             try:
                 one, rest = function.value(part)
-            except FeedrankError as error:  # to be raised in the driver: no use in trying again
+            except FeedrankError as error:  # raised in the driver; another attempt would fail too
                 yield from _cut(part, REFUSED, error)
             else:
                 yield from _cut(part, SUM, one)
@@ -38,7 +38,7 @@ def run_parts(function: Any, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.R
 def merge_pieces(
     add: Callable[[Sequence[Any]], Any], key: tuple[pa.Scalar, ...], table: pa.Table
 ) -> pa.Table:
-    """In a task: one sum of those of neighbouring parts, added up in the order of parts."""
+    """In a task: pieces of the sum of neighbouring parts, added up in their order."""
     table = table.sort_by([("part", "ascending"), ("piece", "ascending")])
     pieces: dict[int, list[Any]] = {}
     for part, payload in zip(table["part"].to_pylist(), table["payload"], strict=True):
@@ -48,7 +48,7 @@ def merge_pieces(
 
 
 def joined(pieces: Sequence[Any]) -> Any:
-    """The answer that was cut into these rows, in order."""
+    """The answer of these pieces, given in order."""
     return _whole([piece.payload for piece in pieces])
 
 
