@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from feedrank.errors import FeedrankError, SchemaError, SourceError
 from feedrank.params import SourceParams, load_params
-from feedrank.stats.ab_test import Comparison, GroupRate, Requests, compare
+from feedrank.stats.ab_test import AbOutcomes, ArmRate, Comparison, compare
 
 COLUMNS = ["user_id", "post_id", "timestamp"]
 
@@ -59,7 +59,7 @@ def _exposure(file: Path, number: int, line: str) -> Exposure:
     return Exposure(noted["user_id"], at, is_test, round(share, 6), tuple(noted["posts"]))
 
 
-def judged(exposures: list[Exposure], likes: pd.DataFrame, window: timedelta) -> Requests:
+def judged(exposures: list[Exposure], likes: pd.DataFrame, window: timedelta) -> AbOutcomes:
     """Lists, and whether their user liked one of their posts within the window after them.
 
     Args:
@@ -76,7 +76,7 @@ def judged(exposures: list[Exposure], likes: pd.DataFrame, window: timedelta) ->
         liked = (at for post in e.posts for at in times.get((e.user_id, post), ()))
         return any(e.at <= at < e.at + window for at in liked)
 
-    return Requests(
+    return AbOutcomes(
         np.array([e.user_id for e in exposures]),
         np.array([e.is_test for e in exposures]),
         np.array([is_hit(e) for e in exposures]),
@@ -135,7 +135,7 @@ def told(found: Comparison, hours: float) -> str:
     return "\n".join(lines)
 
 
-def _row(name: str, rate: GroupRate) -> str:
+def _row(name: str, rate: ArmRate) -> str:
     low, high = rate.interval
     interval = f"{low:.4f} to {high:.4f}"
     return f"{name:8} {rate.n_users:9,} {rate.n_requests:9,} {rate.rate:9.4f}   {interval}"

@@ -1,9 +1,8 @@
-"""Two passes over the buckets: counts by post and histories first, training rows last."""
+"""First pass over the buckets: counts by post and step, and each user's history."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -17,15 +16,7 @@ from feedrank.state.fitted import WarmupParameters
 from feedrank.state.history import History
 from feedrank.state.profiles import Profiles
 
-
-@dataclass(frozen=True)
-class Histories:
-    """Of one bucket's users."""
-
-    per_user: np.ndarray
-    post: np.ndarray
-    step: np.ndarray
-    liked: np.ndarray
+Columns = tuple[np.ndarray, ...]
 
 
 def count_posts(
@@ -34,19 +25,15 @@ def count_posts(
     """Counts over time by (segment, post), and each user's history."""
     job = partial(_count_bucket, log, profiles, fixed)
     by_post, parts = sum_parts(job, StepCounts.merged, log.meta.n_buckets, "counting")
-    per_user = np.concatenate([p.per_user for p in parts])
-    history = History(
-        np.concatenate([[0], np.cumsum(per_user)]),
-        np.concatenate([p.post for p in parts]),
-        np.concatenate([p.step for p in parts]),
-        np.packbits(np.concatenate([p.liked for p in parts])),
-    )
-    return by_post, history
+    n_shown, post, step, liked = (np.concatenate(column) for column in zip(*parts, strict=True))
+    offsets = np.concatenate([[0], np.cumsum(n_shown)])
+    return by_post, History(offsets, post, step, np.packbits(liked))
 
 
 def _count_bucket(
     log: Log, profiles: Profiles, fixed: WarmupParameters, bucket: int
-) -> tuple[StepCounts, Histories]:
+) -> tuple[StepCounts, Columns]:
+    """Counts of a bucket; its users' numbers of impressions; post, step, liked user by user."""
     rows = log.bucket(bucket)
     first, last = log.meta.user_range(bucket)
     total = n_steps(log, fixed.step_seconds)
@@ -61,7 +48,7 @@ def _count_bucket(
     user = rows.user - np.uint32(first)
     # Stable, so that a user's rows stay in order of time; 16 bits are sorted by radix.
     order = np.argsort(user.astype(smallest_uint(last - first)), kind="stable")
-    return StepCounts.of(tallies(), n_keys), Histories(
+    return StepCounts.of(tallies(), n_keys), (
         np.bincount(user, minlength=last - first),
         rows.post[order].astype(smallest_uint(log.meta.n_posts)),
         steps[order].astype(smallest_uint(total)),

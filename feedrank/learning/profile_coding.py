@@ -1,4 +1,4 @@
-"""How users' profile columns become small integer codes, whatever columns a network has."""
+"""Coding of profile columns: quantile bands of numbers, and the most frequent categories."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from feedrank.schema import USER_ID
 from feedrank.state.profiles import MISSING, ProfileColumn, Profiles
 
 OTHER = "(other)"
-MAX_CATEGORIES = 64
+MAX_CATEGORIES = 64  # bounds the counts by column; rarer categories of users share one code
 
 
 def code_profiles(users: pd.DataFrame, bands: int) -> Profiles:
@@ -24,28 +24,28 @@ def code_profiles(users: pd.DataFrame, bands: int) -> Profiles:
 
 def encode(column: ProfileColumn, values: pd.Series) -> np.ndarray:
     """Codes of a column's values, uint16, shape (n,)."""
-    known = values.notna().to_numpy()
+    given = values.notna().to_numpy()
     if column.edges:
         numbers = pd.to_numeric(values).to_numpy(dtype=float, na_value=np.nan)
         codes: np.ndarray = 1 + np.searchsorted(column.edges, numbers, side="left")
     else:
-        of = {category: code for code, category in enumerate(column.categories, start=1)}
-        found = values.astype(str).map(of)
-        codes = found.fillna(of.get(OTHER, MISSING)).to_numpy(dtype=np.intp)
-    return np.where(known, codes, MISSING).astype(np.uint16)
+        code_of = {category: code for code, category in enumerate(column.categories, start=1)}
+        found = values.astype(str).map(code_of)
+        codes = found.fillna(code_of.get(OTHER, MISSING)).to_numpy(dtype=np.intp)
+    return np.where(given, codes, MISSING).astype(np.uint16)
 
 
 def _column(values: pd.Series, bands: int) -> ProfileColumn:
     name = str(values.name)
-    known = values.dropna()
-    if pd.api.types.is_numeric_dtype(known) and known.nunique() > bands:
-        numbers = known.to_numpy(dtype=float)
+    given = values.dropna()
+    if pd.api.types.is_numeric_dtype(given) and given.nunique() > bands:
+        numbers = given.to_numpy(dtype=float)
         inner = np.quantile(numbers, np.arange(1, bands) / bands, method="lower")
         edges = np.unique(inner[inner < numbers.max()])
         if not len(edges):  # nearly all have the highest value
             edges = numbers[numbers < numbers.max()].max(keepdims=True)
         return ProfileColumn(name, edges=tuple(float(e) for e in edges))
-    counts = known.astype(str).value_counts()
+    counts = given.astype(str).value_counts()
     frequent = sorted(counts.index, key=lambda category: (-counts[category], category))
     if len(frequent) > MAX_CATEGORIES:
         frequent = [*frequent[: MAX_CATEGORIES - 1], OTHER]

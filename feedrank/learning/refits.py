@@ -1,22 +1,24 @@
-"""Refits: what is learned of posts and weights is learned anew when the log has grown by half."""
+"""Refits: clusters, factors and prior strengths, fitted whenever the log has grown by half."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
+from itertools import chain, repeat
 
 import numpy as np
-import pandas as pd
 from scipy.sparse import csr_matrix
 
 from feedrank.engines.engine import map_parts, sum_parts
 from feedrank.learning.posts.fit import fit_posts
 from feedrank.learning.posts.text import text_design
-from feedrank.learning.prior_strengths import RefitCounts, asked_of, fit_strengths
-from feedrank.log.files import SECONDS_A_DAY, Log
+from feedrank.learning.prior_strengths import RefitCounts, fit_strengths, sampled_users
+from feedrank.log.files import Log
 from feedrank.log.impressions import Impressions
+from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.log.steps import by_step, n_steps, steps_of
 from feedrank.params import FeaturesParams
+from feedrank.schema import TEXT
 from feedrank.state.clusters import PostClusters
 from feedrank.state.counts.by_step import StepCounts
 from feedrank.state.counts.tally import Tally, tally
@@ -25,8 +27,13 @@ from feedrank.state.fitted import FittedParameters, Refit, WarmupParameters
 from feedrank.state.history import History, InteractionSample
 from feedrank.state.profiles import Profiles
 
-GROWTH = 1.5  # of the log from one refit to the next
-FACTOR_IMPRESSIONS, FACTOR_USERS = 3_000_000, 100_000  # that factors are found by, at most
+# Refits at every half in place of every doubling: the last one has 70 of 90 days, not 56.
+GROWTH = 1.5
+# For factors and tastes, at most: bounds memory; a twentieth of full size is used whole.
+SAMPLE_IMPRESSIONS, SAMPLE_USERS = 3_000_000, 100_000
+
+FittedPosts = tuple[PostClusters, Factors]
+UserTallies = tuple[Tally, Tally]
 
 
 def refit_days(warmup_days: int, n_days: int, most: int) -> list[int]:
@@ -46,12 +53,12 @@ def fit_refits(
 ) -> tuple[FittedParameters, tuple[StepCounts, ...]]:
     """All fitted parameters, and the counts by profile column of each refit.
 
-    A refit knows nothing of its own first step, nor of anything later.
+    A refit is fitted on the impressions strictly before its first step.
 
     Args:
         log: the log.
         profiles: of all users.
-        fixed: what the warm-up days fitted.
+        fixed: parameters of the warm-up.
         by_post: counts over time, key (segment, post).
         history: of all users.
         days: the first of each refit.
@@ -59,29 +66,22 @@ def fit_refits(
     """
     firsts = sorted({day * SECONDS_A_DAY // fixed.step_seconds for day in days})
     before = [by_post.before(first).reshape(fixed.n_segments, -1) for first in firsts]
-    segment = fixed.segment(profiles.codes)
-    samples = []
-    for first in firsts:
-        users = history.spread_users(first, FACTOR_IMPRESSIONS, FACTOR_USERS)
-        samples.append(InteractionSample.of(history, users, segment[users], first))
-    found = _fit_posts(log.posts, before, samples, params)
-    clusters = [of[0] for of in found]
+    samples = [_sample(history, fixed.segment(profiles.codes), first) for first in firsts]
+    texts = text_design(log.posts[TEXT], fixed.topic, params.vocabulary)
+    job = partial(_fit_one, before, samples, texts, params)
+    posts = list(map_parts(job, len(firsts), "finding clusters and factors of posts"))
+    clusters = [c for c, _ in posts]
     counts = _count_refits(log, profiles, fixed, firsts, clusters)
     refits = tuple(
         Refit(first, *of, fit_strengths(fixed, first, of[0], profiles.codes, by_post, count))
-        for first, of, count in zip(firsts, found, counts, strict=True)
+        for first, of, count in zip(firsts, posts, counts, strict=True)
     )
     return FittedParameters(**vars(fixed), refits=refits), tuple(c.by_column for c in counts)
 
 
-def _fit_posts(
-    posts: pd.DataFrame,
-    before: list[Tally],
-    samples: list[InteractionSample],
-    params: FeaturesParams,
-) -> list[tuple[PostClusters, Factors]]:
-    job = partial(_fit_one, before, samples, text_design(posts, params.vocabulary), params)
-    return list(map_parts(job, len(before), "finding clusters and factors of posts"))
+def _sample(history: History, segment: np.ndarray, step: int) -> InteractionSample:
+    users = history.spread_users(step, SAMPLE_IMPRESSIONS, SAMPLE_USERS)
+    return InteractionSample.of(history, users, segment[users], step)
 
 
 def _fit_one(
@@ -90,7 +90,7 @@ def _fit_one(
     texts: csr_matrix,
     params: FeaturesParams,
     number: int,
-) -> tuple[PostClusters, Factors]:
+) -> FittedPosts:
     return fit_posts(before[number], samples[number], texts, params)
 
 
@@ -102,16 +102,18 @@ def _count_refits(
     clusters: list[PostClusters],
 ) -> list[RefitCounts]:
     job = partial(_refits_of_bucket, log, profiles, fixed, firsts, clusters)
-    by_column, of_users = sum_parts(job, _added, log.meta.n_buckets, "counting by cluster")
-    tallies = [
-        [_stacked(list(parts)) for parts in zip(*of_refit, strict=True)]
-        for of_refit in zip(*of_users, strict=True)
-    ]
-    return [RefitCounts(counts, *t) for counts, t in zip(by_column, tallies, strict=True)]
+    by_column, buckets = sum_parts(job, _added, log.meta.n_buckets, "counting by cluster")
+    of_users = [map(_stacked, zip(*refit, strict=True)) for refit in zip(*buckets, strict=True)]
+    return [RefitCounts(counts, *t) for counts, t in zip(by_column, of_users, strict=True)]
 
 
 def _added(parts: Sequence[list[StepCounts]]) -> list[StepCounts]:
     return [StepCounts.merged(of_refit) for of_refit in zip(*parts, strict=True)]
+
+
+def _stacked(parts: Sequence[Tally]) -> Tally:
+    shown, liked = (np.concatenate([getattr(p, n) for p in parts]) for n in ("shown", "liked"))
+    return Tally(shown, liked)
 
 
 def _refits_of_bucket(
@@ -121,42 +123,25 @@ def _refits_of_bucket(
     firsts: list[int],
     clusters: list[PostClusters],
     bucket: int,
-) -> tuple[list[StepCounts], list[tuple[Tally, Tally]]]:
-    """Counts by profile column, and some users' by cluster and by topic, of every refit."""
+) -> tuple[list[StepCounts], list[UserTallies]]:
+    """Counts by profile column, and sampled users' by cluster and by topic, of every refit."""
     rows = log.bucket(bucket)
-    first_user, last_user = log.meta.user_range(bucket)
-    n_clusters = clusters[0].rate.shape[1]
-    users_asked = asked_of(log.meta.n_users, n_clusters)
-    of_users = partial(
-        _by_user, users_asked[(users_asked >= first_user) & (users_asked < last_user)]
-    )
-    steps = steps_of(rows, fixed.step_seconds)
-    lasts = [*firsts[1:], n_steps(log, fixed.step_seconds)]
-    by_column, users = [], []
-    for first, last, of_refit in zip(firsts, lasts, clusters, strict=True):
-        tallies = _columns_of_refit(log, rows, profiles, fixed, of_refit, first, last)
+    first_user, end_user = log.meta.user_range(bucket)
+    total, n_clusters = n_steps(log, fixed.step_seconds), clusters[0].rate.shape[1]
+    users = sampled_users(log.meta.n_users, n_clusters)
+    users = users[(users >= first_user) & (users < end_user)]
+    steps = steps_of(rows, fixed.step_seconds).astype(np.int64)
+    by_column, of_users = [], []
+    for first, last, refit in zip(firsts, [*firsts[1:], total], clusters, strict=True):
+        count = partial(_column_tally, profiles=profiles, fixed=fixed, clusters=refit)
+        # All before the refit counts in the step before it, nothing of the next refit counts.
+        parts = by_step(rows, np.maximum(steps, first - 1), last)
+        tallies = chain(map(count, parts), repeat(count(rows[:0]), total - last))
         by_column.append(StepCounts.of(tallies, fixed.n_column_keys(n_clusters)))
-        known = rows[: int(np.searchsorted(steps, first))]
-        by_cluster = of_users(known, of_refit.cluster, n_clusters)
-        users.append((by_cluster, of_users(known, fixed.topic, fixed.n_topics)))
-    return by_column, users
-
-
-def _columns_of_refit(
-    log: Log,
-    rows: Impressions,
-    profiles: Profiles,
-    fixed: WarmupParameters,
-    clusters: PostClusters,
-    first: int,
-    last: int,
-) -> Iterator[Tally]:
-    """A tally a step: all before `first` in the step before it, nothing of `last` or later."""
-    seconds = fixed.step_seconds
-    base = max(first - 1, 0)
-    steps = np.maximum(steps_of(rows, seconds).astype(np.int64), base)
-    for step, part in enumerate(by_step(rows, steps, n_steps(log, seconds))):
-        yield _column_tally(part if step < last else part[:0], profiles, fixed, clusters)
+        earlier = rows[: int(np.searchsorted(steps, first))]
+        by_cluster = _by_user(users, earlier, refit.cluster, n_clusters)
+        of_users.append((by_cluster, _by_user(users, earlier, fixed.topic, fixed.n_topics)))
+    return by_column, of_users
 
 
 def _column_tally(
@@ -174,15 +159,9 @@ def _column_tally(
     return total
 
 
-def _by_user(users: np.ndarray, rows: Impressions, cluster: np.ndarray, n_clusters: int) -> Tally:
-    """Counts of some users, by rows of the log and in ascending order, of a bucket's rows."""
-    known = rows[np.isin(rows.user, users)]
-    key = np.searchsorted(users, known.user) * n_clusters + cluster[known.post]
-    counts = tally(key, known.liked, len(users) * n_clusters)
-    return Tally(counts.shown.astype(np.int32), counts.liked.astype(np.int32)).reshape(
-        len(users), n_clusters
-    )
-
-
-def _stacked(parts: list[Tally]) -> Tally:
-    return Tally(np.concatenate([p.shown for p in parts]), np.concatenate([p.liked for p in parts]))
+def _by_user(users: np.ndarray, rows: Impressions, part: np.ndarray, n_parts: int) -> Tally:
+    """Counts by some users, ascending rows of the log, and part of the posts, int32."""
+    rows = rows[np.isin(rows.user, users)]
+    key = np.searchsorted(users, rows.user) * n_parts + part[rows.post]
+    counts = tally(key, rows.liked, len(users) * n_parts).reshape(len(users), n_parts)
+    return Tally(counts.shown.astype(np.int32), counts.liked.astype(np.int32))

@@ -1,4 +1,4 @@
-"""Segments: the profile column by which users differ most in which posts they like."""
+"""Segments: the profile column by which users differ most in the posts that they like."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import numpy as np
 
 from feedrank.state.counts.tally import Tally
 
-CERTAIN, LIKELY = 3.0, 2.0  # standard deviations
+# Standard deviations, as the three- and two-sigma rules; 2.5 to 4 choose the same column.
+CERTAIN, LIKELY = 3.0, 2.0
+LEAST_LIKES, HIGHEST_RATE = 1e-9, 0.99  # keep denominators above 0
 
 
 def choose_segment_column(by_column: list[Tally]) -> int:
-    """The profile column by which posts differ most in who likes them; -1 if none does.
+    """The profile column with most interaction with posts in likes; -1 if none has any.
 
-    For each column, Pearson's statistic of likes by (code, post) against code rate x post ratio,
-    less its expectation under no interaction: what is left is signal, and grows with both its
-    strength and its reach. The column with most of it is taken among those that are certain; if
-    none is, the one that is least likely to be chance. A cell that expects hardly any like
-    scatters widely, so a column of many codes does not pass for a difference.
+    For each column, Pearson's chi-square of likes by (code, post) against code rate x post ratio,
+    less its expectation under no interaction. Of the columns that are `CERTAIN` the one with the
+    largest excess is taken, else the most significant one that is `LIKELY`. The variance of a
+    cell, 2 + 1 / expected for Poisson counts, is large where hardly any like is expected, so that
+    a column of many codes is not taken for its scatter.
 
     Args:
         by_column: counts of each column, shape (n_codes, n_posts).
@@ -31,14 +33,14 @@ def choose_segment_column(by_column: list[Tally]) -> int:
 
 
 def _interaction(counts: Tally) -> tuple[float, float]:
-    """The statistic beyond its expectation, and that in standard deviations."""
+    """The statistic less its expectation, and the same in standard deviations."""
     shown, liked = counts.shown, counts.liked
     by_code = liked.sum(1) / np.maximum(shown.sum(1), 1)
     expected = by_code[:, None] * shown
-    # Each post keeps its own total: only how it is spread over the codes is looked at.
-    expected = expected * (liked.sum(0) / np.maximum(expected.sum(0), 1e-9))
+    # Each post keeps its own total: only the distribution over the codes is tested.
+    expected = expected * (liked.sum(0) / np.maximum(expected.sum(0), LEAST_LIKES))
     post_rate = liked.sum(0) / np.maximum(shown.sum(0), 1)
-    variance = expected * (1 - np.minimum(post_rate, 0.99))
+    variance = expected * (1 - np.minimum(post_rate, HIGHEST_RATE))
     cells = expected > 0
     statistic = np.sum((liked - expected)[cells] ** 2 / variance[cells])
     n_free = cells.sum() - np.sum(cells.any(1)) - np.sum(cells.any(0)) + 1

@@ -1,4 +1,4 @@
-"""The warm-up: what its days teach about segments of users and clusters of posts."""
+"""Warm-up: the segment column and the target encodings, fitted on the first days of the log."""
 
 from __future__ import annotations
 
@@ -14,21 +14,29 @@ from feedrank.learning.posts.text import topic_codes
 from feedrank.learning.segments import choose_segment_column
 from feedrank.learning.target_encoding import static_encodings
 from feedrank.log.calendar import Calendar
-from feedrank.log.files import SECONDS_A_DAY, Log
+from feedrank.log.files import Log
 from feedrank.log.impressions import Impressions
+from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.log.sampling import hash_uniform, lowest
 from feedrank.params import FeaturesParams
+from feedrank.schema import TOPIC
 from feedrank.state.counts.tally import Tally, tally
 from feedrank.state.fitted import WarmupParameters
 from feedrank.state.profiles import Profiles
 
-ENCODED_ROWS = 400_000  # warm-up rows that the static fitted are fitted on, at most
-SAMPLE_SEED = 1  # any number: of the draws that choose them
+ENCODED_ROWS = 400_000  # at most: a rate of 10 % in a code of 1 % of them has an error of 0.5 %
+SAMPLE_SEED = 1  # any number
 
 
 @dataclass(frozen=True)
 class WarmUp:
-    """A warm-up: counts by profile column, and the rows of the lowest draws."""
+    """Warm-up rows, summed up.
+
+    Attributes:
+        by_column: counts of each profile column, shape (n_codes, n_posts), then of all users.
+        rows: a hash sample of at most `ENCODED_ROWS`.
+        draws: of these rows.
+    """
 
     by_column: list[Tally]
     rows: Impressions
@@ -48,26 +56,23 @@ class WarmUp:
 def fit_warmup(
     log: Log, profiles: Profiles, calendar: Calendar, params: FeaturesParams
 ) -> WarmupParameters:
-    """What is fitted once, on the warm-up days alone.
+    """Parameters fitted once, on the warm-up days alone.
 
     Raises:
-        SchemaError: the warm-up holds no like, so that nothing can be learned from it.
+        SchemaError: the warm-up holds no like, so that there is nothing to fit.
     """
-    end = calendar.warmup_days * SECONDS_A_DAY
-    total = _sum_warmups(log, profiles, end)
-    every_post = total.by_column[-1]
-    if not every_post.liked.any():
+    job = partial(_warmup_of_bucket, log, profiles, calendar.warmup_days * SECONDS_A_DAY)
+    total, _ = sum_parts(job, WarmUp.added, log.meta.n_buckets, "reading the warm-up")
+    if not total.by_column[-1].liked.any():
         raise _no_like(log, calendar)
-    column = choose_segment_column(total.by_column[:-1])
-    half_life = params.half_life_days * SECONDS_A_DAY / params.step_seconds
     return WarmupParameters(
-        params.step_seconds,
-        half_life,
-        column,
-        tuple(profiles.names()),
-        tuple(c.n_codes for c in profiles.columns),
-        topic_codes(log.posts)[0],
-        static_encodings(profiles, total.rows.user, total.rows.at, total.rows.liked),
+        step_seconds=params.step_seconds,
+        half_life_steps=params.half_life_days * SECONDS_A_DAY / params.step_seconds,
+        segment_column=choose_segment_column(total.by_column[:-1]),
+        column_names=tuple(profiles.names()),
+        column_codes=tuple(c.n_codes for c in profiles.columns),
+        topic=topic_codes(log.posts[TOPIC]),
+        encoded=static_encodings(profiles, total.rows.user, total.rows.at, total.rows.liked),
     )
 
 
@@ -84,20 +89,13 @@ def _no_like(log: Log, calendar: Calendar) -> SchemaError:
     )
 
 
-def _sum_warmups(log: Log, profiles: Profiles, end: int) -> WarmUp:
-    job = partial(_warmup_of_bucket, log, profiles, end)
-    return sum_parts(job, WarmUp.added, log.meta.n_buckets, "reading the warm-up")[0]
-
-
 def _warmup_of_bucket(log: Log, profiles: Profiles, end: int, bucket: int) -> tuple[WarmUp, None]:
     rows = log.bucket(bucket).before(end)
     n_posts = log.meta.n_posts
     codes = [(profiles.codes[rows.user, i], c.n_codes) for i, c in enumerate(profiles.columns)]
     codes.append((np.zeros(len(rows), np.uint16), 1))
     by_column = [
-        tally(code.astype(np.int64) * n_posts + rows.post, rows.liked, n * n_posts).reshape(
-            n, n_posts
-        )
+        tally(code.astype(np.int64) * n_posts + rows.post, rows.liked, n * n_posts).reshape(n, -1)
         for code, n in codes
     ]
     draws = hash_uniform(rows, SAMPLE_SEED)

@@ -1,1 +1,1 @@
-"""Feature store: what is known of users and posts as of a step."""
+"""Feature store: point-in-time state of users and posts."""

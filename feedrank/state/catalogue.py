@@ -12,7 +12,7 @@ from feedrank.io.arrays import Place, read_array
 
 @dataclass(frozen=True)
 class Texts:
-    """Texts laid end to end, so that one is read without touching the others.
+    """Texts laid end to end, so that each is read alone.
 
     Attributes:
         blob: UTF-8, uint8, shape (n_bytes,).
@@ -40,13 +40,13 @@ class Texts:
 
     @classmethod
     def load(cls, place: Place, name: str) -> Texts:
-        """What `save` wrote."""
+        """Texts that `save` wrote."""
         return cls(*(read_array(place / f"{name}_{part}.npy") for part in ("blob", "offsets")))
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Who can ask and what can be recommended.
+    """Users who can ask and posts that can be recommended, by row.
 
     Attributes:
         user_ids: sorted, int64, shape (n_users,).

@@ -1,14 +1,14 @@
-"""What is learned per post: clusters of posts that the same segments of users like.
+"""Clusters of posts that the same segments of users like, and each post's posterior as of a step.
 
-Posts belong to hidden clusters. A cluster has a like rate for each segment of users, a post has a
-quality of its own that multiplies it, and a post's text says which clusters are likely:
+A mixture model: a cluster has a like rate for each segment of users, a post has a quality of its
+own that multiplies it, and a post's text says which clusters are likely:
 
     likes[segment, post] ~ Poisson(shown[segment, post] * rate[segment, cluster] * quality[post])
-    quality ~ Gamma(mean 1, shape `strength`);  cluster ~ softmax(text @ gate)
+    quality ~ Gamma(mean 1, shape `quality_strength`);  cluster ~ softmax(text @ gate)
 
-The clusters, their first rates and the gate are fitted on the warm-up days by expectation
-maximisation; the posterior of a post then follows the counts as of any moment, so that a new post
-borrows from its text and an old one speaks for itself.
+Clusters, their first rates and the gate are fitted at each refit by expectation maximisation
+(`feedrank.learning.posts.clusters`). The posterior of a post follows its counts as of any step, so
+that a new post is judged by its text and an old one by its likes.
 """
 
 from __future__ import annotations
@@ -21,87 +21,104 @@ from scipy.special import logsumexp
 from feedrank.state.counts.tally import Tally
 from feedrank.stats.shrinkage import base_rate, log_evidence, ratio
 
-# The rates that a post's likes are judged by are partly made by these very likes: they count less.
+# A post's likes also went into the cluster rate that they are compared with, so its evidence is
+# divided by this (a tempered likelihood; measured in docs/ranking.md).
 DISCOUNT = 1.5
-RATE_PRIOR = 30.0  # impressions at the segment's own rate, added to each cluster
+RATE_PRIOR = 30.0  # prior strength of a cluster's like rate, in impressions
+HIGHEST_CLUSTER_RATE = 0.999  # below 1, as logarithms need
 
 
 @dataclass(frozen=True)
 class PostClusters:
-    """What the warm-up taught about posts.
+    """Clusters of posts, fitted at a refit.
 
     Attributes:
-        log_gate: log probability of each cluster but for segments' likes, shape (n_posts,
-        n_clusters). rate: like rate, shape (n_segments, n_clusters).
-        strength: of the prior of a post's quality, in expected likes.
+        log_gate: log prior probability of each cluster, segments' likes apart, shape (n_posts,
+            n_clusters).
+        rate: like rate, shape (n_segments, n_clusters).
+        quality_strength: prior strength of a post's quality, in expected likes.
         cluster: the most probable cluster of each post, shape (n_posts,).
-        tastes: strength of the prior of a user's interest in a cluster, in expected likes, where
-            users' tastes told the clusters; else None.
+        taste_strength: prior strength of a user's ratio in a cluster, in expected likes, where
+            users' likes identified the clusters; else None.
     """
 
     log_gate: np.ndarray
     rate: np.ndarray
-    strength: float
+    quality_strength: float
     cluster: np.ndarray
-    tastes: float | None = None
+    taste_strength: float | None = None
 
 
 @dataclass(frozen=True)
 class PostState:
-    """What is known of every post as of one step.
+    """Posterior means of every post as of one step.
 
     Attributes:
-        cluster_rate: like rate, shape (n_segments, n_clusters).
         rate: like rate by segment, quality included, shape (n_segments, n_posts).
         base: the same without quality, shape (n_segments, n_posts).
-        quality: likes over what the cluster lets expect, shape (n_posts,).
+        quality: likes over those that the cluster lets expect, shape (n_posts,).
     """
 
-    cluster_rate: np.ndarray
     rate: np.ndarray
     base: np.ndarray
     quality: np.ndarray
 
 
 def post_state(clusters: PostClusters, counts: Tally) -> PostState:
-    """The posterior of every post given counts as of a step, shape (n_segments, n_posts)."""
+    """Posterior of every post given counts as of a step, shape (n_segments, n_posts)."""
     rate = clusters.rate
-    belonging, quality = expect(counts, clusters.log_gate, rate, clusters.strength)
+    membership, quality = expect(counts, clusters.log_gate, rate, clusters.quality_strength)
     if counts.liked.any():
-        rate = cluster_rates_of(counts, belonging, quality, prior=clusters.rate)
-        belonging, quality = expect(counts, clusters.log_gate, rate, clusters.strength)
-    base = rate @ belonging.T
-    with_quality = rate @ (belonging * quality).T
-    return PostState(rate, with_quality, base, (belonging * quality).sum(1))
+        rate = cluster_rates_of(counts, membership, quality, prior=clusters.rate)
+        membership, quality = expect(counts, clusters.log_gate, rate, clusters.quality_strength)
+    of_cluster = membership * quality
+    return PostState(rate @ of_cluster.T, rate @ membership.T, of_cluster.sum(1))
 
 
 def expect(
     counts: Tally, log_gate: np.ndarray, rate: np.ndarray, strength: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Probability of each cluster, and quality within it, both of shape (n_posts, n_clusters)."""
+    """Expectation step: probability of each cluster, and quality within it, (n_posts, n_clusters).
+
+    Args:
+        counts: shape (n_segments, n_posts).
+        log_gate: as in `PostClusters`.
+        rate: as in `PostClusters`.
+        strength: prior strength of quality, in expected likes.
+    """
     expected = counts.shown.T @ rate
     liked = counts.liked.sum(0)[:, None]
     dispersion = dispersion_of(counts) * DISCOUNT
     likelihood = counts.liked.T @ np.log(rate) / dispersion
     likelihood += log_evidence(liked, expected, strength, dispersion)
-    log_belonging = log_gate + likelihood
-    log_belonging -= logsumexp(log_belonging, axis=1, keepdims=True)
-    return np.exp(log_belonging), ratio(liked, expected, strength)
+    log_membership = log_gate + likelihood
+    log_membership -= logsumexp(log_membership, axis=1, keepdims=True)
+    return np.exp(log_membership), ratio(liked, expected, strength)
 
 
 def dispersion_of(counts: Tally) -> float:
-    """Variance of likes over that of Poisson counts: an impression is liked once at most."""
+    """Variance of likes over that of Poisson counts: one less the like rate, as of Bernoulli."""
     return float(1 - base_rate(counts.liked.sum(), counts.shown.sum()))
 
 
 def cluster_rates_of(
-    counts: Tally, belonging: np.ndarray, quality: np.ndarray, prior: np.ndarray | None = None
+    counts: Tally, membership: np.ndarray, quality: np.ndarray, prior: np.ndarray | None = None
 ) -> np.ndarray:
-    """Like rates, shape (n_segments, n_clusters), drawn to a prior by `RATE_PRIOR` impressions."""
+    """Maximisation step: like rates shrunk to a prior, shape (n_segments, n_clusters).
+
+    Args:
+        counts: shape (n_segments, n_posts).
+        membership: probability of each cluster, shape (n_posts, n_clusters).
+        quality: within each cluster, same shape.
+        prior: like rates, shape (n_segments, n_clusters); None: each segment's own.
+    """
     if prior is None:
         shown, liked = counts.shown.sum(1), counts.liked.sum(1)
-        overall = base_rate(liked.sum(), shown.sum())
-        prior = ((liked + RATE_PRIOR * overall) / (shown + RATE_PRIOR))[:, None]
-    liked = counts.liked @ belonging
-    shown = counts.shown @ (belonging * quality)
-    return np.minimum((liked + RATE_PRIOR * prior) / (shown + RATE_PRIOR), 0.999)
+        prior = shrunk_rate(liked, shown, base_rate(liked.sum(), shown.sum()))[:, None]
+    shown, liked = counts.shown @ (membership * quality), counts.liked @ membership
+    return np.minimum(shrunk_rate(liked, shown, prior), HIGHEST_CLUSTER_RATE)
+
+
+def shrunk_rate(liked: np.ndarray, shown: np.ndarray, prior: np.ndarray | float) -> np.ndarray:
+    """Like rate under a prior of `RATE_PRIOR` impressions."""
+    return (liked + RATE_PRIOR * prior) / (shown + RATE_PRIOR)

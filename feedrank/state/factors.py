@@ -1,11 +1,10 @@
-"""Factors: directions in which users of the same profile differ, and where each user stands.
+"""Latent factors of posts, and each user's factors by ridge regression on the history.
 
-A user at position z likes a post at position v about `exp(z @ v)` times as often as profile and
-propensity let expect. Positions of posts are learned at the begin of a refit
-(`feedrank.learning.posts.factors`); the user's follows from the history by ridge regression. All
-that it takes
-are sums over the history of multiples of powers of two, exact in any order: training adds them up
-step after step and serving at once, and both arrive at the same bits.
+A user with factors z likes a post with factors v about `exp(z @ v)` times as often as the profile
+and the user's own like rate let expect. Factors of posts are fitted at each refit
+(`feedrank.learning.posts.factors`). Those of users need sums over the history alone, of multiples
+of powers of two, exact in any order: training adds them up step after step and serving at once,
+and both arrive at the same bits.
 """
 
 from __future__ import annotations
@@ -18,17 +17,19 @@ from scipy.sparse import csr_matrix
 
 from feedrank.stats.shrinkage import HIGHEST_RATE, ratio
 
-POST_UNIT, RATE_UNIT = 2.0**-8, 2.0**-16
-FARTHEST = 8.0
+# Terms of an impression are multiples of 2**-32 up to 2**4, so that 53 bits sum 2**17 impressions
+# of a user exactly. Units of 2**-6 to 2**-10 and 2**-12 to 2**-18 give the same hit rates, as do
+# bounds from 4 to 16: factors are hardly ever above 2.
+POST_UNIT, RATE_UNIT, FARTHEST = 2.0**-8, 2.0**-16, 8.0
 
 
 @dataclass(frozen=True)
 class Factors:
-    """Positions of posts, and what they are measured against.
+    """Latent factors of posts, and the like rates that they multiply.
 
     Attributes:
-        post: positions, multiples of `POST_UNIT`, float64, shape (n_posts, d); d may be 0.
-        rate: like rate at the begin of the refit, multiples of `RATE_UNIT`, float64,
+        post: factors, multiples of `POST_UNIT`, float64, shape (n_posts, d); d may be 0.
+        rate: like rate at the refit, multiples of `RATE_UNIT`, float64,
             shape (n_segments, n_posts).
     """
 
@@ -37,27 +38,26 @@ class Factors:
 
     @classmethod
     def of(cls, post: np.ndarray, rate: np.ndarray) -> Factors:
-        """Factors in their units; a rate that quality lifts above 1 is drawn below it."""
-        within = np.clip(post, -FARTHEST, FARTHEST)
-        likely = np.clip(rate, RATE_UNIT, HIGHEST_RATE)
-        return cls(_in_units(within, POST_UNIT), _in_units(likely, RATE_UNIT))
+        """Factors in their units; rates that quality lifts above `HIGHEST_RATE` are clipped."""
+        post, rate = np.clip(post, -FARTHEST, FARTHEST), np.clip(rate, RATE_UNIT, HIGHEST_RATE)
+        return cls(_in_units(post, POST_UNIT), _in_units(rate, RATE_UNIT))
 
     @property
     def n_factors(self) -> int:
-        """Number of directions."""
+        """Number of factors."""
         return self.post.shape[1]
 
     @cached_property
     def information(self) -> np.ndarray:
-        """Variance of one impression's like, in units of `RATE_UNIT`, (n_segments, n_posts)."""
+        """Variance of one impression's like, multiples of `RATE_UNIT`, (n_segments, n_posts)."""
         return _in_units(self.rate * (1 - self.rate), RATE_UNIT)
 
 
 class UserEvidence:
-    """What the history of a few users says of their positions.
+    """Sufficient statistics of a few users' factors, summed over their histories.
 
     Args:
-        factors: of a refit.
+        factors: of posts.
         segment: of each user, shape (n_users,).
     """
 
@@ -68,15 +68,15 @@ class UserEvidence:
         self._information = np.zeros((n_users, d * (d + 1) // 2))
 
     def update(self, user: np.ndarray, post: np.ndarray, liked: np.ndarray) -> None:
-        """Learn impressions; `user` counts from 0 within these users."""
+        """Add impressions; `user` counts from 0 within these users."""
         factors = self._factors
         if not factors.n_factors:
             return
         cell = (self._segment[user], post)
         users, row = np.unique(user, return_inverse=True)
         posts, column = np.unique(post, return_inverse=True)
-        positions = factors.post[posts]
-        linear = np.hstack([np.ones((len(posts), 1)), positions])
+        of_posts = factors.post[posts]
+        linear = np.hstack([np.ones((len(posts), 1)), of_posts])
 
         def times(values: np.ndarray, table: np.ndarray) -> np.ndarray:
             shape = (len(users), len(posts))
@@ -84,14 +84,14 @@ class UserEvidence:
 
         self._liked[users] += times(liked, linear)
         self._expected[users] += times(factors.rate[cell], linear)
-        self._information[users] += times(factors.information[cell], _products(positions))
+        self._information[users] += times(factors.information[cell], _products(of_posts))
 
-    def positions(self, users: np.ndarray, strength: float) -> np.ndarray:
-        """Where users stand, 0 without any evidence, shape (len(users), d).
+    def factors_of(self, users: np.ndarray, strength: float) -> np.ndarray:
+        """Posterior means of users' factors, 0 without any evidence, shape (len(users), d).
 
         Args:
             users: rows of these users.
-            strength: prior weight of propensity, in expected likes.
+            strength: prior strength of a user's like rate, in expected likes.
         """
         d = self._factors.n_factors
         if not d:
@@ -105,26 +105,26 @@ class UserEvidence:
 def ridge(
     products: np.ndarray, surplus: np.ndarray, precision: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (n, d) and covariance (n, d, d) of positions under normal priors.
+    """Posterior mean (n, d) and covariance (n, d, d) of factors under normal priors.
 
     Args:
         products: upper triangles of the information, shape (n, d (d + 1) / 2).
-        surplus: likes beyond the expected ones times positions, prior included, shape (n, d).
+        surplus: likes beyond the expected ones times factors, prior included, shape (n, d).
         precision: of the prior, shape (d, d).
     """
     d = surplus.shape[1]
-    place = np.zeros((d, d), np.int64)
+    cell = np.zeros((d, d), np.int64)
     i, j = np.triu_indices(d)
-    place[i, j] = place[j, i] = np.arange(len(i))
-    covariance = np.linalg.inv(products[:, place.ravel()].reshape(-1, d, d) + precision)
+    cell[i, j] = cell[j, i] = np.arange(len(i))
+    covariance = np.linalg.inv(products[:, cell.ravel()].reshape(-1, d, d) + precision)
     return np.einsum("nij,nj->ni", covariance, surplus), covariance
 
 
-def _products(positions: np.ndarray) -> np.ndarray:
-    """Products of each post's positions, of an upper triangle, shape (n_posts, d (d + 1) / 2)."""
-    i, j = np.triu_indices(positions.shape[1])
+def _products(factors: np.ndarray) -> np.ndarray:
+    """Products of each post's factors, upper triangle, shape (n_posts, d (d + 1) / 2)."""
+    i, j = np.triu_indices(factors.shape[1])
     # Columns that are picked lie column by column, and a sparse product would copy them.
-    return np.ascontiguousarray(positions[:, i] * positions[:, j])
+    return np.ascontiguousarray(factors[:, i] * factors[:, j])
 
 
 def _in_units(values: np.ndarray, unit: float) -> np.ndarray:

@@ -21,7 +21,7 @@ from feedrank.state.shared import SharedCounts, SharedHistory
 
 @dataclass(frozen=True)
 class FeatureStore:
-    """All that answers for any moment of a log, but the ranker.
+    """State of users and posts as of any step of a log.
 
     Attributes:
         meta: of the log.
@@ -29,7 +29,7 @@ class FeatureStore:
         columns: the coding of profile columns.
         text: of each post.
         topic: of each post, in words.
-        fitted: parameters, by refit where the log's growth changes them.
+        fitted: parameters.
         shared: counts over time.
         history: of each user.
     """
@@ -45,11 +45,11 @@ class FeatureStore:
 
     @cached_property
     def states(self) -> SharedHistory:
-        """Shared states by step; all recommenders of this store derive each but once."""
+        """Shared states by step; all recommenders of this store share them."""
         return SharedHistory(self.fitted, self.shared)
 
     def save(self, directory: Path) -> None:
-        """Write everything into an existing directory."""
+        """Write all files into an existing directory."""
         about = {"meta": asdict(self.meta), "columns": [asdict(c) for c in self.columns]}
         text = json.dumps(about, indent=2, sort_keys=True)
         (directory / "feature_store.json").write_text(text + "\n")
@@ -65,30 +65,23 @@ class FeatureStore:
 
     @classmethod
     def load(cls, place: Place) -> FeatureStore:
-        """What `save` wrote; from a directory, large arrays are memory-mapped."""
+        """A store that `save` wrote; from a directory, large arrays are memory-mapped."""
         about = json.loads((place / "feature_store.json").read_text())
         fitted = FittedParameters.load(place)
-        catalogue = Catalogue(
-            *(
-                read_array(place / f"catalogue_{name}.npy")
-                for name in Catalogue.__dataclass_fields__
-            )
+        names = Catalogue.__dataclass_fields__
+        n_by_post = fitted.n_segments * fitted.n_posts
+        n_by_column = fitted.n_column_keys(fitted.n_clusters)
+        by_column = (
+            StepCounts.load(place, f"by_column_{number}", n_by_column)
+            for number in range(len(fitted.refits))
         )
         return cls(
             LogMeta(**about["meta"]),
-            catalogue,
+            Catalogue(*(read_array(place / f"catalogue_{name}.npy") for name in names)),
             columns_from(about["columns"]),
             Texts.load(place, "text"),
             Texts.load(place, "topic"),
             fitted,
-            SharedCounts(
-                StepCounts.load(place, "by_post", fitted.n_segments * fitted.n_posts),
-                tuple(
-                    StepCounts.load(
-                        place, f"by_column_{number}", fitted.n_column_keys(fitted.n_clusters)
-                    )
-                    for number in range(len(fitted.refits))
-                ),
-            ),
+            SharedCounts(StepCounts.load(place, "by_post", n_by_post), tuple(by_column)),
             History.load(place),
         )

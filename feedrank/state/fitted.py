@@ -1,4 +1,4 @@
-"""What is learned for a while: segments and fitted once, clusters, factors and weights by refit."""
+"""Fitted parameters: fitted once on the warm-up, and clusters, factors and strengths by refit."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from feedrank.io.arrays import Place, read_array
 from feedrank.state.clusters import PostClusters
 from feedrank.state.factors import Factors
 
+PLAIN = ("step_seconds", "half_life_steps", "segment_column", "column_names", "column_codes")
 CLUSTER_ARRAYS = ("log_gate", "rate", "cluster")
 FACTOR_ARRAYS = ("post", "rate")
 
@@ -23,12 +24,12 @@ class Strengths:
     """Prior strengths in expected likes (`feedrank.learning.prior_strengths` fits them).
 
     Attributes:
-        user: of a user's propensity.
-        user_cluster: of a user's interest in a cluster, beyond propensity.
-        user_topic: of a user's interest in a topic, beyond propensity.
-        segment_post: of a segment's interest in a post, beyond cluster and quality.
-        trend: of a post's recent likes over its former ones.
-        columns: of the interest of each profile column's codes in a cluster, beyond segments.
+        user: of a user's like rate.
+        user_cluster: of a user's ratio in a cluster, the user's like rate apart.
+        user_topic: of a user's ratio in a topic, the user's like rate apart.
+        segment_post: of a segment's ratio for a post, cluster and quality apart.
+        trend: of a post's recent likes over its previous ones.
+        columns: of the ratios of each profile column's codes in a cluster, segments apart.
     """
 
     user: float
@@ -38,21 +39,16 @@ class Strengths:
     trend: float
     columns: tuple[float, ...]
 
-    @classmethod
-    def usual(cls, n_columns: int) -> Strengths:
-        """What is assumed before any evidence."""
-        return cls(50.0, 50.0, 50.0, 50.0, 50.0, (50.0,) * n_columns)
-
 
 @dataclass(frozen=True)
 class Refit:
-    """What was learned from everything before a step, and holds from it until the next refit.
+    """Parameters fitted on everything before a step, which hold until the next refit.
 
     Attributes:
         first_step: of the refit.
         clusters: of posts.
         factors: of posts.
-        strengths: prior weights.
+        strengths: prior strengths.
     """
 
     first_step: int
@@ -63,16 +59,17 @@ class Refit:
 
 @dataclass(frozen=True)
 class WarmupParameters:
-    """What is fitted once, on the warm-up days, and holds for the whole log.
+    """Parameters fitted once, on the warm-up days, for the whole log.
 
     Attributes:
         step_seconds: length of a step.
         half_life_steps: of the recent counts.
         segment_column: the profile column that splits users into segments; -1 for one segment.
+        column_names: of the profile columns.
         column_codes: number of codes of each profile column.
         topic: code of each post's topic, shape (n_posts,).
-        encoded: log-odds of liking by code of each profile column, then by hour of the day,
-            against the average; from `category_encoders`.
+        encoded: target encodings: log-odds of liking, relative to the average, by code of each
+            profile column, then by hour of the day.
     """
 
     step_seconds: int
@@ -90,7 +87,7 @@ class WarmupParameters:
 
     @property
     def encoded_hour(self) -> np.ndarray:
-        """Log-odds of liking by hour of the day, shape (24,)."""
+        """Log-odds of liking, relative to the average, by hour of the day, shape (24,)."""
         return self.encoded[-1]
 
     @property
@@ -105,7 +102,7 @@ class WarmupParameters:
 
     @property
     def column_offsets(self) -> np.ndarray:
-        """Where each profile column's codes begin when all are laid end to end."""
+        """First code of each profile column when all are laid end to end, (n_columns + 1,)."""
         return np.concatenate([[0], np.cumsum(self.column_codes)]).astype(np.int64)
 
     def segment(self, codes: np.ndarray) -> np.ndarray:
@@ -121,16 +118,16 @@ class WarmupParameters:
 
 @dataclass(frozen=True)
 class FittedParameters(WarmupParameters):
-    """Everything fitted: what holds for the whole log, and the refits.
+    """All fitted parameters: those of the warm-up, and the refits.
 
     Attributes:
-        refits: in the order of time; the first one also holds before its first step.
+        refits: in order of time; the first also holds before its first step.
     """
 
     refits: tuple[Refit, ...]
 
     def refit_number(self, step: int) -> int:
-        """Place, within `refits`, of the one that a step belongs to."""
+        """Index, within `refits`, of the refit that a step belongs to."""
         return max(bisect_right([refit.first_step for refit in self.refits], step) - 1, 0)
 
     def refit(self, step: int) -> Refit:
@@ -144,22 +141,16 @@ class FittedParameters(WarmupParameters):
 
     def save(self, directory: Path) -> None:
         """Write `fitted.json` and `fitted_*.npy`."""
-        values = {
-            "step_seconds": self.step_seconds,
-            "half_life_steps": self.half_life_steps,
-            "segment_column": self.segment_column,
-            "column_names": list(self.column_names),
-            "column_codes": list(self.column_codes),
-            "refits": [
-                {
-                    "first_step": refit.first_step,
-                    "quality_strength": refit.clusters.strength,
-                    "tastes": refit.clusters.tastes,
-                    "strengths": vars(refit.strengths),
-                }
-                for refit in self.refits
-            ],
-        }
+        values = {name: getattr(self, name) for name in PLAIN}
+        values["refits"] = [
+            {
+                "first_step": refit.first_step,
+                "quality_strength": refit.clusters.quality_strength,
+                "taste_strength": refit.clusters.taste_strength,
+                "strengths": vars(refit.strengths),
+            }
+            for refit in self.refits
+        ]
         text = json.dumps(values, indent=2, sort_keys=True)
         (directory / "fitted.json").write_text(text + "\n")
         arrays = {"topic": self.topic}
@@ -174,27 +165,21 @@ class FittedParameters(WarmupParameters):
 
     @classmethod
     def load(cls, place: Place) -> FittedParameters:
-        """What `save` wrote."""
+        """Parameters that `save` wrote."""
         values: dict[str, Any] = json.loads((place / "fitted.json").read_text())
 
         def array(name: str) -> np.ndarray:
             return np.array(read_array(place / f"fitted_{name}.npy"))
 
         def refit(number: int, about: dict[str, Any]) -> Refit:
-            log_gate, rate, cluster = (array(f"{name}_{number}") for name in CLUSTER_ARRAYS)
-            strengths = {**about["strengths"], "columns": tuple(about["strengths"]["columns"])}
-            weights = (about["quality_strength"], about["tastes"])
-            clusters = PostClusters(log_gate, rate, weights[0], cluster, weights[1])
+            arrays: Any = {name: array(f"{name}_{number}") for name in CLUSTER_ARRAYS}
+            scalars: Any = {name: about[name] for name in ("quality_strength", "taste_strength")}
             factors = Factors(*(array(f"factor_{name}_{number}") for name in FACTOR_ARRAYS))
+            strengths = {**about["strengths"], "columns": tuple(about["strengths"]["columns"])}
+            clusters = PostClusters(**arrays, **scalars)
             return Refit(about["first_step"], clusters, factors, Strengths(**strengths))
 
-        return cls(
-            values["step_seconds"],
-            values["half_life_steps"],
-            values["segment_column"],
-            tuple(values["column_names"]),
-            tuple(values["column_codes"]),
-            array("topic"),
-            tuple(array(f"encoded_{i}") for i in range(len(values["column_codes"]) + 1)),
-            tuple(refit(number, about) for number, about in enumerate(values["refits"])),
-        )
+        refits = tuple(refit(*numbered) for numbered in enumerate(values.pop("refits")))
+        columns: Any = {name: tuple(values.pop(name)) for name in ("column_names", "column_codes")}
+        encoded = tuple(array(f"encoded_{i}") for i in range(len(columns["column_codes"]) + 1))
+        return cls(**values, **columns, topic=array("topic"), encoded=encoded, refits=refits)

@@ -9,7 +9,7 @@ import numpy as np
 
 from feedrank.io.arrays import Place, read_array
 
-NAMES = ("offsets", "post", "step", "liked")
+COLUMNS = ("offsets", "post", "step", "liked")
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class History:
     """Impressions of all users, laid user by user and sorted by step.
 
     Attributes:
-        offsets: where each user begins, int64, shape (n_users + 1,).
+        offsets: first impression of each user, int64, shape (n_users + 1,).
         post: row of the post, uint16 or uint32, shape (n,).
         step: step of the impression, uint8 to uint32, shape (n,).
         liked: one bit an impression, eight a byte, uint8, shape (ceil(n / 8),).
@@ -41,12 +41,12 @@ class History:
         )
 
     def barred(self, user: int, step: int, rule: str) -> np.ndarray:
-        """Posts that a user is not shown again, of the impressions strictly before a step.
+        """Posts that a user is not shown again, given the impressions strictly before a step.
 
         Args:
-            user: row.
-            step: rows of this step or later are not known.
-            rule: 'nothing', 'liked' or 'seen': what is not shown again.
+            user: row of the user.
+            step: impressions of this step or later do not count.
+            rule: 'nothing', 'liked' or 'seen' (shown), as `export.exclude` of `params.yaml`.
         """
         if rule == "nothing":
             return self.post[:0]
@@ -66,13 +66,13 @@ class History:
 
     def save(self, directory: Path) -> None:
         """Write `history_*.npy`."""
-        for name in NAMES:
+        for name in COLUMNS:
             np.save(directory / f"history_{name}.npy", getattr(self, name))
 
     @classmethod
     def load(cls, place: Place) -> History:
-        """What `save` wrote."""
-        return cls(*(read_array(place / f"history_{n}.npy") for n in NAMES))
+        """Histories that `save` wrote."""
+        return cls(*(read_array(place / f"history_{n}.npy") for n in COLUMNS))
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""Users' profile columns as small integer codes, whatever columns a network has."""
+"""Profile columns of users as small integer codes, whatever columns a network has."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,7 +11,7 @@ MISSING = 0  # the code of a missing value, in every column
 
 @dataclass(frozen=True)
 class ProfileColumn:
-    """How one column is coded: bands of a number, or categories.
+    """Coding of one column: bands of a number, or categories.
 
     Attributes:
         name: of the column.
@@ -44,7 +44,7 @@ class Profiles:
     """All users' codes.
 
     Attributes:
-        columns: the coding of each column; columns without any difference are left out.
+        columns: the coding of each column; columns of a single value are left out.
         codes: uint16, shape (n_users, n_columns).
     """
 
@@ -55,13 +55,9 @@ class Profiles:
         """Names of the coded columns, in order."""
         return [column.name for column in self.columns]
 
-    def describe(self) -> list[dict[str, object]]:
-        """The coding as plain values, for a manifest."""
-        return [asdict(column) for column in self.columns]
-
 
 def columns_from(described: list[dict[str, object]]) -> tuple[ProfileColumn, ...]:
-    """The coding that `Profiles.describe` wrote."""
+    """Columns from the plain values of `dataclasses.asdict`."""
     return tuple(
         ProfileColumn(str(d["name"]), tuple(d["edges"]), tuple(d["categories"]))  # type: ignore[arg-type]
         for d in described

@@ -1,4 +1,4 @@
-"""What was known of posts and profiles as of a step: shared by all users."""
+"""Shared state: posts, clusters and profiles as of a step, the same for all users."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from feedrank.log.metadata import SECONDS_A_DAY
-from feedrank.state.clusters import RATE_PRIOR, post_state
+from feedrank.state.clusters import post_state, shrunk_rate
 from feedrank.state.counts.by_step import StepCounts
 from feedrank.state.counts.cumulative import RunningCounts
 from feedrank.state.counts.tally import Tally
-from feedrank.state.fitted import FittedParameters, Refit, WarmupParameters
+from feedrank.state.fitted import FittedParameters, Refit
 from feedrank.stats.shrinkage import base_rate, log_ratio, ratio
 
-Table = np.ndarray
+KEPT_STATES = 128  # 1.2 MB each at full size; the reference log has 90 days
+LEVEL_PRIOR = 50.0  # prior strength of the recent like rate of all posts, in impressions
+LEAST_RATE = 1e-5  # rates are clipped this far from 0 and 1, as log-odds need
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class SharedState:
     """Tables as of one step, float32 unless said otherwise.
 
     Attributes:
-        step: rows of this step or later are not in it.
+        step: rows of this step or later do not count.
         refit: that the step belongs to.
         cluster_rate: like rate, float64, shape (n_segments, n_clusters).
         topic_rate: like rate, float64, shape (n_segments, n_topics).
@@ -36,22 +38,22 @@ class SharedState:
         impression_count: log ratio of impressions over an average post's, shape (n_posts,).
         recent_impression_count: the same of recent impressions, shape (n_posts,).
         columns: log ratio by profile code (end to end) and cluster, shape (n_codes, n_clusters).
-        level: log ratio of the recent like rate over lifetime.
+        level: log ratio of the recent like rate over lifetime, one number.
     """
 
     step: int
     refit: Refit
-    cluster_rate: Table
-    topic_rate: Table
-    post_logit: Table
-    cluster_logit: Table
-    segment_post: Table
-    quality: Table
-    trend: Table
-    age_days: Table
-    impression_count: Table
-    recent_impression_count: Table
-    columns: Table
+    cluster_rate: np.ndarray
+    topic_rate: np.ndarray
+    post_logit: np.ndarray
+    cluster_logit: np.ndarray
+    segment_post: np.ndarray
+    quality: np.ndarray
+    trend: np.ndarray
+    age_days: np.ndarray
+    impression_count: np.ndarray
+    recent_impression_count: np.ndarray
+    columns: np.ndarray
     level: float
 
 
@@ -61,9 +63,8 @@ class SharedCounts:
 
     Attributes:
         by_post: key (segment, post).
-        by_column: key (profile code end to end, segment, cluster); one for each refit, whose
-        clusters
-            it goes by, with all that was before the refit as if it were of the step before it.
+        by_column: key (profile code end to end, segment, cluster), one for each refit by its own
+            clusters; everything before the refit is counted in the step before it.
     """
 
     by_post: StepCounts
@@ -74,24 +75,22 @@ class SharedCounts:
         """Steps from the log's origin to its end."""
         return self.by_post.n_steps
 
-    def first_steps(self, n_segments: int) -> np.ndarray:
-        """The step at which each post was first shown, shape (n_posts,)."""
-        return self.by_post.first_steps().reshape(n_segments, -1).min(0)
-
 
 class SharedHistory:
     """Shared states by step, the most recently used kept."""
 
-    def __init__(self, fitted: FittedParameters, counts: SharedCounts, keep: int = 128) -> None:
+    def __init__(
+        self, fitted: FittedParameters, counts: SharedCounts, keep: int = KEPT_STATES
+    ) -> None:
         self.fitted = fitted
         self.counts = counts
         self._by_post = RunningCounts(counts.by_post, fitted.half_life_steps)
-        self._first_step = counts.first_steps(fitted.n_segments)
-        self._kept: OrderedDict[int, SharedState] = OrderedDict()
+        self._first_step = counts.by_post.first_steps().reshape(fitted.n_segments, -1).min(0)
         self._keep = keep
+        self._kept: OrderedDict[int, SharedState] = OrderedDict()
 
     def as_of(self, step: int) -> SharedState:
-        """What was known strictly before a step; steps outside the log are drawn to its ends."""
+        """State strictly before a step; steps outside the log are clamped to its ends."""
         step = self._within(step)
         state = self._kept.pop(step, None)
         if state is None:
@@ -133,22 +132,21 @@ class SharedHistory:
             quality=np.log(posts.quality).astype(np.float32),
             trend=log_ratio(recent.liked.sum(0), n_recent * lifetime_rate, refit.strengths.trend),
             age_days=age.astype(np.float32),
-            impression_count=_share(n_shown),
-            recent_impression_count=_share(n_recent),
+            impression_count=_over_average(n_shown),
+            recent_impression_count=_over_average(n_recent),
             columns=self._columns(step, cluster_rate),
             level=_level(counts, recent),
         )
 
     def _columns(self, step: int, cluster_rate: np.ndarray) -> np.ndarray:
-        """Each profile code's likes of a cluster over what its segments let expect."""
+        """Log ratios of each profile code's likes of a cluster over those of its segments."""
         fitted = self.fitted
         counts = self.counts.by_column[fitted.refit_number(step)].before(step)
-        liked, expected = column_evidence(fitted, counts, cluster_rate)
+        liked, expected = column_evidence(counts, cluster_rate)
         strength = np.repeat(fitted.refit(step).strengths.columns, fitted.column_codes)
         overall = ratio(liked.sum(1), expected.sum(1), strength)[:, None]
-        return np.log(overall * ratio(liked, expected * overall, strength[:, None])).astype(
-            np.float32
-        )
+        within = ratio(liked, expected * overall, strength[:, None])
+        return np.log(overall * within).astype(np.float32)
 
 
 def rates_within(cluster: np.ndarray, n_clusters: int, counts: Tally) -> np.ndarray:
@@ -160,30 +158,26 @@ def rates_within(cluster: np.ndarray, n_clusters: int, counts: Tally) -> np.ndar
         counts: shape (n_segments, n_posts).
     """
     member = np.eye(n_clusters)[cluster]
-    rate = base_rate(counts.liked.sum(1), counts.shown.sum(1))
-    liked, shown = counts.liked @ member, counts.shown @ member
-    return (liked + RATE_PRIOR * rate[:, None]) / (shown + RATE_PRIOR)
+    prior = base_rate(counts.liked.sum(1), counts.shown.sum(1))[:, None]
+    return shrunk_rate(counts.liked @ member, counts.shown @ member, prior)
 
 
-def column_evidence(
-    fixed: WarmupParameters, by_column: Tally, cluster_rate: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def column_evidence(by_column: Tally, cluster_rate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Likes and expected likes by profile code (end to end) and cluster, (n_codes, n_clusters)."""
     counts = by_column.reshape(-1, *cluster_rate.shape)
     return counts.liked.sum(1), (counts.shown * cluster_rate).sum(1)
 
 
 def _logit(rate: np.ndarray) -> np.ndarray:
-    rate = np.clip(rate, 1e-5, 1 - 1e-5)
+    rate = np.clip(rate, LEAST_RATE, 1 - LEAST_RATE)
     return np.log(rate / (1 - rate)).astype(np.float32)
 
 
-def _share(shown: np.ndarray) -> np.ndarray:
+def _over_average(shown: np.ndarray) -> np.ndarray:
     return np.log((shown + 1) / (shown.mean() + 1)).astype(np.float32)
 
 
 def _level(counts: Tally, recent: Tally) -> float:
     lifetime = base_rate(counts.liked.sum(), counts.shown.sum())
-    return float(
-        np.log((recent.liked.sum() + 50 * lifetime) / (recent.shown.sum() + 50) / lifetime)
-    )
+    liked, shown = recent.liked.sum() + LEVEL_PRIOR * lifetime, recent.shown.sum() + LEVEL_PRIOR
+    return float(np.log(liked / shown / lifetime))

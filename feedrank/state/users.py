@@ -1,4 +1,4 @@
-"""What was known of a few users as of a step."""
+"""User state: a few users' counts and factors as of a step, and the tables read from them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from feedrank.state.counts.by_user import PairCounts, UserCounts
-from feedrank.state.counts.tally import Tally
 from feedrank.state.factors import UserEvidence
 from feedrank.state.fitted import FittedParameters, Refit
 from feedrank.state.shared import SharedState
@@ -17,8 +16,14 @@ from feedrank.stats.shrinkage import log_ratio, ratio
 class UserState:
     """A few users as of a step of a refit: their profiles, counts and earlier pairs.
 
-    The one update of a user's state: training calls it for a bucket step after step, serving for
-    one user with all of the history before the moment.
+    Training updates it with a bucket step after step, serving with one user's whole history before
+    the moment.
+
+    Args:
+        fitted: parameters.
+        refit: that the step belongs to.
+        codes: profile codes, shape (n_users, n_columns).
+        pairs: of these users' impressions.
     """
 
     def __init__(
@@ -37,14 +42,14 @@ class UserState:
         self.evidence = UserEvidence(refit.factors, self.segment)
 
     def update(self, user: np.ndarray, post: np.ndarray, liked: np.ndarray) -> None:
-        """Learn impressions of these users, counted from 0 within them."""
+        """Add impressions; `user` counts from 0 within these users."""
         self.counts.update(user, post, liked)
         self.evidence.update(user, post, liked)
 
 
 @dataclass(frozen=True)
 class UserTables:
-    """What is known of some users, against what their segment likes.
+    """State of some users, relative to their segment.
 
     Attributes:
         n_shown: log1p of impressions, shape (n,).
@@ -62,10 +67,10 @@ class UserTables:
 
 
 def user_tables(state: UserState, shared: SharedState, users: np.ndarray) -> UserTables:
-    """Tables of the named users (rows of the state), from counts and the shared rates."""
+    """Tables of some users, rows of the state, from their counts and the shared rates."""
     strengths = state.refit.strengths
     segment = state.segment[users]
-    cluster, topic = (_rows(state.counts.of(name), users) for name in ("cluster", "topic"))
+    cluster, topic = (state.counts.of(name)[users] for name in ("cluster", "topic"))
     expected = cluster.shown * shared.cluster_rate[segment]
     liked, total = cluster.liked.sum(1), _ordered_sum(expected)
     like_rate = ratio(liked, total, strengths.user)
@@ -76,17 +81,13 @@ def user_tables(state: UserState, shared: SharedState, users: np.ndarray) -> Use
         like_rate=np.log(like_rate).astype(np.float32),
         cluster=log_ratio(cluster.liked, expected * by, strengths.user_cluster),
         topic=log_ratio(topic.liked, of_topic * by, strengths.user_topic),
-        factors=state.evidence.positions(users, strengths.user),
+        factors=state.evidence.factors_of(users, strengths.user),
     )
-
-
-def _rows(counts: Tally, users: np.ndarray) -> Tally:
-    return Tally(counts.shown[users], counts.liked[users])
 
 
 def _ordered_sum(columns: np.ndarray) -> np.ndarray:
     """Sum over the last axis in one order, whatever the number of rows: equal bits anywhere."""
     total = columns[:, 0].copy()
-    for cluster in range(1, columns.shape[1]):
-        total += columns[:, cluster]
+    for column in range(1, columns.shape[1]):
+        total += columns[:, column]
     return total

@@ -1,4 +1,4 @@
-"""Control against test: hit rates, their difference, and whether the split can be trusted."""
+"""A/B test: hit rates of control and test, their difference, and a check of the split."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Z95 = 1.959963984540054
-UNEVEN_P = 0.001  # the usual threshold: a fair split looks this uneven once in a thousand
+from feedrank.stats.intervals import Z95
+
+# The customary threshold of a sample ratio mismatch (Fabijan et al. 2019): a split as planned looks
+# this uneven once in a thousand tests.
+UNEVEN_P = 0.001
 
 
 @dataclass(frozen=True)
-class Requests:
-    """Lists that were returned, one row each.
+class AbOutcomes:
+    """Returned lists of an A/B test and their hits, one row each.
 
     Attributes:
         user: ids, shape (n,).
-        is_test: of the user's group, shape (n,).
+        is_test: the user is in arm `test`, shape (n,).
         is_hit: the user liked one of the posts in time, shape (n,).
     """
 
@@ -27,12 +30,12 @@ class Requests:
 
 
 @dataclass(frozen=True)
-class GroupRate:
-    """One group's hit rate.
+class ArmRate:
+    """Hit rate of one arm.
 
     Attributes:
-        n_users: in the group.
-        n_requests: of theirs.
+        n_users: of the arm.
+        n_requests: of these users.
         rate: hits over requests.
         variance: of the rate, over users.
     """
@@ -44,24 +47,24 @@ class GroupRate:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 %."""
+        """95 % interval of the rate."""
         half = Z95 * math.sqrt(self.variance)
         return self.rate - half, self.rate + half
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison found.
+    """Result of an A/B test.
 
     Attributes:
         control: its hit rate.
         test: its hit rate.
-        n_switched: users who were in both groups, and are left out.
-        uneven_p: of the split's evenness, as planned; small: it is not the planned split.
+        n_switched: users who were in both arms, and are left out.
+        uneven_p: p-value of the planned split; small: the split is not the planned one.
     """
 
-    control: GroupRate
-    test: GroupRate
+    control: ArmRate
+    test: ArmRate
     n_switched: int
     uneven_p: float
 
@@ -72,35 +75,35 @@ class Comparison:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % of the difference; users of the two groups are independent."""
+        """95 % interval of the difference; users of the two arms are independent."""
         half = Z95 * math.sqrt(self.test.variance + self.control.variance)
         return self.difference - half, self.difference + half
 
     @property
     def is_even(self) -> bool:
-        """The users fell into the groups as planned (no sample ratio mismatch)."""
+        """Users are split as planned: no sample ratio mismatch."""
         return self.uneven_p >= UNEVEN_P
 
 
-def compare(requests: Requests, test_share: float) -> Comparison:
-    """Compare the groups by users: they were split, so they are what is independent.
+def compare(requests: AbOutcomes, test_share: float) -> Comparison:
+    """Compare the arms by users, the units that were split and so are independent.
 
     Args:
-        requests: of both groups.
-        test_share: of the users that was planned for the test group.
+        requests: of both arms.
+        test_share: of the users that was planned for arm `test`.
     """
     users, of = np.unique(requests.user, return_inverse=True)
     n = np.bincount(of, minlength=len(users))
     n_test = np.bincount(of, requests.is_test, len(users))
     hits = np.bincount(of, requests.is_hit, len(users))
     is_test, is_control = n_test == n, n_test == 0
-    control = group_rate(hits[is_control], n[is_control])
-    test = group_rate(hits[is_test], n[is_test])
+    control = arm_rate(hits[is_control], n[is_control])
+    test = arm_rate(hits[is_test], n[is_test])
     p = uneven_p(control.n_users, test.n_users, test_share)
     return Comparison(control, test, int(np.sum(~is_test & ~is_control)), p)
 
 
-def group_rate(hits: np.ndarray, n: np.ndarray) -> GroupRate:
+def arm_rate(hits: np.ndarray, n: np.ndarray) -> ArmRate:
     """Hits over requests, with the variance of a ratio of sums over users (delta method).
 
     Args:
@@ -109,15 +112,15 @@ def group_rate(hits: np.ndarray, n: np.ndarray) -> GroupRate:
     """
     n_users, total = len(n), int(n.sum())
     if n_users < 2:
-        return GroupRate(n_users, total, float(hits.sum() / total) if total else math.nan, math.nan)
+        return ArmRate(n_users, total, float(hits.sum() / total) if total else math.nan, math.nan)
     rate = float(hits.sum() / total)
     left = hits - rate * n
     variance = float(np.sum(left**2)) / total**2 * n_users / (n_users - 1)
-    return GroupRate(n_users, total, rate, variance)
+    return ArmRate(n_users, total, rate, variance)
 
 
 def uneven_p(n_control: int, n_test: int, test_share: float) -> float:
-    """Probability that a split as planned gives groups as uneven as these (chi-square, 1 df)."""
+    """P-value of a chi-square test (1 degree of freedom) that the split is the planned one."""
     n = n_control + n_test
     expected = n * test_share, n * (1 - test_share)
     if min(expected) == 0:

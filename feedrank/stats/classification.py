@@ -7,10 +7,11 @@ from scipy.stats import rankdata
 
 
 def auc(liked: np.ndarray, score: np.ndarray) -> float:
-    """Chance that a liked impression scores above one not liked, ties counted half.
+    """Area under the ROC curve: probability that a liked impression outscores one not liked.
 
     Returns:
-        The Mann-Whitney statistic over n_liked * n_not_liked; NaN if either is zero.
+        The Mann-Whitney statistic over n_liked * n_not_liked, ties counted half; NaN if either
+        is zero.
     """
     n_liked = int(np.sum(liked))
     n_other = len(liked) - n_liked
@@ -23,7 +24,7 @@ def auc(liked: np.ndarray, score: np.ndarray) -> float:
 
 
 def log_loss(liked: np.ndarray, probability: np.ndarray) -> float:
-    """Mean of -log of the probability given to what happened; NaN for no impressions."""
+    """Mean of -log of the probability of the label; NaN for no impressions."""
     if not len(liked):
         return float("nan")
     p = np.clip(probability, 1e-7, 1 - 1e-7)
@@ -31,7 +32,7 @@ def log_loss(liked: np.ndarray, probability: np.ndarray) -> float:
 
 
 def calibration_error(liked: np.ndarray, probability: np.ndarray, bins: int = 20) -> float:
-    """Mean distance of predicted and observed like rate, over bins of equal shares of rows.
+    """Expected calibration error over bins of equal shares of rows (Naeini et al. 2015).
 
     Returns:
         sum over bins of n_bin / n * |mean probability - like rate|; NaN for no impressions.

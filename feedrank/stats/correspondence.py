@@ -1,4 +1,4 @@
-"""How posts differ between segments of users, beyond chance: correspondence analysis."""
+"""Correspondence analysis: how posts differ between segments of users, beyond chance."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-TINY = 1e-9
-TRACY_WIDOM_99 = 2.02
+LEAST_EVENTS = 1e-9  # instead of 0 in a denominator
+TRACY_WIDOM_99 = 2.02  # 99th percentile (Johnstone 2001, table 1)
+# Keep divisors above 0: a post's events over the average, and a squared spread. Ranges within which
+# the hit rate stays the same: docs/ranking.md, "Constants".
 LEAST_SHARE, LEAST_SPREAD = 0.01, 0.05
 
 
 @dataclass(frozen=True)
 class Contrasts:
-    """A few directions in which posts differ between segments, strongest first.
+    """Principal coordinates of posts, strongest first.
 
     Attributes:
-        score: of each post, with a noise of variance 1 at an average number of events,
+        score: of each post, with sampling variance 1 at an average number of events,
             shape (n_posts, d).
-        spread: standard deviation of the scores without noise, shape (d,).
-        trust: share of a score's variance that is no noise, shape (n_posts, d).
+        spread: standard deviation of the scores without sampling noise, shape (d,).
+        trust: reliability, the share of a score's variance that is no noise, shape (n_posts, d).
     """
 
     score: np.ndarray
@@ -28,29 +30,30 @@ class Contrasts:
 
 
 def contrasts(counted: np.ndarray, expected: np.ndarray, at_least: int = 0) -> Contrasts:
-    """The singular vectors of Pearson residuals that are larger than those of pure chance.
+    """Singular vectors of Pearson residuals (Greenacre 1984) that exceed those of pure chance.
 
-    Of a table of independent Poisson counts, the largest one stays below the edge in 99 of 100
-    (the Tracy-Widom law of squared singular values, in Johnstone's scaling).
+    The largest squared singular value of independent Poisson counts stays below the edge in 99 of
+    100 tables: the Tracy-Widom law in the scaling of Johnstone (2001).
 
     Args:
         counted: events, shape (n_segments, n_posts).
-        expected: the same if all posts were alike to a segment.
-        at_least: directions that are kept in any case.
+        expected: events if all posts were alike to a segment, same shape.
+        at_least: coordinates that are kept in any case.
     """
     n_segments, n_posts = counted.shape
-    residual = np.where(expected > 0, counted - expected, 0) / np.sqrt(np.maximum(expected, TINY))
+    deviation = np.where(expected > 0, counted - expected, 0)
+    residual = deviation / np.sqrt(np.maximum(expected, LEAST_EVENTS))
     _, size, by_post = np.linalg.svd(residual, full_matrices=False)
     beyond = int(np.sum(size**2 > _edge(n_segments, n_posts)))
     d = min(max(beyond, at_least), len(size))
     events = expected.sum(0)
-    share = np.maximum(events / max(events.mean(), TINY), LEAST_SHARE)[:, None]
+    share = np.maximum(events / max(events.mean(), LEAST_EVENTS), LEAST_SHARE)[:, None]
     variance = np.maximum(size[:d] ** 2 / n_posts - 1, LEAST_SPREAD)
     score = by_post[:d].T * size[:d] / np.sqrt(share)
     return Contrasts(score, np.sqrt(variance), variance / (variance + 1 / share))
 
 
 def _edge(n_rows: int, n_columns: int) -> float:
-    """What the largest squared singular value of pure noise exceeds once in a hundred tables."""
+    """The 99th percentile of the largest squared singular value of pure noise."""
     a, b = np.sqrt(max(n_columns - 1, 1)), np.sqrt(n_rows)
     return float((a + b) ** 2 + TRACY_WIDOM_99 * (a + b) * (1 / a + 1 / b) ** (1 / 3))

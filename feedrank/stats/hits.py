@@ -6,9 +6,9 @@ import numpy as np
 
 
 def hits_at_each_k(is_liked: np.ndarray) -> np.ndarray:
-    """Whether the best 1, 2, ... k of a list hold at least one post that the user liked.
+    """Hits of the best 1, 2, ... k of a list: 1 if the user liked at least one of these posts.
 
-    Success at k of information retrieval: 1 if any of the first k is relevant, else 0.
+    Success at k of information retrieval.
 
     Args:
         is_liked: bool, by place in the list, shape (..., k).
@@ -24,7 +24,7 @@ def hits_at_each_k(is_liked: np.ndarray) -> np.ndarray:
 
 
 def expected_hit_at_k(probability: np.ndarray) -> np.ndarray:
-    """The chance of at least one like, had the list been shown: 1 - prod(1 - p).
+    """Probability of at least one like, had the list been shown: 1 - prod(1 - p).
 
     Args:
         probability: of a like, shape (n_requests, k); likes of one list are independent given it.

@@ -1,4 +1,4 @@
-"""Hit rates, AUC and intervals; each formula stands in its docstring."""
+"""Means with 95 % intervals: bootstrap over users, and Wilson's with a design effect."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-Z = 1.96  # of a 95 % interval
+Z95 = 1.96  # half the width of a 95 % interval, in standard errors
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Estimate:
         value: the mean; NaN for no requests.
         low: lower end.
         high: upper end.
-        n_requests: requests judged.
+        n_requests: with a value.
     """
 
     value: float
@@ -26,15 +26,15 @@ class Estimate:
     n_requests: int
 
     def within(self, low: float, high: float) -> Estimate:
-        """The same with an interval that does not leave what is possible."""
+        """The same with the interval clipped to [low, high]."""
         return replace(self, low=float(np.clip(self.low, low, high)),
                        high=float(np.clip(self.high, low, high)))  # fmt: skip
 
 
 def user_weights(user: np.ndarray, n_resamples: int, seed: int) -> np.ndarray:
-    """Bootstrap over users: how often each request counts in each resample.
+    """Weights of a cluster bootstrap over users: how often each request counts in each resample.
 
-    Requests of one user are not independent, so users are drawn, with replacement.
+    Requests of one user are not independent, so whole users are drawn, with replacement.
 
     Args:
         user: of each request, shape (n_requests,).
@@ -55,30 +55,30 @@ def user_weights(user: np.ndarray, n_resamples: int, seed: int) -> np.ndarray:
 def estimate(value: np.ndarray, weights: np.ndarray) -> Estimate:
     """Mean of per-request values with the percentile interval of a bootstrap over users.
 
-    Requests whose value is NaN were not judged and are left out.
+    Requests without a value (NaN) are left out.
 
     Args:
         value: shape (n_requests,).
         weights: of `user_weights`, shape (n_resamples, n_requests).
     """
-    judged = ~np.isnan(value)
-    if not judged.any():
+    is_given = ~np.isnan(value)
+    if not is_given.any():
         return Estimate(float("nan"), float("nan"), float("nan"), 0)
-    value, weights = value[judged], weights[:, judged]
+    value, weights = value[is_given], weights[:, is_given]
     total = np.maximum(weights.sum(1), 1)
     low, high = np.quantile(weights @ value / total, [0.025, 0.975])
-    return Estimate(float(value.mean()), float(low), float(high), int(judged.sum()))
+    return Estimate(float(value.mean()), float(low), float(high), len(value))
 
 
 def proportion(value: np.ndarray, user: np.ndarray) -> Estimate:
     """Mean of hits or likes with Wilson's 95 % interval, which has a width even at 0 and at 1.
 
-    Values of one user are not independent, so their number counts as what it is worth: over the
-    design effect, sum over users of (sum of value - mean)^2 / (n * mean * (1 - mean)), at least 1
-    (Wilson 1927; the effective size after Kish 1965). Values that are NaN were not judged.
+    Values of one user are not independent, so the interval is that of the effective sample size:
+    n over the design effect, sum over users of (sum of value - mean)^2 / (n mean (1 - mean)), at
+    least 1 (Wilson 1927; Kish, Survey Sampling, 1965). NaN values are left out.
 
     Args:
-        value: in [0, 1], shape (n,); shares are not told from 0 and 1, which scatter most.
+        value: in [0, 1], shape (n,); treated as 0 or 1, whose variance is largest.
         user: of each value, shape (n,).
 
     None of twelve is not certainly none; three of six say less if two users gave them:
@@ -91,21 +91,20 @@ def proportion(value: np.ndarray, user: np.ndarray) -> Estimate:
     >>> round(proportion(value, user=np.array([0, 0, 0, 1, 1, 1])).high, 2)
     0.9
     """
-    judged = ~np.isnan(value)
-    value, user = value[judged].astype(np.float64), user[judged]
+    is_given = ~np.isnan(value)
+    value, user = value[is_given].astype(np.float64), user[is_given]
     n = len(value)
     if not n:
         return Estimate(float("nan"), float("nan"), float("nan"), 0)
     mean = float(value.mean())
-    scatter = mean * (1 - mean)
     by_user = np.bincount(np.unique(user, return_inverse=True)[1], value - mean)
-    worth = n / max(1.0, float(np.sum(by_user**2)) / max(n * scatter, 1e-12))
-    low, high = _wilson(mean, worth)
+    design_effect = float(np.sum(by_user**2)) / max(n * (mean * (1 - mean)), 1e-12)
+    low, high = _wilson(mean, n / max(1.0, design_effect))
     return Estimate(mean, min(low, mean), max(high, mean), n)
 
 
 def _wilson(mean: float, n: float) -> tuple[float, float]:
     """Ends of Wilson's interval for a mean of n independent hits."""
-    center = (mean + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z * np.sqrt(mean * (1 - mean) / n + Z**2 / (4 * n**2)) / (1 + Z**2 / n)
+    center = (mean + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
+    half = Z95 * np.sqrt(mean * (1 - mean) / n + Z95**2 / (4 * n**2)) / (1 + Z95**2 / n)
     return max(0.0, float(center - half)), min(1.0, float(center + half))

@@ -1,4 +1,4 @@
-"""Numbers as they are written into reports."""
+"""Rounding of numbers in reports."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ DIGITS = 5
 
 
 def rounded(value: float) -> float | None:
-    """Five digits; None, which JSON knows, for what was not judged."""
+    """Five digits; None, which JSON can hold, for NaN."""
     return None if math.isnan(value) else round(float(value), DIGITS)

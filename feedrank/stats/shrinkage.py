@@ -1,9 +1,10 @@
-"""How strongly a count is shrunk: prior weights by maximum likelihood, not by guess.
+"""Empirical-Bayes shrinkage of like rates and ratios, prior strengths by maximum likelihood.
 
-A unit (a post, a user, a user's interest in a group of posts) likes `ratio` times as often as
-expected, and ratios differ from unit to unit around 1. Its likes out of `shown` impressions are
-beta-binomial with mean `expected` and `strength` prior likes, so the posterior mean of its ratio
-is `(liked + strength) / (expected + strength)`: the prior counts as `strength` expected likes.
+A unit (a post, a user, a user in a cluster of posts) likes `ratio` times as often as expected, and
+ratios vary between units around 1. Likes out of `shown` impressions are beta-binomial with mean
+`expected` and a prior of `strength` likes (Gelman et al., Bayesian Data Analysis, section 5.3), so
+the posterior mean of the ratio is `(liked + strength) / (expected + strength)`: the prior counts
+as `strength` expected likes.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import betaln, gammaln
 
+# Bounds of a prior strength: units that differ by a factor of four, and by 0.3 %. A least of 0.01 to
+# 0.5 and a greatest of 1e5 to 1e6 give the same lists (docs/ranking.md, "Constants").
 WEAKEST, STRONGEST = 0.05, 1e5
-# Before any evidence units are thought to differ by some 15 % (strength 50), give or take a factor
-# of five: so that a log too small to show any difference does not claim that there is none.
-USUAL_LOG, USUAL_SPREAD = np.log(50.0), np.log(5.0)
-HIGHEST_RATE = 0.99
+# Log-normal prior of a prior strength: units differ by some 15 % (strength 50), give or take a
+# factor of five, so that a log too small to show a difference does not claim that there is none.
+PRIOR_LOG_STRENGTH, PRIOR_LOG_SPREAD = np.log(50.0), np.log(5.0)
+HIGHEST_RATE = 0.99  # of an impression, below 1 as odds need; 0.9 to 0.999 give the same hit rate
 # A Beta(1, 9) prior of like rates: mean 10 %, near the 12 % of the reference log, and worth ten
 # impressions, so that it only counts in a log of a few hundred.
 BASE_LIKES, BASE_IMPRESSIONS = 1, 10
@@ -28,7 +31,12 @@ def base_rate(liked: np.ndarray, shown: np.ndarray) -> np.ndarray:
 
 
 def ratio(liked: np.ndarray, expected: np.ndarray, strength: float | np.ndarray) -> np.ndarray:
-    """Posterior mean of how many times more often than expected; 1 without any evidence.
+    """Posterior mean of likes over expected likes; 1 without any evidence.
+
+    Args:
+        liked: likes of each unit, any shape.
+        expected: likes expected of each unit, same shape.
+        strength: prior strength in expected likes, one or one a unit.
 
     >>> ratio(np.array([0, 20, 2000]), np.array([0, 10, 1000]), strength=50)
     array([1.        , 1.16666667, 1.95238095])
@@ -44,11 +52,11 @@ def log_ratio(liked: np.ndarray, expected: np.ndarray, strength: float) -> np.nd
 def log_evidence(
     liked: np.ndarray, expected: np.ndarray, strength: float, dispersion: float
 ) -> np.ndarray:
-    """Log probability of a unit's likes with its ratio integrated out, up to terms free of both.
+    """Log marginal likelihood of a unit's likes, its ratio integrated out, up to a constant.
 
-    Gamma-Poisson, which stays in closed form where one ratio multiplies several rates. Likes are
-    at most one an impression, so they scatter less than Poisson counts: by `dispersion`, one less
-    the like rate, through which all counts are divided.
+    Gamma-Poisson, which stays in closed form where one ratio multiplies several rates. An
+    impression is liked once at most, so likes vary less than Poisson counts: all counts are
+    divided by `dispersion`, one less the like rate (quasi-likelihood).
     """
     likes, a = liked / dispersion, strength / dispersion
     spread = a * np.log(a) - (a + likes) * np.log(a + expected / dispersion)
@@ -61,7 +69,7 @@ def fit_strength(
     expected: np.ndarray,
     weight: np.ndarray | float = 1.0,
 ) -> float:
-    """The strength under which the likes of all units are most probable, drawn to a usual one.
+    """Prior strength of most posterior probability: beta-binomial likelihood, log-normal prior.
 
     Args:
         liked: likes of each unit.
@@ -70,11 +78,11 @@ def fit_strength(
         weight: of each unit.
 
     Returns:
-        A number in [0.05, 1e5]; 50 without any evidence.
+        Expected likes, in [0.05, 1e5]; 50 without any evidence.
     """
-    known = np.broadcast_to(shown > 0, expected.shape)
+    is_shown = np.broadcast_to(shown > 0, expected.shape)
     liked, shown, expected, weight = (
-        np.broadcast_to(x, known.shape)[known] for x in (liked, shown, expected, weight)
+        np.broadcast_to(x, is_shown.shape)[is_shown] for x in (liked, shown, expected, weight)
     )
     rate = np.clip(expected / np.maximum(shown, 1), 1e-6, HIGHEST_RATE)
     disliked, odds = shown - liked, (1 - rate) / rate
@@ -82,8 +90,8 @@ def fit_strength(
     def loss(log_strength: float) -> float:
         a = np.exp(log_strength)
         terms = betaln(liked + a, disliked + a * odds) - betaln(a, a * odds)
-        unusual = (log_strength - USUAL_LOG) / USUAL_SPREAD
-        return float(unusual**2 / 2 - np.sum(weight * terms))
+        z = (log_strength - PRIOR_LOG_STRENGTH) / PRIOR_LOG_SPREAD
+        return float(z**2 / 2 - np.sum(weight * terms))
 
     bounds = (np.log(WEAKEST), np.log(STRONGEST))
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))

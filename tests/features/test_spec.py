@@ -121,7 +121,7 @@ def test_factors_are_where_the_user_stands_times_where_the_posts_do() -> None:
     post, liked = (np.concatenate([getattr(p, n) for p in rows]) for n in ("post", "liked"))
     evidence = UserEvidence(refit.factors, np.zeros(1, np.int64))
     evidence.update(np.zeros(len(post), np.int64), post, liked)
-    position = evidence.positions(np.arange(1), refit.strengths.user)[0]
+    position = evidence.factors_of(np.arange(1), refit.strengths.user)[0]
     assert len(position) > 1
     found = _column(learned, "factor_log_ratio", user, last * DAY)
     np.testing.assert_allclose(found, refit.factors.post @ position, atol=1e-6)

@@ -61,11 +61,11 @@ def test_what_is_kept_was_fitted_on_what_was_before_its_refit(learned: Learned) 
         assert refit.strengths != _fit(learned, refit.first_step + 1)
 
 
-def test_of_many_users_every_so_many_th_is_asked(
+def test_of_many_users_every_so_many_th_is_sampled(
     learned: Learned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "feedrank.learning.prior_strengths.MOST_UNITS", 500
+        "feedrank.learning.prior_strengths.MOST_CELLS", 500
     )  # of 300 users x 6 clusters
     store = learned.store
     fitted, refit = store.fitted, store.fitted.refits[-1]
@@ -128,7 +128,8 @@ def test_what_users_like_more_than_others_is_found_whatever_the_like_rate(spread
 
 def test_where_tastes_told_the_groups_their_own_weight_holds() -> None:
     """In clusters that users' likes have made, all of their likes would seem to be taste."""
-    told = [refit for refit in tasteful().store.fitted.refits if refit.clusters.tastes is not None]
+    refits = tasteful().store.fitted.refits
+    told = [r for r in refits if r.clusters.taste_strength is not None]
     assert told
     for refit in told:
-        assert refit.strengths.user_cluster == refit.clusters.tastes
+        assert refit.strengths.user_cluster == refit.clusters.taste_strength

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedrank.state.counts.by_step import StepCounts
-from feedrank.state.counts.cumulative import MARKS, CountsAsOf, RunningCounts
+from feedrank.state.counts.cumulative import CHECKPOINTS, CountsAsOf, RunningCounts
 from feedrank.state.counts.tally import Tally, tally
 
-N_STEPS, N_KEYS = 2 * MARKS + 5, 4  # so that not every step is a mark
+N_STEPS, N_KEYS = 2 * CHECKPOINTS + 5, 4  # so that not every step is a checkpoint
 EVENTS = st.lists(
     st.tuples(st.integers(0, N_STEPS - 1), st.integers(0, N_KEYS - 1), st.integers(0, 1))
 )
@@ -48,14 +48,14 @@ def test_counts_are_those_of_earlier_steps_and_halve_with_every_half_life(
 
 
 @given(EVENTS, st.lists(STEPS, max_size=8), STEPS)
-def test_a_moment_has_the_same_bits_whatever_was_asked_before(
-    events: list[tuple[int, int, int]], asked: list[int], step: int
+def test_a_moment_has_the_same_bits_whatever_was_derived_before(
+    events: list[tuple[int, int, int]], derived: list[int], step: int
 ) -> None:
     counts = _counts(events)
     running = RunningCounts(counts, 3.0)
-    former = [(running.before(other), other) for other in asked]
+    earlier = [(running.before(other), other) for other in derived]
     assert _bytes(running.before(step)) == _bytes(RunningCounts(counts, 3.0).before(step))
-    for moment, other in former:  # and what was answered stays as it was
+    for moment, other in earlier:  # and what was derived stays as it was
         assert _bytes(moment) == _bytes(RunningCounts(counts, 3.0).before(other))
 
 
@@ -70,7 +70,7 @@ def test_a_moment_starts_from_the_nearest_one_before(monkeypatch: pytest.MonkeyP
         add(self, step, *arrays)
 
     monkeypatch.setattr(RunningCounts, "_add", counted)
-    apart = -(-N_STEPS // MARKS)
+    apart = -(-N_STEPS // CHECKPOINTS)
     for step in range(N_STEPS + 1):
         added.clear()
         running.before(step)

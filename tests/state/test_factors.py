@@ -34,16 +34,16 @@ def test_any_split_and_order_of_the_history_gives_the_same_bits(
     edges = sorted(min(cut, len(rows)) for cut in cuts)
     shuffled = rows[np.random.default_rng(len(rows)).permutation(len(rows))]
     users = np.arange(N_USERS)
-    at_once = _learned(rows, []).positions(users, 9.0)
+    at_once = _learned(rows, []).factors_of(users, 9.0)
     for other in (_learned(rows, edges), _learned(shuffled, edges)):
-        assert np.array_equal(other.positions(users, 9.0), at_once)
+        assert np.array_equal(other.factors_of(users, 9.0), at_once)
 
 
 def test_positions_are_those_of_a_ridge_regression() -> None:
     """Of likes on positions, each weighed by its variance under segment and propensity."""
     rng = np.random.default_rng(0)
     views = np.stack([rng.integers(0, n, 300) for n in (N_USERS, N_POSTS, 2)], axis=1)
-    found = _learned(views, []).positions(np.arange(N_USERS), 9.0)
+    found = _learned(views, []).factors_of(np.arange(N_USERS), 9.0)
     for user, segment in enumerate(SEGMENT):
         _, post, liked = views[views[:, 0] == user].T
         rate, x = FACTORS.rate[segment, post], FACTORS.post[post]
@@ -56,22 +56,22 @@ def test_positions_are_those_of_a_ridge_regression() -> None:
 def test_a_user_alone_stands_where_the_same_user_among_others_does() -> None:
     rng = np.random.default_rng(0)
     views = np.stack([rng.integers(0, n, 300) for n in (N_USERS, N_POSTS, 2)], axis=1)
-    together = _learned(views, []).positions(np.arange(N_USERS), 9.0)
+    together = _learned(views, []).factors_of(np.arange(N_USERS), 9.0)
     for user in range(N_USERS):
         alone = UserEvidence(FACTORS, SEGMENT[user : user + 1])
         own = views[views[:, 0] == user]
         alone.update(np.zeros(len(own), np.int64), own[:, 1], own[:, 2].astype(np.uint8))
-        assert np.array_equal(alone.positions(np.arange(1), 9.0)[0], together[user])
+        assert np.array_equal(alone.factors_of(np.arange(1), 9.0)[0], together[user])
 
 
 def test_without_history_a_user_stands_in_the_middle() -> None:
-    assert not UserEvidence(FACTORS, SEGMENT).positions(np.arange(N_USERS), 9.0).any()
+    assert not UserEvidence(FACTORS, SEGMENT).factors_of(np.arange(N_USERS), 9.0).any()
 
 
 def test_without_factors_there_is_no_position() -> None:
     evidence = UserEvidence(Factors.of(np.empty((N_POSTS, 0)), FACTORS.rate), SEGMENT)
     evidence.update(np.array([0]), np.array([1]), np.array([1], np.uint8))
-    assert evidence.positions(np.array([0, 1]), 9.0).shape == (2, 0)
+    assert evidence.factors_of(np.array([0, 1]), 9.0).shape == (2, 0)
 
 
 def test_positions_are_found_from_many_likes() -> None:
@@ -83,7 +83,7 @@ def test_positions_are_found_from_many_likes() -> None:
     liked = rng.random(len(post)) < 0.05 * np.exp(factors.post[post] @ z)
     evidence = UserEvidence(factors, np.zeros(1, np.int64))
     evidence.update(np.zeros(len(post), np.int64), post, liked.astype(np.uint8))
-    found = evidence.positions(np.arange(1), 50.0)[0]
+    found = evidence.factors_of(np.arange(1), 50.0)[0]
     np.testing.assert_allclose(found, z, atol=0.25)
 
 
@@ -94,7 +94,7 @@ def test_liking_everything_more_often_says_nothing_of_taste() -> None:
     liked = (rng.random(len(post)) < 0.15).astype(np.uint8)
     evidence = UserEvidence(factors, np.zeros(1, np.int64))
     evidence.update(np.zeros(len(post), np.int64), post, liked)
-    assert np.abs(evidence.positions(np.arange(1), 5.0)).max() < 0.15
+    assert np.abs(evidence.factors_of(np.arange(1), 5.0)).max() < 0.15
 
 
 def test_values_are_whole_units_so_that_sums_are_exact() -> None:
@@ -128,5 +128,5 @@ def test_ridge_solves_each_user_s_equations() -> None:
 def test_one_impression_moves_a_user_along_the_post(liked: int) -> None:
     evidence = UserEvidence(FACTORS, SEGMENT)
     evidence.update(np.array([2]), np.array([4]), np.array([liked], np.uint8))
-    along = evidence.positions(np.array([2]), 9.0)[0] @ FACTORS.post[4]
+    along = evidence.factors_of(np.array([2]), 9.0)[0] @ FACTORS.post[4]
     assert along > 0 if liked else along < 0

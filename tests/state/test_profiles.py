@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,8 @@ def test_the_order_of_users_does_not_change_the_coding() -> None:
 
 def test_a_coding_comes_back_from_plain_values() -> None:
     profiles = _of(age=np.arange(30), city=["a", "b", None] * 10)
-    assert columns_from(json.loads(json.dumps(profiles.describe()))) == profiles.columns
+    described = json.loads(json.dumps([asdict(c) for c in profiles.columns]))
+    assert columns_from(described) == profiles.columns
 
 
 def test_labels_say_the_bands_and_categories() -> None:

@@ -1,4 +1,4 @@
-"""How factors are found: a variational factorisation of likes beyond the expected ones."""
+"""Latent factors of posts: a variational factorisation of likes beyond the expected ones."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from feedrank.learning.posts.sample import user_post_matrix
 from feedrank.state.factors import ridge
 from feedrank.state.history import InteractionSample
 
-TEXT_DIRECTIONS = 100
-CHANCE_DRAWS = 3
-ITERATIONS = 15
-LEAST_SPREAD = 0.05  # of log-odds: less hardly moves a list
-TINY = 1e-9
+# Ranges within which the hit rate stays the same: docs/ranking.md, "Constants".
+TEXT_COMPONENTS, NULL_DRAWS, ITERATIONS = 100, 3, 15
+LEAST_SPREAD = 0.05  # of log-odds, 5 % of the odds: factors of less hardly move a list
+LEAST_VARIANCE = 1e-9  # instead of 0 in a denominator
 
 
 @dataclass(frozen=True)
@@ -25,21 +24,21 @@ class Surplus:
 
     Attributes:
         likes: by user and post, shape (n_users, n_posts).
-        information: variance of the same if all is chance, same shape.
-        chance: draws of the likes if all is chance.
+        information: variance of `likes` if expectations are right, same shape.
+        null: draws of `likes` if expectations are right (parametric bootstrap).
     """
 
     likes: csr_matrix
     information: csr_matrix
-    chance: list[csr_matrix]
+    null: list[csr_matrix]
 
     @classmethod
     def of(
         cls, sample: InteractionSample, expected: np.ndarray, n_posts: int, seed: int
     ) -> Surplus:
-        """Of impressions that are expected to be liked with these probabilities, shape (n,)."""
+        """Surplus of impressions with these probabilities of a like, shape (n,)."""
         rng = np.random.default_rng(seed)
-        draws = (rng.random(len(expected)) < expected for _ in range(CHANCE_DRAWS))
+        draws = (rng.random(len(expected)) < expected for _ in range(NULL_DRAWS))
         return cls(
             user_post_matrix(sample, sample.liked - expected, n_posts),
             user_post_matrix(sample, expected * (1 - expected), n_posts),
@@ -50,23 +49,23 @@ class Surplus:
 def fit_factors(
     sample: InteractionSample, expected: np.ndarray, texts: csr_matrix, most: int, seed: int
 ) -> np.ndarray:
-    """Positions of posts in the directions that are no chance, shape (n_posts, d).
+    """Factors of posts that exceed those of chance, shape (n_posts, d).
 
-    Users are spread with variance 1 in each direction. A post with few likes stands where its
-    text says; directions in which posts hardly differ are left out.
+    Users' factors have variance 1. A post with few likes has the factors that its text predicts;
+    factors in which posts differ by less than `LEAST_SPREAD` are left out.
 
     Args:
-        sample: before the refit.
+        sample: impressions before the refit.
         expected: probability that each impression is liked, shape (n,).
-        texts: what each post's text and topic say, shape (n_posts, n_words).
-        most: directions at most; 0 asks for none.
+        texts: design of the posts' texts and topics, shape (n_posts, n_words).
+        most: factors at most; 0 for none.
         seed: of the draws.
     """
     n_posts = texts.shape[0]
     if not most or not sample.liked.any():
         return np.empty((n_posts, 0))
     surplus = Surplus.of(sample, expected, n_posts, seed)
-    n_texts = min(TEXT_DIRECTIONS, *texts.shape)
+    n_texts = min(TEXT_COMPONENTS, *texts.shape)
     text = randomized_svd(texts.astype(float), n_texts, random_state=seed)[0]
     post = _first_guess(surplus, text, most, seed)
     if post.shape[1]:
@@ -75,16 +74,18 @@ def fit_factors(
 
 
 def _first_guess(surplus: Surplus, text: np.ndarray, most: int, seed: int) -> np.ndarray:
-    """Singular vectors of the surplus that chance does not reach, those of texts first."""
-    of_user, of_post = (np.asarray(surplus.information.sum(a)).ravel() for a in (1, 0))
-    total = max(of_user.sum(), TINY)
-    by_user = diags(1 / np.sqrt(of_user + of_user.mean() + TINY))
-    by_post = diags(np.sqrt(total) / np.sqrt(of_post + of_post.mean() + TINY))
-    likes, *chance = (by_user @ m @ by_post for m in (surplus.likes, *surplus.chance))
-    n_users, n_posts = likes.shape
-    noise = total * chance[0].multiply(chance[0]).mean()
+    """Singular vectors of the surplus beyond the largest of null draws, those of texts first.
 
-    margin = 1 + 2 / np.sqrt(n_users)  # two deviations of what chance alone would scatter
+    The test is parallel analysis (Horn 1965), the scale that of a spiked model.
+    """
+    of_user, of_post = (np.asarray(surplus.information.sum(a)).ravel() for a in (1, 0))
+    total = max(of_user.sum(), LEAST_VARIANCE)
+    by_user = diags(1 / np.sqrt(of_user + of_user.mean() + LEAST_VARIANCE))
+    by_post = diags(np.sqrt(total) / np.sqrt(of_post + of_post.mean() + LEAST_VARIANCE))
+    likes, *null = (by_user @ m @ by_post for m in (surplus.likes, *surplus.null))
+    n_users, n_posts = likes.shape
+    noise = total * null[0].multiply(null[0]).mean()
+    margin = 1 + 2 / np.sqrt(n_users)  # about two standard errors of a null singular value
 
     def beyond(found: np.ndarray, size: np.ndarray, edge: float) -> np.ndarray:
         kept = size > margin * edge
@@ -100,23 +101,24 @@ def _first_guess(surplus: Surplus, text: np.ndarray, most: int, seed: int) -> np
         return found.T, size
 
     parts = []
-    for way in (in_text, anywhere):
-        edge = max(float(way(draw)[1][0]) for draw in chance)
-        parts.append(beyond(*way(likes), edge))
+    for decompose in (in_text, anywhere):
+        edge = max(float(decompose(draw)[1][0]) for draw in null)
+        parts.append(beyond(*decompose(likes), edge))
     return np.hstack(parts)[:, :most]
 
 
 def _refined(surplus: Surplus, text: np.ndarray, post: np.ndarray) -> np.ndarray:
     """Variational Bayes: normal posteriors of users and of posts in turn, each given the other.
 
-    The prior of a post is normal around what its text says; its spread is learned, so that a
-    direction that likes do not support shrinks away.
+    As in variational matrix factorisation (Lim and Teh 2007). The prior of a post is normal around
+    the factors that its text predicts; its precision is fitted, so that a factor without support
+    in likes shrinks to 0 (automatic relevance determination).
     """
     n_posts, d = post.shape
     upper = np.triu_indices(d)
     likes, information = surplus.likes, surplus.information
     likes_t, information_t = likes.T.tocsr(), information.T.tocsr()
-    prior, precision = post, 1 / np.maximum((post**2).mean(0), TINY)
+    prior, precision = post, 1 / np.maximum((post**2).mean(0), LEAST_VARIANCE)
     covariance = np.zeros((n_posts, d, d))
     for _ in range(ITERATIONS):
         products = information @ _second(post, covariance)[:, upper[0], upper[1]]
@@ -129,9 +131,9 @@ def _refined(surplus: Surplus, text: np.ndarray, post: np.ndarray) -> np.ndarray
         own = np.einsum("nii->i", covariance) / n_posts
         weight = text.T @ post
         noise = ((post - text @ weight) ** 2).mean(0) + own
-        signal = np.maximum((weight**2).mean(0), TINY)
+        signal = np.maximum((weight**2).mean(0), LEAST_VARIANCE)
         prior = text @ (weight * signal / (signal + noise))
-        precision = 1 / np.maximum(((post - prior) ** 2).mean(0) + own, TINY)
+        precision = 1 / np.maximum(((post - prior) ** 2).mean(0) + own, LEAST_VARIANCE)
     return post
 
 

@@ -1,6 +1,8 @@
-"""What is learned of posts at the begin of a refit: their clusters, and factors beyond these."""
+"""Clusters of posts, and latent factors beyond them, at a refit."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -20,35 +22,35 @@ from feedrank.stats.shrinkage import HIGHEST_RATE
 def fit_posts(
     counts: Tally, sample: InteractionSample, texts: csr_matrix, params: FeaturesParams
 ) -> tuple[PostClusters, Factors]:
-    """Clusters and factors of posts from everything before a refit.
+    """Clusters and factors of posts from all impressions before a refit.
 
-    Where people of one segment differ in what they like, by more than chance, the clusters are
-    found once more with that for evidence, and the factors in what they leave.
+    If users of one segment differ in the posts that they like, beyond chance, clusters are fitted
+    again with users' tastes as evidence, and factors to the likes that these leave unexplained.
 
     Args:
         counts: impressions and likes, shape (n_segments, n_posts).
         sample: impressions of some users.
-        texts: what each post's text and topic say, shape (n_posts, d).
+        texts: design of the posts' texts and topics, shape (n_posts, d).
         params: of the features.
     """
-    clusters = fit_clusters(counts, texts, params.clusters, params.seed)
+    fit = partial(fit_clusters, counts, texts, params.clusters, params.seed)
+    factors = partial(fit_factors, sample, texts=texts, most=params.factors, seed=params.seed)
+    clusters = fit()
     rate = post_state(clusters, counts).rate
     expected = expected_likes(sample, rate)
-    positions = fit_factors(sample, expected, texts, params.factors, params.seed)
-    if positions.shape[1]:
-        tastes = Tastes(sample, rate, positions, dispersion_of(counts))
-        clusters = fit_clusters(counts, texts, params.clusters, params.seed, tastes)
+    found = factors(expected)
+    if found.shape[1]:
+        tastes = Tastes(sample, rate, found, dispersion_of(counts))
+        clusters = fit(tastes)
         rate = post_state(clusters, counts).rate
         expected = expected_likes(sample, rate)
         expected *= taste_ratios(sample, expected, clusters.cluster, tastes.strength)
-        expected = np.minimum(expected, HIGHEST_RATE)
-        positions = fit_factors(sample, expected, texts, params.factors, params.seed)
-        positions = _within(positions, clusters.cluster)
-    return clusters, Factors.of(positions, rate)
+        found = _within(factors(np.minimum(expected, HIGHEST_RATE)), clusters.cluster)
+    return clusters, Factors.of(found, rate)
 
 
-def _within(positions: np.ndarray, cluster: np.ndarray) -> np.ndarray:
-    """Positions against the mean of their cluster: tastes for clusters are known apart."""
+def _within(factors: np.ndarray, cluster: np.ndarray) -> np.ndarray:
+    """Factors less the mean of their cluster: users' ratios in clusters are features already."""
     member = np.eye(int(cluster.max()) + 1)[cluster]
-    mean = member.T @ positions / np.maximum(member.sum(0), 1)[:, None]
-    return np.asarray(positions - mean[cluster])
+    mean = member.T @ factors / np.maximum(member.sum(0), 1)[:, None]
+    return np.asarray(factors - mean[cluster])

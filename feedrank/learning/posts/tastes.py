@@ -1,4 +1,4 @@
-"""Tastes: what is said of a post's cluster by who, among people of one profile, likes it."""
+"""Tastes of users as evidence of posts' clusters, and their prior strength by cross-fitting."""
 
 from __future__ import annotations
 
@@ -9,61 +9,61 @@ from feedrank.learning.posts.sample import expected_likes, user_post_matrix
 from feedrank.state.history import InteractionSample
 from feedrank.stats.shrinkage import fit_strength, ratio
 
-MOST_CELLS = 200_000  # that the strength is fitted on
-LEAST = 0.5  # expected likes of a prior; below, one impression is no small part of what is expected
-AT_FIRST = 5.0  # expected likes: a strength at which tastes can be found where there are any
-TINY = 1e-30
+MOST_CELLS = 200_000  # bounds memory: of 12 clusters, 16,000 users are used whole
+# Least and first prior strength in expected likes. Below the least, the second-order terms of
+# `_Half.update` no longer hold; the first may be 2 to 15 (docs/ranking.md, "Constants").
+LEAST_STRENGTH, FIRST_STRENGTH = 0.5, 5.0
+LEAST_PROBABILITY = 1e-30  # instead of 0 in a logarithm
 
 
 class Tastes:
-    """Some users' likes of clusters of posts, beyond what is expected of them.
+    """Likes of clusters by some users, beyond the expected ones.
 
     A user likes the posts of a cluster `ratio` times as often as expected; ratios are Gamma with
-    mean 1 and shape `strength`. What a user's own impression of a post says to the ratio is taken
-    out where that very post is judged, or each post would be held where it stands. How strong
-    tastes are is judged by half of the users in clusters that the other half alone would find: who
-    likes a post by chance would else seem to like its cluster.
+    mean 1 and shape `strength`. A post's cluster is inferred from its users' other likes
+    (leave-one-out): else each post would confirm the cluster that it is in. The strength is
+    cross-fitted: each half of the users is judged in clusters that the other half alone finds, or
+    users who like a post by chance would seem to like its cluster.
 
     Args:
         sample: impressions of the users.
         rate: like rate, shape (n_segments, n_posts).
-        positions: of posts in the directions of `fit_factors`, to start from, (n_posts, d).
+        factors: of posts by `fit_factors`, to start from, shape (n_posts, d).
         dispersion: variance of likes over that of Poisson counts.
     """
 
     def __init__(
-        self, sample: InteractionSample, rate: np.ndarray, positions: np.ndarray, dispersion: float
+        self, sample: InteractionSample, rate: np.ndarray, factors: np.ndarray, dispersion: float
     ) -> None:
         expected = expected_likes(sample, rate)
-        self.positions = positions
-        self.strength = AT_FIRST
+        self.factors = factors
+        self.strength = FIRST_STRENGTH
         self._halves = [
-            _Half(sample, expected, sample.user % 2 == half, len(positions), dispersion)
+            _Half(sample, expected, sample.user % 2 == half, len(factors), dispersion)
             for half in (0, 1)
         ]
 
-    def evidence(self, belonging: np.ndarray) -> np.ndarray:
+    def evidence(self, membership: np.ndarray) -> np.ndarray:
         """Log likelihood of each post's likes by cluster, up to a constant, (n_posts, n_clusters).
 
         Args:
-            belonging: probability of each cluster, shape (n_posts, n_clusters); after the first
-            call,
-                such as follows from the evidence of the former one.
+            membership: probability of each cluster, shape (n_posts, n_clusters); after the first
+                call, it follows from the previous evidence.
         """
-        known = [half.evidence for half in self._halves if half.evidence is not None]
-        if known:
-            log = np.log(belonging + TINY)
+        previous = [half.evidence for half in self._halves if half.evidence is not None]
+        if previous:
+            log = np.log(membership + LEAST_PROBABILITY)
             cells = [
-                half.cells(np.argmax(log - own, axis=1), belonging.shape[1])
-                for half, own in zip(self._halves, known, strict=True)
+                half.cells(np.argmax(log - own, axis=1), membership.shape[1])
+                for half, own in zip(self._halves, previous, strict=True)
             ]
             fitted = fit_strength(*(np.concatenate(c) for c in zip(*cells, strict=True)))
-            self.strength = max(fitted, LEAST)
-        return np.sum([half.judge(belonging, self.strength) for half in self._halves], axis=0)
+            self.strength = max(fitted, LEAST_STRENGTH)
+        return np.sum([half.update(membership, self.strength) for half in self._halves], axis=0)
 
 
 class _Half:
-    """Every other user's likes."""
+    """Every other user of a sample."""
 
     def __init__(
         self,
@@ -85,27 +85,27 @@ class _Half:
         self._user, self._post = sample.user[liked], sample.post[liked]
         self._of_liked = expected[liked]
 
-    def judge(self, belonging: np.ndarray, strength: float) -> np.ndarray:
-        """Predictive log probabilities, to second order in what an impression lets expect."""
-        likes = self._liked @ belonging + strength
-        expected = self._expected @ belonging + strength
+    def update(self, membership: np.ndarray, strength: float) -> np.ndarray:
+        """Leave-one-out predictive log probabilities, to second order in an impression's rate."""
+        likes = self._liked @ membership + strength
+        expected = self._expected @ membership + strength
         unliked = self._expected.T @ (likes / expected)
-        unliked += (belonging - 0.5) * (self._squared.T @ (likes / expected**2))
-        of_likes = self._of_likes(belonging, likes, expected)
+        unliked += (membership - 0.5) * (self._squared.T @ (likes / expected**2))
+        of_likes = self._of_likes(membership, likes, expected)
         self.evidence = (of_likes - unliked) / self._dispersion
         return self.evidence
 
     def _of_likes(
-        self, belonging: np.ndarray, likes: np.ndarray, expected: np.ndarray
+        self, membership: np.ndarray, likes: np.ndarray, expected: np.ndarray
     ) -> np.ndarray:
-        """What the liked impressions add, each against what its user liked besides."""
-        own = belonging[self._post]
+        """Terms of the liked impressions, each given its user's other likes."""
+        own = membership[self._post]
         others = likes[self._user] - own
         without = expected[self._user] - own * self._of_liked[:, None]
         n = len(self._post)
         of_post = csr_matrix((np.ones(n), (self._post, np.arange(n))), (self._n_posts, n))
         share = self._of_liked[:, None] / without
-        # The impression itself is among the unliked ones of `judge`, one like too many.
+        # The impression itself is among the unliked ones of `update`, one like too many.
         return np.asarray(of_post @ (np.log(others / without) - np.log1p(share) + own * share))
 
     def cells(
@@ -121,13 +121,13 @@ class _Half:
 def taste_ratios(
     sample: InteractionSample, expected: np.ndarray, cluster: np.ndarray, strength: float
 ) -> np.ndarray:
-    """Of each impression, how much more its user likes posts of its cluster than expected, (n,).
+    """Posterior ratio of each impression's user in its post's cluster, shape (n,).
 
     Args:
         sample: impressions of the users.
         expected: probability that each is liked, shape (n,).
         cluster: of each post, shape (n_posts,).
-        strength: prior weight in expected likes.
+        strength: prior strength in expected likes.
     """
     n_clusters = int(cluster.max(initial=0)) + 1
     cell = sample.user.astype(np.int64) * n_clusters + cluster[sample.post]

@@ -1,4 +1,4 @@
-"""The additive counts, shared and per user, and what was known before a moment."""
+"""Counts by step: sparse impressions and likes, from which counts as of any step are summed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 
 from feedrank.io.arrays import Place, read_array
 from feedrank.state.counts.tally import Tally, smallest_uint
+
+COLUMNS = ("offsets", "key", "shown", "liked")
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,12 @@ class StepCounts:
     def merged(cls, parts: Sequence[StepCounts]) -> StepCounts:
         """The sum of counts of disjoint rows."""
         n_keys, n_steps = parts[0].n_keys, parts[0].n_steps
-        return cls.of(
-            (_sum([p.at(step) for p in parts], n_keys) for step in range(n_steps)), n_keys
-        )
+
+        def total(step: int) -> Tally:
+            key, shown, liked = (np.concatenate(c) for c in zip(*(p.at(step) for p in parts)))
+            return Tally(*(_sum(key, w, n_keys) for w in (shown, liked)))
+
+        return cls.of(map(total, range(n_steps)), n_keys)
 
     def at(self, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Key, shown and liked of one step."""
@@ -64,8 +69,8 @@ class StepCounts:
     def before(self, step: int, since: int = 0) -> Tally:
         """Counts of the steps [since, step), int64, shape (n_keys,)."""
         rows = slice(int(self.offsets[since]), int(self.offsets[step]))
-        weighted = (self._sum(rows, column[rows]) for column in (self.shown, self.liked))
-        return Tally(*(w.astype(np.int64) for w in weighted))
+        key = self.key[rows]
+        return Tally(*(_sum(key, w[rows], self.n_keys) for w in (self.shown, self.liked)))
 
     def first_steps(self) -> np.ndarray:
         """The step at which each key was first counted; `n_steps` if never. Shape (n_keys,)."""
@@ -74,27 +79,19 @@ class StepCounts:
         np.minimum.at(first, self.key, step)
         return first
 
-    def _sum(self, rows: slice, weight: np.ndarray) -> np.ndarray:
-        return np.bincount(self.key[rows], weights=weight, minlength=self.n_keys)
-
     def save(self, directory: Path, name: str) -> None:
         """Write `<name>_{offsets,key,shown,liked}.npy`."""
-        for column in ("offsets", "key", "shown", "liked"):
+        for column in COLUMNS:
             np.save(directory / f"{name}_{column}.npy", getattr(self, column))
 
     @classmethod
     def load(cls, place: Place, name: str, n_keys: int) -> StepCounts:
-        """Counts written by `save`."""
-        columns = ("offsets", "key", "shown", "liked")
-        return cls(n_keys, *(read_array(place / f"{name}_{c}.npy") for c in columns))
+        """Counts that `save` wrote."""
+        return cls(n_keys, *(read_array(place / f"{name}_{c}.npy") for c in COLUMNS))
 
 
-def _sum(parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]], n_keys: int) -> Tally:
-    key, shown, liked = (np.concatenate(column) for column in zip(*parts))
-    return Tally(
-        np.bincount(key, weights=shown, minlength=n_keys).astype(np.int64),
-        np.bincount(key, weights=liked, minlength=n_keys).astype(np.int64),
-    )
+def _sum(key: np.ndarray, weight: np.ndarray, n_keys: int) -> np.ndarray:
+    return np.bincount(key, weights=weight, minlength=n_keys).astype(np.int64)
 
 
 def _narrow(counts: np.ndarray) -> np.ndarray:

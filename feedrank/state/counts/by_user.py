@@ -1,4 +1,4 @@
-"""Counts with the user in the key."""
+"""Counts with the user in the key: by cluster of posts, and by pair of user and post."""
 
 from __future__ import annotations
 
@@ -8,42 +8,45 @@ from feedrank.state.counts.tally import Tally, tally
 
 
 class UserCounts:
-    """Impressions and likes of a few users by cluster of posts, learned step after step.
+    """Impressions and likes of a few users by cluster of posts, updated step after step.
 
-    One grouping is one partition of the posts, such as clusters or topics. Training feeds a whole
-    bucket's users step by step, serving one user's history at once: the counts are integers, so
-    both arrive at the same numbers.
+    A grouping is one partition of the posts, such as clusters or topics. Training updates with a
+    whole bucket's users step by step, serving with one user's history at once: the counts are
+    integers, so both arrive at the same numbers.
 
     Args:
-        n_users: users, known by their row within these.
-        groupings: by name, the cluster of each post and the number of clusters; some may be empty.
+        n_users: users, counted from 0.
+        groupings: by name, the part that each post is in and the number of parts.
     """
 
     def __init__(self, n_users: int, groupings: dict[str, tuple[np.ndarray, int]]) -> None:
         self.n_users = n_users
-        self._groupings = {name: cluster for name, (cluster, _) in groupings.items()}
-        self._n_groups = {name: n_clusters for name, (_, n_clusters) in groupings.items()}
+        self._groupings = groupings
         self._tallies = {
             name: Tally(*np.zeros((2, n_users * n), dtype=np.int64))
-            for name, n in self._n_groups.items()
+            for name, (_, n) in groupings.items()
         }
 
     def update(self, user: np.ndarray, post: np.ndarray, liked: np.ndarray) -> None:
-        """Learn impressions; `user` counts from 0 within these users."""
-        for name, cluster in self._groupings.items():
-            n_clusters = self._n_groups[name]
-            key = user.astype(np.int64) * n_clusters + cluster[post]
-            self._tallies[name] += tally(key, liked, self.n_users * n_clusters)
+        """Add impressions; `user` counts from 0 within these users."""
+        for name, (part, n) in self._groupings.items():
+            key = user.astype(np.int64) * n + part[post]
+            self._tallies[name] += tally(key, liked, self.n_users * n)
 
     def of(self, grouping: str) -> Tally:
-        """Counts by user and cluster, int64, shape (n_users, n_clusters)."""
-        return self._tallies[grouping].reshape(self.n_users, self._n_groups[grouping])
+        """Counts by user and part, int64, shape (n_users, n_parts)."""
+        return self._tallies[grouping].reshape(self.n_users, self._groupings[grouping][1])
 
 
 class PairCounts:
-    """How often a user was shown, and liked, the very same post before.
+    """Impressions and likes of each pair of user and post, as of any step.
 
-    An index over fixed rows that answers for any step: rows of that step or later do not count.
+    Args:
+        user: of each impression, shape (n,).
+        post: row of the post, shape (n,).
+        step: of the impression, shape (n,).
+        liked: 0 or 1, shape (n,).
+        n_posts: posts of the catalogue.
     """
 
     def __init__(
@@ -57,7 +60,7 @@ class PairCounts:
         self._likes = np.concatenate([[0], np.cumsum(liked[order], dtype=np.int64)])
 
     def before(self, user: np.ndarray, post: np.ndarray, step: int) -> Tally:
-        """Earlier impressions and likes of each pair, int64, shape (n,)."""
+        """Impressions and likes of each pair strictly before a step, int64, shape (n,)."""
         first = np.searchsorted(self._keys, self._key(user, post, 0))
         last = np.searchsorted(self._keys, self._key(user, post, min(step, self._n_steps)))
         return Tally(last - first, self._likes[last] - self._likes[first])

@@ -22,8 +22,15 @@ class Tally:
     def __add__(self, other: Tally) -> Tally:
         return Tally(self.shown + other.shown, self.liked + other.liked)
 
+    def __getitem__(self, keys: np.ndarray | slice) -> Tally:
+        return Tally(self.shown[keys], self.liked[keys])
+
+    def copy(self) -> Tally:
+        """The same counts in arrays of their own."""
+        return Tally(self.shown.copy(), self.liked.copy())
+
     def reshape(self, *shape: int) -> Tally:
-        """The same counts with their key split into parts."""
+        """The same counts by the parts of their key."""
         return Tally(self.shown.reshape(shape), self.liked.reshape(shape))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,6 @@ import xgboost as xgb
 from category_encoders import TargetEncoder
 
 from feedrank.features.rows import TrainingRows
-from feedrank.learning.target_encoding import fit_and_encode
 from feedrank.log.metadata import hour_of_day
 from feedrank.state.feature_store import FeatureStore
 from feedrank.validation.baselines.baseline import Baseline
@@ -76,4 +76,8 @@ def _encode(
         return np.zeros((len(every), 0), np.float32)
     names = [f"c{c}" for c in columns]
     known, all_rows = (pd.DataFrame(a.astype(str), columns=names) for a in (seen, every))
-    return fit_and_encode(TargetEncoder(cols=names), known, liked, all_rows).to_numpy(np.float32)
+    with warnings.catch_warnings():
+        # category_encoders 2.11 sets an option that pandas 3 has made the only behaviour.
+        warnings.filterwarnings("ignore", "'future.no_silent_downcasting' is deprecated")
+        encoder = TargetEncoder(cols=names).fit(known, liked.astype(float))
+        return encoder.transform(all_rows).to_numpy(np.float32)

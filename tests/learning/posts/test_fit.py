@@ -3,7 +3,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 from sklearn.metrics import normalized_mutual_info_score
 
 from feedrank.learning.posts.fit import fit_posts
@@ -15,7 +14,7 @@ from tests.support.taste_samples import likes
 
 N_USERS, N_POSTS, N_GROUPS, RATE = 1500, 200, 4, 0.2
 GROUP = np.arange(N_POSTS) % N_GROUPS
-TEXTS = text_design(pd.DataFrame({"post_id": np.arange(N_POSTS), "text": "", "topic": "news"}), 10)
+TEXTS = text_design([""] * N_POSTS, np.zeros(N_POSTS, np.int64), 10)
 
 
 def _params(factors: int = 6) -> FeaturesParams:
@@ -36,11 +35,11 @@ def test_groups_that_only_users_tastes_tell_are_found() -> None:
     clusters, factors = fit_posts(counts, sample, TEXTS, _params())
     assert normalized_mutual_info_score(GROUP, clusters.cluster) > 0.9
     assert factors.n_factors == 0, "the clusters have told all"
-    assert clusters.tastes is not None
-    assert 1 < clusters.tastes < 5  # a Gamma of that shape varies as exp of N(0, 0.7) does
+    assert clusters.taste_strength is not None
+    assert 1 < clusters.taste_strength < 5  # a Gamma of that shape varies as exp of N(0, 0.7) does
     without, _ = fit_posts(counts, sample, TEXTS, _params(factors=0))
     assert normalized_mutual_info_score(GROUP, without.cluster) < 0.1
-    assert without.tastes is None
+    assert without.taste_strength is None
 
 
 def test_factors_are_what_tastes_for_groups_leave() -> None:
@@ -66,4 +65,4 @@ def test_without_tastes_there_is_nothing_of_users() -> None:
     counts, sample = _network(taste=0.0)
     clusters, factors = fit_posts(counts, sample, TEXTS, _params())
     assert factors.n_factors == 0
-    assert clusters.tastes is None
+    assert clusters.taste_strength is None

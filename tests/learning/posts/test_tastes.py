@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import nbinom
 
 from feedrank.learning.posts.sample import expected_likes
-from feedrank.learning.posts.tastes import LEAST, Tastes, taste_ratios
+from feedrank.learning.posts.tastes import LEAST_STRENGTH, Tastes, taste_ratios
 from tests.support.taste_samples import likes
 
 N_USERS, N_POSTS, N_GROUPS, RATE = 600, 90, 3, 0.2
@@ -93,7 +93,8 @@ def test_ratios_are_likes_over_the_expected_ones_shrunk() -> None:
 def test_a_prior_is_never_weaker_than_an_impression_can_bear(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("feedrank.learning.posts.tastes.fit_strength", lambda *_: LEAST / 9)
+    weak = LEAST_STRENGTH / 9
+    monkeypatch.setattr("feedrank.learning.posts.tastes.fit_strength", lambda *_: weak)
     tastes = _tastes(0.8)
     _found(tastes, _softly(GROUP), 2)
-    assert tastes.strength == LEAST
+    assert tastes.strength == LEAST_STRENGTH

@@ -13,7 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from feedrank.artifact.artifact import Artifact
-from feedrank.stats.ab_test import Requests, compare, group_rate, uneven_p
+from feedrank.stats.ab_test import AbOutcomes, arm_rate, compare, uneven_p
 from service.ab.assignment import Split
 from service.ab.exposure_log import Exposures
 from service.ab_report import main
@@ -110,11 +110,11 @@ def _first_byte(user_id):
 
 
 def draw(rng, n_users, rates, n_requests=8, spread=0.05):
-    """Requests of two groups of users whose own rates vary around the group's."""
+    """AbOutcomes of two groups of users whose own rates vary around the group's."""
     is_test = np.arange(n_users) % 2 == 1
     own = np.clip(np.where(is_test, rates[1], rates[0]) + rng.normal(0, spread, n_users), 0, 1)
     user = np.repeat(np.arange(n_users), rng.integers(1, 2 * n_requests, n_users))
-    return Requests(user, is_test[user], rng.random(len(user)) < own[user])
+    return AbOutcomes(user, is_test[user], rng.random(len(user)) < own[user])
 
 
 def test_the_interval_covers_the_true_difference_as_often_as_it_says():
@@ -130,7 +130,7 @@ def test_the_interval_covers_the_true_difference_as_often_as_it_says():
 def test_the_variance_is_that_of_users_not_of_requests():
     hits, n = np.array([10, 0, 10, 0]), np.array([10, 10, 10, 10])
 
-    assert group_rate(hits, n).variance == pytest.approx(0.25 / 3)
+    assert arm_rate(hits, n).variance == pytest.approx(0.25 / 3)
 
 
 def test_an_uneven_split_is_found_and_a_fair_one_is_not():
@@ -143,7 +143,7 @@ def test_users_of_both_groups_are_left_out():
     user = np.array([1, 1, 2, 2, 3, 3, 4, 4, 5, 5])
     is_test = np.array([0, 1, 0, 0, 0, 0, 1, 1, 1, 1], bool)
 
-    found = compare(Requests(user, is_test, np.ones(10, bool)), 0.5)
+    found = compare(AbOutcomes(user, is_test, np.ones(10, bool)), 0.5)
 
     assert (found.n_switched, found.control.n_users, found.test.n_users) == (1, 2, 2)
 
