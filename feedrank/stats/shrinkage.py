@@ -13,8 +13,8 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import betaln, gammaln
 
-# Bounds of a prior strength: units that differ by a factor of four, and by 0.3 %. A least of 0.01 to
-# 0.5 and a greatest of 1e5 to 1e6 give the same lists (docs/ranking.md, "Constants").
+# Bounds of a prior strength: units that differ by a factor of four, and by 0.3 %. Any least of .01
+# to .5 and greatest of 1e5 to 1e6 give the same lists (docs/ranking.md, "Constants").
 WEAKEST, STRONGEST = 0.05, 1e5
 # Log-normal prior of a prior strength: units differ by some 15 % (strength 50), give or take a
 # factor of five, so that a log too small to show a difference does not claim that there is none.
