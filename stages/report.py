@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from feedrank.io.files import write_whole
-from feedrank.report.page import Found, page_of
+from feedrank.report.page import Reports, page_of
 from stages.run import run
 
 REPORTS, PLOTS = Path("reports"), Path("reports/plots")
@@ -17,7 +17,7 @@ ABLATION = REPORTS / "ablation.json"
 
 def main() -> None:
     """Write `reports/report.html`; the ablation is in it if `make ablation` was run."""
-    found = Found(
+    reports = Reports(
         metrics=json.loads((REPORTS / "metrics.json").read_text()),
         details=json.loads((REPORTS / "details.json").read_text()),
         days=_table("hitrate_by_day"),
@@ -27,7 +27,7 @@ def main() -> None:
         importance=_table("importance"),
         ablation=json.loads(ABLATION.read_text()) if ABLATION.exists() else None,
     )
-    write_whole(REPORTS / "report.html", page_of(found).encode())
+    write_whole(REPORTS / "report.html", page_of(reports).encode())
 
 
 def _table(name: str) -> pd.DataFrame:

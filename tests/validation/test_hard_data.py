@@ -18,7 +18,7 @@ from feedrank.errors import ParamsError, SchemaError
 from feedrank.log.calendar import Calendar
 from feedrank.log.files import Log
 from feedrank.log.impressions import Impressions
-from feedrank.report.page import Found, page_of
+from feedrank.report.page import Reports, page_of
 from feedrank.training.importance import importance
 from feedrank.validation.fold import run_fold
 from feedrank.validation.results.details import calibration_of, curve_of, days_of
@@ -196,7 +196,7 @@ def _validation_is_sound(made: Learned, features: Path) -> None:
     json.dumps([metrics, details], allow_nan=False)
     tables = (days_of(results, log, validate), calibration_of(results), slices, curve_of(results))
     effects = importance(made.ranker, made.rows.matrix)
-    page = page_of(Found(metrics, details, *tables, effects, None))
+    page = page_of(Reports(metrics, details, *tables, effects, None))
     assert "NaN" not in page
     assert len(summary.requests(log, store.catalogue)) == metrics["hitrate@5"]["n_requests"]
 
