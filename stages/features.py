@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from feedrank.engines.engine import running_on
+from feedrank.engines.selection import running_on
 from feedrank.features.row_pass import training_rows
 from feedrank.io.files import new_directory
 from feedrank.learning.fit import fit_store

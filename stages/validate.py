@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from feedrank.engines.engine import running_on
+from feedrank.engines.selection import running_on
 from feedrank.features.row_files import load_rows
 from feedrank.log.calendar import Calendar
 from feedrank.log.files import Log

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from feedrank.demo.simulation import Network
-from feedrank.engines.engine import Processes, using
+from feedrank.engines.engine import Engine, using
 from feedrank.engines.processes import one_thread_of_algebra
 from feedrank.features.row_pass import training_rows
 from feedrank.learning.fit import fit_store
@@ -39,7 +39,7 @@ from tests.support.network.log_files import write_simulated_log
 BUCKETS, FEW_ROWS, STATES = 8, 50_000, 20  # few, but some of every step
 
 
-class Measured(Processes):
+class Measured(Engine):
     """This process alone; keeps seconds of the processor and bytes by job."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import xgboost as xgb
 
-from feedrank.engines.engine import on_cluster
+from feedrank.engines.engine import in_use
 from feedrank.features.row_files import StoredRows
 from feedrank.features.rows import TrainingRows
 from feedrank.features.spec import Feature
@@ -74,7 +74,7 @@ def fit_in_memory(
 
 
 def _growth() -> Grow:
-    if not on_cluster():
+    if not in_use().is_cluster:
         return grow_external
     from feedrank.training.on_spark import grow_on_cluster
 

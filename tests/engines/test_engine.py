@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from feedrank.engines import engine
-from feedrank.engines.engine import Processes, map_parts, running_on, sum_parts, using
+from feedrank.engines.engine import Engine, map_parts, sum_parts, using
+from feedrank.engines.selection import running_on
 from feedrank.errors import FeedrankError, SchemaError
 from feedrank.io.storage import url_of
 from tests.support.simulated_logs import DEFAULTS, workers
@@ -54,7 +55,7 @@ def test_an_error_of_one_part_is_raised_as_itself(n: int) -> None:
 
 
 def test_a_pass_runs_on_the_engine_in_use() -> None:
-    class Backwards(Processes):
+    class Backwards(Engine):
         def map_parts(self, function, n_parts, words):  # type: ignore[no-untyped-def]
             return iter([function(part) for part in reversed(range(n_parts))])
 

@@ -16,7 +16,8 @@ import psutil
 import pytest
 
 from feedrank.artifact.export import export
-from feedrank.engines.engine import Engine, running_on, using
+from feedrank.engines.engine import Engine, using
+from feedrank.engines.selection import running_on
 from feedrank.errors import FeedrankError, SchemaError
 from feedrank.features.row_files import StoredRows, load_rows
 from feedrank.features.row_pass import training_rows
@@ -283,7 +284,7 @@ def test_an_old_java_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 def test_a_master_that_spark_refuses_is_named() -> None:
     code = (
         "from dataclasses import replace; from feedrank.params import load_params; "
-        "from feedrank.engines.engine import running_on; from stages.run import run; "
+        "from feedrank.engines.selection import running_on; from stages.run import run; "
         "bad = replace(load_params().engine, name='spark', master='local-cluster[x]'); "
         "run(lambda: running_on(bad).__enter__())"
     )

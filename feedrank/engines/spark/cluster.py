@@ -16,6 +16,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from feedrank.engines.engine import Engine
 from feedrank.engines.spark.session import session
 from feedrank.engines.spark.transfer import (
     PIECES,
@@ -36,7 +37,7 @@ FAN_IN = 4  # sums that one task holds and adds up; more mean fewer rounds and m
 
 
 @dataclass(frozen=True)
-class SparkEngine:
+class SparkEngine(Engine):
     """Tasks of a Spark cluster, one a part; Spark runs a task again if its machine is lost.
 
     Attributes:
@@ -56,7 +57,7 @@ class SparkEngine:
             yield cls(spark, params.store)
 
     def map_parts(self, function: Callable[[int], R], n_parts: int, words: str) -> Iterator[R]:
-        """As `feedrank.engines.engine.Engine` says."""
+        """As `Engine` says."""
         with self._results(partial(_alone, function), n_parts, words) as results:
             yield from _others(results)
 

@@ -80,10 +80,6 @@ class Days:
             default=None,
         )
 
-    def since(self, first: int) -> Days:
-        """Counts from a day on."""
-        return Days({d: day for d, day in self.days.items() if d >= first})
-
     def without_checks(self) -> Days:
         """Counts without checksums."""
         days = {d: replace(day, check=0) for d, day in self.days.items()}
