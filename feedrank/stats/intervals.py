@@ -89,7 +89,7 @@ def proportion(value: np.ndarray, user: np.ndarray) -> Estimate:
     >>> round(proportion(value, user=np.arange(6)).high, 2)
     0.81
     >>> round(proportion(value, user=np.array([0, 0, 0, 1, 1, 1])).high, 2)
-    0.9
+    0.91
     """
     is_given = ~np.isnan(value)
     value, user = value[is_given].astype(np.float64), user[is_given]
