@@ -13,7 +13,7 @@ from feedrank.params import load_params
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 METRICS = json.loads((ROOT / "reports" / "metrics.json").read_text())
 
 
@@ -65,6 +65,37 @@ def test_every_make_target_named_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     for path in DOCS:
         assert set(re.findall(r"`make ([a-z-]+)", path.read_text())) <= targets, path.name
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda p: p.name)
+def test_every_module_and_folder_named_exists(path: Path) -> None:
+    named = re.findall(
+        r"`((?:feedrank|service|stages|tests|benchmarks)/[\w/.]*)`", path.read_text()
+    )
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_every_command_of_ours_named_exists() -> None:
+    for path in (*DOCS, ROOT / "Makefile"):
+        if path.name == "ranking.md":
+            continue  # rewritten with its measurements
+        named = re.findall(
+            r"python -m ((?:feedrank|service|stages|benchmarks)[\w.]*)", path.read_text()
+        )
+        missing = [n for n in named if not (ROOT / f"{n.replace('.', '/')}.py").exists()]
+        assert missing == [], path.name
+
+
+def test_what_runs_again_is_what_the_pipeline_says() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    rows = re.findall(r"^\| ((?:`[\w./]+`(?:, )?)+) \| [^|]* \| ?([^|]*) \|$", text, re.M)
+    assert len(rows) > 15
+    for packages, words in rows:
+        named = set(stages) if words.strip() == "all" else set(re.findall(r"`(\w+)`", words))
+        for package in re.findall(r"`([\w./]+)`", packages):
+            code = f"feedrank/{package.rstrip('/')}"
+            assert named == {s for s, stage in stages.items() if code in stage["deps"]}, package
 
 
 @pytest.mark.parametrize("path", DOCS, ids=lambda p: p.name)
