@@ -59,6 +59,15 @@ def test_every_parameter_is_described() -> None:
     assert missing == []
 
 
+@pytest.mark.parametrize("path", DOCS, ids=lambda p: p.name)
+def test_every_parameter_named_exists(path: Path) -> None:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    known = {f"{group}.{key}" for group, keys in params.items() for key in keys}
+    groups = "|".join(params)
+    named = re.findall(rf"(?:`|-S '?)((?:{groups})\.[a-z_]+)(?=[`=])", path.read_text())
+    assert set(named) <= known
+
+
 def test_every_stage_is_named_and_no_other() -> None:
     stages = set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
     named = set(re.findall(r"stages\.([a-z]+)", README)) - {"run"}
