@@ -7,7 +7,7 @@ a virtual environment is built below tmp/checker, kept for the next run, and 2,0
 played in an empty directory with the two files of models/checker. Prints the table of
 docs/checker.md; exit code 1 if a limit is broken or lists differ from the service's.
 
-    python -m benchmarks.checker --anew 30 --python 3.8     # with 30 days of history only
+    python -m benchmarks.checker --rebuild 30 --python 3.8     # with 30 days of history only
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--artifact", type=Path, default=Path("models/artifact"))
     parser.add_argument("--bundle", type=Path, default=Path("models/checker"))
     parser.add_argument(
-        "--anew",
+        "--rebuild",
         metavar="DAYS",
         help="make the bundle of the artifact first, with so many days of history, or all",
     )
@@ -63,9 +63,9 @@ def main() -> None:
     if not found:
         raise SystemExit(f"error: no Python of {given.python} was found; install one, as by pyenv.")
     artifact = load_artifact(given.artifact)
-    if given.anew:
-        given.bundle = given.folder / "anew"
-        days = None if given.anew == "all" else int(given.anew)
+    if given.rebuild:
+        given.bundle = given.folder / "rebuilt"
+        days = None if given.rebuild == "all" else int(given.rebuild)
         write_bundle(given.bundle, artifact, CheckerParams(history_days=days))
     if not (given.bundle / "model").exists():
         raise SystemExit(f"error: '{given.bundle}' holds no model. Run `dvc repro checker`.")

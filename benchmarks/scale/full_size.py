@@ -1,11 +1,11 @@
-"""The reference installation on this machine, and what each stage costs as the network grows.
+"""Reference installation on this machine: cost of each stage as the network grows.
 
     make full-size        (or: python -m benchmarks.scale.full_size)
 
 Simulates networks of 1, 10, 30 and 100 % of the reference installation's users in an embedded
 PostgreSQL, runs every stage on each in a scratch folder, asks the service, and writes
-`docs/benchmarks.md`. Needs about 15 GB of disk, and wrk for the service. What was measured before
-is kept, so that a run that was stopped goes on; `--anew` forgets it.
+`docs/benchmarks.md`. Needs about 15 GB of disk, and wrk for the service. A run that was stopped
+continues from its last measurement; `--afresh` starts over.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from benchmarks.scale.full_size_page import page
 from feedrank.log.files import Log
 from tests.support.checkout import copy_tracked
 
-REFERENCE_USERS = 163_205
+REFERENCE_USERS = 163_205  # of the course's network
 SHARES = (0.01, 0.1, 0.3, 1.0)
 FILL = """
 from pathlib import Path
@@ -43,13 +43,13 @@ COMMANDS = {"fill": ["-c", FILL]} | {
     stage: ["-m", f"stages.{stage}"]
     for stage in ("source", "extract", "features", "validate", "train", "export", "checker")
 }
-EVERY = 0.2  # seconds between two looks at memory
+EVERY = 0.2  # seconds between two samples of memory; a peak of less may be missed
 PAGE = Path("docs/benchmarks.md")
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one command took.
+    """Cost of one command.
 
     Attributes:
         seconds: on the clock.
@@ -65,7 +65,7 @@ class Cost:
 
 
 class Watch(threading.Thread):
-    """Looks at the memory and processor time of a process and all below it, servers left out."""
+    """Samples memory and processor time of a process and its descendants, without servers."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
@@ -80,7 +80,7 @@ class Watch(threading.Thread):
         return sum(self._processor.values())
 
     def run(self) -> None:
-        """Look until the process has ended."""
+        """Sample until the process has ended."""
         while self._root.is_running() and self._root.status() != psutil.STATUS_ZOMBIE:
             together = 0
             for process in self._family():
@@ -103,11 +103,11 @@ class Watch(threading.Thread):
 
 
 def main() -> None:
-    """Measure every size that was not measured before, then write the page."""
+    """Measure every size without an earlier measurement, then write the page."""
     given = _arguments()
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is not installed: apt-get install wrk")
-    if given.anew:
+    if given.afresh:
         shutil.rmtree(given.directory, ignore_errors=True)
     results = [_of_share(given.directory / f"{100 * share:g}", share) for share in given.shares]
     PAGE.write_text(page(_machine(), results))
@@ -118,12 +118,12 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--shares", type=float, nargs="+", default=SHARES)
     parser.add_argument("--directory", type=Path, default=Path("tmp/full-size"))
-    parser.add_argument("--anew", action="store_true", help="forget what was measured")
+    parser.add_argument("--afresh", action="store_true", help="forget earlier measurements")
     return parser.parse_args()
 
 
 def _of_share(folder: Path, share: float) -> dict[str, Any]:
-    """What was measured of one size; kept in `measured.json`, stage after stage."""
+    """Measurements of one size, kept in `measured.json` stage by stage."""
     kept = folder / "measured.json"
     measured = json.loads(kept.read_text()) if kept.exists() else {"share": share, "stages": {}}
     if not measured["stages"]:
@@ -142,7 +142,7 @@ def _of_share(folder: Path, share: float) -> dict[str, Any]:
 
 
 def _prepare(folder: Path, share: float) -> None:
-    """The tracked files in a folder of their own, with so many users."""
+    """Copy the tracked files to a folder, with a share of the users."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     copy_tracked(Path.cwd(), folder)
@@ -177,7 +177,7 @@ def _bytes(directory: Path) -> int:
 
 
 def _service(folder: Path) -> str:
-    """The table of `benchmarks.service.service`, as it prints it."""
+    """The output of `benchmarks.service.service`."""
     artifact = (folder / "models/artifact").resolve()
     command = [sys.executable, "-m", "benchmarks.service.service", str(artifact)]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout

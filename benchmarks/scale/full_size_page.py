@@ -1,4 +1,4 @@
-"""`docs/benchmarks.md` from what `benchmarks.scale.full_size` measured."""
+"""Page `docs/benchmarks.md`, from the measurements of `benchmarks.scale.full_size`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ METHODS = ("oracle", "informed", "feedrank", "most_liked_by_segment", "most_like
            "random")  # fmt: skip
 HEAD = """# Benchmarks
 
-Networks of several sizes, from the database to the service, each stage in a process of its own, as
-`dvc repro` runs it. Written by `make full-size` (`benchmarks/scale/full_size.py`); nothing here is
-typed by hand.
+Cost of each stage for networks of several sizes, from the database to the service, each stage in a
+process of its own as in `dvc repro`. Written by `make full-size` (`benchmarks/scale/full_size.py`),
+not by hand.
 
 Machine: {machine}.
 """
@@ -26,8 +26,8 @@ def page(machine: str, results: list[dict[str, Any]]) -> str:
         f"## {largest['users']:,} users, {largest['feed_rows']:,} feed rows",
         _verdict(largest),
         _stages(largest),
-        "The memory of a stage is that of all its processes, pages that they share counted once; "
-        "PostgreSQL's own is not in it.",
+        "Memory is that of all processes of a stage, with shared pages counted once and without "
+        "PostgreSQL.",
         "## On disk",
         _sizes(largest),
         "## The service",
@@ -52,9 +52,9 @@ def _verdict(result: dict[str, Any]) -> str:
     highest = max(stages[name]["together"] for name in BUILD)
     beside = sum(size for place, size in result["bytes"].items() if place != "data/demo")
     return (
-        f"From the database to the artifact, validation included: **{seconds / 60:.1f} minutes**. "
-        f"The stage that needs most memory takes **{highest / 1e9:.2f} GB**. Beside the database "
-        f"{beside / 1e9:.2f} GB of disk."
+        f"From the database to the artifact, with validation: **{seconds / 60:.1f} minutes**. "
+        f"Peak memory of a stage: **{highest / 1e9:.2f} GB**. Disk, without the database: "
+        f"{beside / 1e9:.2f} GB."
     )
 
 
@@ -81,7 +81,7 @@ def _sizes(result: dict[str, Any]) -> str:
 
 
 def _hitrates(results: list[dict[str, Any]]) -> str:
-    """True rates, which only a simulation knows, and how far we come from random to informed."""
+    """True hit rates, known in simulations, and the share of the way to the informed limit."""
     rows = []
     for result in results:
         true = result["metrics"]["demo"]["true"]

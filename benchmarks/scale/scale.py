@@ -1,9 +1,10 @@
-"""What a view, a user, a post and a step cost: the constants of docs/scale.md.
+"""Costs of a view, a user, a post and a step: the constants of docs/scale.md.
 
     python -m benchmarks.scale.scale tmp/scale --users 5300 21200
 
-A network of each size is simulated without a database and learned in one process. Times are of
-the processor, which hardly feels neighbours; bytes of answers are what a cluster would ship.
+A network of each size is simulated without a database and learned in one process. Times are of the
+processor, less sensitive to other load than the clock; bytes of answers are those that a cluster
+would send.
 """
 
 from __future__ import annotations
@@ -36,11 +37,12 @@ from feedrank.state.shared import SharedHistory
 from feedrank.validation.fold import run_fold
 from tests.support.network.log_files import write_simulated_log
 
-BUCKETS, FEW_ROWS, STATES = 8, 50_000, 20  # few, but some of every step
+# Few rows, but some of every step; 20 states even out the noise of one.
+BUCKETS, FEW_ROWS, STATES = 8, 50_000, 20
 
 
 class Measured(Engine):
-    """This process alone; keeps seconds of the processor and bytes by job."""
+    """An engine of this process alone, which measures processor seconds and bytes by job."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, list[float]] = {}
@@ -64,7 +66,7 @@ class Measured(Engine):
         tracemalloc.stop()
 
     def work(self, words: str) -> float:
-        """Seconds of all parts, without what the first one does once for its process."""
+        """Seconds of all parts; the first also fills caches, so the mean of the others is used."""
         return float(np.mean(self.seconds[words][1:]) * len(self.seconds[words]))
 
 
@@ -92,7 +94,7 @@ def _learned(directory: Path, params: Params) -> tuple[Measured, FeatureStore, A
 
 
 def _derive(store: FeatureStore) -> None:
-    """Print what the shared state of one step costs; a worker derives each once."""
+    """Print the cost of the shared state of one step, which each worker derives once."""
     states = SharedHistory(store.fitted, store.shared)
     last = store.shared.n_steps
     states.as_of(last - STATES - 1)

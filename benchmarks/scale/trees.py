@@ -1,10 +1,10 @@
-"""Memory and time of training, rows held in memory and rows in files: a table of docs/scale.md.
+"""Memory and time of training from rows in memory and from files: a table of docs/scale.md.
 
     python -m benchmarks.scale.trees tmp/trees --rows 500000 5000000 20000000
 
 Rows of a small simulated network are repeated with noise, spread over the whole period and over
-eight files. Each step runs in a fresh process, and the peak is that of all its processes, shared
-pages counted once. Splits are let grow (`train.min_split_gain` 0), so that there is work.
+eight files. Each step runs in a fresh process; the peak is that of all its processes, with shared
+pages counted once. Trees grow in full, without a least gain (`train.min_split_gain` 0).
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ from feedrank.state.feature_store import FeatureStore
 from feedrank.training.fit import fit_ranker
 from tests.support.network.log_files import write_simulated_log
 
+# Of the base that rows are repeated from. Noise of any size makes rows differ, so that histograms
+# and quantiles have work.
 USERS, FILES, NOISE = 1000, 8, 0.05
 HELD, STORED = "held", "files"
 FEATURES, TRAIN = "features", "train"
@@ -48,10 +50,10 @@ class Work:
     """One size, one way.
 
     Attributes:
-        directory: of what is learned of the small network, and of the rows made from it.
-        rows: how many.
+        directory: of the learned small network, and of the rows made from it.
+        rows: number of rows.
         way: `held` or `files`.
-        trees: that are grown at most.
+        trees: number of trees, at most.
     """
 
     directory: Path
@@ -118,7 +120,7 @@ def _whole(job: partial[Iterator[TrainingRows]], part: int) -> TrainingRows:
 
 
 def learn_base(directory: Path) -> None:
-    """What the rows are made from: a small network."""
+    """Learn the small network that rows are made from."""
     shutil.rmtree(directory, ignore_errors=True)
     for name in ("base", "store"):
         (directory / name).mkdir(parents=True)
