@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,9 @@ from feedrank.features.rows import TrainingRows
 from feedrank.log.calendar import Calendar, Fold
 from feedrank.log.files import Log
 from feedrank.log.impressions import Impressions
-from feedrank.ranking.ranker import Ranker
 from feedrank.ranking.recommender import Recommender
 from feedrank.state.feature_store import FeatureStore
+from feedrank.training.plan import Plan
 from feedrank.validation import fold as folding
 from feedrank.validation import methods
 from feedrank.validation.baselines.most_liked import MostLiked
@@ -92,7 +93,7 @@ def _same_before(usual: Learned, changed: tuple[FeatureStore, TrainingRows], unt
     assert known
     for of_usual_refit, of_changed_refit in known:
         assert of_usual_refit.strengths == of_changed_refit.strengths
-        for name in ("log_gate", "rate", "cluster", "strength", "tastes"):
+        for name in ("log_gate", "rate", "cluster", "quality_strength", "taste_strength"):
             first, second = (getattr(e.clusters, name) for e in (of_usual_refit, of_changed_refit))
             np.testing.assert_array_equal(first, second, err_msg=name)
         for name in ("post", "rate"):
@@ -209,17 +210,19 @@ def test_a_fold_s_models_never_see_a_row_from_the_cutoff_on(
     fold = Calendar.of(usual.log.meta, None, None).folds(2)[0]
     seen = []
 
-    def fit(matrix: np.ndarray, liked: np.ndarray, at: np.ndarray, *_: object) -> Ranker:
-        seen.append(at)
-        return usual.ranker
+    def plan(rows: TrainingRows, until: int, *rest: Any) -> Plan:
+        planned = make_plan(rows, until, *rest)
+        seen.append(planned.rows.at)
+        return planned
 
+    make_plan = Plan.of
     classic = methods.Classic.fit.__func__  # type: ignore[attr-defined]
 
     def fit_classic(cls: type, store: FeatureStore, rows: TrainingRows, seed: int) -> object:
         seen.append(rows.at)
         return classic(cls, store, rows, seed)
 
-    monkeypatch.setattr("feedrank.training.fit.fit_in_memory", fit)
+    monkeypatch.setattr(Plan, "of", plan)
     monkeypatch.setattr(methods.Classic, "fit", classmethod(fit_classic))
     result = _run_fold(usual, features, fold)
     assert len(seen) == 2

@@ -1,4 +1,4 @@
-"""Question: pairs of user and post at one step, with what the features read of them."""
+"""Question: a batch of (user, post) pairs at one step, with the tables that features read."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from functools import cached_property
 import numpy as np
 
 from feedrank.log.metadata import hour_of_day
+from feedrank.state.counts.tally import Tally
 from feedrank.state.shared import SharedState
 from feedrank.state.users import UserState, user_tables
 
 
 class Question:
-    """Pairs of a user and a post asked about at moments of one step.
+    """Pairs of a user and a post at moments of one step.
 
     Args:
-        shared: what was known of posts before the step.
-        users: what was known of the users before the step.
+        shared: state of posts as of the step.
+        users: state of the users as of the step.
         user: row within `users`, shape (n,).
         post: row of the post, shape (n,).
         at: seconds since the log's origin, shape (n,).
@@ -34,8 +35,8 @@ class Question:
         self.users = users
         self.post = post
         self.at = at
-        self.asked, self.of = np.unique(user, return_inverse=True)
-        self.tables = user_tables(users, shared, self.asked)
+        distinct, self.of = np.unique(user, return_inverse=True)
+        self.tables = user_tables(users, shared, distinct)
         self._user = user
 
     @cached_property
@@ -55,7 +56,7 @@ class Question:
 
     @cached_property
     def factor_log_ratio(self) -> np.ndarray:
-        """Position of each user times that of the post, added up in one order, shape (n,)."""
+        """Factors of each user times those of the post, added up in one order, shape (n,)."""
         total = np.zeros(len(self.post))
         of_post = self.users.refit.factors.post
         for factor in range(of_post.shape[1]):
@@ -64,14 +65,13 @@ class Question:
 
     @cached_property
     def hour_log_odds(self) -> np.ndarray:
-        """Log-odds of liking at each hour, against an average one, shape (n,)."""
+        """Log-odds of liking at each hour, relative to the average, shape (n,)."""
         return self.users.fitted.encoded_hour[hour_of_day(self.at)]
 
     @cached_property
-    def seen(self) -> tuple[np.ndarray, np.ndarray]:
-        """Earlier impressions and likes of the very pair, each of shape (n,)."""
-        pairs = self.users.pairs.before(self._user, self.post, self.shared.step)
-        return pairs.shown, pairs.liked
+    def pair_counts(self) -> Tally:
+        """Earlier impressions and likes of each pair, shape (n,)."""
+        return self.users.pairs.before(self._user, self.post, self.shared.step)
 
     def codes(self, column: int) -> np.ndarray:
         """Profile codes of each user in one column, shape (n,)."""

@@ -1,4 +1,4 @@
-"""Training rows that no process holds: Parquet files, one a bucket, and what names them."""
+"""Stored rows: training rows beyond memory, as Parquet files, one a bucket, and their index."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from feedrank.log.sampling import hash_uniform, lowest
 
 FILE = "rows.json"
 LABELS = ("liked", "at", "user", "post")
-GROUP_ROWS = 100_000  # of one row cluster, which is written and read at once
-SAMPLE_ROWS = 1_000_000  # that are looked at in one place
-SAMPLE_SEED = 2  # any number: of the draws that choose them
-SHARES = 4  # of the held rows: as many batches, quantised, are in XGBoost's hands at once
+GROUP_ROWS = 100_000  # of one Parquet row group: 10 MB of 25 features
+SAMPLE_ROWS = 1_000_000  # that one process reads: weights of the first stage to a percent
+SAMPLE_SEED = 2  # any number
+SHARES = 4  # of the held rows: XGBoost holds as many quantised batches at once
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class StoredRows:
         url: where the files lie.
         names: of the features.
         files: in the order of buckets; a name holds the hash of the file's content.
-        held: rows that one process holds at once, at most, besides a sample.
+        held: rows that one process holds at once, at most, a sample apart.
     """
 
     url: str
@@ -79,10 +79,10 @@ class StoredRows:
                 yield TrainingRows(matrix, *(batch[name].to_numpy() for name in LABELS))
 
     def between(self, since: int, until: int) -> TrainingRows:
-        """A sample of the rows of [since, until) seconds, in a total order; all if they are few."""
+        """A hash sample of the rows of [since, until) seconds, in a total order; all if few."""
         draws = np.empty(0)
         job = partial(_draws, self, since, until)
-        for some in map_parts(job, len(self.files), "drawing draws"):
+        for some in map_parts(job, len(self.files), "drawing a sample"):
             draws = np.concatenate([draws, some])
             draws = draws[lowest(draws, SAMPLE_ROWS)]
         chosen = partial(_chosen, self, since, until, float(draws.max(initial=0.0)))
@@ -111,13 +111,13 @@ def store_rows(
     url: str,
     held: int,
 ) -> StoredRows:
-    """Pass 2 whose workers write what they assemble; a part that is done twice is the same file."""
+    """Assemble in workers that write files; a part that is done twice is the same file."""
     store = partial(_store, job, tuple(names), url)
     return StoredRows(url, tuple(names), tuple(map_parts(store, n_parts, "assembling")), held)
 
 
 def load_rows(directory: Path) -> TrainingRows | StoredRows:
-    """What `save` of either kind wrote; raises `SchemaError` where there is nothing."""
+    """Training rows that `save` of either class wrote."""
     if not (directory / FILE).exists():
         return TrainingRows.load(directory)
     about = json.loads((directory / FILE).read_text())
@@ -148,7 +148,7 @@ def _store(
 def _within(
     rows: StoredRows, part: int, since: int, until: int, names: tuple[str, ...] | None
 ) -> Iterator[tuple[TrainingRows, np.ndarray]]:
-    """Rows of a part in [since, until), some at a time, each with its lot."""
+    """Rows of a part in [since, until), some at a time, each with its draws."""
     for piece in rows.pieces(part, names):
         some = piece.between(since, until)
         draws = hash_uniform(Impressions(some.user, some.post, some.at, some.liked), SAMPLE_SEED)
@@ -156,13 +156,13 @@ def _within(
 
 
 def _draws(rows: StoredRows, since: int, until: int, part: int) -> np.ndarray:
-    """Lots of the rows of a part that may be in the sample, shape (n,)."""
+    """Draws of the rows of a part that may be in the sample, shape (n,)."""
     draws = np.concatenate([np.empty(0), *(n for _, n in _within(rows, part, since, until, ()))])
     return draws[lowest(draws, SAMPLE_ROWS)]
 
 
 def _chosen(rows: StoredRows, since: int, until: int, last: float, part: int) -> TrainingRows:
-    """Rows of a part whose lot is not above the last one."""
+    """Rows of a part whose draw is not above the last one."""
     nothing = np.empty((0, len(rows.names)), np.float32)
     none = TrainingRows(nothing, np.empty(0, np.uint8), *[np.empty(0, np.uint32)] * 3)
     drawn = (some[draws <= last] for some, draws in _within(rows, part, since, until, None))

@@ -14,8 +14,9 @@ from feedrank.features.row_files import StoredRows, store_rows
 from feedrank.features.rows import TrainingRows
 from feedrank.features.spec import assemble, features_of
 from feedrank.log.calendar import Calendar
-from feedrank.log.files import SECONDS_A_DAY, Log
+from feedrank.log.files import Log
 from feedrank.log.impressions import Impressions
+from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.log.sampling import hash_uniform
 from feedrank.log.steps import n_steps, steps_of
 from feedrank.params import Params
@@ -34,7 +35,7 @@ def training_rows(
         store: fitted on it.
         params: all of them.
         rows_place: URL where workers leave the rows if there are more than `engine.held_rows`;
-            None: they are returned, however many.
+            None: rows are returned, however many.
 
     Returns:
         Rows in the order of (at, user, post), whatever the number of buckets.
@@ -82,9 +83,9 @@ def rows_of_bucket(
             state.update(user[:low], rows.post[:low], rows.liked[:low])
         chosen = low + np.flatnonzero(kept[low:high])
         if len(chosen):
-            asked = (user[chosen], rows.post[chosen], rows.at[chosen])
-            matrix = assemble(features, Question(shared.as_of(number), state, *asked))
-            yield _labelled(matrix, rows[chosen])
+            some = rows[chosen]
+            question = Question(shared.as_of(number), state, user[chosen], some.post, some.at)
+            yield _labelled(assemble(features, question), some)
         state.update(user[low:high], rows.post[low:high], rows.liked[low:high])
 
 

@@ -1,4 +1,4 @@
-"""Rows of the feature matrix with their label, as the ranker is trained on them."""
+"""Training rows: rows of the feature matrix with their labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EVER = int(np.iinfo(np.uint32).max)  # seconds, which no row reaches
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """Rows of the matrix with their label.
+    """Rows of the feature matrix with their labels.
 
     Attributes:
         matrix: float32, shape (n, n_features).
@@ -50,7 +50,7 @@ class TrainingRows:
 
     @classmethod
     def load(cls, directory: Path) -> TrainingRows:
-        """What `save` wrote, memory-mapped."""
+        """Rows that `save` wrote, memory-mapped."""
         names = cls.__dataclass_fields__
         return cls(*(np.load(directory / f"{n}.npy", mmap_mode="r") for n in names))
 

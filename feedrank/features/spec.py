@@ -1,4 +1,4 @@
-"""`Feature`, the ordered spec, and `assemble`: (users, posts, moments, state) -> float32 matrix."""
+"""Feature spec: the ordered features, and `assemble`, which makes their matrix."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Tuple, Union
 
 import numpy as np
 
 from feedrank.features.question import Question
 from feedrank.state.fitted import FittedParameters
+
+Read = Callable[[Question], Union[np.ndarray, float]]
+Column = Tuple[str, Read, str]
 
 
 @dataclass(frozen=True)
@@ -20,38 +24,34 @@ class Feature:
     Attributes:
         name: as in the manifest.
         read: the values for a question, shape (n,), or one number for all.
-        is_linear: log ratios and log-odds, never NaN, which the first score adds up.
-        words: what it says, for people.
+        words: the feature in words, for people.
+        is_linear: a log ratio or log-odds, never NaN, which the first stage adds up.
     """
 
     name: str
-    read: Callable[[Question], np.ndarray | float]
-    is_linear: bool
+    read: Read
     words: str
+    is_linear: bool
 
 
 def features_of(fitted: FittedParameters) -> tuple[Feature, ...]:
-    """The ordered spec: fixed columns, then two for each profile column of this network."""
+    """The ordered spec: fixed features, then those of each profile column of this network."""
     columns = list(enumerate(fitted.column_names))
     by_cluster = [
-        Feature(
-            f"{name}_cluster_log_ratio",
-            partial(_column_ratio, column=i),
-            True,
-            f"people with this {name} like such posts",
-        )
+        Feature(f"{name}_cluster_log_ratio", partial(_column_ratio, column=i),
+                f"people with this {name} like such posts", is_linear=True)
         for i, name in columns
         if i != fitted.segment_column
-    ]
+    ]  # fmt: skip
     encoded = [
-        Feature(f"{name}_encoded", partial(_encoded, column=i), False, f"the user's {name}")
+        Feature(f"{name}_encoded", partial(_encoded, column=i), f"the user's {name}", False)
         for i, name in columns
     ]
     return _named_apart((*FIXED, *by_cluster, *encoded))
 
 
 def _named_apart(features: Sequence[Feature]) -> tuple[Feature, ...]:
-    """The same features under names that XGBoost takes, whatever a profile column is called."""
+    """The same features under distinct names that XGBoost takes, whatever the profile columns."""
     names: dict[str, Feature] = {}
     for feature in features:
         name = re.sub(r"[\[\]<]", "_", feature.name)
@@ -62,10 +62,10 @@ def _named_apart(features: Sequence[Feature]) -> tuple[Feature, ...]:
 
 
 def assemble(features: Sequence[Feature], question: Question) -> np.ndarray:
-    """The named features of each pair, float32, shape (n, n_features).
+    """Matrix of the features of each pair, float32, shape (n, n_features).
 
-    Training and serving both come through here, and every value is computed row by row from
-    tables, so a pair has the same bits in a batch of a million and alone.
+    Training and serving both call it, and every value is read row by row from tables, so a pair
+    has the same bits in a batch of a million and alone.
 
     >>> from types import SimpleNamespace
     >>> rate = Feature("like_rate", lambda q: q.rate[q.post], is_linear=False, words="well liked")
@@ -90,69 +90,37 @@ def _encoded(q: Question, column: int) -> np.ndarray:
     return np.asarray(q.users.fitted.encoded[column][q.codes(column)])
 
 
+LINEAR: tuple[Column, ...] = (
+    ("post_logit", lambda q: q.shared.post_logit[q.segment, q.post],
+     "people like this user like this post"),
+    ("segment_post_log_ratio", lambda q: q.shared.segment_post[q.segment, q.post],
+     "this post does better with people like this user than others of its cluster"),
+    ("user_log_ratio", lambda q: q.tables.like_rate[q.of], "this user likes more often"),
+    ("user_cluster_log_ratio", lambda q: q.tables.cluster[q.of, q.cluster],
+     "this user liked such posts before"),
+    ("user_topic_log_ratio", lambda q: q.tables.topic[q.of, q.topic],
+     "this user liked this topic before"),
+    ("factor_log_ratio", lambda q: q.factor_log_ratio,
+     "those who liked the same posts as this user like this post"),
+    ("trend_log_ratio", lambda q: q.shared.trend[q.post], "liked more often recently"),
+    ("level_log_ratio", lambda q: q.shared.level, "all posts are liked more recently"),
+    ("hour_log_odds", lambda q: q.hour_log_odds, "the hour of the day"),
+)  # fmt: skip
+OTHER: tuple[Column, ...] = (
+    ("cluster_logit", lambda q: q.shared.cluster_logit[q.segment, q.post],
+     "people like this user like such posts"),
+    ("post_quality", lambda q: q.shared.quality[q.post], "a well-liked post"),
+    ("post_age_days", lambda q: q.shared.age_days[q.post], "the post's age"),
+    ("post_impression_count", lambda q: q.shared.impression_count[q.post],
+     "how often it was shown"),
+    ("post_recent_impression_count", lambda q: q.shared.recent_impression_count[q.post],
+     "how often it was shown recently"),
+    ("user_impression_count", lambda q: q.tables.n_shown[q.of],
+     "how many posts this user was shown"),
+    ("pair_impression_count", lambda q: q.pair_counts.shown, "shown to this user before"),
+    ("pair_like_count", lambda q: q.pair_counts.liked, "liked by this user before"),
+)  # fmt: skip
 FIXED = (
-    Feature(
-        "post_logit",
-        lambda q: q.shared.post_logit[q.segment, q.post],
-        True,
-        "people like this user like this post",
-    ),
-    Feature(
-        "segment_post_log_ratio",
-        lambda q: q.shared.segment_post[q.segment, q.post],
-        True,
-        "this post does better with people like this user than others of its cluster",
-    ),
-    Feature(
-        "user_log_ratio", lambda q: q.tables.like_rate[q.of], True, "this user likes more often"
-    ),
-    Feature(
-        "user_cluster_log_ratio",
-        lambda q: q.tables.cluster[q.of, q.cluster],
-        True,
-        "this user liked such posts before",
-    ),
-    Feature(
-        "user_topic_log_ratio",
-        lambda q: q.tables.topic[q.of, q.topic],
-        True,
-        "this user liked this topic before",
-    ),
-    Feature(
-        "factor_log_ratio",
-        lambda q: q.factor_log_ratio,
-        True,
-        "those who liked what this user liked like this post",
-    ),
-    Feature("trend_log_ratio", lambda q: q.shared.trend[q.post], True, "liked more often of late"),
-    Feature("level_log_ratio", lambda q: q.shared.level, True, "all posts are liked more of late"),
-    Feature("hour_log_odds", lambda q: q.hour_log_odds, True, "the hour of the day"),
-    Feature(
-        "cluster_logit",
-        lambda q: q.shared.cluster_logit[q.segment, q.post],
-        False,
-        "people like this user like such posts",
-    ),
-    Feature("post_quality", lambda q: q.shared.quality[q.post], False, "a well-liked post"),
-    Feature("post_age_days", lambda q: q.shared.age_days[q.post], False, "the post's age"),
-    Feature(
-        "post_impression_count",
-        lambda q: q.shared.impression_count[q.post],
-        False,
-        "how often it was shown",
-    ),
-    Feature(
-        "post_recent_impression_count",
-        lambda q: q.shared.recent_impression_count[q.post],
-        False,
-        "how often it was shown of late",
-    ),
-    Feature(
-        "user_impression_count",
-        lambda q: q.tables.n_shown[q.of],
-        False,
-        "how much this user has seen",
-    ),
-    Feature("pair_impression_count", lambda q: q.seen[0], False, "seen by this user before"),
-    Feature("pair_like_count", lambda q: q.seen[1], False, "liked by this user before"),
+    *(Feature(*c, is_linear=True) for c in LINEAR),
+    *(Feature(*c, is_linear=False) for c in OTHER),
 )

@@ -1,4 +1,4 @@
-"""Why a post: what each feature adds to its log-odds, exactly, and in words."""
+"""Explanations: the exact contribution of each feature to a post's log-odds, and its words."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from feedrank.features.spec import Feature
 from feedrank.ranking.recommender import Ranked, Recommender
 
 LEAST_EFFECT = 0.01  # log-odds, one percent of the odds: less is not worth a line
-MOST_AVERAGED = 2_000  # posts whose mean stands for an average post
+MOST_AVERAGED = 2_000  # posts at most whose mean is the average post: bounds the time
 
 
 @dataclass(frozen=True)
 class Reasons:
-    """Log-odds of each listed post, taken apart.
+    """Contributions to the log-odds of each listed post.
 
     `base + effects.sum(1)` is the log-odds of the probability.
 
     Attributes:
         base: of an average post for this user at this moment.
         values: the features, shape (n, n_features).
-        effects: what each adds, float64, shape (n, n_features).
-        words: what each says of this user, n_features long.
+        effects: contribution of each, float64, shape (n, n_features).
+        words: of each feature for this user, n_features long.
     """
 
     base: float
@@ -39,7 +39,7 @@ class Reasons:
         return float(expit(self.base))
 
     def strongest(self, row: int, n: int) -> list[int]:
-        """The features that moved a post most, either way, by a percent of the odds at least."""
+        """The `n` features of largest contribution, up or down, of `LEAST_EFFECT` at least."""
         size = np.abs(self.effects[row])
         order = np.argsort(-size, kind="stable")[:n]
         return [int(i) for i in order if size[i] >= LEAST_EFFECT]
@@ -48,12 +48,12 @@ class Reasons:
 def explain(recommender: Recommender, user: int, at: int, ranked: Ranked) -> Reasons:
     """The reasons of a list.
 
-    The first score is a weighted sum, so a feature's part is its weight times how far the post
-    lies from an average one; the trees' parts are XGBoost's contributions (SHAP values), which
-    are differences from what the trees give on average. Both are exact, and add up.
+    In the first stage, a weighted sum, a feature contributes its weight times the post's distance
+    from the average post. In the trees it contributes its SHAP value (Lundberg et al. 2018, by
+    XGBoost), relative to the trees' mean. Contributions add up to the log-odds exactly.
 
     Args:
-        recommender: that made the list.
+        recommender: of the list.
         user: row of the catalogue.
         at: seconds since the log's origin.
         ranked: the list.
@@ -73,7 +73,7 @@ def explain(recommender: Recommender, user: int, at: int, ranked: Ranked) -> Rea
 
 
 def _tree_effects(booster: xgb.Booster, matrix: np.ndarray) -> tuple[np.ndarray, float]:
-    """Contributions of the trees, shape (n, n_features), and what they give on average."""
+    """Contributions of the trees, shape (n, n_features), and their mean."""
     n_rows = len(matrix)
     if not n_rows:
         return np.zeros(matrix.shape), 0.0
@@ -85,7 +85,7 @@ def _tree_effects(booster: xgb.Booster, matrix: np.ndarray) -> tuple[np.ndarray,
 
 
 def words_for(recommender: Recommender, user: int) -> tuple[str, ...]:
-    """What each feature says, with this user's own profile values named."""
+    """Words of each feature, with this user's own profile values named."""
     store = recommender.store
     codes = store.catalogue.codes[user]
     named = {c.name: c.label(int(codes[i])) for i, c in enumerate(store.columns)}

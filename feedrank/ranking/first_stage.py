@@ -1,4 +1,4 @@
-"""First stage: a linear model on log ratios, which generates candidates."""
+"""First stage: a linear model of log ratios, which generates candidates."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import numpy as np
 from feedrank.features.spec import Feature
 from feedrank.stats.logistic import fit_logistic
 
-LINEAR_ROWS = 1_000_000
-WEIGHT_SPREAD = 0.3  # of a first-score weight around 1
+FITTED_ROWS = 1_000_000  # evenly spread; a weight's standard error is then below 0.01
+# Prior standard deviation of a weight around 1; the sensitivity stands in docs/ranking.md.
+WEIGHT_SPREAD = 0.3
+BIAS_PRECISION = 1e-6  # as good as no prior
 
 
 @dataclass(frozen=True)
@@ -41,16 +43,16 @@ class FirstStage:
 
     @classmethod
     def fit(cls, matrix: np.ndarray, liked: np.ndarray, features: Sequence[Feature]) -> FirstStage:
-        """Logistic regression on the linear features, whose weights are drawn to 1.
+        """Logistic regression on the linear features, with a Gaussian prior of weights around 1.
 
-        Each is a posterior log ratio or log-odds, so it counts once unless the rows say otherwise:
-        two that tell the same are found to, and one that hardly varies keeps its weight.
+        Each feature is a posterior log ratio or log-odds, whose weight would be 1 if features were
+        independent and calibrated. Rows correct redundant ones; one that hardly varies keeps 1.
         """
         columns = tuple(i for i, f in enumerate(features) if f.is_linear)
-        thin = slice(None, None, max(1, len(liked) // LINEAR_ROWS))
+        thin = slice(None, None, max(1, len(liked) // FITTED_ROWS))
         rows = np.ones((len(liked[thin]), len(columns) + 1))
         rows[:, :-1] = matrix[thin][:, list(columns)]
-        usual = np.array([*[1.0] * len(columns), 0.0])
-        precision = np.array([*[WEIGHT_SPREAD**-2] * len(columns), 1e-6])
-        weights = fit_logistic(rows, liked[thin], usual, precision).weights
+        mean = np.array([*[1.0] * len(columns), 0.0])
+        precision = np.array([*[WEIGHT_SPREAD**-2] * len(columns), BIAS_PRECISION])
+        weights = fit_logistic(rows, liked[thin], mean, precision).weights
         return cls(columns, tuple(weights[:-1].tolist()), float(weights[-1]))

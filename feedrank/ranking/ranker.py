@@ -1,4 +1,4 @@
-"""The ranker: a first score that adds up log ratios, and XGBoost on what it leaves unexplained."""
+"""Ranker: the first stage, and XGBoost trees that start from its log-odds."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from feedrank.errors import ArtifactError
 from feedrank.io.arrays import Place
 from feedrank.ranking.first_stage import FirstStage
 
-LINEAR = "feedrank_linear"
+ATTRIBUTE = "feedrank_first_stage"
 
 
 class Ranker:
-    """Probabilities of a like: `sigmoid(first score + trees)`."""
+    """Probabilities of a like: `sigmoid(first stage + trees)`."""
 
     def __init__(self, booster: xgb.Booster, first_stage: FirstStage) -> None:
         self.booster = booster
@@ -36,25 +36,23 @@ class Ranker:
         )
 
     def save(self, path: Path) -> None:
-        """Write one file: the booster, with the first score among its attributes."""
-        linear = json.dumps(vars(self.first_stage), sort_keys=True)
-        self.booster.set_attr(**{LINEAR: linear})
+        """Write one file: the booster, with the first stage among its attributes."""
+        first_stage = json.dumps(vars(self.first_stage), sort_keys=True)
+        self.booster.set_attr(**{ATTRIBUTE: first_stage})
         self.booster.save_model(path)
 
     @classmethod
     def load(cls, place: Place) -> Ranker:
-        """What `save` wrote; raises `ArtifactError` for any other file."""
+        """A ranker that `save` wrote; raises `ArtifactError` for any other file."""
         booster = xgb.Booster({"nthread": 1})
         try:
             # By its path where it has one: XGBoost 3.2 dies of bytes that are no model.
             booster.load_model(place if isinstance(place, Path) else bytearray(place.read_bytes()))
         except xgb.core.XGBoostError as error:
             raise ArtifactError(f"'{place}' is not a ranker. Run `dvc repro`.") from error
-        linear = booster.attr(LINEAR)
-        if linear is None:
-            raise ArtifactError(f"'{place}' lacks the first score. Run `dvc repro --force train`.")
-        values = json.loads(linear)
-        return cls(
-            booster,
-            FirstStage(tuple(values["columns"]), tuple(values["weights"]), values["bias"]),
-        )
+        first_stage = booster.attr(ATTRIBUTE)
+        if first_stage is None:
+            raise ArtifactError(f"'{place}' lacks the first stage. Run `dvc repro --force train`.")
+        values = json.loads(first_stage)
+        weights = tuple(values["weights"])
+        return cls(booster, FirstStage(tuple(values["columns"]), weights, values["bias"]))

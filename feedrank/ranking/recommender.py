@@ -1,14 +1,15 @@
-"""The one scoring path: the posts that a user is most likely to like at a moment."""
+"""Recommender: the one scoring path, from a request to the posts most likely to be liked."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 
 from feedrank.features.question import Question
-from feedrank.features.spec import assemble, features_of
+from feedrank.features.spec import Feature, assemble, features_of
 from feedrank.ranking.ranker import Ranker
 from feedrank.ranking.top_k import best_rows
 from feedrank.state.counts.by_user import PairCounts
@@ -21,7 +22,7 @@ class Ranked:
     """A list: posts (rows of the catalogue), best first, with their probability of a like.
 
     Attributes:
-        n_ranked: candidates that the first score left for the trees.
+        n_ranked: candidates that the first stage kept for the trees.
     """
 
     post: np.ndarray
@@ -38,10 +39,10 @@ class Recommender:
 
     Args:
         store: point-in-time state of users and posts.
-        ranker: trained before the moments that are asked for.
+        ranker: trained before the moments of the requests.
         candidates: posts that the first stage keeps, then ranked.
         exclude: 'nothing', 'liked' or 'seen': posts that a user is not shown again.
-        as_of: seconds since the origin after which nothing is known; None: the whole log.
+        as_of: seconds since the origin from which on nothing counts; None: the whole log.
     """
 
     def __init__(
@@ -72,8 +73,8 @@ class Recommender:
 
         Args:
             user_id: as in the database.
-            at: a naive moment on the database's clock; before the data only priors speak, after it
-                the last state.
+            at: a naive moment on the database's clock; before the data the priors answer, after
+                it the last state.
             k: length of the list; shorter if there are fewer candidates.
             candidates: ids of posts to choose from; all posts if None. Unknown ids are left out.
 
@@ -100,9 +101,9 @@ class Recommender:
         return list(zip(ids.tolist(), ranked.probability.tolist()))
 
     def rank(self, user: int, at: int, k: int, candidates: np.ndarray | None = None) -> Ranked:
-        """The same by rows and seconds; `candidates` are sorted rows of posts.
+        """As `recommend`, by rows and seconds; `candidates` are sorted rows of posts.
 
-        Equal probabilities are ordered by post id. The first score keeps no fewer than `k`.
+        Equal probabilities are ordered by post id. The first stage keeps at least `k`.
         """
         post, state = self.open_posts(user, at, candidates), self._state(user, at)
         n_kept = max(self._candidates, k)
@@ -130,23 +131,25 @@ class Recommender:
         return self._matrix(self.features, self._state(user, at), post, at)
 
     def step(self, at: int) -> int:
-        """The step whose beginning bounds what is known at a moment."""
+        """Step of a moment: only earlier steps count; clamped to the log, or to `as_of`."""
         return min(max(at // self._step_seconds, 0), self._last_step)
 
     def _probability(self, state: UserState, post: np.ndarray, at: int) -> np.ndarray:
         return self.ranker.probability(self._matrix(self.features, state, post, at))
 
-    def _matrix(self, features, state: UserState, post: np.ndarray, at: int) -> np.ndarray:  # type: ignore[no-untyped-def]
+    def _matrix(
+        self, features: Sequence[Feature], state: UserState, post: np.ndarray, at: int
+    ) -> np.ndarray:
         shared = self._shared.as_of(self.step(at))
-        nobody = np.zeros(len(post), dtype=np.int64)
-        return assemble(features, Question(shared, state, nobody, post, np.full(len(post), at)))
+        only_user = np.zeros(len(post), dtype=np.int64)
+        return assemble(features, Question(shared, state, only_user, post, np.full(len(post), at)))
 
     def _state(self, user: int, at: int) -> UserState:
         post, step, liked = self._history.before(user, self.step(at))
-        nobody = np.zeros(len(post), dtype=np.int64)
+        only_user = np.zeros(len(post), dtype=np.int64)
         fitted = self._shared.fitted
-        pairs = PairCounts(nobody, post, step, liked, fitted.n_posts)
+        pairs = PairCounts(only_user, post, step, liked, fitted.n_posts)
         codes = self.catalogue.codes[user : user + 1]
         state = UserState(fitted, fitted.refit(self.step(at)), codes, pairs)
-        state.update(nobody, post, liked)
+        state.update(only_user, post, liked)
         return state

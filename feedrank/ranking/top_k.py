@@ -1,4 +1,4 @@
-"""The best of many scores, in one order everywhere."""
+"""Top k: the best of many scores, in one order everywhere."""
 
 from __future__ import annotations
 

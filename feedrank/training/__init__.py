@@ -1,1 +1,1 @@
-"""Grows the ranker."""
+"""Training: fits a ranker to training rows."""

@@ -1,4 +1,4 @@
-"""What each feature does for a ranker, as a table."""
+"""Feature importance: the effect of each feature on a ranker's log-odds, as a table."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ import xgboost as xgb
 
 from feedrank.ranking.ranker import Ranker
 
-MOST_ROWS = 20_000
+MOST_ROWS = 20_000  # a standard deviation of so many rows has an error of half a percent
 
 
 def importance(ranker: Ranker, matrix: np.ndarray) -> pd.DataFrame:
     """One row a feature, the strongest first.
 
-    `effect` is how far a feature moves the log-odds of a like: the standard deviation, over rows,
-    of what the first score and the trees add because of it (for trees, the SHAP values of Lundberg
-    et al. 2018). `first_stage_weight` and `total_gain` are the two parts as they are stored, in
-    units of their own.
+    `effect`, in log-odds, is the standard deviation over rows of a feature's contributions in the
+    first stage and the trees (of trees, the SHAP values of Lundberg et al. 2018).
+    `first_stage_weight` and `total_gain` are the stored weight and gain, in units of their own.
 
     Args:
         ranker: fitted.
-        matrix: rows of all features; evenly spread ones are looked at.
+        matrix: rows of all features, of which evenly spread ones are used.
     """
     some = np.ascontiguousarray(matrix[:: max(1, len(matrix) // MOST_ROWS)])
     gain = ranker.booster.get_score(importance_type="total_gain")

@@ -1,4 +1,4 @@
-"""Trees of stored rows on a cluster: `xgboost.spark` grows them where the rows are."""
+"""Spark: trees of stored rows by `xgboost.spark`, grown where the rows are."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ from feedrank.training.plan import Plan
 from feedrank.training.trees import tree_settings
 
 ROWS = "features array<float>, label int, margin float, is_late boolean"
-BATCH_ROWS = 10_000
-OWN_WORDS = ("objective", "monotone_constraints")  # `xgboost.spark` has its own for these
+BATCH_ROWS = 10_000  # of one Arrow batch, 1 MB; Spark's own default
+OWN_WORDS = ("objective", "monotone_constraints")  # `xgboost.spark` names these otherwise
 
 
-def grow_on_cluster(plan: Plan, n_trees: int, watches_late: bool) -> Any:
+def grow_on_cluster(plan: Plan, n_trees: int, stops_early: bool) -> Any:
     """Trees as `feedrank.training.plan.Grow` asks for, grown where the rows are.
 
     Each task reads its own files, so that no row goes through the driver. The trees depend on the
-    number of tasks, by which XGBoost cuts its histograms: on one machine they are others.
+    number of tasks, by which XGBoost cuts its histograms: they differ from those of one machine.
     """
     logging.getLogger("XGBoost-PySpark").setLevel(logging.WARNING)
     spark = SparkSession.active()
+    assert isinstance(plan.rows, StoredRows)
     n_tasks = min(spark.sparkContext.defaultParallelism, len(plan.rows.files))
-    first_stage = plan.score(watches_late)
+    first_stage = plan.stage(stops_early)
     read = partial(_read, plan.rows, first_stage, plan.until, plan.late, n_tasks)
     frame = spark.range(0, n_tasks, 1, n_tasks).mapInArrow(read, ROWS)
-    settings = tree_settings(plan.features, plan.params)
+    settings = tree_settings(plan)
     monotone = str(settings["monotone_constraints"])
     late = {
         "validation_indicator_col": "is_late",
@@ -50,7 +51,7 @@ def grow_on_cluster(plan: Plan, n_trees: int, watches_late: bool) -> Any:
         n_estimators=n_trees,
         verbose=False,
         monotone_constraints=monotone,
-        **(late if watches_late else {}),
+        **(late if stops_early else {}),
         **{name: value for name, value in settings.items() if name not in OWN_WORDS},
     )
     return estimator.fit(frame).get_booster()

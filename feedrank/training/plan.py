@@ -1,88 +1,88 @@
-"""Training on rows in files: what a sample of them decides, before trees grow on all of them."""
+"""Plan of training: first stages and latest rows, before trees grow on all rows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import xgboost as xgb
 
+from feedrank.errors import SchemaError
 from feedrank.features.row_files import StoredRows
-from feedrank.features.rows import EVER
+from feedrank.features.rows import EVER, TrainingRows
 from feedrank.features.spec import Feature
 from feedrank.params import TrainParams
 from feedrank.ranking.first_stage import FirstStage
-from feedrank.ranking.ranker import Ranker
-from feedrank.training.trees import check_labels, holds_both, late_since
+
+EARLY_SHARE = 0.9  # of time: early stopping on the last tenth, as a customary hold-out
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How trees are to grow on stored rows.
+    """Inputs of the trees' growth.
 
     Attributes:
-        rows: in files.
-        until: seconds; later rows are not known.
-        late: seconds; rows from then on decide how many trees help.
-        watches_late: whether they can: late rows and earlier ones hold both labels.
-        first_stage: that the trees start from.
-        early_score: the same from earlier rows alone, before it is known how many trees help.
+        rows: in memory or in files.
+        until: seconds; later rows do not count.
+        late: seconds; rows from then on decide the number of trees.
+        can_stop: early and late rows hold both labels, so that late ones can decide.
+        first_stage: fitted on all rows, or a sample of them.
+        early_stage: fitted on the early ones of these alone.
         features: the ordered spec.
         params: of training.
     """
 
-    rows: StoredRows
+    rows: TrainingRows | StoredRows
     until: int
     late: int
-    watches_late: bool
+    can_stop: bool
     first_stage: FirstStage
-    early_score: FirstStage
+    early_stage: FirstStage
     features: Sequence[Feature]
     params: TrainParams
 
     @classmethod
     def of(
         cls,
-        rows: StoredRows,
+        rows: TrainingRows | StoredRows,
         until: int | None,
         features: Sequence[Feature],
         params: TrainParams,
     ) -> Plan:
-        """From a sample of the rows before `until` seconds, or of all.
+        """Plan for the rows before `until` seconds, or for all; stored ones by a sample.
 
         Raises:
-            SchemaError: the sample holds no like, or nothing else.
+            SchemaError: the rows hold no like, or nothing else.
         """
         end = EVER if until is None else until
-        sample = rows.between(0, end)
-        check_labels(sample.liked)
-        late = late_since(sample.at)
+        sample: Any = rows  # TrainingRows, and not copied where all of them count
+        if until is not None or isinstance(rows, StoredRows):
+            sample = rows.between(0, end)
+        if not _holds_both(sample.liked):
+            raise SchemaError(
+                f"of {len(sample)} training rows {int(np.sum(sample.liked))} are liked; a ranker "
+                "needs both liked rows and others. Extract a longer period or more users."
+            )
+        late = int(np.quantile(sample.at, EARLY_SHARE, method="lower"))
         is_late = sample.at >= late
-        watches = holds_both(sample.liked[is_late]) and holds_both(sample.liked[~is_late])
+        can_stop = _holds_both(sample.liked[is_late]) and _holds_both(sample.liked[~is_late])
         first = early = FirstStage.fit(sample.matrix, sample.liked, features)
-        if watches:
+        if can_stop:
             early = FirstStage.fit(sample.matrix[~is_late], sample.liked[~is_late], features)
-        return cls(rows, end, late, watches, first, early, features, params)
+        kept = rows if isinstance(rows, StoredRows) else sample
+        return cls(kept, end, late, can_stop, first, early, features, params)
 
-    def score(self, watches_late: bool) -> FirstStage:
-        """The first score that trees start from while late rows are watched, or at last."""
-        return self.early_score if watches_late else self.first_stage
+    def stage(self, stops_early: bool) -> FirstStage:
+        """The first stage that trees start from: it must not have learned from watched rows."""
+        return self.early_stage if stops_early else self.first_stage
 
 
+# Trees by plan and number. True: on early rows, fewer once they stop helping late ones; False: on
+# all rows.
 Grow = Callable[[Plan, int, bool], xgb.Booster]
 
 
-def fit_planned(plan: Plan, grow: Grow) -> Ranker:
-    """As `Ranker.fit`: the latest rows decide how many trees help, then all rows grow that many.
-
-    Args:
-        plan: of the rows.
-        grow: trees by plan and number; with True from the earlier rows, while the late ones ask
-            for more, else from all rows.
-    """
-    n_trees = plan.params.trees
-    if plan.watches_late:
-        n_trees = int(grow(plan, n_trees, True).best_iteration) + 1
-    booster = grow(plan, n_trees, False)
-    booster.set_param({"nthread": 1})
-    return Ranker(booster, plan.first_stage)
+def _holds_both(liked: np.ndarray) -> bool:
+    return 0 < int(np.sum(liked)) < len(liked)

@@ -1,22 +1,19 @@
-"""How trees are grown, wherever the rows are, and what decides how many."""
+"""Trees: their settings in XGBoost's words, and their growth on rows in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xgboost as xgb
 
-from feedrank.errors import SchemaError
-from feedrank.features.spec import Feature
-
-if TYPE_CHECKING:
-    from feedrank.params import TrainParams
+from feedrank.features.rows import TrainingRows
+from feedrank.training.plan import Plan
 
 
-def tree_settings(features: Sequence[Feature], params: TrainParams) -> dict[str, Any]:
-    """How trees are grown, in XGBoost's own words, wherever they are."""
+def tree_settings(plan: Plan) -> dict[str, Any]:
+    """Settings of the trees, in XGBoost's own words, wherever the rows are."""
+    params = plan.params
     return {
         "objective": "binary:logistic",
         "eval_metric": "logloss",
@@ -29,46 +26,46 @@ def tree_settings(features: Sequence[Feature], params: TrainParams) -> dict[str,
         "subsample": params.subsample,
         "colsample_bytree": params.colsample_bytree,
         "max_bin": params.max_bin,
-        # A log ratio or log-odds of liking can only speak for a post.
-        "monotone_constraints": tuple(int(f.is_linear) for f in features),
+        # A higher log ratio or log-odds of liking must not lower the probability.
+        "monotone_constraints": tuple(int(f.is_linear) for f in plan.features),
         "seed": params.seed,
     }
 
 
+def grow_in_memory(plan: Plan, n_trees: int, stops_early: bool) -> xgb.Booster:
+    """Trees as `feedrank.training.plan.Grow` asks for, on rows in memory."""
+    assert isinstance(plan.rows, TrainingRows)
+    stage, rows = plan.stage(stops_early), plan.rows
+
+    def quantised(some: TrainingRows, ref: xgb.DMatrix | None) -> xgb.DMatrix:
+        return xgb.QuantileDMatrix(
+            some.matrix,
+            label=some.liked,
+            base_margin=stage(some.matrix),
+            feature_names=[f.name for f in plan.features],
+            max_bin=plan.params.max_bin,
+            nthread=plan.params.threads,
+            ref=ref,
+        )
+
+    if not stops_early:
+        return grow_trees(plan, n_trees, quantised(rows, None), None)
+    is_late = np.asarray(rows.at) >= plan.late
+    early = quantised(rows[~is_late], None)
+    return grow_trees(plan, n_trees, early, quantised(rows[is_late], early))
+
+
 def grow_trees(
-    rows: xgb.DMatrix,
-    watched: xgb.DMatrix | None,
-    n_trees: int,
-    features: Sequence[Feature],
-    params: TrainParams,
+    plan: Plan, n_trees: int, rows: xgb.DMatrix, late: xgb.DMatrix | None
 ) -> xgb.Booster:
-    """Trees of quantised rows; fewer than `n_trees` once they stop helping the watched ones."""
+    """Trees of quantised rows; fewer than `n_trees` once they stop helping the late ones."""
     booster = xgb.train(
-        {**tree_settings(features, params), "nthread": params.threads},
+        {**tree_settings(plan), "nthread": plan.params.threads},
         rows,
         num_boost_round=n_trees,
-        evals=[] if watched is None else [(watched, "late")],
-        early_stopping_rounds=None if watched is None else params.early_stopping_rounds,
+        evals=[] if late is None else [(late, "late")],
+        early_stopping_rounds=None if late is None else plan.params.early_stopping_rounds,
         verbose_eval=False,
     )
     booster.set_param({"nthread": 1})
     return booster
-
-
-def check_labels(liked: np.ndarray) -> None:
-    """Raises `SchemaError` unless some rows are liked and some are not."""
-    if not holds_both(liked):
-        raise SchemaError(
-            f"of {len(liked)} training rows {int(np.sum(liked))} are liked; a ranker needs "
-            "both liked rows and others. Extract a longer period or more users."
-        )
-
-
-def late_since(at: np.ndarray) -> int:
-    """Since when rows are late: the last tenth, which decides how many trees help."""
-    return int(np.quantile(at, 0.9, method="lower"))
-
-
-def holds_both(liked: np.ndarray) -> bool:
-    """Whether some rows are liked and some are not."""
-    return 0 < int(np.sum(liked)) < len(liked)

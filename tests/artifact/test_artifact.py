@@ -180,9 +180,9 @@ def _another_file_for_a_ranker(directory: Path) -> None:
     _sign_again(directory)
 
 
-def _a_ranker_without_a_first_score(directory: Path) -> None:
+def _a_ranker_without_a_first_stage(directory: Path) -> None:
     booster = Ranker.load(directory / "ranker.ubj").booster
-    booster.set_attr(feedrank_linear=None)
+    booster.set_attr(feedrank_first_stage=None)
     booster.save_model(directory / "ranker.ubj")
     _sign_again(directory)
 
@@ -230,7 +230,7 @@ DAMAGE = {
     _other_order_of_features: r"was made for the features .*, in this order\. Export again",
     _fewer_features: r"was made for the features .*, in this order\. Export again",
     _another_file_for_a_ranker: r"ranker.ubj' is not a ranker",
-    _a_ranker_without_a_first_score: r"ranker.ubj' lacks the first score",
+    _a_ranker_without_a_first_stage: r"ranker.ubj' lacks the first stage",
     _a_ranker_that_answers_otherwise: r"answers request user \d+, second -?\d+ with .*was stored",
     _other_posts_stored: r"answers request user \d+, second -?\d+ with .*was stored at export",
     _a_longer_list_stored: r"answers request user \d+, second -?\d+ with .*was stored at export",

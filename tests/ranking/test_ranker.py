@@ -8,18 +8,19 @@ import pytest
 from scipy.special import expit
 
 from feedrank.errors import ArtifactError, SchemaError
+from feedrank.features.rows import TrainingRows
 from feedrank.features.spec import Feature
 from feedrank.params import TrainParams
 from feedrank.ranking.first_stage import FirstStage
 from feedrank.ranking.ranker import Ranker
 from feedrank.stats.classification import auc, log_loss
-from feedrank.training.fit import fit_in_memory
+from feedrank.training.fit import fit_ranker
 from feedrank.training.importance import importance
 from tests.support.simulated_logs import params
 
 N = 6000
 FEATURES = tuple(
-    Feature(name, lambda _: 0.0, is_linear, "words")
+    Feature(name, lambda _: 0.0, "words", is_linear)
     for name, is_linear in (("logit", True), ("noise", False), ("ratio", True), ("bump", False))
 )
 PARAMS = replace(params().train, trees=60, learning_rate=0.2)
@@ -37,9 +38,13 @@ def _rows(n: int = N, seed: int = 0, weight: float = 1.0) -> tuple[np.ndarray, .
     return matrix, liked, np.sort(rng.integers(0, 10**6, n)), probability
 
 
+def _training(matrix: np.ndarray, liked: np.ndarray, at: np.ndarray) -> TrainingRows:
+    return TrainingRows(matrix, liked, at, *np.zeros((2, len(at)), np.uint32))
+
+
 def _fit(train: TrainParams = PARAMS, n: int = N) -> Ranker:
     matrix, liked, at, _ = _rows(n)
-    return fit_in_memory(matrix, liked, at, FEATURES, train)
+    return fit_ranker(_training(matrix, liked, at), None, FEATURES, train)
 
 
 @pytest.fixture(scope="module")
@@ -128,30 +133,31 @@ def test_the_latest_rows_decide_how_many_trees_grow() -> None:
     late = at >= np.quantile(at, 0.9)
     noise[late] = np.random.default_rng(1).permutation(noise[late])
     trees = [
-        fit_in_memory(matrix, labels, at, FEATURES, PARAMS).booster.num_boosted_rounds()
+        fit_ranker(_training(matrix, labels, at), None, FEATURES, PARAMS).booster
         for labels in (liked, noise)
     ]
-    assert trees[1] < trees[0]
+    assert trees[1].num_boosted_rounds() < trees[0].num_boosted_rounds()
 
 
 @pytest.mark.parametrize("like", [0, 1])
 def test_rows_of_one_label_are_refused(like: int) -> None:
     matrix, _, at, _ = _rows(50)
     with pytest.raises(SchemaError, match=f"of 50 training rows {50 * like} are liked"):
-        fit_in_memory(matrix, np.full(50, like, np.uint8), at, FEATURES, PARAMS)
+        fit_ranker(_training(matrix, np.full(50, like, np.uint8), at), None, FEATURES, PARAMS)
 
 
 def test_no_rows_are_refused() -> None:
     none = np.empty(0)
     with pytest.raises(SchemaError, match="of 0 training rows 0 are liked"):
-        fit_in_memory(np.empty((0, 4), np.float32), none, none, FEATURES, PARAMS)
+        fit_ranker(_training(np.empty((0, 4), np.float32), none, none), None, FEATURES, PARAMS)
 
 
 @pytest.mark.parametrize("late_liked", [0, 1])
 def test_latest_rows_of_one_label_cannot_decide_and_do_not_stop_training(late_liked: int) -> None:
     matrix, liked, at, _ = _rows(400)
     liked[at >= np.quantile(at, 0.9, method="lower")] = late_liked
-    assert fit_in_memory(matrix, liked, at, FEATURES, PARAMS).booster.num_boosted_rounds() == 60
+    found = fit_ranker(_training(matrix, liked, at), None, FEATURES, PARAMS)
+    assert found.booster.num_boosted_rounds() == 60
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"{}"])

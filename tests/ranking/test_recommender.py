@@ -7,7 +7,7 @@ import pytest
 
 from feedrank.features.spec import features_of
 from feedrank.ranking.recommender import Recommender, UnknownUserError
-from feedrank.training.fit import fit_in_memory
+from feedrank.training.fit import fit_ranker
 from tests.support.simulated_logs import DAY, Learned, recommender_of, simulated
 
 K = 5
@@ -49,9 +49,7 @@ def test_a_list_is_the_best_of_all_scores_when_nothing_is_cut(learned: Learned) 
 
 def test_the_cut_keeps_what_scoring_everything_finds(learned: Learned) -> None:
     rows, store = learned.rows, learned.store
-    ranker = fit_in_memory(
-        rows.matrix, rows.liked, rows.at, features_of(store.fitted), learned.params.train
-    )
+    ranker = fit_ranker(rows, None, features_of(store.fitted), learned.params.train)
     cut, everything = (Recommender(store, ranker, n, "nothing") for n in (60, 10_000))
     rng = np.random.default_rng(6)
     requests = [(int(rng.integers(300)), int(rng.integers(7 * DAY, 30 * DAY))) for _ in range(150)]

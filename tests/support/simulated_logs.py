@@ -28,7 +28,7 @@ from feedrank.params import DemoParams, Params, load_params
 from feedrank.ranking.ranker import Ranker
 from feedrank.ranking.recommender import Recommender
 from feedrank.state.feature_store import FeatureStore
-from feedrank.training.fit import fit_in_memory
+from feedrank.training.fit import fit_ranker
 from tests.support.taste_samples import likes
 
 ORIGIN = "2021-10-01T00:00:00"
@@ -167,10 +167,8 @@ def learned(log: Log, params: Params) -> tuple[FeatureStore, TrainingRows]:
 
 def fitted(store: FeatureStore, rows: TrainingRows, params: Params) -> Ranker:
     """A ranker of all rows whose trees matter: so few rows would end their growth early."""
-    one_moment = np.zeros(len(rows))
-    return fit_in_memory(
-        rows.matrix, rows.liked, one_moment, features_of(store.fitted), params.train
-    )
+    at_once = replace(rows, at=np.zeros(len(rows)))
+    return fit_ranker(at_once, None, features_of(store.fitted), params.train)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from feedrank.log.files import Log
 from feedrank.params import DemoParams, ExportParams, Params, load_params
 from feedrank.ranking.ranker import Ranker
 from feedrank.state.feature_store import FeatureStore
-from feedrank.training.fit import fit_in_memory
+from feedrank.training.fit import fit_ranker
 from tests.support.network.log_files import write_simulated_log
 
 SMALL = DemoParams(seed=7, users=400, posts=300, days=30, effect_scale=1.0)
@@ -43,10 +43,7 @@ def fit(log: Log, params: Params) -> tuple[FeatureStore, Ranker]:
     """FeatureStore of a log and a ranker trained on all of its rows."""
     store = fit_store(log, params)
     rows = training_rows(log, store, params)
-    ranker = fit_in_memory(
-        rows.matrix, rows.liked, rows.at, features_of(store.fitted), params.train
-    )
-    return store, ranker
+    return store, fit_ranker(rows, None, features_of(store.fitted), params.train)
 
 
 def write_artifact(directory: Path, scratch: Path, params: Params) -> Path:

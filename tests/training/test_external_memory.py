@@ -30,7 +30,7 @@ from tests.support.simulated_logs import DEFAULTS, params, saved, simulated, wor
 
 N, HELD = 6000, 2000
 FEATURES = tuple(
-    Feature(name, lambda _: 0.0, is_linear, "words")
+    Feature(name, lambda _: 0.0, "words", is_linear)
     for name, is_linear in (("logit", True), ("noise", False), ("ratio", True), ("bump", False))
 )
 NAMES = [f.name for f in FEATURES]
@@ -154,9 +154,9 @@ def test_late_rows_judge_trees_over_a_first_score_that_never_saw_them(stored: St
     with workers(1):
         plan = Plan.of(stored, None, FEATURES, TRAIN)
     earlier = ROWS.between(0, plan.late)
-    assert plan.score(True) == FirstStage.fit(earlier.matrix, earlier.liked, FEATURES)
-    assert plan.score(False) == FirstStage.fit(ROWS.matrix, ROWS.liked, FEATURES)
-    assert plan.score(True) != plan.score(False)
+    assert plan.stage(True) == FirstStage.fit(earlier.matrix, earlier.liked, FEATURES)
+    assert plan.stage(False) == FirstStage.fit(ROWS.matrix, ROWS.liked, FEATURES)
+    assert plan.stage(True) != plan.stage(False)
 
 
 def test_the_latest_rows_decide_how_many_trees_grow(tmp_path: Path) -> None:
