@@ -229,7 +229,7 @@ def test_a_fold_s_models_never_see_a_row_from_the_cutoff_on(
     for at in seen:
         assert fold.since <= at.min() <= at.max() < fold.cutoff
         assert np.sum(usual.rows.at < fold.cutoff) == len(at)
-    assert ((result.judged.at >= fold.cutoff) & (result.judged.at < fold.until)).all()
+    assert ((result.replayed.at >= fold.cutoff) & (result.replayed.at < fold.until)).all()
     n_later = np.sum((usual.rows.at >= fold.cutoff) & (usual.rows.at < fold.until))
     assert len(result.liked) == n_later
 
@@ -278,9 +278,9 @@ def test_a_fold_s_baselines_know_as_much_as_its_headline(state: str, tmp_path: P
     for name, known in (("usual", usual.store), ("changed", store)):
         features, _ = saved(replace(usual, store=known), tmp_path / name)
         results.append(_run_fold(usual, features, fold))
-    later = results[0].judged.at >= fold.cutoff + DAY
+    later = results[0].replayed.at >= fold.cutoff + DAY
     assert 0 < later.sum() < len(later)
     for method in ("most_liked", "most_liked_by_segment"):
-        first, second = (r.judged.top[r.names.index(method)] for r in results)
+        first, second = (r.replayed.top[r.names.index(method)] for r in results)
         np.testing.assert_array_equal(first[~later], second[~later])
         assert np.array_equal(first[later], second[later]) is (state == "aged")

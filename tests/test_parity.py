@@ -12,7 +12,7 @@ from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.export import export
 from feedrank.log.calendar import Calendar
 from feedrank.state.feature_store import FeatureStore
-from feedrank.validation.fold import clusters_at
+from feedrank.validation.methods import clusters_at
 from feedrank.validation.replay.replay import replay_requests
 from feedrank.validation.replay.requests import requests_of
 from tests.support.simulated_logs import DAY, Learned, saved, simulated, tasteful
@@ -84,7 +84,7 @@ def test_the_replay_asks_what_was_trained_on(learned: Learned) -> None:
     requests = requests_of(log, fold, step_seconds, n=60, seed=3)
     ours = learned.recommender
     cluster = clusters_at(learned.store, fold)
-    judged = replay_requests([ours], ours, ours.open_posts, requests, 20, 5, cluster)
+    replayed = replay_requests([ours], ours, ours.open_posts, requests, 20, 5, cluster)
     trained = learned.ranker.probability(rows.matrix)
     by_row = {
         (user, at, post): p
@@ -94,9 +94,9 @@ def test_the_replay_asks_what_was_trained_on(learned: Learned) -> None:
     }
     n_compared = 0
     for i in range(len(requests)):
-        of = judged.shown_request == i
+        of = replayed.shown_request == i
         for post, p in zip(
-            requests.shown(i)[0].tolist(), judged.shown_probability[of], strict=True
+            requests.shown(i)[0].tolist(), replayed.shown_probability[of], strict=True
         ):
             # Only the row at the very moment of the request is asked of the same hour.
             key = (int(requests.user[i]), int(requests.at[i]), post)

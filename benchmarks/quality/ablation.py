@@ -3,7 +3,7 @@
     python -m benchmarks.quality.ablation                              # three seeds of the default
     size python -m benchmarks.quality.ablation --seeds 20 --effects films
 
-Every variant learns, trains and replays by the code and the parameters of the pipeline; the
+Every ablation learns, trains and replays by the code and the parameters of the pipeline; the
 changes are of the same requests, with 95 % intervals over users.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks.quality.ranking import EFFECTS, learned
 from feedrank.demo.truth import Effects
 from feedrank.engines.processes import one_thread_of_algebra
-from feedrank.experiments.ablation import FULL, results_without, variants
+from feedrank.experiments.ablation import FULL, ablations, results_without
 from feedrank.oracle.true_hit_rates import hits_of_lists
 from feedrank.params import Params, load_params
 from feedrank.state.feature_store import FeatureStore
@@ -31,20 +31,20 @@ Found = dict[str, tuple[float, float, float]]
 
 
 def changes(params: Params, effects: Effects, scratch: Path) -> Found:
-    """By variant, how its true hit rate differs from the full one's, with an interval."""
+    """By ablation, how its true hit rate differs from the full one's, with an interval."""
     network, log, rows = learned(params, effects, scratch)
     (scratch / "rows").mkdir()
     rows.save(scratch / "rows")
     fitted = FeatureStore.load(scratch / "features").fitted
     column = fitted.column_names[fitted.segment_column] if fitted.n_segments > 1 else None
     hits = {}
-    for variant in variants(column):
-        results = results_without(variant, log, params, scratch)
-        judged = joined(results)
-        ours = judged.top[results[0].names.index(OURS), :, : params.validate.k[0]]
-        name = "segment x post" if column and variant.name.startswith(column) else variant.name
-        hits[name] = hits_of_lists(network.truth, log, judged, ours)
-    weights = user_weights(judged.user, params.validate.bootstrap, params.validate.seed)
+    for ablation in ablations(column):
+        results = results_without(ablation, log, params, scratch)
+        replayed = joined(results)
+        ours = replayed.top[results[0].names.index(OURS), :, : params.validate.k[0]]
+        name = "segment x post" if column and ablation.name.startswith(column) else ablation.name
+        hits[name] = hits_of_lists(network.truth, log, replayed, ours)
+    weights = user_weights(replayed.user, params.validate.bootstrap, params.validate.seed)
     found = {FULL: _interval(hits[FULL], weights)}
     return found | {n: _interval(h - hits[FULL], weights) for n, h in hits.items() if n != FULL}
 
@@ -56,16 +56,16 @@ def _interval(values: np.ndarray, weights: np.ndarray) -> tuple[float, float, fl
 
 
 def table(found: dict[str, Found]) -> str:
-    """Markdown: a row a variant, a column a network."""
+    """Markdown: a row an ablation, a column a network."""
     names = list(found)
     lines = ["| without | " + " | ".join(names) + " |", "| --- " * (len(names) + 1) + "|"]
-    for variant in found[names[0]]:
-        sign = "" if variant == FULL else "+"
+    for ablation in found[names[0]]:
+        sign = "" if ablation == FULL else "+"
         cells = (
             f"{value:{sign}.4f} [{low:{sign}.4f}, {high:{sign}.4f}]"
-            for value, low, high in (found[name][variant] for name in names)
+            for value, low, high in (found[name][ablation] for name in names)
         )
-        lines.append(f"| {variant} | " + " | ".join(cells) + " |")
+        lines.append(f"| {ablation} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

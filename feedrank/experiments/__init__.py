@@ -1,1 +1,1 @@
-"""Commands on runs and experiments: which is better, and what each part is worth."""
+"""Experiments: commands that compare runs, search parameters, and ablate the ranker."""

@@ -1,4 +1,4 @@
-"""A fold judged by a ranker to which some features say nothing."""
+"""Ablated ranker: a fold replayed with features that are muted in rows and ranker."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from feedrank.state.feature_store import FeatureStore
 from feedrank.validation.fold import FoldResult, run_fold
 
 
-def variant_result(
+def result_without(
     log: Log,
     features: Path,
     rows: TrainingRows,
@@ -26,13 +26,13 @@ def variant_result(
     params: Params,
     muted: tuple[str, ...],
 ) -> FoldResult:
-    """One fold, judged without the muted features."""
+    """One fold, replayed without the muted features."""
     names = [f.name for f in features_of(FeatureStore.load(features).fitted)]
     columns = [names.index(name) for name in muted]
     return run_fold(
         log,
         features,
-        silenced(rows, columns),
+        muted_rows(rows, columns),
         fold,
         params.validate,
         params.train,
@@ -41,7 +41,7 @@ def variant_result(
     )
 
 
-def silenced(rows: TrainingRows, columns: list[int]) -> TrainingRows:
+def muted_rows(rows: TrainingRows, columns: list[int]) -> TrainingRows:
     """The same rows with some features constant, so that no tree can split on them."""
     if not columns:
         return rows
@@ -51,9 +51,9 @@ def silenced(rows: TrainingRows, columns: list[int]) -> TrainingRows:
 
 
 def muted_ranker(ranker: Ranker, columns: list[int]) -> Ranker:
-    """A ranker of silenced rows whose first score gives these features no weight.
+    """A ranker of muted rows whose first stage gives these features a weight of 0.
 
-    Their weights are drawn to 1 and no row says otherwise, so they would count when asked.
+    The prior of the weights is centred at 1, and constant columns do not move them from there.
     """
     first = ranker.first_stage
     weights = tuple(

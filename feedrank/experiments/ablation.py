@@ -1,9 +1,9 @@
-"""What each part of the ranker is worth: the same requests without it, with paired intervals.
+"""Ablation: hit rates of the ranker without each of its parts, on the same requests, paired.
 
     python -m feedrank.experiments.ablation      (or: make ablation)
 
-Writes `reports/ablation.json`. Variants that change what the warm-up learns run all of `features`
-again, so this takes some minutes; it needs a finished `dvc repro`.
+Writes `reports/ablation.json`. Ablations that change the fitted parameters run all of `features`
+again, which takes some minutes; a finished `dvc repro` is required.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pandas as pd
 
 from feedrank.engines.processes import one_thread_of_algebra
 from feedrank.errors import FeedrankError
-from feedrank.experiments.ablated_ranker import variant_result
+from feedrank.experiments.ablated_ranker import result_without
 from feedrank.experiments.paired import Pairs
 from feedrank.features.row_files import load_rows
 from feedrank.features.row_pass import training_rows
@@ -33,12 +33,12 @@ from feedrank.log.files import Log
 from feedrank.params import Params, load_params
 from feedrank.schema import TEXT
 from feedrank.state.feature_store import FeatureStore
-from feedrank.stats.rounding import rounded
+from feedrank.stats.intervals import rounded
 from feedrank.validation.fold import FoldResult
 from feedrank.validation.results.metrics_json import write_json
 from feedrank.validation.results.summary import Summary
 
-DATA, ABLATION = Path("data"), Path("reports/ablation.json")
+DATA, REPORT = Path("data"), Path("reports/ablation.json")
 USER_STATE = ("user_log_ratio", "user_cluster_log_ratio", "user_topic_log_ratio",
               "factor_log_ratio", "user_impression_count", "pair_impression_count",
               "pair_like_count")  # fmt: skip
@@ -46,16 +46,16 @@ FULL = "full"
 
 
 @dataclass(frozen=True)
-class Variant:
+class Ablation:
     """The ranker without a part.
 
     Attributes:
-        name: what is left out.
-        words: what that means.
+        name: of the part that is left out.
+        words: consequence for the ranker.
         users: changes the users' table.
         posts: changes the posts' table.
-        features: parameters of that group that are others.
-        muted: features that say nothing.
+        features: parameters of that group that differ.
+        muted: features that are constant.
     """
 
     name: str
@@ -66,73 +66,64 @@ class Variant:
     muted: tuple[str, ...] = ()
 
     @property
-    def learns_anew(self) -> bool:
+    def refits(self) -> bool:
         """Whether the warm-up and the passes run again."""
         return bool(self.users or self.posts or self.features)
 
 
-def variants(segment_column: str | None) -> list[Variant]:
+def ablations(segment_column: str | None) -> list[Ablation]:
     """The full ranker, then one without each part.
 
     Args:
         segment_column: that splits users into segments; None if none does.
     """
-    found = [Variant(FULL, "everything")]
-    if segment_column is not None:
-        found.append(
-            Variant(
-                f"{segment_column} x post",
-                f"users are not told apart by '{segment_column}'",
-                users=lambda table: table.drop(columns=[segment_column]),
-            )
-        )
-    return [
-        *found,
-        Variant("user state", "nothing is known of what a user saw or liked", muted=USER_STATE),
-        Variant("clusters", "all posts are one group", features={"clusters": 1}),
-        Variant("factors", "nothing of what the same users like", features={"factors": 0}),
-        Variant("refits", "posts are learned once, on the warm-up", features={"refits": 1}),
-        Variant("text", "posts have a topic, but no text", posts=_without_text),
+    found = [
+        Ablation("user state", "the user's history is ignored", muted=USER_STATE),
+        Ablation("clusters", "all posts are one cluster", features={"clusters": 1}),
+        Ablation("factors", "posts have no latent factors", features={"factors": 0}),
+        Ablation("refits", "fitted once, on the warm-up", features={"refits": 1}),
+        Ablation("text", "posts have a topic, but no text", posts=lambda t: t.assign(**{TEXT: ""})),
     ]
+    if segment_column is not None:
+        name, words = f"{segment_column} x post", f"'{segment_column}' does not split users"
+        without = Ablation(name, words, users=lambda t: t.drop(columns=[segment_column]))
+        found.insert(0, without)
+    return [Ablation(FULL, "everything"), *found]
 
 
-def _without_text(posts: pd.DataFrame) -> pd.DataFrame:
-    return posts.assign(**{TEXT: ""})
-
-
-def judged_without(variant: Variant, log: Log, params: Params) -> pd.DataFrame:
+def requests_without(ablation: Ablation, log: Log, params: Params) -> pd.DataFrame:
     """Hits of every request of all folds, by a ranker without a part."""
-    results = results_without(variant, log, params, DATA)
+    results = results_without(ablation, log, params, DATA)
     catalogue = FeatureStore.load(DATA / "features").catalogue
     return Summary.of(results, params.validate).requests(log, catalogue)
 
 
-def results_without(variant: Variant, log: Log, params: Params, data: Path) -> list[FoldResult]:
-    """All folds, judged by a ranker without a part.
+def results_without(ablation: Ablation, log: Log, params: Params, data: Path) -> list[FoldResult]:
+    """All folds, replayed by a ranker without a part.
 
     Args:
-        variant: what is left out.
+        ablation: the part that is left out.
         log: extracted feed.
         params: of the full ranker.
         data: where its `features` and `rows` lie.
     """
-    params = replace(params, features=replace(params.features, **variant.features))
+    params = replace(params, features=replace(params.features, **ablation.features))
     calendar = Calendar.of(log.meta, params.features.warmup_days, params.validate.test_days)
     with tempfile.TemporaryDirectory(prefix="feedrank-ablation-") as scratch:
-        rows, features = _learned(variant, log, params, data, Path(scratch))
+        rows, features = _rows_and_store(ablation, log, params, data, Path(scratch))
         return [
-            variant_result(log, features, rows, fold, params, variant.muted)
+            result_without(log, features, rows, fold, params, ablation.muted)
             for fold in calendar.folds(params.validate.folds)
         ]
 
 
-def _learned(
-    variant: Variant, log: Log, params: Params, data: Path, folder: Path
+def _rows_and_store(
+    ablation: Ablation, log: Log, params: Params, data: Path, folder: Path
 ) -> tuple[TrainingRows, Path]:
-    """Training rows (of rows in files a sample), and the directory of store."""
-    if not variant.learns_anew:
+    """Training rows (of rows in files a sample), and the directory of the store."""
+    if not ablation.refits:
         return load_rows(data / "rows").between(0, EVER), data / "features"
-    changed = _with_tables(variant, log, folder / "log")
+    changed = _with_tables(ablation, log, folder / "log")
     store = fit_store(changed, params)
     rows = training_rows(changed, store, params, url_of(folder / "rows"))
     features = folder / "features"
@@ -141,10 +132,10 @@ def _learned(
     return rows.between(0, EVER), features
 
 
-def _with_tables(variant: Variant, log: Log, directory: Path) -> Log:
+def _with_tables(ablation: Ablation, log: Log, directory: Path) -> Log:
     """The same impressions beside changed tables of users and posts."""
     shutil.copytree(log.directory, directory, copy_function=_link)
-    for name, change in (("users", variant.users), ("posts", variant.posts)):
+    for name, change in (("users", ablation.users), ("posts", ablation.posts)):
         if change is not None:
             path = directory / f"{name}.parquet"
             path.unlink()
@@ -157,10 +148,10 @@ def _link(source: str, target: str) -> None:
 
 
 def table_of(hits: dict[str, pd.DataFrame], params: Params) -> list[dict[str, Any]]:
-    """One row a variant: its hit rates, and by how much it falls short of the full ranker.
+    """One row an ablation: its hit rates, and its difference from the full ranker.
 
     Args:
-        hits: requests of each variant, the full one first.
+        hits: requests of each ablation, the full one first.
         params: of the run.
     """
     k, rows = params.validate.k[0], []
@@ -169,18 +160,14 @@ def table_of(hits: dict[str, pd.DataFrame], params: Params) -> list[dict[str, An
         row: dict[str, Any] = {"without": name}
         for kind in ("expected", "shown"):
             found = pairs.difference(f"{kind}@{k}")
-            row |= {
-                kind: rounded(found.b.value),
-                f"{kind}_change": rounded(found.gain.value),
-                f"{kind}_low": rounded(found.gain.low),
-                f"{kind}_high": rounded(found.gain.high),
-            }
+            row[kind] = rounded(found.b.value)
+            row |= found.gain.entries(f"{kind}_change", f"{kind}_low", f"{kind}_high")
         rows.append(row)
     return rows
 
 
 def main() -> int:
-    """Run every variant and write the table; gives the exit code."""
+    """Run every ablation and write the table; gives the exit code."""
     log_to_stderr()
     one_thread_of_algebra()
     try:
@@ -188,17 +175,16 @@ def main() -> int:
         fitted = FeatureStore.load(DATA / "features").fitted
         column = fitted.segment_column
         name = fitted.column_names[column] if column >= 0 else None
-        hits, words = {}, {}
-        for variant in variants(name):
-            print(f"without {variant.name}: {variant.words}", flush=True)
-            hits[variant.name] = judged_without(variant, log, params)
-            words[variant.name] = variant.words
+        every, hits = ablations(name), {}
+        for ablation in every:
+            print(f"without {ablation.name}: {ablation.words}", flush=True)
+            hits[ablation.name] = requests_without(ablation, log, params)
         rows = table_of(hits, params)
     except FeedrankError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    rows = [row | {"words": words[row["without"]]} for row in rows]
-    write_json(ABLATION, {"k": params.validate.k[0], "rows": rows})
+    rows = [row | {"words": ablation.words} for row, ablation in zip(rows, every, strict=True)]
+    write_json(REPORT, {"k": params.validate.k[0], "rows": rows})
     print("\n".join(lines_of(rows)))
     return 0
 

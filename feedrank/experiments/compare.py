@@ -1,4 +1,4 @@
-"""Says in words whether run B beats run A, request by request, and refuses a worse one.
+"""Comparison of two runs, request by request: whether B beats A, and whether a build takes it.
 
     python -m feedrank.experiments.compare A B      (or: make compare A=... B=...)
 
@@ -19,8 +19,9 @@ from feedrank.experiments.revisions import WORKSPACE, requests_at
 from feedrank.params import load_params
 
 REFUSED, FAILED = 1, 2
+# An end of an interval is then the second or third of 100 sorted means; fewer have no such rank.
 FEWEST_RESAMPLES = 100
-MUCH_IN_COMMON = 0.5  # of the requests; below it is said loudly
+MUCH_IN_COMMON = 0.5  # of the requests: below, most of a run is not compared, hence a warning
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -42,7 +43,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _head(pairs: Pairs, given: argparse.Namespace) -> list[str]:
-    """Which requests are compared, and in how many the lists differ."""
+    """The requests compared, and the number whose lists differ."""
     n_users = pairs.a.index.get_level_values("user_id").nunique()
     lines = [
         f"A = {given.a}, {pairs.n_a} requests; B = {given.b}, {pairs.n_b} requests; "
@@ -54,12 +55,12 @@ def _head(pairs: Pairs, given: argparse.Namespace) -> list[str]:
 
 
 def _warnings(pairs: Pairs) -> list[str]:
-    """Why the comparison may mislead."""
+    """Reasons why the comparison may mislead."""
     lines = []
     if pairs.share_in_common() < MUCH_IN_COMMON:
         lines.append(
-            f"WARNING: only {pairs.share_in_common():.0%} of the requests are in common: all that "
-            "is said here is of these alone"
+            f"WARNING: only {pairs.share_in_common():.0%} of the requests are in common: the "
+            "comparison is of these alone"
         )
     if n_differ := pairs.n_outcomes_that_differ():
         lines.append(
@@ -81,7 +82,7 @@ def _verdict(
 
 
 _RULES = {
-    "worse": "surely loses more than",
+    "worse": "significantly loses more than",
     "doubtful": "may lose more than",
 }
 

@@ -1,4 +1,4 @@
-"""Whether run B beats run A on the same requests, in words and with a paired interval."""
+"""Paired comparison of two runs on the same requests, with intervals and in words."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ from feedrank.validation.methods import OURS
 from feedrank.validation.results.requests_table import LIST, OUTCOMES, column
 
 KEYS = ["user_id", "at"]
+# The interval of a difference of hit rates of 50 requests is +-.1 at best; the least that
+# 'validate.requests' allows.
 LEAST_COMMON = 50
-MOST_CHANGED = 0.5  # share of common requests that may have been shown or liked otherwise
+# Share of common requests that may differ in the posts shown or liked: late likes change some,
+# other logs all.
+MOST_CHANGED = 0.5
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Requests that both runs judged.
+    """Requests that both runs replayed.
 
     Attributes:
         a: hits of run A, one row a request.
@@ -40,8 +44,8 @@ class Pairs:
         """Match two tables by user and moment.
 
         Raises:
-            FeedrankError: they have hardly a request in common, a table holds a request twice, or
-                most requests were shown or liked otherwise.
+            FeedrankError: they have fewer than 50 requests in common, a table holds a request
+                twice, or most requests differ in the posts shown or liked.
         """
         first, second = (_by_key(t, name) for t, name in ((a, "A"), (b, "B")))
         common = first.index.intersection(second.index)
@@ -56,9 +60,9 @@ class Pairs:
         pairs = cls(first.loc[common], second.loc[common], weights, len(a), len(b))
         if (n_differ := pairs.n_outcomes_that_differ() or 0) > MOST_CHANGED * len(common):
             raise FeedrankError(
-                f"{n_differ} of {len(common)} common requests were shown or liked other posts in "
-                "run B: the runs are of different logs, or of another 'features.step'. Run both on "
-                "the same."
+                f"{n_differ} of {len(common)} common requests differ in the posts shown or liked: "
+                "the runs are of different logs, or of another 'features.step'. Run both on the "
+                "same."
             )
         return pairs
 
@@ -67,7 +71,7 @@ class Pairs:
         return [kind for kind in _kinds(self.a) if kind in _kinds(self.b)]
 
     def first_k(self) -> int:
-        """The first length of list that both runs judged, in the order of A.
+        """The first length of list that both runs have, in the order of A.
 
         Raises:
             FeedrankError: there is none.
@@ -81,21 +85,20 @@ class Pairs:
         return int(kinds[0].split("@")[1])
 
     def share_in_common(self) -> float:
-        """Of the requests of the run that has more, the share that both judged."""
+        """Of the requests of the run that has more, the share in common."""
         return len(self.a) / max(self.n_a, self.n_b)
 
     def n_lists_that_differ(self) -> int | None:
-        """Of how many requests the lists hold other posts; None where the runs do not say.
+        """Number of requests whose lists hold other posts; None where a table has no `list`.
 
-        Lists of different lengths are not compared: the first k of each run is the one that it
-        tells apart.
+        Also None where the lists, which are of the first k of each run, differ in length.
         """
-        if _judged_lists(self.a) != _judged_lists(self.b):
+        if _of_lists(self.a) != _of_lists(self.b):
             return None
         return self._n_differ(LIST)
 
     def n_outcomes_that_differ(self) -> int | None:
-        """Of how many requests other posts were shown or liked; None where a run does not say."""
+        """Number of requests with other posts shown or liked; None without a column `outcomes`."""
         return self._n_differ(OUTCOMES)
 
     def _n_differ(self, name: str) -> int | None:
@@ -104,12 +107,10 @@ class Pairs:
         return int((self.a[name].to_numpy() != self.b[name].to_numpy()).sum())
 
     def difference(self, kind: str, method: str = OURS) -> Difference:
-        """By how much B exceeds A.
+        """Hit rates of A and B, and B less A, over requests with a finite value in both.
 
-        Two runs that list the same differ in what they think of these lists, not in what users
-        would get: the gain in `expected` is 0 then, whatever the two estimates are.
-
-        Only requests that both runs judged count: those with a finite value in both.
+        If all lists are the same, the gain in `expected` is 0, whatever the two estimates are:
+        users would get the same posts.
 
         Args:
             kind: such as 'expected@5'.
@@ -126,12 +127,12 @@ class Pairs:
                 "'validate.k'."
             )
         a, b = (t[name].to_numpy(np.float64) for t in (self.a, self.b))
-        is_judged = np.isfinite(a) & np.isfinite(b)
-        a, b = (np.where(is_judged, hits, np.nan) for hits in (a, b))
-        are_lists_same = name == _judged_lists(self.a) and self.n_lists_that_differ() == 0
-        gain = np.where(is_judged, 0.0, np.nan) if are_lists_same else b - a
+        in_both = np.isfinite(a) & np.isfinite(b)
+        a, b = (np.where(in_both, hits, np.nan) for hits in (a, b))
+        are_lists_same = name == _of_lists(self.a) and self.n_lists_that_differ() == 0
+        gain = np.where(in_both, 0.0, np.nan) if are_lists_same else b - a
         of_a, of_b, of_gain = (estimate(values, self.weights) for values in (a, b, gain))
-        return Difference(kind, of_a, of_b, of_gain, not gain[is_judged].any())
+        return Difference(kind, of_a, of_b, of_gain, not gain[in_both].any())
 
     def deciding(self, kind: str) -> Difference:
         """The difference of a hit rate that a build decides by.
@@ -144,7 +145,7 @@ class Pairs:
             raise FeedrankError(
                 f"'{kind}' has no value in both runs in any of {len(self.a)} common requests, so "
                 "nothing can be decided by it. Decide by another with '--kind', or by a shorter "
-                "list: a request is judged by 'shown' if more than k posts were shown."
+                "list: 'shown' has a value where more than k posts were shown."
             )
         return found
 
@@ -169,8 +170,8 @@ def _kinds_in_words(table: pd.DataFrame) -> str:
     return ", ".join(_kinds(table)) or "none"
 
 
-def _judged_lists(table: pd.DataFrame) -> str | None:
-    """The hit rate of the very lists that a table's column `list` tells apart."""
+def _of_lists(table: pd.DataFrame) -> str | None:
+    """The hit rate of the lists whose checksums are in the column `list`."""
     return next((c for c in table.columns if c.startswith(f"{OURS}/expected@")), None)
 
 
@@ -182,8 +183,8 @@ class Difference:
         kind: such as 'expected@5'.
         a: of run A.
         b: of run B.
-        gain: B less A, with the paired interval, over the requests that both judged.
-        is_same: whether each of these has the same value in both.
+        gain: B less A, with the paired interval.
+        is_same: whether each request has the same value in both.
     """
 
     kind: str
@@ -193,16 +194,16 @@ class Difference:
     is_same: bool
 
     def words(self) -> str:
-        """Who is better."""
+        """Which run is better, or that the difference is not significant."""
         if not self.gain.n_requests:
-            return "judged in no request of both"
+            return "without a value in both runs"
         if self.is_same:
             return "the same in every request"
         if self.gain.low > 0:
             return f"B beats A by {self.gain.value:.4f}"
         if self.gain.high < 0:
             return f"A beats B by {-self.gain.value:.4f}"
-        return "too close to tell: the interval holds 0"
+        return "not significant: the interval contains 0"
 
     def line(self) -> str:
         """Numbers and words."""
@@ -219,13 +220,13 @@ def is_refused(difference: Difference, tolerance: float, when: str) -> bool:
     Args:
         difference: of the hit rate that decides.
         tolerance: a loss that does not matter, 0 or more.
-        when: 'worse': B loses more than the tolerance, the whole interval says so; 'doubtful': B
-            may lose more than the tolerance, some of the interval says so.
+        when: 'worse': the whole interval lies below minus the tolerance; 'doubtful': some of it
+            does.
     """
     bound = difference.gain.high if when == "worse" else difference.gain.low
     return bool(bound < -tolerance)
 
 
 def kind_of(name: str, k: int) -> str:
-    """'expected' at k as a table names it; 'expected@3' stays."""
+    """'expected' at k as a table names it, 'expected@5'; 'expected@3' stays."""
     return name if "@" in name else column(OURS, name, k).split("/")[1]

@@ -1,4 +1,4 @@
-"""The requests' hits of a git revision, an experiment, or the working folder."""
+"""Revisions: tables of requests of a git revision, an experiment, or the working folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def requests_at(revision: str, root: Path = Path()) -> pd.DataFrame:
         root: of the project.
 
     Raises:
-        FeedrankError: there is no such revision, or its table is not to be had.
+        FeedrankError: there is no such revision, or its table cannot be read.
     """
     if revision == WORKSPACE:
         return read_requests(_in_folder(root / REQUESTS), str(REQUESTS))

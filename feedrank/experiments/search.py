@@ -1,12 +1,13 @@
-"""Searches for better parameters of training and lists on weeks that validation does not judge.
+"""Search for parameters of training and lists, on weeks before those of validation.
 
     python -m feedrank.experiments.search --trials 24      (or: make search WITH='--trials 24')
 
-Optuna proposes; the first trial is what `params.yaml` says. Each trial trains before, and answers
-in, weeks that end where the first test week of `dvc repro` begins, so that these stay untouched
-for the last word. The best is then judged against the present once more, on other requests of the
-same weeks: the best of many is best partly by luck. The study lies in `data/search.sqlite`; the
-same command goes on where it stopped. Needs a finished `dvc repro` and `requirements-search.txt`.
+Optuna proposes (the tree-structured Parzen estimator); the first trial has the parameters of
+`params.yaml`. Each trial trains before test weeks that end where the first one of `dvc repro`
+begins, so that validation stays out of sample. The best trial is then compared with the present
+parameters on other requests of the same weeks, since the best of many is biased upwards (selection
+bias, winner's curse). The study is kept in `data/search.sqlite`; the same command continues it. A
+finished `dvc repro` and `requirements-search.txt` are required.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from feedrank.validation.methods import OURS
 
 LOG, FEATURES, ROWS = (Path("data") / name for name in ("log", "features", "rows"))
 STUDIES = Path("data/search.sqlite")
-USUAL = tuple(name for name in SPACE if name.startswith("train."))
+OF_TRAINING = tuple(name for name in SPACE if name.startswith("train."))
 FAILED = 2
 
 
@@ -46,19 +47,19 @@ def rates_of(weeks: EarlierWeeks, params: Params) -> dict[str, float]:
 
 
 def gain_of(weeks: EarlierWeeks, now: Params, better: Params, kind: str) -> Estimate:
-    """By how much the second beats the first in these weeks, with the paired interval."""
+    """Hit rate of the second less that of the first in these weeks, with the paired interval."""
     a, b = (weeks.scores(params).methods[OURS].by_request[kind] for params in (now, better))
     user = np.concatenate([requests.user for requests in weeks.requests])
     return estimate(b - a, user_weights(user, now.validate.bootstrap, now.validate.seed))
 
 
 def last_words(choice: dict[str, float], gain: Estimate, kind: str) -> str:
-    """What the search found, and the experiment that tries it in the untouched weeks."""
-    holds_0 = gain.low <= 0 <= gain.high
-    luck = "may be luck" if holds_0 else "is not luck of the requests, but may be of these weeks"
+    """Gain of the best trial, and the experiment that tries it in the weeks of validation."""
+    contains_0 = gain.low <= 0 <= gain.high
+    verdict = "not significant" if contains_0 else "significant for these weeks, not yet for others"
     return (
         f"on other requests of these weeks the best trial gains {gain.value:+.4f} "
-        f"[{gain.low:+.4f}, {gain.high:+.4f}] of {kind}, which {luck}. Let the untouched weeks "
+        f"[{gain.low:+.4f}, {gain.high:+.4f}] of {kind}: {verdict}. Let the weeks of validation "
         f"decide:\n\nFEED_OFFLINE=1 dvc exp run -n searched {settings(choice)}\n"
         "make compare A=HEAD B=searched"
     )
@@ -78,7 +79,7 @@ def main(words: Sequence[str] | None = None) -> int:
         print(head_of(given.over), flush=True)
         best = choice_of(search.run(partial(rates_of, weeks_of(params)), given.trials))
         if best == present(given.over, params):
-            print("no trial beats what `params.yaml` says")
+            print("no trial beats the parameters of `params.yaml`")
             return 0
         other = replace(params, validate=replace(params.validate, seed=params.validate.seed + 1))
         gain = gain_of(weeks_of(other), other, applied(best, other), given.kind)
@@ -91,9 +92,9 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--trials", type=_count, default=24, help="in all, former runs included")
+    parser.add_argument("--trials", type=_count, default=24, help="in all, previous runs included")
     parser.add_argument(
-        "--over", nargs="+", default=USUAL, choices=SPACE, help="parameters that are chosen"
+        "--over", nargs="+", default=OF_TRAINING, choices=SPACE, help="parameters that are chosen"
     )
     parser.add_argument("--kind", choices=KINDS, default="shown", help="hit rate to be maximised")
     parser.add_argument("--weeks", type=_count, default=2, help="test periods, before validation's")

@@ -1,4 +1,4 @@
-"""Where a search looks for parameters, and how a choice of them is applied and written."""
+"""Search space: ranges of parameters, and a choice of them applied and written."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Range:
     Attributes:
         low: the least.
         high: the greatest.
-        is_whole: whether only whole numbers count.
-        is_log: whether a factor matters rather than a distance.
+        is_whole: whether the parameter is an integer.
+        is_log: whether it is drawn on a logarithmic scale.
     """
 
     low: float
@@ -33,6 +33,8 @@ class Range:
         return replace(self, low=low, high=high, is_log=self.is_log and low > 0)
 
 
+# Around the values of `params.yaml`, by a factor of two to twenty to either side; a present value
+# outside widens its range.
 SPACE = {
     "train.learning_rate": Range(0.02, 0.3),
     "train.max_depth": Range(2, 8, is_whole=True, is_log=False),
@@ -51,7 +53,7 @@ def space_of(names: Sequence[str], params: Params) -> dict[str, Range]:
 
 
 def present(names: Sequence[str], params: Params) -> dict[str, float]:
-    """The parameters' present values, as a trial can take them."""
+    """The parameters' present values, rounded as a trial's are."""
     return {name: rounded(getattr(getattr(params, _group(name)), _key(name))) for name in names}
 
 
@@ -65,7 +67,7 @@ def applied(choice: Choice, params: Params) -> Params:
 
 
 def rounded(value: float) -> float:
-    """Four digits, so that what is tried is what is written."""
+    """Four digits, so that a trial has the very values that are printed."""
     return value if isinstance(value, int) else float(f"{value:.4g}")
 
 

@@ -1,4 +1,4 @@
-"""A search as an Optuna study on disk: seeded, resumable, the present parameters first."""
+"""Study: a search as Optuna keeps it on disk, seeded and resumable."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from feedrank.experiments.space import Range, applied, present, rounded, space_o
 from feedrank.params import Params
 from feedrank.validation.hitrate.scores import KINDS
 
-RATES = "rates"  # of a trial, all three
+RATES = "rates"  # attribute of a trial: its three hit rates
 GROUPS = ("features", "validate", "train", "export")
 
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched, and where its trials are kept.
+    """Search over some parameters, whose trials are kept in a file.
 
     Attributes:
         studies: the file of all studies.
@@ -39,13 +39,13 @@ class Search:
     seed: int
 
     def run(self, rates: Callable[[Params], dict[str, float]], n_trials: int) -> Any:
-        """The best trial once `n_trials` are finished, those of former runs included.
+        """The best trial once `n_trials` are finished, those of previous runs included.
 
-        Each one is printed when it is finished, former ones at once.
+        Each trial is printed when it is finished, previous ones at once.
 
         Args:
             rates: the hit rates by kind under some parameters.
-            n_trials: finished ones that are wanted.
+            n_trials: finished trials, in all.
 
         Raises:
             FeedrankError: Optuna is not installed.
@@ -61,7 +61,7 @@ class Search:
         finished = _finished(study)
         for n in range(len(finished)):
             print(line_of(finished[: n + 1]), flush=True)
-        # Seeded by what is done: a resumed search would else repeat its first proposals.
+        # Seeded by the finished trials: a resumed search would else repeat its first proposals.
         study.sampler = optuna.samplers.TPESampler(seed=self.seed + len(finished))
         if not finished:
             study.enqueue_trial(present(self.names, self.params))
@@ -111,7 +111,7 @@ def _suggested(trial: Any, name: str, of: Range) -> float:
 
 
 def choice_of(trial: Any) -> dict[str, float]:
-    """What a trial tried, by parameter."""
+    """Values of a trial, by parameter."""
     return {name: rounded(value) for name, value in trial.params.items()}
 
 
@@ -131,12 +131,12 @@ def line_of(trials: Sequence[Any]) -> str:
 
 
 def name_of(params: Params, names: Sequence[str], *others: object) -> str:
-    """The same for searches whose trials may be held against each other, and for no other.
+    """Name of a study: equal for searches whose trials are comparable, and only for these.
 
     Args:
         params: the present ones; those that are chosen do not count.
         names: of the chosen ones.
-        others: what else makes a difference, such as the log's counts.
+        others: further conditions of a trial, such as the log's counts.
     """
     groups = {group: asdict(getattr(params, group)) for group in GROUPS}
     for name in names:

@@ -1,1 +1,1 @@
-"""What only a simulation knows: limits and true hit rates."""
+"""Oracle: limits and true hit rates on a simulated network."""

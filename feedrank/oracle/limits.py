@@ -1,8 +1,9 @@
-"""Two limits on a simulated network: what could be recommended by knowing the hidden truth.
+"""Two limits on a simulated network: lists made with knowledge of the hidden truth.
 
-The *oracle* knows every probability. The *informed* limit knows the post groups and the size of
-every effect, but of what is a post's or a user's own it knows only what the log says so far: no
-honest ranker can be expected to do better.
+The *oracle* has every probability. The *informed* limit has the clusters of posts and the size of
+every effect, but learns the quality of posts and the tastes of users from the log so far: the Bayes
+rule, up to a Laplace approximation, so that no ranker that learns from the log can be expected to
+exceed it.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ from feedrank.log.impressions import Impressions
 from feedrank.ranking.top_k import best_rows
 from feedrank.stats.logistic import fit_logistic
 
+# Newton steps for the quality of posts. Each squares the error, of some tenths of a logit at first:
+# after four it is below rounding.
 NEWTON_STEPS = 4
-TINY = 1e-9
+TINY = 1e-9  # logits: a spread of 0 gets a finite precision, a rate of 0 a finite log-odds
+
+Barred = Sequence[np.ndarray] | None
 
 
 def oracle_lists(
-    truth: Truth,
-    users: np.ndarray,
-    at: np.ndarray,
-    k: int,
-    barred: Sequence[np.ndarray] | None = None,
+    truth: Truth, users: np.ndarray, at: np.ndarray, k: int, barred: Barred = None
 ) -> np.ndarray:
     """The k posts most likely to be liked, best first, shape (n_requests, k).
 
@@ -47,23 +48,17 @@ def oracle_lists(
     """
     lists = np.full((len(users), k), -1)
     for i, (user, moment) in enumerate(zip(users.tolist(), at.tolist(), strict=True)):
-        best = _best(truth.probabilities(user, moment), k, None if barred is None else barred[i])
-        lists[i, : len(best)] = best
+        lists[i] = _best(truth.probabilities(user, moment), k, barred, i)
     return lists
 
 
 def informed_lists(
-    truth: Truth,
-    log: Log,
-    users: np.ndarray,
-    at: np.ndarray,
-    k: int,
-    cutoff: int | None = None,
-    barred: Sequence[np.ndarray] | None = None,
+    truth: Truth, log: Log, users: np.ndarray, at: np.ndarray, k: int, barred: Barred = None
 ) -> np.ndarray:
     """The k posts with the highest posterior probability of a like, shape (n_requests, k).
 
-    Posts are known from whole days before the request, its user up to the request itself.
+    The quality of posts is learned from whole days before the request, the taste of its user from
+    all before the request itself.
 
     Args:
         truth: of the network that the log was extracted from.
@@ -71,43 +66,38 @@ def informed_lists(
         users: rows of users, shape (n_requests,).
         at: seconds since the log's origin, shape (n_requests,).
         k: length of a list.
-        cutoff: seconds since the log's origin; nothing from then on is known. None: no such limit.
         barred: posts that are not listed, of each request. None: all may be.
 
     Returns:
         -1 where too few posts are left.
     """
     shift = truth.seconds(log.meta.origin_at)
-    as_of = at if cutoff is None else np.minimum(at, cutoff)
-    quality = PostQuality.learn(truth, log, as_of // SECONDS_A_DAY * SECONDS_A_DAY, shift)
+    quality = PostQuality.learn(truth, log, at // SECONDS_A_DAY * SECONDS_A_DAY, shift)
+    posts = np.arange(truth.n_posts)
     lists = np.full((len(users), k), -1)
-    for request, rows in _histories(log, users, as_of):
-        mean, variance = quality.as_of(int(as_of[request]))
-        taste = UserTaste.learn(truth, rows, mean, shift)
-        posts = np.arange(truth.n_posts)
-        moment = np.full(len(posts), at[request] + shift)
-        known = truth.known_logit(np.full(len(posts), users[request]), posts, moment)
-        own, doubt = taste.of_posts(truth)
+    for request, rows in _histories(log, users, at):
+        mean, variance = quality.as_of(int(at[request]))
+        own, doubt = UserTaste.learn(truth, rows, mean, shift).of_posts(truth)
+        user, moment = (np.full(len(posts), x) for x in (users[request], at[request] + shift))
+        known = truth.known_logit(user, posts, moment)
         chance = _mean_probability(known + mean + own, variance + doubt)
-        best = _best(chance, k, None if barred is None else barred[request])
-        lists[request, : len(best)] = best
+        lists[request] = _best(chance, k, barred, request)
     return lists
 
 
-def _best(chance: np.ndarray, k: int, barred: np.ndarray | None) -> np.ndarray:
-    """The k best posts, or fewer where fewer are not barred."""
-    if barred is None:
-        return best_rows(chance, k)
-    open_posts = np.delete(np.arange(len(chance)), barred)
-    return np.asarray(open_posts[best_rows(chance[open_posts], k)])
+def _best(chance: np.ndarray, k: int, barred: Barred, request: int) -> np.ndarray:
+    """The k best of the posts that are not barred, then -1, shape (k,)."""
+    open_posts = np.delete(np.arange(len(chance)), [] if barred is None else barred[request])
+    best = open_posts[best_rows(chance[open_posts], k)]
+    return np.pad(best, (0, k - len(best)), constant_values=-1)
 
 
 @dataclass(frozen=True)
 class PostQuality:
-    """Posterior of each post's own quality at a few moments.
+    """Posterior of each post's own quality, in logits, at a few moments.
 
     Attributes:
-        moments: ascending, shape (n_moments,).
+        moments: seconds since the log's origin, ascending, shape (n_moments,).
         mean: shape (n_moments, n_posts).
         variance: same shape.
     """
@@ -118,7 +108,14 @@ class PostQuality:
 
     @classmethod
     def learn(cls, truth: Truth, log: Log, moments: np.ndarray, shift: int) -> PostQuality:
-        """From the impressions before each moment: their likes against the expected ones."""
+        """From the impressions before each moment: their likes against the expected ones.
+
+        Args:
+            truth: of the network.
+            log: the extracted log.
+            moments: seconds since the log's origin, in any order.
+            shift: seconds from the truth's origin to the log's.
+        """
         moments = np.unique(moments)
         shown, expected, likes = np.zeros((3, len(moments) + 1, truth.n_posts))
         for rows in log.buckets():
@@ -139,7 +136,7 @@ class PostQuality:
 
 @dataclass(frozen=True)
 class UserTaste:
-    """Posterior of one user's own: propensity, taste for each group, position among the factors.
+    """Posterior of one user's own like rate, tastes for clusters, and latent factors, in logits.
 
     Attributes:
         mean: shape (1 + N_CLUSTERS + N_FACTORS,).
@@ -151,30 +148,31 @@ class UserTaste:
 
     @classmethod
     def learn(cls, truth: Truth, rows: Impressions, quality: np.ndarray, shift: int) -> UserTaste:
-        """From one user's own impressions, by Newton's method (the Laplace approximation)."""
+        """From one user's own impressions, by the Laplace approximation of a logistic model."""
         known = truth.known_logit(rows.user, rows.post, rows.at.astype(np.int64) + shift)
         known = known + quality[rows.post]
-        design, precision = _design(truth, rows.post), _user_precision(truth)
-        fit = fit_logistic(design, rows.liked, np.zeros(len(precision)), precision, known)
+        precision = 1 / np.maximum(_user_spreads(truth), TINY) ** 2
+        design, prior_mean = _design(truth, rows.post), np.zeros(len(precision))
+        fit = fit_logistic(design, rows.liked, prior_mean, precision, known)
         return cls(fit.weights, np.linalg.inv(fit.curvature))
 
     def of_posts(self, truth: Truth) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and variance of what is the user's own for each post, shape (n_posts,)."""
+        """Mean and variance of the user's own logits for each post, shape (n_posts,)."""
         design = _design(truth, np.arange(truth.n_posts))
         return design @ self.mean, np.einsum("ij,ij->i", design @ self.covariance, design)
 
 
-def _histories(log: Log, users: np.ndarray, as_of: np.ndarray) -> Iterator[tuple[int, Impressions]]:
+def _histories(log: Log, users: np.ndarray, at: np.ndarray) -> Iterator[tuple[int, Impressions]]:
     """Each request's number, with its user's impressions strictly before it."""
     for number in range(log.meta.n_buckets):
         first, last = log.meta.user_range(number)
-        asked = np.flatnonzero((users >= first) & (users < last))
+        requests = np.flatnonzero((users >= first) & (users < last))
         rows = log.bucket(number)
-        rows = rows[np.isin(rows.user, users[asked])]
+        rows = rows[np.isin(rows.user, users[requests])]
         rows = rows[np.argsort(rows.user, kind="stable")]
-        for request in asked.tolist():
+        for request in requests.tolist():
             start, end = np.searchsorted(rows.user, [users[request], users[request] + 1])
-            yield request, rows[int(start) : int(end)].before(int(as_of[request]))
+            yield request, rows[int(start) : int(end)].before(int(at[request]))
 
 
 def _posterior(
@@ -192,27 +190,20 @@ def _posterior(
 
 
 def _mean_probability(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
-    """Mean of expit(x) for a normal x (MacKay's approximation)."""
+    """Mean of expit(x) for a normal x (MacKay's approximation, 1992)."""
     return np.asarray(expit(mean / np.sqrt(1 + np.pi * variance / 8)))
 
 
 def _design(truth: Truth, posts: np.ndarray) -> np.ndarray:
-    groups = truth.cluster[posts][:, None] == np.arange(N_CLUSTERS)
-    return np.hstack([np.ones((len(posts), 1)), groups, truth.post_factors[posts]])
+    clusters = truth.cluster[posts][:, None] == np.arange(N_CLUSTERS)
+    return np.hstack([np.ones((len(posts), 1)), clusters, truth.post_factors[posts]])
 
 
 def _user_spreads(truth: Truth) -> np.ndarray:
-    e = truth.effects
-    n_factors = truth.post_factors.shape[1]
+    e, n_factors = truth.effects, truth.post_factors.shape[1]
     return np.concatenate([[e.like_rate], [e.taste] * N_CLUSTERS, [e.factors] * n_factors])
 
 
-def _user_precision(truth: Truth) -> np.ndarray:
-    return np.asarray(1 / np.maximum(_user_spreads(truth), TINY) ** 2)
-
-
 def _user_variance(truth: Truth) -> np.ndarray:
-    """Variance over users of what is their own for each post, shape (n_posts,)."""
-    e = truth.effects
-    of_factors = e.factors**2 * (truth.post_factors**2).sum(axis=1)
-    return np.asarray(e.like_rate**2 + e.taste**2 + of_factors)
+    """Variance over users of their own logits for each post, shape (n_posts,)."""
+    return np.asarray(_design(truth, np.arange(truth.n_posts)) ** 2 @ _user_spreads(truth) ** 2)

@@ -49,8 +49,8 @@ def calibration() -> alt.LayerChart:
 
 
 def learning_curve() -> alt.Chart:
-    """Log loss by number of trees, of training rows and of later ones."""
-    of = {"later": "later rows", "seen": "training rows"}
+    """Log loss by number of trees, of training rows and of test rows."""
+    of = {"test": "test rows", "training": "training rows"}
     folded = alt.Chart(TABLE).transform_fold([*of], as_=["rows", "log_loss"])
     lines = folded.transform_calculate(rows=f"{of}[datum.rows]").mark_line(point=DOTS)
     x = _x("trees", "trees").axis(title="trees", tickMinStep=1, format="d", grid=False)

@@ -40,7 +40,7 @@ PLOTS = {
     "hit_rate_by_day": Plot(charts.hit_rate_by_day(), ("expected", "low", "high")),
     "slices": Plot(charts.slices(), ("requests", *RATES), rows="by"),
     "calibration": Plot(charts.calibration(), ("predicted", "liked")),
-    "learning_curve": Plot(charts.learning_curve(), ("trees", "later", "seen")),
+    "learning_curve": Plot(charts.learning_curve(), ("trees", "test", "training")),
     "importance": Plot(charts.importance(), ("effect",)),
     "like_rate_by_day": Plot(charts.like_rate_by_day(), ("like_rate",)),
 }

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 Z95 = 1.96  # half the width of a 95 % interval, in standard errors
+DIGITS = 5  # of a number in a report: intervals of hit rates are some 1,000 times as wide
+
+
+def rounded(value: float) -> float | None:
+    """The value with five digits; None, which is null in JSON, for NaN."""
+    return None if math.isnan(value) else round(float(value), DIGITS)
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,11 @@ class Estimate:
         """The same with the interval clipped to [low, high]."""
         return replace(self, low=float(np.clip(self.low, low, high)),
                        high=float(np.clip(self.high, low, high)))  # fmt: skip
+
+    def entries(self, value: str, low: str = "", high: str = "") -> dict[str, float | None]:
+        """Value and ends, rounded, as entries of a report: `x`, `x_low` and `x_high` for 'x'."""
+        names = (value, low or f"{value}_low", high or f"{value}_high")
+        return dict(zip(names, map(rounded, (self.value, self.low, self.high)), strict=True))
 
 
 def user_weights(user: np.ndarray, n_resamples: int, seed: int) -> np.ndarray:

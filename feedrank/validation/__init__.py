@@ -1,1 +1,1 @@
-"""Rolling folds, three hit rates with intervals, and what they are compared with."""
+"""Validation: rolling folds, three hit rates with intervals, baselines, and reports."""

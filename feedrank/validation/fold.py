@@ -1,4 +1,4 @@
-"""Time-split validation: rolling folds, the three hit rates, baselines on the same requests."""
+"""Fold: models fitted before the cutoff, then the requests after it, replayed by every method."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ from feedrank.state.feature_store import FeatureStore
 from feedrank.validation.feed.randomness import Finding, randomness_of
 from feedrank.validation.learning_curve import learning_curve
 from feedrank.validation.methods import FoldModels, method_names
-from feedrank.validation.replay.propensity import Exposure
-from feedrank.validation.replay.replay import ReplayResult, replay_requests
+from feedrank.validation.replay.propensity import Propensity
+from feedrank.validation.replay.replay import ReplayResult
 from feedrank.validation.replay.requests import Requests, requests_of
 
+# Jobs of a replay, whatever the number of workers: results are of the same bytes for any number.
 N_PARTS = 16
-DEPTH_SHARE, LEAST_DEPTH = 0.05, 50
-UNCUT_A_PART = 4  # requests of a part that are also ranked without the candidate cut
+UNCUT_A_PART = 4  # requests of a part that are also ranked without the first stage: 64 a fold
 
 
 @dataclass(frozen=True)
 class FoldResult:
-    """One fold's judged requests, and its ranker's probabilities of later rows.
+    """One fold's replayed requests, and its ranker's probabilities of later rows.
 
     Attributes:
         fold: the fold.
-        names: of the methods, in the order of `judged`.
+        names: of the methods, in the order of `replayed`.
         n_posts: of the catalogue.
-        judged: requests of the test period.
-        kept: of some requests, the share of the best k of all posts that the candidate cut left,
+        replayed: requests of the test period.
+        kept: of some requests, the share of the best k of all posts that the first stage keeps,
             float64, NaN for the others, shape (n_requests,).
-        randomness: what the tests of the feed in the test period found.
-        liked: of the test period's rows.
-        probability: our own of them.
+        randomness: findings of the tests of the feed in the test period.
+        liked: of the test period's rows, shape (n_rows,).
+        probability: our own of these rows, shape (n_rows,).
         curve: log loss by number of trees, see `learning_curve`.
     """
 
     fold: Fold
     names: tuple[str, ...]
     n_posts: int
-    judged: ReplayResult
+    replayed: ReplayResult
     kept: np.ndarray
     randomness: Sequence[Finding]
     liked: np.ndarray
@@ -81,47 +81,30 @@ def run_fold(
     """
     models = FoldModels.fit(features, rows, fold, validate, train, recommend)
     if alter is not None:
-        models = replace(models, ranker=alter(models.ranker))
-    store = FeatureStore.load(fetched(features))
-    requests, _ = requests_in(log, store, fold, validate)
-    depth = depth_of(log.meta.n_posts, validate)
-    cluster = clusters_at(store, fold)
-    job = partial(_judge_part, models, requests, depth, max(validate.k), cluster)
-    parts = list(map_parts(job, N_PARTS, "replaying requests"))
+        models = replace(models, ours=replace(models.ours, ranker=alter(models.ours.ranker)))
+    ranker, store = models.ours.ranker, FeatureStore.load(fetched(features))
+    requests = requests_in(log, store, fold, validate)
+    parts = list(map_parts(partial(_part, models, requests), N_PARTS, "replaying requests"))
     earlier, later = rows.between(0, fold.cutoff), rows.between(fold.cutoff, fold.until)
     return FoldResult(
         fold,
         method_names(validate),
         log.meta.n_posts,
-        ReplayResult.joined([judged for judged, _ in parts]),
+        ReplayResult.joined([replayed for replayed, _ in parts]),
         np.concatenate([kept for _, kept in parts]),
         randomness_of(store, np.unique(requests.user), *_test_steps(store, fold)),
         later.liked,
-        models.ranker.probability(later.matrix),
-        learning_curve(models.ranker, earlier, later),
+        ranker.probability(later.matrix),
+        learning_curve(ranker, earlier, later),
     )
 
 
-def requests_in(
-    log: Log, store: FeatureStore, fold: Fold, validate: ValidateParams
-) -> tuple[Requests, Exposure]:
-    """The requests that a fold is judged by, and how often the feed shows what they show."""
+def requests_in(log: Log, store: FeatureStore, fold: Fold, validate: ValidateParams) -> Requests:
+    """The requests of a fold's test period, with the propensity of their impressions."""
     fitted = store.fitted
-    steps = _test_steps(store, fold)
-    exposure = Exposure.estimate(store.shared.by_post, fitted, *steps)
+    propensity = Propensity.estimate(store.shared.by_post, fitted, *_test_steps(store, fold))
     requests = requests_of(log, fold, fitted.step_seconds, validate.requests, validate.seed)
-    segment = fitted.segment(np.asarray(store.catalogue.codes))
-    return requests.exposed(exposure, segment), exposure
-
-
-def clusters_at(store: FeatureStore, fold: Fold) -> np.ndarray:
-    """Cluster of each post as it was known at a fold's cutoff, shape (n_posts,)."""
-    return store.fitted.refit(_test_steps(store, fold)[0]).clusters.cluster
-
-
-def depth_of(n_posts: int, validate: ValidateParams) -> int:
-    """How far down a method's list shown posts are looked for."""
-    return max(LEAST_DEPTH, int(DEPTH_SHARE * n_posts), *validate.k)
+    return requests.weighed(propensity, fitted.segment(np.asarray(store.catalogue.codes)))
 
 
 def _test_steps(store: FeatureStore, fold: Fold) -> tuple[int, int]:
@@ -130,21 +113,15 @@ def _test_steps(store: FeatureStore, fold: Fold) -> tuple[int, int]:
     return fold.cutoff // seconds, min(-(-fold.until // seconds), store.shared.n_steps)
 
 
-def _judge_part(
-    models: FoldModels, requests: Requests, depth: int, k: int, cluster: np.ndarray, part: int
-) -> tuple[ReplayResult, np.ndarray]:
-    fresh, aged = models.recommenders()
-    some = requests.part(part, N_PARTS)
-    open_posts = models.headline(fresh, aged).open_posts
-    judged = replay_requests(
-        models.methods(fresh, aged), fresh, open_posts, some, depth, k, cluster
-    )
-    kept, every = np.full(len(some), np.nan), models.without_cut()
+def _part(models: FoldModels, requests: Requests, number: int) -> tuple[ReplayResult, np.ndarray]:
+    """One part of the requests, replayed, and the share that the first stage keeps of its best."""
+    ours, some = models.ours, requests.part(number, N_PARTS)
+    kept, every, k = np.full(len(some), np.nan), ours.without_cut(), max(ours.validate.k)
     for i in range(min(UNCUT_A_PART, len(some))):
         user, at = int(some.user[i]), int(some.at[i])
         best = every.rank(user, at, k).post
-        kept[i] = np.isin(best, fresh.rank(user, at, k).post).mean() if len(best) else np.nan
-    return judged, kept
+        kept[i] = np.isin(best, ours.fresh.rank(user, at, k).post).mean() if len(best) else np.nan
+    return ours.replay(models.methods(), some), kept
 
 
 def barred_posts(
@@ -154,19 +131,19 @@ def barred_posts(
 
     Args:
         results: of all folds.
-        store: whose history says what a user has seen.
+        store: whose history holds a user's earlier impressions.
         state: 'fresh' or 'aged': of the headline.
         rule: 'nothing', 'liked' or 'seen'.
     """
     seconds, found = store.fitted.step_seconds, []
     for result in results:
-        at = result.judged.at
+        at = result.replayed.at
         known = at if state == "fresh" else np.minimum(at, result.fold.cutoff)
-        asked = zip(result.judged.user.tolist(), (known // seconds).tolist(), strict=True)
-        found += [store.history.barred(user, step, rule) for user, step in asked]
+        pairs = zip(result.replayed.user.tolist(), (known // seconds).tolist(), strict=True)
+        found += [store.history.barred(user, step, rule) for user, step in pairs]
     return found
 
 
 def joined(results: Sequence[FoldResult]) -> ReplayResult:
     """The requests of all folds."""
-    return ReplayResult.joined([r.judged for r in results])
+    return ReplayResult.joined([r.replayed for r in results])

@@ -138,8 +138,8 @@ def test_the_replay_gives_the_same_lists(local: Made, engine: Engine, log: Log) 
         expected = _fold(log, features, local.rows)
     with using(engine):
         found = _fold(log, engine.share(features), local.rows)
-    for name, values in vars(expected.judged).items():
-        np.testing.assert_array_equal(getattr(found.judged, name), values, err_msg=name)
+    for name, values in vars(expected.replayed).items():
+        np.testing.assert_array_equal(getattr(found.replayed, name), values, err_msg=name)
     np.testing.assert_array_equal(found.probability, expected.probability)
 
 
@@ -235,7 +235,7 @@ def test_everything_may_lie_at_a_url(local: Made, engine: Engine, log: Log, tmp_
     np.testing.assert_array_equal(found.matrix, local.rows.matrix)
     with workers(1):
         expected = _fold(log, local.folder / "features", local.rows)
-    np.testing.assert_array_equal(fold.judged.top, expected.judged.top)
+    np.testing.assert_array_equal(fold.replayed.top, expected.replayed.top)
 
 
 def test_answers_come_in_order_however_large(engine: Engine) -> None:

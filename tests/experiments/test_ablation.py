@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feedrank.experiments.ablated_ranker import muted_ranker, silenced
+from feedrank.experiments.ablated_ranker import muted_ranker, muted_rows
 from feedrank.experiments.ablation import (
     USER_STATE,
-    Variant,
-    judged_without,
+    Ablation,
+    ablations,
     lines_of,
+    requests_without,
     table_of,
-    variants,
 )
 from feedrank.features.spec import features_of
 from feedrank.ranking.ranker import Ranker
@@ -30,7 +30,7 @@ def learned() -> Learned:
 def test_muted_features_change_no_probability(learned: Learned) -> None:
     names = [f.name for f in features_of(learned.store.fitted)]
     columns = [names.index(name) for name in USER_STATE]
-    rows = silenced(learned.rows, columns)
+    rows = muted_rows(learned.rows, columns)
     ranker: Ranker = muted_ranker(fitted(learned.store, rows, learned.params), columns)
     matrix = np.array(learned.rows.matrix[:500])
     before = ranker.probability(matrix)
@@ -43,10 +43,10 @@ def test_every_muted_feature_exists(learned: Learned) -> None:
     assert set(USER_STATE) <= {f.name for f in features_of(learned.store.fitted)}
 
 
-def test_the_variants_begin_with_the_full_one() -> None:
-    names = [v.name for v in variants("age")]
+def test_the_ablations_begin_with_the_full_ranker() -> None:
+    names = [a.name for a in ablations("age")]
     assert names == ["full", "age x post", "user state", "clusters", "factors", "refits", "text"]
-    assert [v.name for v in variants(None)] == [
+    assert [a.name for a in ablations(None)] == [
         "full",
         "user state",
         "clusters",
@@ -68,13 +68,13 @@ def folder(learned: Learned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 # This network has no factors to leave out.
 @pytest.mark.parametrize("name", ["user state", "age x post", "clusters", "refits", "text"])
-def test_a_variant_is_judged_on_the_same_requests_with_other_hits(
+def test_an_ablation_has_other_hits_on_the_same_requests(
     learned: Learned, folder: Path, name: str
 ) -> None:
     params = replace(learned.params, validate=replace(learned.params.validate, folds=1))
-    by_name = {v.name: v for v in variants("age")}
+    by_name = {a.name: a for a in ablations("age")}
     with workers(1):
-        full, other = (judged_without(by_name[n], learned.log, params) for n in ("full", name))
+        full, other = (requests_without(by_name[n], learned.log, params) for n in ("full", name))
     for key in ("user_id", "at"):
         pd.testing.assert_series_equal(full[key], other[key])
     ours = "feedrank/expected@5"
@@ -85,12 +85,10 @@ def test_a_variant_is_judged_on_the_same_requests_with_other_hits(
     assert lines_of(table)[2].startswith("| full | 0.")
 
 
-def test_a_variant_that_learns_anew_leaves_the_log_as_it_was(
-    learned: Learned, folder: Path
-) -> None:
+def test_an_ablation_that_refits_leaves_the_log_as_it_was(learned: Learned, folder: Path) -> None:
     before = {p.name: p.read_bytes() for p in learned.log.directory.iterdir()}
     params = replace(learned.params, validate=replace(learned.params.validate, folds=1))
     with workers(1):
-        judged_without(Variant("x", "x", posts=lambda p: p.assign(text="")), learned.log, params)
+        requests_without(Ablation("x", "x", posts=lambda p: p.assign(text="")), learned.log, params)
     assert {p.name: p.read_bytes() for p in learned.log.directory.iterdir()} == before
     assert FeatureStore.load(folder / "data" / "features")

@@ -85,7 +85,7 @@ def test_a_loss_of_either_hit_rate_is_enough(
 
 
 def _failed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    """What the command says on failing, whether to parse its arguments or to compare."""
+    """Message of the command on failing, whether to parse its arguments or to compare."""
     try:
         code: object = compare.main(list(words))
     except SystemExit as stopped:
@@ -115,7 +115,7 @@ def test_what_cannot_be_compared_is_never_taken_for_a_worse_run(
     write_requests(REQUESTS, hits_table().assign(**{"feedrank/shown@5": np.float32(np.nan)}))
     assert "'shown@5' has no value in both runs" in _failed(capsys, "plain", WORKSPACE)
     assert compare.main(["plain", WORKSPACE, "--kind", "expected"]) == 0
-    assert "judged in no request of both" in capsys.readouterr().out
+    assert "without a value in both runs" in capsys.readouterr().out
     write_requests(REQUESTS, pd.concat([hits_table(), hits_table()]))
     assert "run B has 900 requests more than once" in _failed(capsys, "plain", WORKSPACE)
     write_requests(REQUESTS, hits_table().rename(columns=lambda c: c.replace("@5", "@10")))

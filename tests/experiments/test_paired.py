@@ -24,10 +24,10 @@ def test_a_better_run_is_said_to_be_better_by_how_much() -> None:
     assert back.gain.value == pytest.approx(-found.gain.value)
 
 
-def test_two_that_do_not_differ_cannot_be_told_apart() -> None:
+def test_two_runs_that_do_not_differ_are_not_significantly_different() -> None:
     found = _pairs(hits_table(seed=1), reordered(hits_table(seed=2))).difference("expected@5")
     assert found.gain.low < 0 < found.gain.high
-    assert "too close to tell" in found.words()
+    assert "not significant" in found.words()
 
 
 def test_the_same_run_is_the_same_in_every_request() -> None:
@@ -36,7 +36,7 @@ def test_the_same_run_is_the_same_in_every_request() -> None:
     assert (found.gain.value, found.gain.low, found.gain.high) == (0, 0, 0)
 
 
-def test_other_thoughts_of_the_same_lists_are_no_gain() -> None:
+def test_other_estimates_of_the_same_lists_are_no_gain() -> None:
     a, b = hits_table(), hits_table()
     b["feedrank/expected@5"] += 0.01
     b["feedrank/shown@5"] += 0.01  # of shown posts, which the lists do not say
@@ -116,7 +116,7 @@ def test_runs_without_a_length_in_common_say_which_each_has() -> None:
         _pairs(hits_table(), longer).first_k()
 
 
-def test_only_what_both_runs_judged_is_compared() -> None:
+def test_only_requests_with_a_value_in_both_runs_are_compared() -> None:
     a, b = hits_table(), reordered(hits_table())
     a.loc[:99, "feedrank/expected@5"] = np.nan
     b.loc[800:, "feedrank/expected@5"] = np.inf
@@ -128,14 +128,14 @@ def test_only_what_both_runs_judged_is_compared() -> None:
 
 
 @pytest.mark.parametrize("relist", [reordered, lambda table: table], ids=["other", "same"])
-def test_nothing_is_decided_by_what_no_request_has(
+def test_nothing_is_decided_by_a_hit_rate_without_values(
     relist: Callable[[pd.DataFrame], pd.DataFrame],
 ) -> None:
     a, b = hits_table(), relist(hits_table())
     a.loc[:499, "feedrank/expected@5"] = np.nan
     b.loc[500:, "feedrank/expected@5"] = np.nan
     pairs = _pairs(a, b)
-    assert pairs.difference("expected@5").words() == "judged in no request of both"
+    assert pairs.difference("expected@5").words() == "without a value in both runs"
     with pytest.raises(FeedrankError, match="'expected@5' has no value in both runs in any of 900"):
         pairs.deciding("expected@5")
     assert pairs.deciding("shown@5").is_same
@@ -147,18 +147,20 @@ def test_a_request_that_stands_twice_is_refused() -> None:
         _pairs(hits_table(), twice)
 
 
-def test_runs_of_another_log_are_noticed_by_what_was_shown_and_liked() -> None:
+def test_runs_of_another_log_are_noticed_by_the_posts_shown_and_liked() -> None:
     other = hits_table()
     other.loc[:399, "outcomes"] += 1
     assert _pairs(hits_table(), other).n_outcomes_that_differ() == 400
     assert _pairs(hits_table(), hits_table()).n_outcomes_that_differ() == 0
     assert _pairs(hits_table().drop(columns="outcomes"), other).n_outcomes_that_differ() is None
     other.loc[:499, "outcomes"] += 1
-    with pytest.raises(FeedrankError, match="500 of 900 common requests were shown or liked other"):
+    with pytest.raises(
+        FeedrankError, match="500 of 900 common requests differ in the posts shown or liked"
+    ):
         _pairs(hits_table(), other)
 
 
-def test_a_build_refuses_what_is_surely_or_perhaps_worse() -> None:
+def test_a_build_refuses_a_significant_or_a_possible_loss() -> None:
     worse = _pairs(hits_table(), hits_table(gain=-0.06)).difference("expected@5")
     assert is_refused(worse, 0.0, "worse")
     assert is_refused(worse, 0.05, "doubtful")

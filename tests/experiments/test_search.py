@@ -28,7 +28,7 @@ from tests.support.small_artifact import small_params, write_log
 NAMES = ("train.max_depth", "train.min_split_gain")
 
 
-def test_a_search_never_judges_the_weeks_of_validation() -> None:
+def test_a_search_never_uses_the_weeks_of_validation() -> None:
     calendar = Calendar(warmup_days=14, test_days=7, n_days=90)
     first = calendar.folds(2)[0].cutoff
     found = earlier_folds(calendar, 2, 3)
@@ -170,7 +170,7 @@ def test_every_line_names_the_best_trial_so_far(
     _run(tmp_path / "s", 8)
     first = capsys.readouterr().out
     _run(tmp_path / "s", 8)
-    assert capsys.readouterr().out == first, "former trials are told as they were"
+    assert capsys.readouterr().out == first, "previous trials are printed as they were"
     best, value = "", -1.0
     for line in first.splitlines():
         number, *_, shown, _, named = line.strip("| ").split(" | ")
@@ -208,7 +208,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Log, Path, Traini
     return log, folder / "features", rows, params
 
 
-def test_the_untouched_weeks_have_no_say(
+def test_the_weeks_of_validation_have_no_influence(
     learned: tuple[Log, Path, TrainingRows, Params], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FEEDRANK_WORKERS", "1")
@@ -272,9 +272,9 @@ def test_the_command_searches_and_says_how_to_try_the_best(
     assert "no trial beats" in said or "dvc exp run -n searched -S train." in said
 
 
-def test_the_last_words_tell_luck_from_gain() -> None:
+def test_the_last_words_say_whether_the_gain_is_significant() -> None:
     said = search.last_words({"train.max_depth": 6}, Estimate(0.01, -0.01, 0.03, 9), "shown")
-    assert "gains +0.0100 [-0.0100, +0.0300] of shown, which may be luck" in said
+    assert "gains +0.0100 [-0.0100, +0.0300] of shown: not significant" in said
     assert "dvc exp run -n searched -S train.max_depth=6\n" in said
     sure = search.last_words({"train.max_depth": 6}, Estimate(0.02, 0.01, 0.03, 9), "shown")
-    assert "is not luck of the requests" in sure
+    assert "significant for these weeks" in sure

@@ -90,14 +90,6 @@ def test_the_informed_limit_does_not_feel_what_comes_after_a_request(
     assert np.array_equal(now, informed_lists(network.truth, Log.open(turned), users, at, K))
 
 
-def test_a_cutoff_hides_what_comes_from_then_on(network: Network, log: Log) -> None:
-    users, at = np.arange(200), np.full(200, 80 * SECONDS_A_DAY + 50_000)
-    fresh = informed_lists(network.truth, log, users, at, K)
-    cut = informed_lists(network.truth, log, users, at, K, cutoff=SECONDS_A_DAY)
-    hit = network.truth.hit_probability
-    assert hit(users, at, fresh).mean() > hit(users, at, cut).mean()
-
-
 def test_buckets_do_not_change_the_informed_limit(
     network: Network, log: Log, tmp_path: Path
 ) -> None:

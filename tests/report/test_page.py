@@ -22,7 +22,7 @@ from feedrank.validation.results.requests_table import column
 from feedrank.validation.results.slices import (
     COLUMNS,
     Slice,
-    judgeable,
+    large_slices,
     slice_table,
     slices_in_words,
     slices_of,
@@ -180,8 +180,8 @@ def test_it_is_said_in_words_whether_a_lead_is_sure(found: Reports) -> None:
     leads = {"random": sure | both, "most_liked": sure | unsure, "classic": sure | unjudged}
     page = page_of(replace(found, metrics=found.metrics | {f"lead@{found.k}": leads}))
     assert (
-        "Surely ahead of random, classic. Against most_liked: by expected ahead, by shown too "
-        "close to tell."
+        "Significantly ahead of random, classic. Against most_liked: by expected ahead, by shown "
+        "too close to tell."
     ) in page
 
 
@@ -211,7 +211,7 @@ def test_slices_hold_every_request_once(learned: Learned, results: list[FoldResu
     parts: dict[str, Any] = {}
     user = joined(results).user
     for slices in (slices_of(results, learned.store),
-                   judgeable(slices_of(results, learned.store), user)):  # fmt: skip
+                   large_slices(slices_of(results, learned.store), user)):  # fmt: skip
         parts.clear()
         for one in slices:
             parts[one.by] = parts.get(one.by, 0) + one.kept.astype(int)
@@ -229,14 +229,14 @@ def test_the_topic_listed_first_is_that_of_our_first_post(
         assert topics == {one.value}
 
 
-def test_small_slices_are_judged_together() -> None:
+def test_small_slices_become_one() -> None:
     user = np.arange(200)
     sizes = {"a": 120, "b": 30, "c": 40, "d": 10}
     of = np.repeat(list(sizes), list(sizes.values()))
     cut = [Slice("x", name, of == name) for name in sizes]
-    found = {s.value: int(s.kept.sum()) for s in judgeable(cut, user)}
+    found = {s.value: int(s.kept.sum()) for s in large_slices(cut, user)}
     assert found == {"a": 120, "3 small ones": 80}
-    few_users = [s.value for s in judgeable([Slice("x", "a", of == "a")], user % 5)]
+    few_users = [s.value for s in large_slices([Slice("x", "a", of == "a")], user % 5)]
     assert few_users == ["a"]
 
 
@@ -253,14 +253,14 @@ def test_the_surest_to_be_behind_is_named_first_and_not_the_noisiest() -> None:
     table = _table(ahead, noisy, sure, ("d", 7, np.nan, np.nan, np.nan))
     assert [w[:8] for w in worst_slices(table)] == ["age = b:", "age = a:", "age = c:"]
     behind, small = slices_in_words(table)
-    assert behind == "No slice of 3 is surely behind most liked."
+    assert behind == "No slice of 3 is significantly behind most liked."
     assert small.endswith("fewer than 20 users: age = d: 7.")
 
 
 def test_slices_surely_behind_are_counted_beside_chance() -> None:
     table = _table(*[(f"{i}", 900, -0.1, -0.12, -0.08) for i in range(2)])
     (words,) = slices_in_words(table)
-    assert words.startswith("Surely behind most liked are 2 of 2 slices; by chance alone")
+    assert words.startswith("2 of 2 slices are significantly behind most liked")
     assert slices_in_words(table.head(0))[0].startswith("No slice of 0 ")
     assert worst_slices(table.head(0)) == []
 
@@ -269,15 +269,15 @@ def test_a_slice_that_always_hits_has_an_interval(
     learned: Learned, results: list[FoldResult]
 ) -> None:
     table = slice_table(_always(results), learned.store, learned.params.validate)
-    judged = table.dropna(subset=["shown"])
-    assert (judged["shown"] == 1).all()
-    n = judged["requests"].to_numpy()
-    np.testing.assert_allclose(judged["shown_low"], n / (n + 1.96**2), atol=1e-5)
+    large = table.dropna(subset=["shown"])
+    assert (large["shown"] == 1).all()
+    n = large["requests"].to_numpy()
+    np.testing.assert_allclose(large["shown_low"], n / (n + 1.96**2), atol=1e-5)
 
 
 def _always(results: list[FoldResult]) -> list[FoldResult]:
     return [
-        replace(r, judged=replace(r.judged, hit_shown=np.ones_like(r.judged.hit_shown)))
+        replace(r, replayed=replace(r.replayed, hit_shown=np.ones_like(r.replayed.hit_shown)))
         for r in results
     ]
 
@@ -285,25 +285,25 @@ def _always(results: list[FoldResult]) -> list[FoldResult]:
 def test_the_slice_by_sessions_is_a_plain_count(
     learned: Learned, results: list[FoldResult]
 ) -> None:
-    judged = joined(results)
+    replayed = joined(results)
     kept = next(s.kept for s in slices_of(results, learned.store) if s.value == "1 to 5 before")
     rows = pd.concat(
         pd.DataFrame({"user": b.user, "day": b.at // 86_400}) for b in learned.log.buckets()
     )
-    for i in range(0, len(judged.user), 17):
-        days = rows[(rows.user == judged.user[i]) & (rows.day < judged.at[i] // 86_400)].day
+    for i in range(0, len(replayed.user), 17):
+        days = rows[(rows.user == replayed.user[i]) & (rows.day < replayed.at[i] // 86_400)].day
         assert kept[i] == (1 <= days.nunique() <= 5)
 
 
 def test_each_rank_is_a_plain_count(found: Reports, results: list[FoldResult]) -> None:
-    judged = joined(results)
+    replayed = joined(results)
     rows = found.details["precision_by_rank"]
     assert [r["ranks"] for r in rows[:6]] == ["1", "2", "3", "4", "5", "6 to 10"]
-    here = judged.rank[0] == 2
+    here = replayed.shown_rank[0] == 2
     assert rows[2]["n"] == here.sum()
     if here.any():
-        assert rows[2]["liked"] == pytest.approx(judged.shown_liked[here].mean(), abs=1e-5)
-    assert sum(r["n"] for r in rows) == (judged.rank[0] >= 0).sum()
+        assert rows[2]["liked"] == pytest.approx(replayed.shown_liked[here].mean(), abs=1e-5)
+    assert sum(r["n"] for r in rows) == (replayed.shown_rank[0] >= 0).sum()
     ours = found.details["matching"]["feedrank"]
     assert ours["n_listed"] == sum(r["n"] for r in rows[:5])
     assert ours["n_matching"] == sum(r["n"] for r in rows)
@@ -333,4 +333,4 @@ def test_the_learning_curve_ends_with_the_ranker_s_own_loss(
 ) -> None:
     assert found.curve["trees"].iloc[0] == 0
     assert found.curve["trees"].is_monotonic_increasing
-    assert found.curve["seen"].iloc[-1] < found.curve["seen"].iloc[0]
+    assert found.curve["training"].iloc[-1] < found.curve["training"].iloc[0]

@@ -32,7 +32,7 @@ ROWS = {
     ],
     "calibration": [{"predicted": p, "liked": p, "rows": "9"} for p in ("0.1", "0.2")],
     "learning_curve": [
-        {"trees": str(n), "seen": "0.35", "later": "0.38", "training": "0.35"} for n in range(3)
+        {"trees": str(n), "training": "0.35", "test": "0.38"} for n in range(3)
     ],
     "importance": [
         {"feature": "tiny", "effect": "5e-05"}, {"feature": "none", "effect": "0.0"},

@@ -228,7 +228,7 @@ def test_a_fold_is_judged_by_rows_in_files(tmp_path: Path) -> None:
             run_fold(learned.log, features, some, fold, asked.validate, asked.train, asked.export)
             for some in (stored, rows)
         )
-    np.testing.assert_array_equal(found.judged.user, expected.judged.user)
+    np.testing.assert_array_equal(found.replayed.user, expected.replayed.user)
     np.testing.assert_array_equal(found.liked, expected.liked)
     assert np.mean(np.abs(found.probability - expected.probability)) < 0.01
 

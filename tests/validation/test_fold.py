@@ -14,9 +14,9 @@ from feedrank.log.calendar import Calendar, Fold
 from feedrank.log.impressions import Impressions
 from feedrank.params import ValidateParams
 from feedrank.stats.classification import auc, log_loss
-from feedrank.validation.fold import FoldResult, clusters_at, joined, run_fold
+from feedrank.validation.fold import FoldResult, joined, run_fold
 from feedrank.validation.hitrate.scores import score
-from feedrank.validation.methods import AGED, OURS, method_names
+from feedrank.validation.methods import AGED, OURS, clusters_at, method_names
 from feedrank.validation.replay.replay import ReplayResult
 from feedrank.validation.results.details import calibration_of, days_of
 from feedrank.validation.results.metrics_json import headline_of, write_json
@@ -50,7 +50,7 @@ def results(learned: Learned, features: Path) -> list[FoldResult]:
 
 
 @pytest.fixture(scope="module")
-def judged(results: list[FoldResult]) -> ReplayResult:
+def replayed(results: list[FoldResult]) -> ReplayResult:
     return joined(results)
 
 
@@ -60,15 +60,15 @@ def metrics_of(
     return Summary.of(results, params).metrics(truth)
 
 
-def _places(judged: ReplayResult, method: str) -> int:
-    assert judged.top.shape[0] == len(METHODS)
+def _places(replayed: ReplayResult, method: str) -> int:
+    assert replayed.top.shape[0] == len(METHODS)
     return METHODS.index(method)
 
 
-def _shown(judged: ReplayResult, request: int) -> dict[int, bool]:
+def _shown(replayed: ReplayResult, request: int) -> dict[int, bool]:
     """What one request's user was shown in its step, and whether it was liked, from the log."""
     learned = simulated()
-    user, day = judged.user[request], judged.at[request] // DAY
+    user, day = replayed.user[request], replayed.at[request] // DAY
     rows = Impressions.joined(
         b[(b.user == user) & (b.at // DAY == day)] for b in learned.log.buckets()
     )
@@ -79,17 +79,17 @@ def _shown(judged: ReplayResult, request: int) -> dict[int, bool]:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_hit_rates_are_those_of_a_plain_count(judged: ReplayResult, method: str) -> None:
-    m = _places(judged, method)
+def test_hit_rates_are_those_of_a_plain_count(replayed: ReplayResult, method: str) -> None:
+    m = _places(replayed, method)
     in_shown, in_catalogue = [], []
-    for i in range(len(judged.user)):
-        shown = _shown(judged, i)
-        in_catalogue.append(any(shown.get(post, False) for post in judged.top[m, i].tolist()))
+    for i in range(len(replayed.user)):
+        shown = _shown(replayed, i)
+        in_catalogue.append(any(shown.get(post, False) for post in replayed.top[m, i].tolist()))
         if len(shown) > K:
-            assert set(judged.of_shown[m, i].tolist()) <= shown.keys()
-            in_shown.append(any(shown[post] for post in judged.of_shown[m, i].tolist()))
+            assert set(replayed.of_shown[m, i].tolist()) <= shown.keys()
+            in_shown.append(any(shown[post] for post in replayed.of_shown[m, i].tolist()))
     params = replace(simulated().params.validate, bootstrap=50)
-    found = score(judged, METHODS, K, params).methods[method]
+    found = score(replayed, METHODS, K, params).methods[method]
     assert found.shown.value == pytest.approx(np.mean(in_shown))
     assert found.shown.n_requests == len(in_shown)
     assert found.catalogue.value == pytest.approx(np.mean(in_catalogue))
@@ -97,36 +97,36 @@ def test_hit_rates_are_those_of_a_plain_count(judged: ReplayResult, method: str)
 
 
 def test_the_table_of_requests_tells_what_was_shown_and_liked(
-    learned: Learned, results: list[FoldResult], judged: ReplayResult
+    learned: Learned, results: list[FoldResult], replayed: ReplayResult
 ) -> None:
     table = Summary.of(results, learned.params.validate).requests(
         learned.log, learned.store.catalogue
     )
     ids = learned.log.posts["post_id"].to_numpy()
     for i, checksum in enumerate(table["outcomes"].tolist()):
-        shown = sorted(_shown(judged, i).items())
+        shown = sorted(_shown(replayed, i).items())
         posts = b"".join(int(ids[post]).to_bytes(8, "little") for post, _ in shown)
         assert checksum == zlib.crc32(posts + bytes(liked for _, liked in shown))
 
 
 def test_a_fold_s_lists_are_the_recommender_s(
-    learned: Learned, results: list[FoldResult], judged: ReplayResult
+    learned: Learned, results: list[FoldResult], replayed: ReplayResult
 ) -> None:
     # The second fold's aged method knows nothing from its cutoff on, ours everything of the steps
     # before.
-    ours, aged = (_places(judged, name) for name in (OURS, AGED))
+    ours, aged = (_places(replayed, name) for name in (OURS, AGED))
     last = results[1]
-    first_day = last.judged.at < last.fold.cutoff + DAY
+    first_day = last.replayed.at < last.fold.cutoff + DAY
     assert first_day.any()
     np.testing.assert_array_equal(
-        last.judged.top[ours][first_day], last.judged.top[aged][first_day]
+        last.replayed.top[ours][first_day], last.replayed.top[aged][first_day]
     )
-    assert not np.array_equal(last.judged.top[ours], last.judged.top[aged])
-    for top in last.judged.top[ours]:
+    assert not np.array_equal(last.replayed.top[ours], last.replayed.top[aged])
+    for top in last.replayed.top[ours]:
         assert len(set(top.tolist())) == K
 
 
-def test_groups_are_those_of_the_refit_of_the_cutoff(learned: Learned) -> None:
+def test_clusters_are_those_of_the_refit_at_the_cutoff(learned: Learned) -> None:
     store = learned.store
     refits, seconds = store.fitted.refits, store.fitted.step_seconds
     known, to_come = refits[1].clusters.cluster, refits[-1].clusters.cluster
@@ -136,17 +136,17 @@ def test_groups_are_those_of_the_refit_of_the_cutoff(learned: Learned) -> None:
 
 
 def test_intervals_are_possible_and_have_a_width_where_all_is_equal(
-    learned: Learned, judged: ReplayResult, results: list[FoldResult]
+    learned: Learned, replayed: ReplayResult, results: list[FoldResult]
 ) -> None:
     ours = 0
-    hits = judged.hit_shown.copy()
+    hits = replayed.hit_shown.copy()
     hits[ours] = np.where(np.isnan(hits[ours]), np.nan, 1.0)
     sure = replace(
-        judged,
+        replayed,
         hit_shown=hits,
-        shown_liked=np.ones_like(judged.shown_liked),
-        shown_probability=np.full_like(judged.shown_probability, 0.999),
-        probability=np.full_like(judged.probability, 0.999),
+        shown_liked=np.ones_like(replayed.shown_liked),
+        shown_probability=np.full_like(replayed.shown_probability, 0.999),
+        top_probability=np.full_like(replayed.top_probability, 0.999),
     )
     found = score(sure, results[0].names, K, learned.params.validate).methods[OURS]
     assert found.expected.high <= 1
@@ -156,15 +156,15 @@ def test_intervals_are_possible_and_have_a_width_where_all_is_equal(
 
 def test_a_later_fold_is_ranked_by_another_ranker(results: list[FoldResult]) -> None:
     assert results[0].fold.until == results[1].fold.cutoff
-    assert results[0].judged.at.max() < results[1].judged.at.min()
+    assert results[0].replayed.at.max() < results[1].replayed.at.min()
 
 
 def test_the_number_of_workers_does_not_change_a_fold(
     learned: Learned, features: Path, results: list[FoldResult]
 ) -> None:
     again = _run(learned, features, 1, n_workers=2)
-    for name, column in vars(results[1].judged).items():
-        np.testing.assert_array_equal(column, getattr(again.judged, name), err_msg=name)
+    for name, column in vars(results[1].replayed).items():
+        np.testing.assert_array_equal(column, getattr(again.replayed, name), err_msg=name)
     assert again.probability.tobytes() == results[1].probability.tobytes()
 
 
@@ -174,7 +174,7 @@ def test_metrics_name_the_headline_first(learned: Learned, results: list[FoldRes
     assert next(iter(metrics)) == f"hitrate@{K}"
     assert headline["expected_low"] <= headline["expected"] <= headline["expected_high"]
     assert headline["shown_low"] <= headline["shown"] <= headline["shown_high"]
-    assert headline["n_requests"] == sum(len(r.judged.user) for r in results)
+    assert headline["n_requests"] == sum(len(r.replayed.user) for r in results)
     assert metrics[f"baselines@{K}"].keys() == set(METHODS) - {OURS}
     for other, lead in metrics[f"lead@{K}"].items():
         for kind in ("expected", "shown"):
@@ -233,26 +233,28 @@ def test_metrics_of_the_same_requests_repeat(
     assert first == second
 
 
-def test_what_was_not_judged_is_null(learned: Learned, results: list[FoldResult]) -> None:
-    judged = [
-        replace(r, judged=replace(r.judged, hit_shown=np.full_like(r.judged.hit_shown, np.nan)))
+def test_a_hit_rate_without_a_value_is_null(learned: Learned, results: list[FoldResult]) -> None:
+    replayed = [
+        replace(
+            r, replayed=replace(r.replayed, hit_shown=np.full_like(r.replayed.hit_shown, np.nan))
+        )
         for r in results
     ]
-    metrics = metrics_of(judged, learned.params.validate, None)
+    metrics = metrics_of(replayed, learned.params.validate, None)
     headline = metrics[f"hitrate@{K}"]
     assert headline["shown"] is headline["shown_low"] is headline["shown_high"] is None
     assert headline["n_requests_shown"] == 0
     assert json.dumps(metrics, allow_nan=False)
 
 
-def test_every_day_of_the_test_periods_is_judged_alone(
+def test_every_day_of_the_test_periods_has_its_own_hit_rates(
     learned: Learned, results: list[FoldResult]
 ) -> None:
     days = days_of(results, learned.log, learned.params.validate)
     assert set(days["method"]) == set(METHODS)
     assert not days.duplicated(["day", "method"]).any()
     of_ours = days[days["method"] == OURS]
-    assert of_ours["requests"].sum() == sum(len(r.judged.user) for r in results)
+    assert of_ours["requests"].sum() == sum(len(r.replayed.user) for r in results)
     first = min(r.fold.cutoff for r in results)
     assert of_ours["day"].min() >= learned.log.meta.moment(first).date().isoformat()
 

@@ -1,4 +1,4 @@
-"""Baseline: the interface of what a ranker is compared with, and a random one."""
+"""Baseline: the interface of the methods that our ranker is compared with, and a random one."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Baseline(ABC):
 
     @abstractmethod
     def score(self, user: int, at: int, post: np.ndarray) -> np.ndarray:
-        """Higher is better, shape (n,)."""
+        """Higher is better, shape (n,); `post` holds rows of posts, shape (n,)."""
 
     def rank(self, user: int, at: int, k: int, candidates: np.ndarray | None = None) -> Ranked:
-        """The k best of the candidates, or of all posts."""
+        """The k best of the candidates (sorted rows of posts), or of all posts."""
         post = np.arange(self.n_posts) if candidates is None else candidates
         score = self.score(user, at, post)
         best = best_rows(score, k)
@@ -30,7 +30,7 @@ class Baseline(ABC):
 
 @dataclass(frozen=True)
 class Random(Baseline):
-    """Any order is as good: seeded by user and moment, so that it repeats."""
+    """A uniformly random order, seeded by user and moment, so that it repeats."""
 
     n_posts: int
     seed: int

@@ -1,4 +1,4 @@
-"""What our lists are compared with: random, most liked, and the classic solution."""
+"""Most liked baseline: posts by smoothed like rate, of everyone or of the user's segment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from feedrank.state.feature_store import FeatureStore
 from feedrank.stats.shrinkage import base_rate
 from feedrank.validation.baselines.baseline import Baseline
 
-LIKED_PRIOR = 50.0  # impressions at the overall rate, so that one lucky like makes no best post
+# Prior strength in impressions. Any value from 20 to 200 has a true hit rate within .007 of that of
+# 50, on two networks of the demo's size (seeds 20 and 21), of everyone and by segment.
+LIKED_PRIOR = 50.0
 
 
 class MostLiked(Baseline):
@@ -18,7 +20,7 @@ class MostLiked(Baseline):
     Args:
         store: whose counts are read.
         by_segment: whether each segment of users has an order of its own.
-        as_of: seconds since the log's origin after which nothing is known; None: the whole log.
+        as_of: seconds since the log's origin at which the counts are frozen; None: they are fresh.
     """
 
     def __init__(self, store: FeatureStore, by_segment: bool, as_of: int | None = None) -> None:
@@ -29,28 +31,20 @@ class MostLiked(Baseline):
         self._by_segment = by_segment
         self._states = store.states
         self._seconds = fitted.step_seconds
-        end = store.shared.n_steps
-        self._last_step = end if as_of is None else as_of // self._seconds
+        self._last_step = store.shared.n_steps if as_of is None else as_of // self._seconds
         self._step, self._rate = -1, np.empty((0, 0))
 
     def score(self, user: int, at: int, post: np.ndarray) -> np.ndarray:
         """The rate in the steps before the moment's own."""
-        return np.asarray(self._as_of(at)[self._segment[user], post])
-
-    def _as_of(self, at: int) -> np.ndarray:
-        """Rates, shape (n_segments, n_posts), or of one row; those of the last step are kept."""
         step = min(max(at // self._seconds, 0), self._last_step)
         if step != self._step:
             self._step, self._rate = step, self._rates(step)
-        return self._rate
+        return np.asarray(self._rate[self._segment[user], post])
 
     def _rates(self, step: int) -> np.ndarray:
+        """Rates as of a step, shape (n_segments, n_posts), or (1, n_posts) for everyone."""
         counts = self._states.counts_as_of(step)
-        if self._by_segment:
-            return _smoothed(counts)
-        return _smoothed(Tally(*(c.sum(0, keepdims=True) for c in (counts.shown, counts.liked))))
-
-
-def _smoothed(counts: Tally) -> np.ndarray:
-    overall = base_rate(counts.liked.sum(), counts.shown.sum())
-    return np.asarray((counts.liked + LIKED_PRIOR * overall) / (counts.shown + LIKED_PRIOR))
+        if not self._by_segment:
+            counts = Tally(*(c.sum(0, keepdims=True) for c in (counts.shown, counts.liked)))
+        overall = base_rate(counts.liked.sum(), counts.shown.sum())
+        return np.asarray((counts.liked + LIKED_PRIOR * overall) / (counts.shown + LIKED_PRIOR))

@@ -1,1 +1,1 @@
-"""Tests of whether the feed is random."""
+"""Tests of the randomness of the feed."""

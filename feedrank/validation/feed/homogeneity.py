@@ -1,84 +1,65 @@
-"""Does what is shown differ from unit to unit: from day to day, from code to code?
+"""Homogeneity of the feed: are the posts shown the same from day to day, from code to code?
 
-Pairs of impressions within a unit are of the same post as often as any pairs of the segment, if
-all units are shown the same. Counts of unit and post are held against those that their totals
-give, as in a table of contingency; pairs of one user within a unit are left out, since a feed may
-show a user no post twice. No share is estimated by the very rows that it judges: under random
-draws the excess has mean 0 however few the rows are.
+If all units (days, codes of a profile column) are shown the same, two impressions of one unit are
+of the same post as often as any two of the segment. Counts of unit and post are held against the
+products of their margins, as in a contingency table (Pearson, 1900), by pairs instead of cells, so
+that no share is estimated from the rows that it is compared with: the excess has mean 0 under a
+random feed, however few the rows. Pairs of one user within a unit are left out, since a feed may
+show no post twice in a session.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from feedrank.validation.feed.sample import Viewed
+from feedrank.state.history import InteractionSample
+from feedrank.validation.feed.excess import Excess
 
 
-@dataclass(frozen=True)
-class Excess:
-    """Pairs of the same post beyond chance.
-
-    Attributes:
-        pairs: beyond those expected.
-        expected: within units.
-        variance: of `pairs` under random draws.
-    """
-
-    pairs: float = 0.0
-    expected: float = 0.0
-    variance: float = 0.0
-
-    def __add__(self, other: Excess) -> Excess:
-        return Excess(
-            self.pairs + other.pairs,
-            self.expected + other.expected,
-            self.variance + other.variance,
-        )
-
-
-def excess_of(viewed: Viewed, unit: np.ndarray) -> Excess:
-    """Pairs within units beyond chance, all segments together; each pair counts twice.
+def excess_of(sample: InteractionSample, unit: np.ndarray) -> Excess:
+    """Pairs of the same post within units beyond chance, of all segments; each counts twice.
 
     Args:
-        viewed: impressions.
-        unit: of each, from 0, shape (n,).
+        sample: impressions.
+        unit: of each, whole numbers from 0, shape (n,).
     """
+    segment, unit = sample.segment[sample.user], unit.astype(np.int64)
+    user, post = sample.user.astype(np.int64), sample.post.astype(np.int64)
     found = Excess()
-    for segment in np.unique(viewed.segment):
-        here = viewed.segment == segment
-        found += _of_segment(viewed[here], unit[here])
+    for one in np.unique(segment):
+        here = segment == one
+        found += _of_segment(user[here], post[here], unit[here])
     return found
 
 
-def _of_segment(viewed: Viewed, unit: np.ndarray) -> Excess:
-    n = float(len(viewed))
-    n_posts, n_users = int(viewed.post.max()) + 1, int(viewed.place.max()) + 1
-    cluster, of = np.unique(unit * n_users + viewed.place, return_inverse=True)
-    in_cluster, of_cluster = np.bincount(of).astype(float), cluster // n_users
-    own, own_pairs = _cells(of, viewed.post, n_posts)
-    cell, count = _cells(unit, viewed.post, n_posts)
-    in_unit, of_post = np.bincount(unit).astype(float), np.bincount(viewed.post).astype(float)
-    possible = n**2 - np.sum(in_cluster**2)
+def _of_segment(user: np.ndarray, post: np.ndarray, unit: np.ndarray) -> Excess:
+    """The excess of one segment; sessions are the impressions of one user within one unit."""
+    n, n_posts, n_users = len(user), int(post.max()) + 1, int(user.max()) + 1
+    session, of = np.unique(unit * n_users + user, return_inverse=True)
+    in_session, unit_of = np.bincount(of).astype(float), session // n_users
+    in_unit, of_post = np.bincount(unit).astype(float), np.bincount(post).astype(float)
+    possible = n**2 - np.sum(in_session**2)
     if not possible or np.count_nonzero(in_unit) < 2:
         return Excess()
+    session_cell, in_session_cell = _cells(of, post, n_posts)
+    cell, in_cell = _cells(unit, post, n_posts)
     share, weight = in_unit / n, of_post / n
     same = np.sum(share**2)
-    lone = 1 - 2 * share + same  # what a pair within a unit counts, what the totals say taken off
-    chance = (np.sum(of_post**2) - np.sum(own_pairs**2)) / possible
-    squares = np.sum(count**2) - n * (
-        2 * np.sum(count * share[cell // n_posts] * weight[cell % n_posts])
+    lone = 1 - 2 * share + same  # weight of a pair within a unit, margins taken off
+    chance = (np.sum(of_post**2) - np.sum(in_session_cell**2)) / possible
+    squares = np.sum(in_cell**2) - n * (
+        2 * np.sum(in_cell * share[cell // n_posts] * weight[cell % n_posts])
         - n * same * np.sum(weight**2)
     )
-    left_out = np.sum(lone[of_cluster[own // n_posts]] * own_pairs**2)
-    pairs = squares - left_out + chance * np.sum(lone[of_cluster] * in_cluster**2)
+    left_out = np.sum(lone[unit_of[session_cell // n_posts]] * in_session_cell**2)
+    beyond = squares - left_out + chance * np.sum(lone[unit_of] * in_session**2)
     by_unit = same - 2 * np.sum(share**3) + same**2
     by_post = max(chance - 2 * np.sum(weight**3) + chance**2, 0.0)
-    expected = chance * (np.sum(in_unit**2) - np.sum(in_cluster**2))
-    return Excess(float(pairs), float(expected), float(2 * n**2 * by_unit * by_post))
+    expected = chance * (np.sum(in_unit**2) - np.sum(in_session**2))
+    return Excess(float(beyond), float(expected), float(2 * n**2 * by_unit * by_post), n)
 
 
 def _cells(row: np.ndarray, post: np.ndarray, n_posts: int) -> tuple[np.ndarray, np.ndarray]:
+    """Keys of the cells of a row and a post that are not empty, and their counts."""
     cell, count = np.unique(row * n_posts + post, return_counts=True)
     return cell, count.astype(float)

@@ -1,4 +1,10 @@
-"""How much the likes of one request hang together, found from pairs of its impressions."""
+"""Dependence between the likes of one request: a shared variance of log-odds, from pairs.
+
+A random effect of variance sigma^2 in the log-odds of a request gives two of its impressions a
+covariance of residuals (liked - p) of about sigma^2 v1 v2, where v = p (1 - p): the first-order
+expansion of a logistic random-intercept model (Zeger, Liang and Albert, *Models for longitudinal
+data*, 1988). Sigma^2 is therefore the sum of products of residuals over the sum of v1 v2.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +12,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-PAIRS_PRIOR = 250.0  # drawn to no dependence until pairs weigh so much: its spread is then 0.3
+# Prior strength of a variance of 0, in units of `possible`: so many pairs have a standard error of
+# sqrt(2 / 250) = .09, the variance of a random effect of .3 logits.
+PAIRS_PRIOR = 250.0
+# Twice the variance of the strongest tastes of the simulated networks (.5^2 + .3^2 + .4^2).
 MOST_VARIANCE = 1.0
 
 
 @dataclass(frozen=True)
 class Dependence:
-    """Sums over the pairs of each request: posts of two clusters first, then posts of the same one.
+    """Sums over the pairs of each request, first of posts of two clusters, then of the same one.
 
-    Of two impressions of a request, whose log-odds share a variance sigma^2, the product of
-    residuals has mean sigma^2 v1 v2, v = p (1 - p). Posts of the same cluster share more: a taste
-    for the cluster that no profile tells.
+    Posts of the same cluster share more: a taste for the cluster that no profile tells.
 
     Attributes:
         products: of residuals, shape (n_requests, 2).
@@ -32,7 +39,7 @@ class Dependence:
         request: np.ndarray,
         cluster: np.ndarray,
         residual: np.ndarray,
-        spread: np.ndarray,
+        variance: np.ndarray,
         n_requests: int,
     ) -> Dependence:
         """From impressions.
@@ -40,8 +47,8 @@ class Dependence:
         Args:
             request: row of the request of each, shape (n,).
             cluster: of its post, whole numbers from 0, shape (n,).
-            residual: whether it was liked, less its chance, shape (n,).
-            spread: variance of the residual, shape (n,).
+            residual: 1 or 0 for liked or not, less its probability, shape (n,).
+            variance: of the residual, shape (n,).
             n_requests: requests, those without impressions included.
         """
         n_clusters = int(cluster.max(initial=0)) + 1
@@ -52,26 +59,32 @@ class Dependence:
             within = _pairs(values, cell, n_requests * n_clusters).reshape(-1, n_clusters).sum(1)
             return np.stack([of_all - within, within], axis=1)
 
-        return cls(pairs(residual), pairs(spread))
+        return cls(pairs(residual), pairs(variance))
 
     def variance(self, share_same: float) -> tuple[float, np.ndarray]:
-        """Shared variance of lists, and how each request moved it, shape (n_requests,).
+        """Shared variance of a list's log-odds, and each request's influence on it.
+
+        The estimates of both kinds of pairs, weighed as the pairs of the lists are and shrunk to 0
+        by `PAIRS_PRIOR`.
 
         Args:
             share_same: of the pairs within lists, those of posts of the same cluster.
+
+        Returns:
+            The variance, at least 0, in squared logits, and influences, shape (n_requests,).
         """
         total = self.possible.sum(axis=0)
         share = np.where(total > 0, [1 - share_same, share_same], 0.0)
         if not share.sum():
             return 0.0, np.zeros(len(self.products))
         share = share / share.sum()
-        weight = share / np.maximum(total, 1e-12)
+        weight = share / np.maximum(total, 1e-12)  # a share of 0 stays 0
         information = 1 / np.sum(share * weight)
-        drawn = information / (information + PAIRS_PRIOR)
+        shrinkage = information / (information + PAIRS_PRIOR)
         by_request = self.products @ weight
         found = float(by_request.sum())
-        moved = drawn * (by_request - found * (self.possible @ weight))
-        return float(np.clip(drawn * found, 0.0, MOST_VARIANCE)), moved
+        influence = shrinkage * (by_request - found * (self.possible @ weight))
+        return float(np.clip(shrinkage * found, 0.0, MOST_VARIANCE)), influence
 
 
 def share_of_same(cluster: np.ndarray) -> float:
@@ -80,8 +93,7 @@ def share_of_same(cluster: np.ndarray) -> float:
     Args:
         cluster: of each listed post, -1 for an empty place, shape (n_lists, k).
     """
-    k = cluster.shape[1]
-    first, second = np.triu_indices(k, 1)
+    first, second = np.triu_indices(cluster.shape[1], 1)
     a, b = cluster[:, first], cluster[:, second]
     listed = (a >= 0) & (b >= 0)
     return float(np.sum((a == b) & listed) / max(listed.sum(), 1))

@@ -1,18 +1,19 @@
-"""The three hit rates of every method, request by request, with intervals and differences.
+"""Three hit rates of every method, request by request, with intervals and differences.
 
-Over requests r, with L(r) the k posts that a method likes best and S(r) those that the feed showed
-in the step of the request:
+Over requests r, with L(r) the k posts that a method ranks highest and S(r) those that the feed
+showed in the step of the request:
 
     shown      mean of [any post of the k best of S(r) was liked], over requests with |S(r)| > k
     catalogue  mean of [any post of L(r) was shown and liked], over all requests
     expected   mean of 1 - E prod over L(r) of (1 - p), over all requests
 
-`shown` is success at k among what a logged random feed happened to show, as the replay of Li et
-al. (2011) keeps the logged events that a policy agrees with. `catalogue` is success at k against
-the log: a post that was not shown counts as not liked, so it is a lower bound. `expected` is the
-direct method of off-policy evaluation, p calibrated on matching impressions; see
-`feedrank.validation.hitrate.expected`. A request that is not judged has NaN and is left out of the
-mean; where none is judged the hit rate is NaN, and null in JSON.
+`shown` is success at k among the posts that a logged random feed happened to show; likewise the
+replay method of Li et al. (*Unbiased offline evaluation of contextual-bandit-based news article
+recommendation algorithms*, 2011) keeps the logged events that agree with a policy. `catalogue` is
+success at k against the log: a post that was not shown counts as not liked, so it is a lower bound.
+`expected` is the off-policy hit rate by the direct method; see
+`feedrank.validation.hitrate.expected`. A request without a value has NaN and is left out of the
+mean; without any value the hit rate is NaN, and null in JSON.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ class Hits:
     """One method's hit rates at one length of list.
 
     Attributes:
-        by_request: of each of `KINDS`, values whose mean is the hit rate, NaN where a request was
-            not judged, shape (n_requests,).
-        expected: had the lists been shown; its interval is a bootstrap over users.
-        shown: of the posts shown; its interval is that of a proportion.
-        catalogue: of all posts, as far as the log knows; likewise.
-        detail: how `expected` was found.
+        by_request: of each of `KINDS`, values whose mean is the hit rate, NaN where a request has
+            none, shape (n_requests,).
+        expected: off-policy hit rate.
+        shown: replay hit rate.
+        catalogue: hit rate of the whole catalogue against the log.
+        detail: of the estimate of `expected`.
     """
 
     by_request: dict[str, np.ndarray]
@@ -58,7 +59,7 @@ class Scores:
     Attributes:
         k: length of list.
         methods: by name, ours first.
-        calibration: that all of them share.
+        calibration: shared by all methods.
         weights: resamples of users, shape (n_resamples, n_requests).
     """
 
@@ -68,64 +69,61 @@ class Scores:
     weights: np.ndarray
 
     def lead(self, ours: str, other: str, kind: str = "expected") -> Estimate:
-        """By how much one method's hit rate exceeds another's, with the paired interval."""
+        """Lift: one method's hit rate less another's, with the paired interval."""
         first, second = (self.methods[name].by_request[kind] for name in (ours, other))
         return estimate(first - second, self.weights)
 
 
 def score(
-    judged: ReplayResult,
+    replayed: ReplayResult,
     names: tuple[str, ...],
     k: int,
     params: ValidateParams,
     only: Collection[str] | None = None,
 ) -> Scores:
-    """The three hit rates of all methods, or only of some, at one length of list."""
-    weights = user_weights(judged.user, params.bootstrap, params.seed)
+    """The three hit rates of all methods, or only of some, at one length of list.
+
+    Args:
+        replayed: requests.
+        names: of the methods, in the order of `replayed`.
+        k: length of list.
+        params: of the bootstrap.
+        only: methods that are scored. None: all.
+    """
+    weights = user_weights(replayed.user, params.bootstrap, params.seed)
     shown = Shown(
-        judged.shown_probability,
-        judged.shown_liked,
-        judged.shown_request,
-        judged.shown_exposure,
-        judged.shown_cluster,
-        len(judged.user),
+        replayed.shown_probability,
+        replayed.shown_liked,
+        replayed.shown_request,
+        replayed.shown_propensity,
+        replayed.shown_cluster,
+        len(replayed.user),
     )
     calibration = calibrate(shown)
-    methods = {
-        name: _hits(judged, m, k, shown, calibration, weights)
-        for m, name in enumerate(names)
-        if only is None or name in only
-    }
+
+    def hits(m: int) -> Hits:
+        lists = Lists(
+            replayed.top_probability[m, :, :k],
+            replayed.top_cluster[m, :, :k],
+            replayed.shown_rank[m],
+        )
+        detail = expected_hitrate(shown, calibration, lists)
+        shown_hit, catalogue_hit = (
+            hit[m, :, k - 1] for hit in (replayed.hit_shown, replayed.hit_catalogue)
+        )
+        return Hits(
+            dict(zip(KINDS, (detail.pseudo, shown_hit, catalogue_hit), strict=True)),
+            expected=estimate(detail.pseudo, weights).within(0, 1),
+            shown=_rate(shown_hit, replayed.user, weights),
+            catalogue=_rate(catalogue_hit, replayed.user, weights),
+            detail=detail,
+        )
+
+    methods = {n: hits(m) for m, n in enumerate(names) if only is None or n in only}
     return Scores(k, methods, calibration, weights)
 
 
-def _hits(
-    judged: ReplayResult,
-    method: int,
-    k: int,
-    shown: Shown,
-    calibration: Calibration,
-    weights: np.ndarray,
-) -> Hits:
-    lists = Lists(
-        judged.probability[method, :, :k], judged.top_cluster[method, :, :k], judged.rank[method]
-    )
-    detail = expected_hitrate(shown, calibration, lists)
-    by_request = {
-        "expected": detail.pseudo,
-        "shown": judged.hit_shown[method, :, k - 1],
-        "catalogue": judged.hit_catalogue[method, :, k - 1],
-    }
-    return Hits(
-        by_request,
-        expected=estimate(detail.pseudo, weights).within(0, 1),
-        shown=_rate(by_request["shown"], judged.user, weights),
-        catalogue=_rate(by_request["catalogue"], judged.user, weights),
-        detail=detail,
-    )
-
-
 def _rate(hit: np.ndarray, user: np.ndarray, weights: np.ndarray) -> Estimate:
-    """A mean of hits; resamples do not scatter where all or none are hits, but more requests do."""
+    """Mean of hits; Wilson's interval where all or none are hits, and resamples do not vary."""
     found = estimate(hit, weights)
     return found if found.low < found.high else proportion(hit, user)

@@ -1,1 +1,1 @@
-"""Replay of requests: what each method lists, and what came of it."""
+"""Replay of requests: lists of each method, and their outcomes."""

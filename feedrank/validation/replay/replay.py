@@ -1,4 +1,4 @@
-"""Requests become lists, and what is known of them."""
+"""Replay: every method answers the logged requests, beside what the feed showed in them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from feedrank.validation.replay.requests import Requests
 
 
 class Ranks(Protocol):
-    """A method that is judged: the recommender, a baseline, or a limit."""
+    """A method that answers requests: the recommender or a baseline."""
 
     def rank(self, user: int, at: int, k: int, candidates: np.ndarray | None = None) -> Ranked:
         """The best posts of the candidates, or of the whole catalogue."""
@@ -22,24 +22,26 @@ class Ranks(Protocol):
 
 @dataclass(frozen=True)
 class ReplayResult:
-    """What the methods recommended for some requests, and what is known of it.
+    """Lists of all methods for some requests, and what came of them.
+
+    The axis of requests, or of shown posts in `shown_...`, is the only one or the second one.
 
     Attributes:
         user: row, shape (n_requests,).
         at: seconds since the log's origin, shape (n_requests,).
         top: lists out of the open posts, best first, -1 where too short, int32,
             shape (n_methods, n_requests, k).
-        of_shown: lists out of the open posts among those shown, same shape.
-        hit_shown: whether `of_shown` holds a liked post, by length of list, float64, NaN where no
-            more open posts were shown than the list is long, shape (n_methods, n_requests, k).
-        hit_catalogue: whether `top` holds a post that was shown and liked, same shape.
         top_cluster: cluster of the posts of `top`, -1 where too short, int32, same shape.
-        probability: our own of the posts of `top`, same shape.
-        rank: place of every shown post in each method's longer list, -1 if beyond it, int32,
+        top_probability: our own of the posts of `top`, 0 where too short, same shape.
+        of_shown: lists out of the open posts among those shown, int32, same shape.
+        hit_shown: whether `of_shown` holds a liked post, by length of list, float64, NaN where no
+            more open posts were shown than the list is long, same shape.
+        hit_catalogue: whether `top` holds a post that was shown and liked, same shape.
+        shown_rank: place of every shown post in each method's longer list, -1 if beyond it, int32,
             shape (n_methods, n_shown).
         shown_post: every shown post, shape (n_shown,).
         shown_cluster: cluster of the post, int32, shape (n_shown,).
-        shown_exposure: how often the feed shows it to the segment, 1 for an average post, shape
+        shown_propensity: of the post in the user's segment, 1 for an average post, shape
             (n_shown,).
         shown_probability: our own of every shown post, shape (n_shown,).
         shown_liked: bool, shape (n_shown,).
@@ -50,14 +52,14 @@ class ReplayResult:
     at: np.ndarray
     top: np.ndarray
     top_cluster: np.ndarray
+    top_probability: np.ndarray
     of_shown: np.ndarray
     hit_shown: np.ndarray
     hit_catalogue: np.ndarray
-    probability: np.ndarray
-    rank: np.ndarray
+    shown_rank: np.ndarray
     shown_post: np.ndarray
     shown_cluster: np.ndarray
-    shown_exposure: np.ndarray
+    shown_propensity: np.ndarray
     shown_probability: np.ndarray
     shown_liked: np.ndarray
     shown_request: np.ndarray
@@ -65,42 +67,27 @@ class ReplayResult:
     def of_requests(self, kept: np.ndarray) -> ReplayResult:
         """Some of the requests: a mask, shape (n_requests,)."""
         of_shown = kept[self.shown_request]
-        place = np.cumsum(kept) - 1
         some = {
-            name: np.compress(
-                of_shown if name in _BY_SHOWN else kept, getattr(self, name), axis=axis
-            )
-            for name, axis in _REQUEST_AXIS.items()
+            name: column.compress(of_shown if name.startswith("shown_") else kept, _axis(column))
+            for name, column in vars(self).items()
         }
-        return ReplayResult(**some, shown_request=place[self.shown_request[of_shown]])
+        place = np.cumsum(kept) - 1
+        return ReplayResult(**some | {"shown_request": place[some["shown_request"]]})
 
     @classmethod
     def joined(cls, parts: Sequence[ReplayResult]) -> ReplayResult:
-        """Requests of several workers, one after another."""
-        sizes = np.cumsum([0, *(len(p.user) for p in parts)])
-        joined = {
-            name: np.concatenate([getattr(p, name) for p in parts], axis=axis)
-            for name, axis in _REQUEST_AXIS.items()
+        """Requests of several parts, one after another."""
+        columns = {
+            name: np.concatenate([getattr(part, name) for part in parts], _axis(column))
+            for name, column in vars(parts[0]).items()
         }
-        requests = [p.shown_request + size for p, size in zip(parts, sizes, strict=False)]
-        return cls(**joined, shown_request=np.concatenate(requests))
+        firsts = np.cumsum([0, *(len(part.user) for part in parts[:-1])])
+        of_shown = np.repeat(firsts, [len(part.shown_request) for part in parts])
+        return cls(**columns | {"shown_request": columns["shown_request"] + of_shown})
 
 
-_REQUEST_AXIS = {
-    "user": 0, "at": 0, "top": 1, "top_cluster": 1, "of_shown": 1, "hit_shown": 1,
-    "hit_catalogue": 1,
-    "probability": 1, "rank": 1, "shown_post": 0, "shown_cluster": 0, "shown_exposure": 0,
-    "shown_probability": 0, "shown_liked": 0,
-}  # fmt: skip
-
-_BY_SHOWN = (
-    "rank",
-    "shown_post",
-    "shown_cluster",
-    "shown_exposure",
-    "shown_probability",
-    "shown_liked",
-)
+def _axis(column: np.ndarray) -> int:
+    return min(1, column.ndim - 1)
 
 
 def replay_requests(
@@ -112,64 +99,75 @@ def replay_requests(
     k: int,
     cluster: np.ndarray,
 ) -> ReplayResult:
-    """Ask every method for its lists.
+    """Lists of every method for every request.
 
     Args:
-        methods: judged on the same requests.
+        methods: that answer the same requests.
         ours: whose probabilities are used for every method's posts.
         open_posts: what a user may be shown at a moment, sorted: all methods choose from it.
         requests: of the test period.
-        depth: how far down a method's list shown posts are looked for.
-        k: longest list judged.
-        cluster: of each post, as it was known at the cutoff, shape (n_posts,).
+        depth: length of the longer list that shown posts are looked up in.
+        k: longest list that is scored.
+        cluster: of each post, of the refit at the cutoff, shape (n_posts,).
     """
     shape = (len(methods), len(requests), k)
-    top, of_shown = np.full(shape, -1, np.int32), np.full(shape, -1, np.int32)
-    hit_shown, hit_catalogue = np.full(shape, np.nan), np.zeros(shape)
-    probability = np.zeros(shape)
+    top, of_shown = np.full((2, *shape), -1, np.int32)
+    top_probability, hit_shown, hit_catalogue = np.zeros((3, *shape))
     rank = np.full((len(methods), len(requests.post)), -1, np.int32)
     shown_probability = np.zeros(len(requests.post))
     for i, (user, at) in enumerate(zip(requests.user.tolist(), requests.at.tolist(), strict=True)):
-        shown, liked = requests.shown(i)
+        shown, is_liked = requests.shown(i)
         rows = slice(requests.offsets[i], requests.offsets[i + 1])
         candidates = open_posts(user, at)
         open_shown = shown[np.isin(shown, candidates)]
         for m, method in enumerate(methods):
             longer = method.rank(user, at, depth, candidates).post
-            among = method.rank(user, at, k, open_shown).post
-            top[m, i, : len(longer[:k])] = longer[:k]
-            of_shown[m, i, : len(among)] = among
+            top[m, i] = _list(longer, k)
+            of_shown[m, i] = _list(method.rank(user, at, k, open_shown).post, k)
             rank[m, rows] = _places(longer, shown)
-            hit_shown[m, i] = _hits(among, shown, liked, k)
-            hit_catalogue[m, i] = _hits(longer[:k], shown, liked, k)
+        hit_catalogue[:, i] = hits_at_each_k(np.isin(top[:, i], shown[is_liked]))
+        hit_shown[:, i] = hits_at_each_k(np.isin(of_shown[:, i], shown[is_liked]))
         hit_shown[:, i, max(len(open_shown) - 1, 0) :] = np.nan
-        asked, back = np.unique(np.concatenate([shown, top[:, i].ravel()]), return_inverse=True)
-        known = asked >= 0
-        p = np.zeros(len(asked))
-        p[known] = ours.score(user, at, asked[known])
-        shown_probability[rows] = p[back[: len(shown)]]
-        probability[:, i] = p[back[len(shown) :]].reshape(len(methods), k)
+        p = _probabilities(ours, user, at, np.concatenate([shown, top[:, i].ravel()]))
+        shown_probability[rows] = p[: len(shown)]
+        top_probability[:, i] = p[len(shown) :].reshape(len(methods), k)
     cluster = cluster.astype(np.int32)
-    top_cluster = np.where(top >= 0, cluster[top], np.int32(-1))
     return ReplayResult(
-        requests.user, requests.at, top, top_cluster, of_shown, hit_shown, hit_catalogue,
-        probability, rank, requests.post, cluster[requests.post], requests.exposure,
-        shown_probability, requests.liked,
-        np.repeat(np.arange(len(requests)), np.diff(requests.offsets)),
-    )  # fmt: skip
+        user=requests.user,
+        at=requests.at,
+        top=top,
+        top_cluster=np.where(top >= 0, cluster[top], np.int32(-1)),
+        top_probability=top_probability,
+        of_shown=of_shown,
+        hit_shown=hit_shown,
+        hit_catalogue=hit_catalogue,
+        shown_rank=rank,
+        shown_post=requests.post,
+        shown_cluster=cluster[requests.post],
+        shown_propensity=requests.propensity,
+        shown_probability=shown_probability,
+        shown_liked=requests.liked,
+        shown_request=requests.shown_request,
+    )
+
+
+def _list(ranked: np.ndarray, k: int) -> np.ndarray:
+    """The first k posts of a list, -1 where it is shorter, shape (k,)."""
+    best = ranked[:k]
+    return np.pad(best, (0, k - len(best)), constant_values=-1)
 
 
 def _places(ranked: np.ndarray, shown: np.ndarray) -> np.ndarray:
-    """Place of each shown post in a list, -1 if absent; `shown` is sorted."""
-    if not len(ranked):
-        return np.full(len(shown), -1)
-    order = np.argsort(ranked, kind="stable")
-    at = np.minimum(np.searchsorted(ranked[order], shown), len(ranked) - 1)
-    return np.where(ranked[order][at] == shown, order[at], -1)
+    """Place of each shown post in a list, -1 if absent, shape (n_shown,); `shown` is sorted."""
+    places = np.full(len(shown), -1)
+    _, of_ranked, of_shown = np.intersect1d(ranked, shown, assume_unique=True, return_indices=True)
+    places[of_shown] = of_ranked
+    return places
 
 
-def _hits(ranked: np.ndarray, shown: np.ndarray, liked: np.ndarray, k: int) -> np.ndarray:
-    """Whether the first 1, 2, ... k posts of a list hold a liked one, shape (k,)."""
-    is_liked = np.zeros(k, bool)
-    is_liked[: len(ranked)] = np.isin(ranked, shown[liked])
-    return hits_at_each_k(is_liked)
+def _probabilities(ours: Recommender, user: int, at: int, posts: np.ndarray) -> np.ndarray:
+    """Our probability of each post, each scored once; 0 for -1, the empty place."""
+    post, of = np.unique(posts, return_inverse=True)
+    p = np.zeros(len(post))
+    p[post >= 0] = ours.score(user, at, post[post >= 0])
+    return p[of]

@@ -1,4 +1,4 @@
-"""Test impressions become requests: users who came back, at the moment they did."""
+"""Requests of a test period: users who came back, at the moment they did."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from feedrank.log.calendar import Fold
 from feedrank.log.files import Log
 from feedrank.log.impressions import Impressions
-from feedrank.validation.replay.propensity import Exposure
+from feedrank.validation.replay.propensity import Propensity
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,9 @@ class Requests:
         user: row, int64, shape (n,).
         at: seconds since the log's origin, int64, shape (n,).
         offsets: where the impressions of each request begin, shape (n + 1,).
-        post: shown within the request's step, each once, int64, shape (n_shown,).
+        post: shown within the request's step, each once, ascending, int64, shape (n_shown,).
         liked: whether it was liked then, bool, shape (n_shown,).
-        exposure: how often the feed shows the post to the segment, 1 for an average post, shape
-            (n_shown,).
+        propensity: of the post in the user's segment, 1 for an average post, shape (n_shown,).
     """
 
     user: np.ndarray
@@ -31,10 +30,15 @@ class Requests:
     offsets: np.ndarray
     post: np.ndarray
     liked: np.ndarray
-    exposure: np.ndarray
+    propensity: np.ndarray
 
     def __len__(self) -> int:
         return len(self.user)
+
+    @property
+    def shown_request(self) -> np.ndarray:
+        """Row of the request of each impression, shape (n_shown,)."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
     def shown(self, request: int) -> tuple[np.ndarray, np.ndarray]:
         """Posts, sorted, and whether each was liked."""
@@ -51,17 +55,24 @@ class Requests:
             self.offsets[low : high + 1] - first,
             self.post[first:last],
             self.liked[first:last],
-            self.exposure[first:last],
+            self.propensity[first:last],
         )
 
-    def exposed(self, exposure: Exposure, segment: np.ndarray) -> Requests:
-        """The same requests with the exposure of what they show; `segment` is of each user."""
-        of = segment[np.repeat(self.user, np.diff(self.offsets))]
-        return replace(self, exposure=exposure.relative(of, self.post))
+    def weighed(self, propensity: Propensity, segment: np.ndarray) -> Requests:
+        """The same requests with the propensity of their impressions.
+
+        Args:
+            propensity: of each post in each segment.
+            segment: of each user of the log, shape (n_users,).
+        """
+        of_shown = segment[self.user[self.shown_request]]
+        return replace(self, propensity=propensity.relative(of_shown, self.post))
 
 
 def requests_of(log: Log, fold: Fold, step_seconds: int, n: int, seed: int) -> Requests:
     """A seeded sample of the requests of a fold's test period, in order of time.
+
+    All propensities are 1.
 
     Args:
         log: extracted feed.
@@ -74,25 +85,23 @@ def requests_of(log: Log, fold: Fold, step_seconds: int, n: int, seed: int) -> R
     step = rows.at.astype(np.int64) // step_seconds
     n_steps = int(step.max(initial=0)) + 1
     session = rows.user.astype(np.int64) * n_steps + step
-    names = np.unique(session)
-    kept = np.isin(session, np.random.default_rng(seed).permutation(names)[:n])
+    kept = np.isin(session, np.random.default_rng(seed).permutation(np.unique(session))[:n])
     return _gathered(rows[kept], session[kept])
 
 
 def _gathered(rows: Impressions, session: np.ndarray) -> Requests:
     """Requests in order of time, each with its posts in order, once."""
-    names, of = np.unique(session, return_inverse=True)
-    first_at = np.full(len(names), np.iinfo(np.int64).max)
-    np.minimum.at(first_at, of, rows.at.astype(np.int64))
-    user = np.zeros(len(names), np.int64)
+    sessions, of = np.unique(session, return_inverse=True)
+    at = np.full(len(sessions), np.iinfo(np.int64).max)
+    np.minimum.at(at, of, rows.at.astype(np.int64))
+    user = np.zeros(len(sessions), np.int64)
     user[of] = rows.user
-    by_time = np.lexsort((user, first_at))
-    place = np.empty(len(names), np.int64)
-    place[by_time] = np.arange(len(names))
+    by_time = np.lexsort((user, at))
+    place = np.argsort(by_time)
     n_posts = int(rows.post.max(initial=0)) + 1
     pairs, of_pair = np.unique(place[of] * n_posts + rows.post, return_inverse=True)
-    liked = np.zeros(len(pairs), bool)
-    np.logical_or.at(liked, of_pair, rows.liked.astype(bool))
-    offsets = np.searchsorted(pairs, np.arange(len(names) + 1) * n_posts)
-    alike = np.ones(len(pairs))
-    return Requests(user[by_time], first_at[by_time], offsets, pairs % n_posts, liked, alike)
+    liked = np.bincount(of_pair, rows.liked, len(pairs)) > 0
+    offsets = np.searchsorted(pairs, np.arange(len(sessions) + 1) * n_posts)
+    return Requests(
+        user[by_time], at[by_time], offsets, pairs % n_posts, liked, np.ones(len(pairs))
+    )

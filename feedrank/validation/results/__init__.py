@@ -1,1 +1,1 @@
-"""What validation writes: metrics, details, warnings."""
+"""Results of validation: metrics, details, warnings."""

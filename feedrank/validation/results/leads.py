@@ -1,4 +1,4 @@
-"""Leads in words."""
+"""Leads in words: ours less a baseline, with its significance."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ Lead = Mapping[str, "float | None"]
 
 
 def lead_in_words(lead: Lead) -> str:
-    """By how much ours leads one method in `expected` and in `shown`, and whether it surely does.
+    """Numbers and verdict of one lead, by `expected` and by `shown`.
 
     Args:
-        lead: of `reports/metrics.json`; a kind that could not be judged has None and is left out.
+        lead: of `reports/metrics.json`; a hit rate without a value has None and is left out.
     """
     return "; ".join(f"{k} {_numbers(lead, k)}, {_verdict(lead, k)}" for k in _kinds(lead))
 
 
 def leads_in_words(leads: Mapping[str, Lead]) -> list[str]:
-    """Whom ours surely leads by all hit rates, then a sentence for each other method."""
+    """Baselines significantly behind ours by all hit rates, then a sentence for each other one."""
     sure = [
         name
         for name, lead in leads.items()
         if all(_verdict(lead, kind) == "ahead" for kind in _kinds(lead))
     ]
-    first = [f"Surely ahead of {', '.join(sure)}."] if sure else []
+    first = [f"Significantly ahead of {', '.join(sure)}."] if sure else []
     return first + [
         f"Against {name}: " + ", ".join(f"by {k} {_verdict(lead, k)}" for k in _kinds(lead)) + "."
         for name, lead in leads.items()

@@ -1,4 +1,4 @@
-"""The numbers of `reports/metrics.json`: few, in a stable order, the headline first."""
+"""Metrics: the numbers of `reports/metrics.json`, in a stable order, the headline first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from feedrank.io.files import write_whole
 from feedrank.stats.classification import auc, calibration_error, log_loss
-from feedrank.stats.rounding import rounded
+from feedrank.stats.intervals import Estimate, rounded
 from feedrank.validation.fold import FoldResult
 from feedrank.validation.hitrate.scores import KINDS, Hits, Scores
 from feedrank.validation.methods import AGED, FRESH, OURS
@@ -27,10 +27,10 @@ def metrics_of(
     """All numbers of `reports/metrics.json`: the headline first, baselines after.
 
     Args:
-        results: of all folds; their requests are judged together.
+        results: of all folds; their requests are scored together.
         scores: of each k, the headline's first.
         trust: of the headline.
-        truth: on the demo, what `demo_report.truth_of` says.
+        truth: on the demo, the result of `oracle.true_hit_rates.truth_of`.
     """
     liked = np.concatenate([r.liked for r in results])
     probability = np.concatenate([r.probability for r in results])
@@ -49,7 +49,7 @@ def metrics_of(
 
 
 def headline_of(metrics: dict[str, Any]) -> dict[str, float | None]:
-    """The few numbers of `reports/headline.json`, flat: what DVC shows and compares.
+    """The few numbers of `reports/headline.json`, flat, for `dvc metrics` and `dvc exp show`.
 
     Args:
         metrics: of `metrics_of`.
@@ -71,15 +71,13 @@ def _headline(found: Scores) -> dict[str, Any]:
     other = next(n for n in found.methods if n in (AGED, FRESH))
     return {
         **_values(ours),
-        "expected_low": rounded(ours.expected.low),
-        "expected_high": rounded(ours.expected.high),
-        "shown_low": rounded(ours.shown.low),
-        "shown_high": rounded(ours.shown.high),
+        **_ends(ours.expected, "expected"),
+        **_ends(ours.shown, "shown"),
         f"expected_{other.removeprefix(OURS + '_')}": rounded(found.methods[other].expected.value),
         "n_requests": ours.expected.n_requests,
         "n_requests_shown": ours.shown.n_requests,
-        "n_matching": ours.detail.n_matching,
-        "n_effective": round(ours.detail.n_effective),
+        "n_matching": ours.detail.shift.n_matching,
+        "n_effective": round(ours.detail.shift.n_effective),
     }
 
 
@@ -87,16 +85,13 @@ def _values(hits: Hits) -> dict[str, float | None]:
     return {kind: rounded(getattr(hits, kind).value) for kind in KINDS}
 
 
+def _ends(found: Estimate, name: str) -> dict[str, float | None]:
+    return {key: value for key, value in found.entries(name).items() if key != name}
+
+
 def _lead(found: Scores, other: str) -> dict[str, float | None]:
-    out: dict[str, float | None] = {}
-    for kind in ("expected", "shown"):
-        lead = found.lead(OURS, other, kind)
-        out |= {
-            kind: rounded(lead.value),
-            f"{kind}_low": rounded(lead.low),
-            f"{kind}_high": rounded(lead.high),
-        }
-    return out
+    leads = {kind: found.lead(OURS, other, kind) for kind in ("expected", "shown")}
+    return {k: v for kind, lead in leads.items() for k, v in lead.entries(kind).items()}
 
 
 def write_json(path: Path, values: Any) -> None:

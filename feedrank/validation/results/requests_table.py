@@ -1,4 +1,4 @@
-"""Per-request hits as one small file, so that two runs can be compared request by request."""
+"""Table of requests: hits of every request, by which two runs are compared."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from feedrank.validation.methods import OURS
 from feedrank.validation.replay.replay import ReplayResult
 
 KEYS = ("user_id", "at", "fold")
-LIST = "list"  # column that tells lists apart
-OUTCOMES = "outcomes"  # column that tells apart what was shown and liked
+LIST = "list"  # column of checksums of our list
+OUTCOMES = "outcomes"  # column of checksums of the posts shown and liked
 
 
 def requests_table(
@@ -33,21 +33,19 @@ def requests_table(
     """One row a request, sorted by fold, moment and user.
 
     Columns: `user_id`, `at` (a naive moment), `fold`, and for every method, kind and k
-    `<method>/<kind>@<k>`, float32: values whose mean is that hit rate, NaN where not judged.
+    `<method>/<kind>@<k>`, float32: values whose mean is that hit rate, NaN where there is none.
     `expected` holds pseudo-values (see `feedrank.validation.hitrate.expected`). `list` is a
-    checksum of the
-    ids on our list of the first k, whatever their order: two runs that list the same have the same.
-    `outcomes` is a checksum of what the request was shown and of what was liked: two runs of the
-    same log have the same.
+    checksum of the ids on our list of the first k, in any order, `outcomes` one of the posts shown
+    and of those liked, which is equal for two runs of the same log.
     """
-    judged = joined(results)
+    replayed = joined(results)
     ours = results[0].names.index(OURS)
     columns: dict[str, object] = {
-        "user_id": np.asarray(catalogue.user_ids)[judged.user],
-        "at": pd.to_datetime(log.meta.origin) + pd.to_timedelta(judged.at, unit="s"),
-        "fold": np.repeat(np.arange(len(results)), [len(r.judged.user) for r in results]),
-        LIST: list_checksums(np.asarray(catalogue.post_ids), judged.top[ours, :, : scores[0].k]),
-        OUTCOMES: outcome_checksums(np.asarray(catalogue.post_ids), judged),
+        "user_id": np.asarray(catalogue.user_ids)[replayed.user],
+        "at": pd.to_datetime(log.meta.origin) + pd.to_timedelta(replayed.at, unit="s"),
+        "fold": np.repeat(np.arange(len(results)), [len(r.replayed.user) for r in results]),
+        LIST: list_checksums(np.asarray(catalogue.post_ids), replayed.top[ours, :, : scores[0].k]),
+        OUTCOMES: outcome_checksums(np.asarray(catalogue.post_ids), replayed),
     }
     for found in scores:
         for name, hits in found.methods.items():
@@ -63,12 +61,12 @@ def list_checksums(post_ids: np.ndarray, lists: np.ndarray) -> np.ndarray:
     return np.array([zlib.crc32(row.tobytes()) for row in ids], np.uint32)
 
 
-def outcome_checksums(post_ids: np.ndarray, judged: ReplayResult) -> np.ndarray:
+def outcome_checksums(post_ids: np.ndarray, replayed: ReplayResult) -> np.ndarray:
     """CRC-32 of the posts shown to each request and of which were liked, uint32, (n_requests,)."""
-    n_shown = np.bincount(judged.shown_request, minlength=len(judged.user))
+    n_shown = np.bincount(replayed.shown_request, minlength=len(replayed.user))
     ends = np.cumsum(n_shown)
-    ids = post_ids[judged.shown_post].astype("<i8")
-    liked = judged.shown_liked.astype(np.uint8)
+    ids = post_ids[replayed.shown_post].astype("<i8")
+    liked = replayed.shown_liked.astype(np.uint8)
     return np.array(
         [
             zlib.crc32(liked[first:end].tobytes(), zlib.crc32(ids[first:end].tobytes()))
@@ -93,11 +91,11 @@ def write_requests(path: Path, table: pd.DataFrame) -> None:
 
 
 def read_requests(content: bytes, name: str) -> pd.DataFrame:
-    """What `write_requests` wrote; raises `SchemaError` for anything else.
+    """The table that `write_requests` wrote; raises `SchemaError` for anything else.
 
     Args:
         content: of the file.
-        name: what it is called in the message.
+        name: of the file in the message.
     """
     try:
         table = pq.read_table(io.BytesIO(content)).to_pandas()

@@ -1,4 +1,4 @@
-"""Hit rates of parts of the requests: who asks, when, what is known of them, what they get."""
+"""Slices: hit rates of parts of the requests, by user, day, profile and topic."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from feedrank.log.files import SECONDS_A_DAY
 from feedrank.params import ValidateParams
 from feedrank.state.feature_store import FeatureStore
 from feedrank.stats.classification import auc
-from feedrank.stats.rounding import rounded
+from feedrank.stats.intervals import rounded
 from feedrank.validation.fold import FoldResult, joined
 from feedrank.validation.hitrate.scores import score
 from feedrank.validation.methods import OURS
 from feedrank.validation.replay.replay import ReplayResult
 
-LEAST_REQUESTS, LEAST_USERS = 50, 20  # of a slice that is judged
+# A slice with fewer has an interval of a hit rate that is wider than +-.14, or hardly any users to
+# resample.
+LEAST_REQUESTS, LEAST_USERS = 50, 20
 AGAINST = "most_liked"
-N_WORST = 3
+N_WORST = 3  # slices that are named
 COLUMNS = (
     "by", "value", "requests", "shown", "shown_low", "shown_high", "expected", "expected_low",
     "expected_high", "lead", "lead_low", "lead_high",
@@ -35,8 +37,8 @@ class Slice:
     """Some of the requests.
 
     Attributes:
-        by: what they are cut by.
-        value: what they share.
+        by: attribute that cuts the requests.
+        value: of that attribute.
         kept: a mask, shape (n_requests,).
     """
 
@@ -46,35 +48,35 @@ class Slice:
 
 
 def slices_of(results: Sequence[FoldResult], store: FeatureStore) -> Iterator[Slice]:
-    """By earlier sessions, day since the cutoff, topic that we list first, and profile column."""
-    judged = joined(results)
-    sessions = _earlier_sessions(judged, store)
+    """By earlier sessions, day since the cutoff, topic of our first post, and profile column."""
+    replayed = joined(results)
+    sessions = _earlier_sessions(replayed, store)
     for value, low, high in zip(VISITS, (0, 1, 6), (1, 6, np.inf), strict=True):
         yield Slice("earlier sessions", value, (sessions >= low) & (sessions < high))
-    cutoff = np.concatenate([np.full(len(r.judged.user), r.fold.cutoff) for r in results])
-    day = (judged.at - cutoff) // SECONDS_A_DAY
+    cutoff = np.concatenate([np.full(len(r.replayed.user), r.fold.cutoff) for r in results])
+    day = (replayed.at - cutoff) // SECONDS_A_DAY
     for one in np.unique(day):
         yield Slice("day since cutoff", f"day {one + 1}", day == one)
-    best = judged.top[results[0].names.index(OURS), :, 0]
+    best = replayed.top[results[0].names.index(OURS), :, 0]
     first = np.where(best >= 0, np.asarray(store.fitted.topic)[best], -1)
     for code in np.unique(first):
         yield Slice("topic listed first", _topic(store, code), first == code)
-    codes = np.asarray(store.catalogue.codes)[judged.user]
+    codes = np.asarray(store.catalogue.codes)[replayed.user]
     for column, coding in enumerate(store.columns):
         for code in np.unique(codes[:, column]):
             yield Slice(coding.name, coding.label(int(code)), codes[:, column] == code)
 
 
-def judgeable(slices: Iterable[Slice], user: np.ndarray) -> Iterator[Slice]:
-    """The same requests, those of slices too small to judge taken together for each way to cut.
+def large_slices(slices: Iterable[Slice], user: np.ndarray) -> Iterator[Slice]:
+    """The same requests; for each attribute the slices that are too small become one.
 
     Args:
-        slices: one way to cut after another, each holding every request once.
+        slices: one attribute after another, each holding every request once.
         user: of each request, shape (n_requests,).
     """
-    for by, cluster in groupby(slices, lambda s: s.by):
+    for by, group in groupby(slices, lambda s: s.by):
         small = []
-        for one in cluster:
+        for one in group:
             if is_large(user[one.kept]):
                 yield one
             elif one.kept.any():
@@ -87,7 +89,7 @@ def judgeable(slices: Iterable[Slice], user: np.ndarray) -> Iterator[Slice]:
 
 
 def is_large(user: np.ndarray) -> bool:
-    """Whether these requests, each of a user, are enough to judge."""
+    """Whether requests of these users, shape (n,), are enough for an interval."""
     return len(user) >= LEAST_REQUESTS and len(np.unique(user)) >= LEAST_USERS
 
 
@@ -96,26 +98,26 @@ def slice_table(
 ) -> pd.DataFrame:
     """One row a slice: hit rates with intervals, and the lead; these are empty if it is too small.
 
-    `lead` is by how much our `shown` exceeds that of the most liked posts, paired: whose likes
-    are rare has low hit rates by any method, a low lead says that we do no good there.
+    `lead` is our `shown` less that of the most liked posts, paired: users who seldom like have low
+    hit rates by any method, while a low lead means that our ranking is of no use there.
     """
-    judged, names, k = joined(results), results[0].names, params.k[0]
+    replayed, names, k = joined(results), results[0].names, params.k[0]
     rows: list[tuple[object, ...]] = []
-    for one in judgeable(slices_of(results, store), judged.user):
+    for one in large_slices(slices_of(results, store), replayed.user):
         key = (one.by, one.value, int(one.kept.sum()))
-        if not is_large(judged.user[one.kept]):
+        if not is_large(replayed.user[one.kept]):
             rows.append((*key, *[None] * (len(COLUMNS) - len(key))))
             continue
-        found = score(judged.of_requests(one.kept), names, k, params, (OURS, AGAINST))
+        found = score(replayed.of_requests(one.kept), names, k, params, (OURS, AGAINST))
         ours, lead = found.methods[OURS], found.lead(OURS, AGAINST, "shown")
-        numbers = (n for e in (ours.shown, ours.expected, lead) for n in (e.value, e.low, e.high))
-        rows.append((*key, *map(rounded, numbers)))
+        named = zip((ours.shown, ours.expected, lead), ("shown", "expected", "lead"), strict=True)
+        rows.append((*key, *(n for e, name in named for n in e.entries(name).values())))
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(COLUMNS[3:], float))
 
 
 def worst_slices(table: pd.DataFrame) -> list[str]:
-    """The slices where even the upper end of the lead's interval is smallest, in words."""
-    worst = _judged(table).sort_values("lead_high", kind="stable").head(N_WORST)
+    """The slices whose lead has the lowest upper ends of its interval, in words."""
+    worst = _large(table).sort_values("lead_high", kind="stable").head(N_WORST)
     return [
         f"{r['by']} = {r['value']}: {r['lead']:+.3f} [{r['lead_low']:+.3f}, "
         f"{r['lead_high']:+.3f}] over most liked ({r['requests']} requests, "
@@ -125,26 +127,26 @@ def worst_slices(table: pd.DataFrame) -> list[str]:
 
 
 def slices_in_words(table: pd.DataFrame) -> list[str]:
-    """Whether any slice is surely behind the most liked posts, and what could not be judged."""
-    judged, small = _judged(table), table[table["expected"].isna()]
-    n_behind = int((judged["lead_high"] < 0).sum())
+    """Number of slices significantly behind the most liked posts, and those that are too small."""
+    large, small = _large(table), table[table["expected"].isna()]
+    n_behind = int((large["lead_high"] < 0).sum())
     if n_behind:
         words = [
-            f"Surely behind most liked are {n_behind} of {len(judged)} slices; by chance alone "
-            f"about {max(1, round(len(judged) / 40))} would be, were none ahead."
+            f"{n_behind} of {len(large)} slices are significantly behind most liked; about "
+            f"{max(1, round(len(large) / 40))} would be by chance, were none ahead."
         ]
     else:
-        words = [f"No slice of {len(judged)} is surely behind most liked."]
+        words = [f"No slice of {len(large)} is significantly behind most liked."]
     parts = [f"{r['by']} = {r['value']}: {r['requests']}" for r in small.to_dict("records")]
     if parts:
         words.append(
-            f"Too few requests to judge, below {LEAST_REQUESTS} or of fewer than {LEAST_USERS} "
-            f"users: {'; '.join(parts)}."
+            f"Too few requests for an interval, below {LEAST_REQUESTS} or of fewer than "
+            f"{LEAST_USERS} users: {'; '.join(parts)}."
         )
     return words
 
 
-def _judged(table: pd.DataFrame) -> pd.DataFrame:
+def _large(table: pd.DataFrame) -> pd.DataFrame:
     return table.dropna(subset=["lead"])
 
 
@@ -156,17 +158,17 @@ def _topic(store: FeatureStore, code: int) -> str:
 
 
 def topic_table(results: Sequence[FoldResult], store: FeatureStore) -> list[dict[str, Any]]:
-    """One row a topic: its impressions, how they were liked and predicted, our places it takes."""
-    judged = joined(results)
+    """One row a topic: impressions, like rate, predicted rate, AUC, and share of our lists."""
+    replayed = joined(results)
     topic = np.asarray(store.fitted.topic)
-    ours = judged.top[results[0].names.index(OURS)]
+    ours = replayed.top[results[0].names.index(OURS)]
     listed = topic[ours[ours >= 0]]
     rows = []
     for code in range(store.fitted.n_topics):
-        here = topic[judged.shown_post] == code
+        here = topic[replayed.shown_post] == code
         if not here.any():
             continue
-        liked, p = judged.shown_liked[here], judged.shown_probability[here]
+        liked, p = replayed.shown_liked[here], replayed.shown_probability[here]
         rows.append(
             {
                 "topic": _topic(store, code),
@@ -180,8 +182,8 @@ def topic_table(results: Sequence[FoldResult], store: FeatureStore) -> list[dict
     return rows
 
 
-def _earlier_sessions(judged: ReplayResult, store: FeatureStore) -> np.ndarray:
-    """Steps before each request in which its user was shown anything, shape (n_requests,)."""
-    seconds = store.fitted.step_seconds
-    asked = zip(judged.user.tolist(), judged.at.tolist(), strict=True)
-    return np.array([len(np.unique(store.history.before(u, at // seconds)[1])) for u, at in asked])
+def _earlier_sessions(replayed: ReplayResult, store: FeatureStore) -> np.ndarray:
+    """Earlier steps with an impression of each request's user, shape (n_requests,)."""
+    steps = (replayed.at // store.fitted.step_seconds).tolist()
+    pairs = zip(replayed.user.tolist(), steps, strict=True)
+    return np.array([len(np.unique(store.history.before(user, step)[1])) for user, step in pairs])

@@ -1,4 +1,4 @@
-"""All that validation says of its folds, from one scoring of their requests."""
+"""Summary of all folds: reports and sentences from one scoring of their requests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from feedrank.validation.results.warnings import Trust, trust_of
 
 @dataclass(frozen=True)
 class Summary:
-    """Folds, their scores at each k, and whether these are to be trusted."""
+    """Folds, their scores at each k, and the warnings about them."""
 
     results: Sequence[FoldResult]
     params: ValidateParams
@@ -33,10 +33,10 @@ class Summary:
     @classmethod
     def of(cls, results: Sequence[FoldResult], params: ValidateParams) -> Summary:
         """Score the requests of all folds together."""
-        judged, names = joined(results), results[0].names
-        scores = [score(judged, names, k, params) for k in params.k]
+        replayed, names = joined(results), results[0].names
+        scores = [score(replayed, names, k, params) for k in params.k]
         found = [r.randomness for r in results]
-        trust = trust_of([r.judged for r in results], scores[0], names, found)
+        trust = trust_of([r.replayed for r in results], scores[0], names, found)
         return cls(results, params, scores, trust)
 
     def metrics(self, truth: dict[str, Any] | None) -> dict[str, Any]:
@@ -56,19 +56,20 @@ class Summary:
         return requests_table(self.results, self.scores, log, catalogue)
 
     def words(self, slices: pd.DataFrame) -> list[str]:
-        """What a reader should know at once."""
+        """Headline, matches, tests of the feed, warnings and slices, a sentence each."""
         first = self.scores[0]
         ours = first.methods[OURS]
         expected, shown = ours.expected, ours.shown
-        listed = n_listed(joined(self.results).rank[self.results[0].names.index(OURS)], first.k)
+        rank, matches = joined(self.results).shown_rank, ours.detail.shift
+        listed = n_listed(rank[self.results[0].names.index(OURS)], first.k)
         return [
             f"hitrate@{first.k}/expected {expected.value:.3f} "
             f"[{expected.low:.3f}, {expected.high:.3f}], shown {shown.value:.3f} "
             f"[{shown.low:.3f}, {shown.high:.3f}], {expected.n_requests} requests",
-            f"{listed} impressions stand in our lists, {ours.detail.n_matching} in them or near: "
-            f"together worth {ours.detail.n_effective:.0f} in them",
+            f"{listed} impressions are in our lists, {matches.n_matching} in them or near: an "
+            f"effective sample of {matches.n_effective:.0f}",
             self.trust.feed,
             *(f"warning: {words}" for words in self.trust.warnings),
             *slices_in_words(slices),
-            *(f"least ahead for {words}" for words in worst_slices(slices)),
+            *(f"smallest lead for {words}" for words in worst_slices(slices)),
         ]

@@ -1,8 +1,8 @@
-"""Whether `expected` is to be trusted, in words."""
+"""Warnings: the reasons not to trust `expected`, in words."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,26 +12,31 @@ from feedrank.validation.hitrate.scores import Scores
 from feedrank.validation.methods import OURS
 from feedrank.validation.replay.replay import ReplayResult
 
+# The standard error of a log-odds of n equal impressions at a like rate p is 1 / sqrt(n p (1 - p)):
+# at p = .1 it is .33 for 100 of them, twice the prior's spread of the shift, so that the prior then
+# outweighs the matches.
 FEWEST_EFFECTIVE = 100.0
+# Percentile intervals of n clusters are 1.96 / t(n - 1) * sqrt((n - 1) / n) as wide as they should
+# be, 6 % too narrow at 30 (Hesterberg, *What teachers should know about the bootstrap*, 2015).
 FEWEST_USERS = 30
-FEWEST_LIKES = 30  # of a fold; and of impressions that were not liked
-LEAST_SUPPORT = 0.95
-SLOPES = (0.5, 1.5)
-MOST_SHIFT = 0.5
-LEADS = ("most_liked", "most_liked_by_segment")  # whose estimates our leads rest on
+FEWEST_LIKES = 30  # of a fold, and of impressions that were not liked: log-odds are known to .18
+LEAST_SUPPORT = 0.95  # below, more than one list of five in five holds an unsupported post
+SLOPES = (0.5, 1.5)  # one spread of the slope's prior around 1
+MOST_SHIFT = 0.5  # more than three spreads of the shift's prior
+LEADS = ("most_liked", "most_liked_by_segment")  # baselines whose own estimates are examined
 
 
 @dataclass(frozen=True)
 class Trust:
-    """What the estimate stands on.
+    """Support of the estimate.
 
     Attributes:
         warnings: sentences, none if there is nothing to warn of.
-        feed: how the tests of the feed came out, one sentence.
-        support: of our lists' places, the share whose post is among those that the feed showed in
-            the requests, so that something is known of it from the period itself.
-        beyond: of our lists' places, the share whose score exceeds all but one in 1,000 of the
-            impressions that the calibration was fitted on.
+        feed: results of the tests of the feed, one sentence.
+        support: share of our lists' places whose post the feed showed in the requests of the
+            period.
+        beyond: share of our lists' places whose score exceeds all but one in 1,000 of the
+            impressions that the calibration was fitted on: the calibration extrapolates there.
     """
 
     warnings: list[str]
@@ -39,10 +44,45 @@ class Trust:
     support: float
     beyond: float
 
-    @property
-    def is_trusted(self) -> bool:
-        """Whether there is nothing to warn of."""
-        return not self.warnings
+
+@dataclass(frozen=True)
+class _Method:
+    """Matches and support of one method's lists."""
+
+    n_matching: int
+    n_effective: float
+    shift: float
+    support: float
+
+    @classmethod
+    def of(cls, name: str, replayed: ReplayResult, scores: Scores, names: Sequence[str]) -> _Method:
+        shift = scores.methods[name].detail.shift
+        listed = replayed.top[names.index(name), :, : scores.k]
+        support = _share(np.isin(listed[listed >= 0], replayed.shown_post))
+        return cls(shift.n_matching, shift.n_effective, shift.value, support)
+
+    def doubts(self) -> Iterator[tuple[str, str]]:
+        """Reasons not to trust its estimate: a sentence for ours, a few words for a baseline."""
+        unsupported, times = f"{1 - self.support:.0%}", f"{np.exp(self.shift):.2f}"
+        if self.n_effective < FEWEST_EFFECTIVE:
+            yield (
+                f"Only {self.n_matching} impressions match our lists, an effective sample of "
+                f"{self.n_effective:.0f}: the estimate relies mostly on the model. Replay more "
+                "requests.",
+                f"effective sample of {self.n_effective:.0f}",
+            )
+        if self.support < LEAST_SUPPORT:
+            yield (
+                f"{unsupported} of the places of our lists hold posts that the feed did not show "
+                "in these requests: the period itself holds no evidence of them.",
+                f"{unsupported} of its places not shown",
+            )
+        if abs(self.shift) > MOST_SHIFT:
+            yield (
+                f"Impressions that match our lists are liked {times} times as often as the "
+                "calibrated scores predict: the calibration does not hold at the top.",
+                f"matches liked {times} times as often as predicted",
+            )
 
 
 def trust_of(
@@ -51,7 +91,7 @@ def trust_of(
     names: Sequence[str],
     findings: Sequence[Sequence[Finding]],
 ) -> Trust:
-    """Look at the feed, the labels, the matches and the calibration.
+    """Warnings about the feed, the labels, the matches and the calibration.
 
     Args:
         folds: requests of each fold.
@@ -59,98 +99,59 @@ def trust_of(
         names: of the methods.
         findings: of the tests of each fold's feed.
     """
-    judged, ours = ReplayResult.joined(folds), names.index(OURS)
-    usual = judged.shown_probability
-    highest = np.quantile(usual, 0.999) if len(usual) else 1.0
-    listed = judged.top[ours, :, : scores.k] >= 0
-    beyond = _share(judged.probability[ours, :, : scores.k][listed] > highest)
+    replayed = ReplayResult.joined(folds)
+    ours = _Method.of(OURS, replayed, scores, names)
+    baselines = {n: _Method.of(n, replayed, scores, names) for n in LEADS if n in scores.methods}
     warnings = [_of_finding(f) for f in _unfair(findings)]
-    warnings += _of_labels(folds) + _of_users(judged)
-    warnings += _of_ours(judged, scores, ours) + _of_calibration(scores)
-    warnings += _of_baselines(judged, scores, names)
+    warnings += [*_of_labels(folds), *_of_users(replayed)]
+    warnings += [sentence for sentence, _ in ours.doubts()]
+    warnings += [*_of_calibration(scores.calibration.slope), *_of_baselines(baselines)]
+    probability = replayed.top_probability[names.index(OURS), :, : scores.k]
+    shown = replayed.shown_probability
+    highest = np.quantile(shown, 0.999) if len(shown) else 1.0
+    beyond = _share(probability[replayed.top[names.index(OURS), :, : scores.k] >= 0] > highest)
     feed = said_of([f for fold in findings for f in fold])
-    return Trust(warnings, feed, _support(judged, scores.k, ours), beyond)
+    return Trust(warnings, feed, ours.support, beyond)
 
 
-def _of_labels(folds: Sequence[ReplayResult]) -> list[str]:
+def _of_labels(folds: Sequence[ReplayResult]) -> Iterator[str]:
     """Folds with hardly any likes, or hardly any impressions without."""
-    found = []
-    for number, judged in enumerate(folds):
-        n_liked, n = int(judged.shown_liked.sum()), len(judged.shown_liked)
+    for number, replayed in enumerate(folds):
+        n_liked, n = int(replayed.shown_liked.sum()), len(replayed.shown_liked)
         count, kind = min((n_liked, "liked"), (n - n_liked, "not liked"))
         if count < FEWEST_LIKES:
-            found.append(
-                f"Of {n} impressions judged in fold {number}, only {count} were {kind}: too few to "
-                "calibrate by, whatever the interval says. See whether the column that "
-                "'source.target' names is filled to the end of the log, or judge more requests."
+            yield (
+                f"Of {n} impressions in the requests of fold {number}, only {count} were {kind}: "
+                "too few to calibrate by, whatever the interval. See whether the column that "
+                "'source.target' names is filled to the end of the log, or replay more requests."
             )
-    return found
 
 
-def _of_users(judged: ReplayResult) -> list[str]:
-    if (n_users := len(np.unique(judged.user))) >= FEWEST_USERS:
-        return []
-    return [
-        f"The requests are of {n_users} users: too few for an interval to mean anything, since "
-        "users are what is drawn anew. Extract more users, or a longer test period."
-    ]
-
-
-def _of_ours(judged: ReplayResult, scores: Scores, ours: int) -> list[str]:
-    detail, support = scores.methods[OURS].detail, _support(judged, scores.k, ours)
-    warnings = []
-    if detail.n_effective < FEWEST_EFFECTIVE:
-        warnings.append(
-            f"Only {detail.n_matching} impressions match our lists, worth {detail.n_effective:.0f} "
-            "equal ones: expected is mostly our own belief, calibrated. Judge more requests."
+def _of_users(replayed: ReplayResult) -> Iterator[str]:
+    if (n_users := len(np.unique(replayed.user))) < FEWEST_USERS:
+        yield (
+            f"The requests are of {n_users} users: too few for intervals, which resample users. "
+            "Extract more users, or a longer test period."
         )
-    if support < LEAST_SUPPORT:
-        warnings.append(
-            f"{1 - support:.0%} of the places of our lists hold posts that the feed did not show "
-            "in these requests: nothing is known of them from the period itself."
+
+
+def _of_calibration(slope: float) -> Iterator[str]:
+    if not SLOPES[0] <= slope <= SLOPES[1]:
+        yield (
+            f"The calibration slope is {slope:.2f}: the ranker's log-odds are far from calibrated, "
+            "and the estimate relies on the correction."
         )
-    if abs(detail.shift) > MOST_SHIFT:
-        warnings.append(
-            f"Impressions that match our lists are liked {np.exp(detail.shift):.2f} times as often "
-            "as calibrated scores say: the top is unlike the rest."
+
+
+def _of_baselines(baselines: dict[str, _Method]) -> Iterator[str]:
+    """One sentence for the baselines that would be warned of, were they ours."""
+    doubts = {name: [few for _, few in method.doubts()] for name, method in baselines.items()}
+    found = [f"'{name}' ({', '.join(few)})" for name, few in doubts.items() if few]
+    if found:
+        yield (
+            f"The comparison with {' and '.join(found)} has little support: treat it as "
+            "inconclusive."
         )
-    return warnings
-
-
-def _of_calibration(scores: Scores) -> list[str]:
-    slope = scores.calibration.slope
-    if SLOPES[0] <= slope <= SLOPES[1]:
-        return []
-    return [
-        f"Our log-odds have to be multiplied by {slope:.2f} to hold on later impressions: the "
-        "ranker is far from calibrated, and expected leans on that correction."
-    ]
-
-
-def _of_baselines(judged: ReplayResult, scores: Scores, names: Sequence[str]) -> list[str]:
-    """What would be warned of, were the baselines ours: one sentence for all of them."""
-    found = []
-    for name in (n for n in LEADS if n in scores.methods):
-        detail = scores.methods[name].detail
-        support = _support(judged, scores.k, names.index(name))
-        doubts = []
-        if detail.n_effective < FEWEST_EFFECTIVE:
-            doubts.append(f"matches worth {detail.n_effective:.0f} impressions")
-        if support < LEAST_SUPPORT:
-            doubts.append(f"{1 - support:.0%} of its places not shown")
-        if abs(detail.shift) > MOST_SHIFT:
-            doubts.append(f"matches liked {np.exp(detail.shift):.2f} times as often as scores say")
-        if doubts:
-            found.append(f"'{name}' ({', '.join(doubts)})")
-    if not found:
-        return []
-    return [f"Leads over {' and '.join(found)} rest on little: read them with care."]
-
-
-def _support(judged: ReplayResult, k: int, method: int) -> float:
-    """Share of a method's places that hold posts which the feed showed in the requests."""
-    listed = judged.top[method, :, :k]
-    return _share(np.isin(listed[listed >= 0], judged.shown_post))
 
 
 def _unfair(findings: Sequence[Sequence[Finding]]) -> list[Finding]:
@@ -165,8 +166,8 @@ def _unfair(findings: Sequence[Sequence[Finding]]) -> list[Finding]:
 def _of_finding(finding: Finding) -> str:
     return (
         f"The feed is not random: {finding.words} ({finding.name}: {finding.size:.2f}, "
-        f"z {finding.z:.0f} where {CERTAIN:.0f} is certain). Impressions that match a list are "
-        "then not a fair sample of it, and expected is not to be trusted."
+        f"z {finding.z:.0f}, significant from {CERTAIN:.0f}). Impressions that match a list are "
+        "then no fair sample of it, and expected is not to be trusted."
     )
 
 

@@ -10,13 +10,12 @@ from feedrank.features.rows import TrainingRows
 from feedrank.log.calendar import Calendar
 from feedrank.stats.classification import auc
 from feedrank.validation import methods
-from feedrank.validation.baselines import als as factors
-from feedrank.validation.baselines.als import Factors, has_implicit
+from feedrank.validation.baselines.als import Als, _likes, has_implicit
 from feedrank.validation.baselines.classic import Classic
 from feedrank.validation.baselines.logistic import Logistic, LogisticWeights
 from feedrank.validation.fold import run_fold
 from feedrank.validation.hitrate.scores import score
-from feedrank.validation.methods import FoldModels, method_names
+from feedrank.validation.methods import FoldModels, FoldRanker, method_names
 from tests.support.simulated_logs import DEFAULTS, Learned, saved, simulated, workers
 
 ALL = replace(DEFAULTS.validate, baselines="all")
@@ -40,7 +39,7 @@ def test_a_missing_value_counts_as_the_mean(learned: Learned) -> None:
     assert weights.score(row) == pytest.approx(0)
 
 
-def test_a_feature_that_never_varies_says_nothing(learned: Learned) -> None:
+def test_a_constant_feature_has_no_weight(learned: Learned) -> None:
     matrix = np.array(learned.rows.matrix)
     matrix[:, 3] = 0.25
     rows = TrainingRows(matrix, *list(vars(learned.rows).values())[1:])
@@ -77,25 +76,24 @@ def test_the_regression_reads_features_in_the_state_of_the_headline(
     classic = Classic.fit(learned.store, learned.rows[:500], 1)
     weights = LogisticWeights.fit(learned.rows, seed=1)
     features = saved(learned, tmp_path)[0]
-    models = FoldModels(
-        features, fold, learned.ranker, classic, weights, None, p.export, state, seed=1
-    )
-    methods = models.methods(*models.recommenders())
+    validate = replace(p.validate, state=state)
+    ours = FoldRanker(features, fold, learned.ranker, p.export, validate)
+    methods = FoldModels(ours, classic, weights, None).methods()
     assert isinstance(methods[-1], Logistic)
     assert methods[-1].recommender is methods[0]
 
 
 @pytest.mark.skipif(not has_implicit(), reason="requirements-extra.txt is not installed")
-def test_factors_know_only_likes_before_the_step(learned: Learned) -> None:
-    likes = factors._likes(learned.store, 10)
+def test_als_is_fitted_on_likes_before_the_step_alone(learned: Learned) -> None:
+    likes = _likes(learned.store, 10)
     expected = sum(int(b.liked[b.at < 10 * 86_400].sum()) for b in learned.log.buckets())
     assert likes.sum() == expected
-    one, again = (Factors.fit(learned.store, 10, seed=1) for _ in range(2))
+    one, again = (Als.fit(learned.store, 10, seed=1) for _ in range(2))
     np.testing.assert_array_equal(one.user, again.user)
     assert one.score(0, 0, np.arange(one.n_posts)).shape == (one.n_posts,)
 
 
-def test_all_baselines_are_judged_in_the_aged_state(
+def test_all_baselines_are_replayed_in_the_aged_state(
     learned: Learned, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     features = saved(learned, tmp_path_factory.mktemp("all"))[0]
@@ -106,8 +104,8 @@ def test_all_baselines_are_judged_in_the_aged_state(
         aged = run_fold(learned.log, features, learned.rows, fold, validate, p.train, p.export)
         fresh = run_fold(learned.log, features, learned.rows, fold, p.validate, p.train, p.export)
     assert aged.names == method_names(validate)
-    assert len(aged.judged.top) == len(aged.names)
-    np.testing.assert_array_equal(aged.judged.top[0], fresh.judged.top[1])
-    np.testing.assert_array_equal(aged.judged.top[1], fresh.judged.top[0])
-    found = score(aged.judged, aged.names, 5, validate)
+    assert len(aged.replayed.top) == len(aged.names)
+    np.testing.assert_array_equal(aged.replayed.top[0], fresh.replayed.top[1])
+    np.testing.assert_array_equal(aged.replayed.top[1], fresh.replayed.top[0])
+    found = score(aged.replayed, aged.names, 5, validate)
     assert 0 < found.methods["logistic"].expected.value < 1

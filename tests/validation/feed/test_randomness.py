@@ -9,9 +9,9 @@ from feedrank.demo.simulation import Network
 from feedrank.learning.counting_pass import count_posts
 from feedrank.learning.profile_coding import code_profiles
 from feedrank.log.impressions import Impressions
+from feedrank.state.history import InteractionSample
 from feedrank.validation.feed.homogeneity import excess_of
 from feedrank.validation.feed.randomness import CERTAIN, Finding, randomness_of, said_of
-from feedrank.validation.feed.sample import Viewed
 from tests.support.network.feeds import FEEDS
 from tests.support.simulated_logs import (
     DAY,
@@ -42,7 +42,7 @@ def _findings(small: Learned) -> dict[str, Finding]:
 
 
 def _of_rows(small: Learned, rows: Impressions) -> Learned:
-    """What is learned, with the same fitted, from a log of other impressions."""
+    """A store of other impressions, with the same fitted parameters."""
     directory = scratch() / f"other-{len(rows)}-{int(rows.post.sum())}"
     log = write_log(directory, small.log.users, small.log.posts, rows.sorted())
     profiles = code_profiles(log.users, small.params.features.segments)
@@ -56,21 +56,22 @@ def _rows(small: Learned) -> Impressions:
     return Impressions.joined(small.log.buckets())
 
 
-def _viewed(n: int, n_posts: int, seed: int, n_users: int = 40) -> Viewed:
+def _sample(n: int, n_posts: int, seed: int, n_users: int = 40) -> InteractionSample:
     """Draws of the same shares for everybody."""
     rng = np.random.default_rng(seed)
     user = np.sort(rng.integers(0, n_users, n))
     post = (n_posts * rng.random(n) ** 1.5).astype(np.int64)
-    return Viewed(user, user, user % 2, post, rng.integers(0, 5, n), rng.random(n) < 0.2)
+    step, liked, users = rng.integers(0, 5, n), rng.random(n) < 0.2, np.arange(n_users)
+    return InteractionSample(users, users % 2, user, post, step, liked)
 
 
 def test_pairs_within_units_are_those_counted_one_by_one() -> None:
-    viewed = _viewed(60, 7, seed=1, n_users=6)
-    unit = viewed.user // 2
+    sample = _sample(60, 7, seed=1, n_users=6)
+    unit = sample.user // 2
     pairs = expected = 0.0
     for segment in (0, 1):
-        here = viewed.segment == segment
-        u, who, post = unit[here], viewed.user[here], viewed.post[here]
+        here = sample.segment[sample.user] == segment
+        u, who, post = unit[here], sample.user[here], sample.post[here]
         n, same = len(u), (u[:, None] == u).astype(float)
         weight = same - same.mean(0) - same.mean(1)[:, None] + same.mean()
         apart = (who[:, None] != who) | (u[:, None] != u)
@@ -79,15 +80,15 @@ def test_pairs_within_units_are_those_counted_one_by_one() -> None:
         pairs += np.sum((weight * (of_one - chance))[apart])
         expected += chance * np.sum(same[apart])
         assert n > 10
-    found = excess_of(viewed, unit)
-    assert found.pairs == pytest.approx(pairs)
+    found = excess_of(sample, unit)
+    assert found.beyond == pytest.approx(pairs)
     assert found.expected == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("n", "n_posts"), [(3_000, 50), (1_500, 2_000)])
 def test_z_of_units_is_a_z_however_few_the_rows(n: int, n_posts: int) -> None:
-    found = [excess_of(v, v.user % 7) for v in (_viewed(n, n_posts, seed) for seed in range(60))]
-    z = np.array([f.pairs / np.sqrt(f.variance) for f in found])
+    found = [excess_of(v, v.user % 7) for v in (_sample(n, n_posts, seed) for seed in range(60))]
+    z = np.array([f.z for f in found])
     assert abs(z.mean()) < 3 / np.sqrt(len(z))
     assert 0.7 < z.std() < 1.3
 
@@ -128,7 +129,7 @@ def test_a_feed_that_chooses_is_found_out(small: Learned, feed: str, test: str) 
     assert found.verdict == "not random"
 
 
-def test_a_feed_that_shows_what_users_are_thought_to_like_is_found_out(small: Learned) -> None:
+def test_a_feed_that_shows_what_users_are_predicted_to_like_is_found_out(small: Learned) -> None:
     rows = _rows(small)
     fitted = small.store.fitted
     cluster = fitted.refit(SINCE).clusters.cluster[rows.post]
@@ -167,25 +168,25 @@ def test_a_feed_that_never_shows_a_post_again_is_found_out(small: Learned) -> No
     assert not found.is_fair
 
 
-def test_what_cannot_be_tested_is_said_not_to_be() -> None:
+def test_a_log_without_tastes_cannot_be_tested_for_them() -> None:
     rows = random_rows(4_000, 50, 40, days=14, sessions=300).sorted()
     log = write_log(scratch() / "alike", users_table(50), posts_table(40, topics=1), rows)
-    one_group = params(features={"warmup_days": 4, "clusters": 1, "factors": 0})
-    store, _ = learned(log, one_group)
+    one_cluster = params(features={"warmup_days": 4, "clusters": 1, "factors": 0})
+    store, _ = learned(log, one_cluster)
     found = {f.name: f for f in randomness_of(store, np.arange(50), 10, 14)}
     assert found["past_likes"].verdict == "cannot be tested"
-    assert "sets no post apart" in found["past_likes"].words
+    assert "set no post apart" in found["past_likes"].words
     assert found["by_day"].verdict == "passed"
     assert "1 cannot be tested (past_likes)" in said_of(list(found.values()))
 
 
 def test_one_post_or_one_unit_cannot_be_unlike_others() -> None:
-    viewed = _viewed(500, 1, seed=0)
-    for some, unit in ((viewed, viewed.user % 7), (_viewed(500, 9, seed=0), 0 * viewed.user)):
+    sample = _sample(500, 1, seed=0)
+    for some, unit in ((sample, sample.user % 7), (_sample(500, 9, seed=0), 0 * sample.user)):
         assert excess_of(some, unit).variance == 0
 
 
-def test_what_is_certain_but_small_did_not_just_pass() -> None:
+def test_a_small_significant_difference_did_not_pass() -> None:
     found = [Finding(n, 0.1, z, 0.25, "words") for n, z in (("a", CERTAIN), ("b", 1.0))]
     assert all(f.is_fair for f in found)
     assert said_of(found) == "Tests of the feed: 1 of 2 passed; 1 small (a)."

@@ -1,4 +1,4 @@
-"""The whole estimate on simulated networks: how often its interval holds the truth. Minutes.
+"""Coverage: how often the interval of the whole estimate covers the truth, on simulated networks.
 
 python -m pytest -m slow tests/validation/hitrate/test_coverage.py -s   prints the tables of
 docs/validation.md
@@ -30,11 +30,11 @@ K = 5
 
 @dataclass(frozen=True)
 class Kind:
-    """Networks, and how the ranker is held back on them.
+    """Networks, and the limits of the ranker on them.
 
     Attributes:
-        seeds: one network each; nothing was chosen by them.
-        effects: what makes likes.
+        seeds: one network each; no constant was chosen on them.
+        effects: of the likes.
         features: parameters that differ.
         has_profile: whether users have any column.
     """
@@ -59,15 +59,15 @@ KINDS = {
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """One estimate beside the truth."""
+class Outcome:
+    """One estimate against the truth."""
 
     error: float
     width: float
-    is_held: bool
+    covers: bool
 
 
-def judged_network(kind: Kind, seed: int, folder: Path) -> dict[str, Judgement]:
+def outcomes_of(kind: Kind, seed: int, folder: Path) -> dict[str, Outcome]:
     """Every method's hit rate, and our lead over each, on one network of 1,200 users."""
     chosen = params(
         features={"warmup_days": 7, **kind.features}, validate={"requests": 800, "bootstrap": 400}
@@ -86,10 +86,10 @@ def judged_network(kind: Kind, seed: int, folder: Path) -> dict[str, Judgement]:
             log, folder / "features", training, fold, chosen.validate, chosen.train, chosen.export
         )
     scores = Summary.of([result], chosen.validate).scores[0]
-    judged = joined([result])
+    replayed = joined([result])
     true = {
-        name: _true(network, judged.user, judged.at, top[:, :K])
-        for name, top in zip(result.names, judged.top, strict=True)
+        name: _true(network, replayed.user, replayed.at, top[:, :K])
+        for name, top in zip(result.names, replayed.top, strict=True)
     }
     found = {name: (scores.methods[name].expected, true[name]) for name in result.names}
     found |= {
@@ -97,7 +97,7 @@ def judged_network(kind: Kind, seed: int, folder: Path) -> dict[str, Judgement]:
         for name in result.names[2:]
     }
     return {
-        name: Judgement(e.value - t, e.high - e.low, e.low <= t <= e.high)
+        name: Outcome(e.value - t, e.high - e.low, e.low <= t <= e.high)
         for name, (e, t) in found.items()
     }
 
@@ -108,23 +108,23 @@ def _true(network: Network, user: np.ndarray, at: np.ndarray, lists: np.ndarray)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
-def test_the_interval_of_expected_holds_the_truth_in_nine_of_ten_networks(
+def test_the_interval_of_expected_covers_the_truth_in_nine_of_ten_networks(
     name: str, tmp_path: Path
 ) -> None:
     kind, found = KINDS[name], defaultdict(list)
     for seed in kind.seeds:
-        for method, judgement in judged_network(kind, seed, tmp_path / str(seed)).items():
-            found[method].append(judgement)
-    print(f"\n| {name} | held | mean error | root mean square | width |")
+        for method, outcome in outcomes_of(kind, seed, tmp_path / str(seed)).items():
+            found[method].append(outcome)
+    print(f"\n| {name} | covered | mean error | root mean square | width |")
     print("| --- | --- | --- | --- | --- |")
-    for method, all_of_it in found.items():
-        error = np.array([j.error for j in all_of_it])
+    for method, outcomes in found.items():
+        error = np.array([j.error for j in outcomes])
         print(
-            f"| {method} | {sum(j.is_held for j in all_of_it)} of {len(error)} "
+            f"| {method} | {sum(j.covers for j in outcomes)} of {len(error)} "
             f"| {error.mean():+.3f} | {np.sqrt(np.mean(error**2)):.3f} "
-            f"| {np.mean([j.width for j in all_of_it]):.3f} |"
+            f"| {np.mean([j.width for j in outcomes]):.3f} |"
         )
-    # Of 15 networks 13 are nine of ten; a row of twenty may lose one more by luck.
-    n_missed = {m: sum(not j.is_held for j in all_of_it) for m, all_of_it in found.items()}
+    # Of 15 networks 13 are nine of ten; a row of twenty may miss one more by chance.
+    n_missed = {m: sum(not j.covers for j in outcomes) for m, outcomes in found.items()}
     assert n_missed[OURS] <= max(2, 0.1 * len(kind.seeds))
     assert max(n_missed.values()) <= max(3, 0.15 * len(kind.seeds))

@@ -1,4 +1,4 @@
-"""What the likes of one request share."""
+"""Dependence between the likes of one request."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def _simulated(n: int, mood: float) -> Dependence:
 
 
 @pytest.mark.parametrize("possible", [1.0, PAIRS_PRIOR, 100 * PAIRS_PRIOR])
-def test_few_pairs_are_drawn_to_no_dependence(possible: float) -> None:
-    said = Dependence(np.array([[0, 0.4 * possible]]), np.array([[0, possible]]))
-    drawn = possible / (possible + PAIRS_PRIOR)
-    assert said.variance(1.0)[0] == pytest.approx(0.4 * drawn)
+def test_few_pairs_are_shrunk_to_no_dependence(possible: float) -> None:
+    found = Dependence(np.array([[0, 0.4 * possible]]), np.array([[0, possible]]))
+    shrinkage = possible / (possible + PAIRS_PRIOR)
+    assert found.variance(1.0)[0] == pytest.approx(0.4 * shrinkage)
 
 
 @pytest.mark.parametrize("share_same", [0.0, 0.4, 1.0])
-def test_each_request_is_told_by_how_much_it_moved_the_variance(share_same: float) -> None:
+def test_influences_agree_with_leaving_each_request_out(share_same: float) -> None:
     whole = _simulated(200, mood=0.6)
-    found, moved = whole.variance(share_same)
+    found, influence = whole.variance(share_same)
     without = np.array([
         Dependence(np.delete(whole.products, i, 0), np.delete(whole.possible, i, 0)).variance(
             share_same
@@ -36,10 +36,10 @@ def test_each_request_is_told_by_how_much_it_moved_the_variance(share_same: floa
         for i in range(200)
     ])  # fmt: skip
     assert found > 0.1
-    told = found - without
+    left_out = found - without
     # The weight of the prior also changes with what is left out, by nearly the same for each.
-    np.testing.assert_allclose(moved, told - told.mean(), rtol=0.05, atol=5e-5)
-    assert moved.sum() == pytest.approx(0, abs=1e-9)
+    np.testing.assert_allclose(influence, left_out - left_out.mean(), rtol=0.05, atol=5e-5)
+    assert influence.sum() == pytest.approx(0, abs=1e-9)
 
 
 def test_without_a_pair_nothing_is_shared() -> None:

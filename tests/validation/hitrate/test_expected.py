@@ -13,7 +13,7 @@ from feedrank.stats.intervals import Estimate, estimate, user_weights
 from feedrank.validation.hitrate.calibration import Shown, calibrate
 from feedrank.validation.hitrate.dependence import Dependence, share_of_same
 from feedrank.validation.hitrate.expected import (
-    LUCK,
+    SELECTION_BIAS,
     Expected,
     Lists,
     expected_hitrate,
@@ -26,12 +26,12 @@ K, DEPTH, N_POSTS, N_SHOWN = 5, 50, 400, 30
 
 @dataclass(frozen=True)
 class Simulation:
-    """Requests judged as the replay judges them, and what is true of them."""
+    """Requests as the replay returns them, and the truth about them."""
 
     found: Expected
     interval: Estimate
     truth: float
-    believed: float
+    predicted: float
     independent: float
 
 
@@ -52,58 +52,58 @@ def _simulate(
     mood: float = 0.0,
     uneven: float = 0.0,
 ) -> Simulation:
-    """A feed of posts at random, and a belief that errs by `error` and is `shift` too high.
+    """A random feed, and a model that errs by `error` and is `shift` too high.
 
-    The five best of hundreds by such a belief are best partly by luck. A `mood` moves all
-    log-odds of a request, unknown to the belief; posts are shown unevenly, by `uneven`, and what
-    is shown more often is liked less.
+    The top five of hundreds by such a model are biased upwards. A `mood` moves all log-odds of a
+    request, unknown to the model; posts are shown unevenly, by `uneven`, and those shown more often
+    are liked less.
     """
     rng = np.random.default_rng(seed)
     known = rng.normal(-2.5, 0.6, (n, N_POSTS))
-    exposure = np.exp(uneven * rng.normal(size=N_POSTS))
-    exposure /= exposure.mean()
-    flaw = -uneven * np.log(exposure)
+    propensity = np.exp(uneven * rng.normal(size=N_POSTS))
+    propensity /= propensity.mean()
+    flaw = -uneven * np.log(propensity)
     true = known + flaw + mood * rng.normal(size=(n, 1))
     ours = known + shift + rng.normal(0, error, (n, N_POSTS))
     order = ours if by == "ours" else rng.normal(size=ours.shape)
     best = np.argsort(-order, axis=1)
     rank = np.argsort(best, axis=1)
-    draws = rng.random((n, N_POSTS)) ** (1 / exposure)
+    draws = rng.random((n, N_POSTS)) ** (1 / propensity)
     shown = np.argsort(-draws, axis=1)[:, :N_SHOWN]
     rows = np.arange(n)[:, None]
     liked = rng.random((n, N_SHOWN)) < expit(true[rows, shown])
     of_shown = rank[rows, shown]
     top = best[:, :K]
-    believed = expit(ours[rows, top])
-    seen = Shown(
+    predicted = expit(ours[rows, top])
+    impressions = Shown(
         expit(ours[rows, shown]).ravel(),
         liked.ravel(),
         np.repeat(np.arange(n), N_SHOWN),
-        exposure[shown].ravel(),
+        propensity[shown].ravel(),
         np.zeros(n * N_SHOWN, int),
         n,
     )
     places = np.where(of_shown < DEPTH, of_shown, -1).ravel()
-    calibration = calibrate(seen)
-    lists = _lists(believed, places)
-    found = expected_hitrate(seen, calibration, lists)
-    apart = expected_hitrate(seen, replace(calibration, dependence=_apart(n)), lists)
+    calibration = calibrate(impressions)
+    lists = _lists(predicted, places)
+    found = expected_hitrate(impressions, calibration, lists)
+    apart = expected_hitrate(impressions, replace(calibration, dependence=_apart(n)), lists)
     interval = estimate(found.pseudo, user_weights(np.arange(n) // 2, 300, seed))
     truth = float(expected_hit_at_k(expit(true[rows, top])).mean())
-    alone = float(expected_hit_at_k(believed).mean())
+    alone = float(expected_hit_at_k(predicted).mean())
     return Simulation(found, interval, truth, alone, apart.value)
 
 
-def test_a_true_belief_is_left_as_it_is() -> None:
+def test_a_true_model_is_left_as_it_is() -> None:
     simulated = _simulate()
-    assert simulated.found.shift == pytest.approx(0, abs=0.1)
+    assert simulated.found.shift.value == pytest.approx(0, abs=0.1)
     assert simulated.found.value == pytest.approx(simulated.truth, abs=0.02)
 
 
 @pytest.mark.parametrize(("error", "shift"), [(0.6, 0.0), (0.0, 0.8), (0.4, 0.5), (0.0, -0.7)])
-def test_a_wrong_belief_is_found_out(error: float, shift: float) -> None:
+def test_a_wrong_model_is_corrected(error: float, shift: float) -> None:
     simulated = _simulate(error, shift)
-    wrong = abs(simulated.believed - simulated.truth)
+    wrong = abs(simulated.predicted - simulated.truth)
     assert wrong > 0.08
     assert abs(simulated.found.value - simulated.truth) < 0.25 * wrong
 
@@ -116,7 +116,7 @@ def test_five_that_are_liked_together_make_fewer_hits() -> None:
     assert abs(gap) < 0.4 * of_independent
 
 
-def test_independent_likes_would_be_believed_without_the_pairs() -> None:
+def test_a_shared_variance_lowers_the_hit_probability() -> None:
     log_odds = np.full((1, K), -1.5)
     apart, together = (hit_probability(log_odds, v)[0] for v in (0.0, 1.0))
     assert apart == pytest.approx(expected_hit_at_k(expit(log_odds))[0])
@@ -135,7 +135,7 @@ def test_the_shared_variance_is_found_from_pairs_of_a_request() -> None:
         assert dependence.variance(0.3)[0] == pytest.approx(mood**2, abs=0.1)
 
 
-def test_lists_of_one_group_share_more_than_posts_at_random() -> None:
+def test_lists_of_one_cluster_share_more_than_posts_at_random() -> None:
     rng = np.random.default_rng(4)
     n, n_clusters = 3000, 4
     cluster = rng.integers(0, n_clusters, (n, 20))
@@ -152,7 +152,7 @@ def test_lists_of_one_group_share_more_than_posts_at_random() -> None:
     assert share_of_same(np.array([[3]])) == 0
 
 
-def test_luck_is_taken_off_what_stands_high_until_matches_speak() -> None:
+def test_selection_bias_is_corrected_unless_matches_say_otherwise() -> None:
     p = np.tile([0.1, 0.3], 400)
     shown = Shown(p, np.tile(np.arange(20) < 4, 40), np.repeat(np.arange(400), 2),
                   np.ones(800), np.zeros(800, int), 400)  # fmt: skip
@@ -160,14 +160,14 @@ def test_luck_is_taken_off_what_stands_high_until_matches_speak() -> None:
 
     def shift(listed: float) -> float:
         lists = _lists(np.full((400, K), listed), np.full(800, -1))
-        return expected_hitrate(shown, calibration, lists).shift
+        return expected_hitrate(shown, calibration, lists).shift.value
 
     high = calibration.log_odds(np.array([0.6]))[0] - calibration.mean
-    assert shift(0.6) == pytest.approx(-LUCK * high)
+    assert shift(0.6) == pytest.approx(-SELECTION_BIAS * high)
     assert shift(0.01) == 0
 
 
-def test_what_the_variance_owes_to_a_request_is_in_its_pseudo_value() -> None:
+def test_the_influence_of_a_request_on_the_variance_is_in_its_pseudo_value() -> None:
     rng = np.random.default_rng(8)
     n = 300
     mood = rng.normal(size=(n, 1))
@@ -183,21 +183,21 @@ def test_what_the_variance_owes_to_a_request_is_in_its_pseudo_value() -> None:
 
 
 def test_posts_that_are_shown_more_often_do_not_count_more_often() -> None:
-    with_exposure = [_simulate(uneven=0.6, seed=seed) for seed in range(3)]
-    gap = np.mean([s.found.value - s.truth for s in with_exposure])
-    wrong = np.mean([s.believed - s.truth for s in with_exposure])
+    with_propensity = [_simulate(uneven=0.6, seed=seed) for seed in range(3)]
+    gap = np.mean([s.found.value - s.truth for s in with_propensity])
+    wrong = np.mean([s.predicted - s.truth for s in with_propensity])
     assert abs(gap) < max(0.5 * abs(wrong), 0.02)
 
 
-def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
-    n_held = 0
+def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    n_covering = 0
     for seed in range(20):
         simulated = _simulate(shift=0.5, n=300, seed=seed)
-        held = simulated.interval
-        assert held.low < held.value < held.high
-        assert held.value == pytest.approx(simulated.found.value)
-        n_held += held.low <= simulated.truth <= held.high
-    assert n_held >= 17
+        interval = simulated.interval
+        assert interval.low < interval.value < interval.high
+        assert interval.value == pytest.approx(simulated.found.value)
+        n_covering += interval.low <= simulated.truth <= interval.high
+    assert n_covering >= 17
 
 
 def test_more_requests_narrow_the_interval() -> None:
@@ -205,7 +205,7 @@ def test_more_requests_narrow_the_interval() -> None:
     assert many.high - many.low < 0.7 * (few.high - few.low)
 
 
-def test_the_lead_over_random_lists_is_their_true_distance() -> None:
+def test_the_lead_over_random_lists_is_the_true_difference() -> None:
     ours, other = (_simulate(error=0.3, by=by) for by in ("ours", "random"))
     weights = user_weights(np.arange(1500) // 2, 300, 0)
     found = estimate(ours.found.pseudo - other.found.pseudo, weights)
@@ -226,16 +226,16 @@ def test_a_match_counts_the_less_the_more_often_its_post_is_shown() -> None:
     assert weight.tolist() == [10, 2, 1, 0.25]
 
 
-def test_without_a_match_our_belief_is_all_there_is() -> None:
+def test_without_a_match_the_model_is_all_there_is() -> None:
     shown = Shown(np.full(8, 0.1), np.arange(8) < 1, np.repeat(np.arange(4), 2), np.ones(8),
                   np.zeros(8, int), 4)  # fmt: skip
-    usual = np.log(0.1 / 0.9)
+    log_odds = np.log(0.1 / 0.9)
     calibration = replace(
-        calibrate(shown), intercept=usual, mean=usual, slope=1.0, dependence=_apart(4)
+        calibrate(shown), intercept=log_odds, mean=log_odds, slope=1.0, dependence=_apart(4)
     )
     found = expected_hitrate(shown, calibration, _lists(np.full((4, K), 0.1), np.full(8, -1)))
-    assert found.shift == 0
-    assert found.n_matching == 0
+    assert found.shift.value == 0
+    assert found.shift.n_matching == 0
     assert found.value == pytest.approx(1 - 0.9**K)
 
 
@@ -244,7 +244,7 @@ def test_few_matches_shift_less_than_many() -> None:
         shown = Shown(np.full(2 * n, 0.1), np.arange(2 * n) % 2 == 0, np.repeat(np.arange(n), 2),
                       np.ones(2 * n), np.zeros(2 * n, int), n)  # fmt: skip
         lists = _lists(np.full((n, K), 0.1), np.where(shown.liked, 0, -1))
-        return expected_hitrate(shown, calibrate(shown), lists).shift
+        return expected_hitrate(shown, calibrate(shown), lists).shift.value
 
     assert 0 < shift(2) < shift(20) < shift(2000)
 
@@ -268,7 +268,7 @@ def test_no_requests_have_no_hit_rate() -> None:
     assert np.isnan(found.value)
 
 
-def test_pseudo_values_say_what_refitting_each_resample_would() -> None:
+def test_pseudo_values_agree_with_a_refit_of_each_resample() -> None:
     rng = np.random.default_rng(5)
     n, n_shown = 600, 12
     score = rng.normal(-2, 0.5, (n, n_shown))
@@ -290,5 +290,5 @@ def test_pseudo_values_say_what_refitting_each_resample_would() -> None:
     refitted = np.array([of(np.repeat(np.arange(n), w)).value for w in weights])
     drawn = weights @ whole.pseudo / weights.sum(1)
     assert np.corrcoef(refitted, drawn)[0, 1] > 0.9
-    # A shift drawn to its prior scatters less than it errs, so the draws are the wider ones.
+    # A shrunken shift varies less than it is off; pseudo-values have its posterior variance.
     assert 0.9 < drawn.std() / refitted.std() < 2

@@ -1,4 +1,4 @@
-"""What `export.exclude` bars is barred for every method that is judged."""
+"""Posts that `export.exclude` bars are barred for every method."""
 
 from __future__ import annotations
 
@@ -45,23 +45,23 @@ def _result(rule: str, state: str, folder: Path) -> FoldResult:
 def test_all_methods_choose_from_the_same_posts(rule: str, state: str, tmp_path: Path) -> None:
     learned = simulated()
     result = _result(rule, state, tmp_path)
-    judged, n_barred_shown = result.judged, 0
+    replayed, n_barred_shown = result.replayed, 0
     given = barred_posts([result], learned.store, state, rule)
-    for i, (user, at) in enumerate(zip(judged.user.tolist(), judged.at.tolist(), strict=True)):
+    for i, (user, at) in enumerate(zip(replayed.user.tolist(), replayed.at.tolist(), strict=True)):
         known_until = at if state == "fresh" else min(at, result.fold.cutoff)
         barred = _seen(learned, rule, user, known_until)
         assert set(given[i].tolist()) == barred
-        shown = set(judged.shown_post[judged.shown_request == i].tolist())
+        shown = set(replayed.shown_post[replayed.shown_request == i].tolist())
         n_barred_shown += len(shown & barred)
         for m, name in enumerate(result.names):
-            assert not barred & set(judged.top[m, i].tolist()), name
-            assert set(judged.of_shown[m, i].tolist()) - {-1} <= shown - barred, name
+            assert not barred & set(replayed.top[m, i].tolist()), name
+            assert set(replayed.of_shown[m, i].tolist()) - {-1} <= shown - barred, name
             # A state that knows of more posts that its user has seen bars these too.
             if name != FRESH:
-                assert (~np.isnan(judged.hit_shown[m, i])).tolist() == [
+                assert (~np.isnan(replayed.hit_shown[m, i])).tolist() == [
                     k < len(shown - barred) for k in range(1, K + 1)
                 ]
-                n_listed = int((judged.of_shown[m, i] >= 0).sum())
+                n_listed = int((replayed.of_shown[m, i] >= 0).sum())
                 assert n_listed == min(K, len(shown - barred)), name
     assert n_barred_shown > 0
 
@@ -73,7 +73,7 @@ def test_the_limits_of_the_demo_choose_from_the_same_posts() -> None:
     barred = [np.sort(lists) for lists in usual[0][:, ::2]]
     found = (
         oracle_lists(truth, users, at, 20, barred),
-        informed_lists(truth, learned.log, users, at, 20, barred=barred),
+        informed_lists(truth, learned.log, users, at, 20, barred),
     )
     for i in range(len(users)):
         for without, with_all in zip(found, usual, strict=True):
@@ -85,10 +85,10 @@ def test_the_limits_of_the_demo_choose_from_the_same_posts() -> None:
 def test_a_limit_with_too_few_posts_leaves_places_empty(tmp_path: Path) -> None:
     truth = simulated_network()[0].truth
     result = _result("nothing", "fresh", tmp_path)
-    barred = [np.arange(2, truth.n_posts)] * len(result.judged.user)
+    barred = [np.arange(2, truth.n_posts)] * len(result.replayed.user)
     hits = true_hits(truth, simulated().log, [result], K, barred)
-    two = np.tile([0, 1], (len(result.judged.user), 1))
-    of_two = hits_of_lists(truth, simulated().log, result.judged, two)
+    two = np.tile([0, 1], (len(result.replayed.user), 1))
+    of_two = hits_of_lists(truth, simulated().log, result.replayed, two)
     np.testing.assert_allclose(hits["oracle"], of_two)
     np.testing.assert_allclose(hits["informed"], of_two)
     assert (hits["oracle"] < hits[OURS]).all()

@@ -27,12 +27,12 @@ from tests.support.simulated_logs import (
 
 N_USERS, N_POSTS = 20, 30
 FOLD = Fold(since=2 * DAY, cutoff=5 * DAY, until=8 * DAY)
-GROUP = np.arange(N_POSTS) % 3
+CLUSTER = np.arange(N_POSTS) % 3
 
 
 @dataclass(frozen=True)
 class ByNumber:
-    """The posts of the lowest numbers first; it believes that post p is liked with p / 100."""
+    """The posts of the lowest numbers first; its probability of post p is p / 100."""
 
     n_posts: int = N_POSTS
 
@@ -58,10 +58,10 @@ class Backwards(ByNumber):
         return Ranked(post, post / 100, len(post))
 
 
-def _judge(
+def _replay(
     methods: Sequence[ByNumber], ours: ByNumber, requests: Requests, depth: int, k: int
 ) -> ReplayResult:
-    return replay_requests(methods, ours, ours.open_posts, requests, depth, k, GROUP)  # type: ignore[arg-type]
+    return replay_requests(methods, ours, ours.open_posts, requests, depth, k, CLUSTER)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -126,117 +126,119 @@ def test_the_number_of_buckets_does_not_change_the_requests(log: Log, tmp_path: 
 def test_a_period_without_an_impression_has_no_request(log: Log) -> None:
     empty = requests_of(log, Fold(0, 50 * DAY, 60 * DAY), DAY, n=10, seed=1)
     assert len(empty) == 0
-    judged = _judge([ByNumber()], ByNumber(), empty, 5, 3)
-    assert judged.top.shape == (1, 0, 3)
+    replayed = _replay([ByNumber()], ByNumber(), empty, 5, 3)
+    assert replayed.top.shape == (1, 0, 3)
 
 
 def test_the_parts_of_workers_are_all_requests(log: Log) -> None:
     found = requests_of(log, FOLD, DAY, n=10**6, seed=1)
     methods = [ByNumber(), Backwards()]
     ours = ByNumber()
-    at_once = _judge(methods, ours, found, 9, 3)
-    parts = [_judge(methods, ours, found.part(i, 7), 9, 3) for i in range(7)]
+    at_once = _replay(methods, ours, found, 9, 3)
+    parts = [_replay(methods, ours, found.part(i, 7), 9, 3) for i in range(7)]
     for name, column in vars(ReplayResult.joined(parts)).items():
         np.testing.assert_array_equal(column, getattr(at_once, name), err_msg=name)
 
 
-def _judged(shown: list[int], liked: list[int], k: int = 3, depth: int = 6) -> ReplayResult:
+def _replayed(shown: list[int], liked: list[int], k: int = 3, depth: int = 6) -> ReplayResult:
     one = Requests(
         np.array([0]), np.array([5 * DAY]), np.array([0, len(shown)]), np.array(shown),
         np.isin(shown, liked), np.ones(len(shown)),
     )  # fmt: skip
-    return _judge([ByNumber(), Backwards()], ByNumber(), one, depth, k)
+    return _replay([ByNumber(), Backwards()], ByNumber(), one, depth, k)
 
 
 def test_a_hit_of_shown_is_a_liked_post_among_the_first_of_those_shown() -> None:
-    judged = _judged(shown=[4, 7, 11, 20, 25], liked=[11])
-    assert judged.of_shown[:, 0].tolist() == [[4, 7, 11], [25, 20, 11]]
-    assert judged.hit_shown[:, 0].tolist() == [[0, 0, 1], [0, 0, 1]]
+    replayed = _replayed(shown=[4, 7, 11, 20, 25], liked=[11])
+    assert replayed.of_shown[:, 0].tolist() == [[4, 7, 11], [25, 20, 11]]
+    assert replayed.hit_shown[:, 0].tolist() == [[0, 0, 1], [0, 0, 1]]
 
 
 def test_a_hit_of_the_catalogue_is_a_liked_post_among_the_first_of_all() -> None:
-    judged = _judged(shown=[1, 7, 29], liked=[1, 29])
-    assert judged.top[:, 0].tolist() == [[0, 1, 2], [29, 28, 27]]
-    assert judged.hit_catalogue[:, 0].tolist() == [[0, 1, 1], [1, 1, 1]]
+    replayed = _replayed(shown=[1, 7, 29], liked=[1, 29])
+    assert replayed.top[:, 0].tolist() == [[0, 1, 2], [29, 28, 27]]
+    assert replayed.hit_catalogue[:, 0].tolist() == [[0, 1, 1], [1, 1, 1]]
 
 
-def _judged_without(barred: list[int], shown: list[int], liked: list[int]) -> ReplayResult:
+def _requests_without(barred: list[int], shown: list[int], liked: list[int]) -> ReplayResult:
     one = Requests(
         np.array([0]), np.array([5 * DAY]), np.array([0, len(shown)]), np.array(shown),
         np.isin(shown, liked), np.ones(len(shown)),
     )  # fmt: skip
     left = np.setdiff1d(np.arange(N_POSTS), barred)
     ours = ByNumber()
-    return replay_requests([ours, Backwards()], ours, lambda *_: left, one, 6, 3, GROUP)  # type: ignore[arg-type, list-item]
+    return replay_requests([ours, Backwards()], ours, lambda *_: left, one, 6, 3, CLUSTER)  # type: ignore[arg-type, list-item]
 
 
 def test_no_method_lists_what_is_barred() -> None:
-    judged = _judged_without(barred=[0, 2, 28], shown=[2, 4, 7, 11, 28], liked=[2, 28])
-    assert judged.top[:, 0].tolist() == [[1, 3, 4], [29, 27, 26]]
-    assert judged.of_shown[:, 0].tolist() == [[4, 7, 11], [11, 7, 4]]
-    assert judged.rank.tolist() == [[-1, 2, 5, -1, -1], [-1, -1, -1, -1, -1]]
-    assert judged.hit_catalogue[:, 0].tolist() == [[0, 0, 0], [0, 0, 0]]
+    replayed = _requests_without(barred=[0, 2, 28], shown=[2, 4, 7, 11, 28], liked=[2, 28])
+    assert replayed.top[:, 0].tolist() == [[1, 3, 4], [29, 27, 26]]
+    assert replayed.of_shown[:, 0].tolist() == [[4, 7, 11], [11, 7, 4]]
+    assert replayed.shown_rank.tolist() == [[-1, 2, 5, -1, -1], [-1, -1, -1, -1, -1]]
+    assert replayed.hit_catalogue[:, 0].tolist() == [[0, 0, 0], [0, 0, 0]]
 
 
 @pytest.mark.parametrize("n_open", [0, 1, 2, 3, 4])
-def test_lists_as_long_as_what_is_open_of_what_was_shown_are_not_judged(n_open: int) -> None:
+def test_lists_as_long_as_the_open_posts_shown_have_no_hit(n_open: int) -> None:
     shown = [1, 2, 3, 4, 5, 6]
-    judged = _judged_without(barred=shown[n_open:], shown=shown, liked=[1])
-    for of_method in judged.hit_shown[:, 0]:
+    replayed = _requests_without(barred=shown[n_open:], shown=shown, liked=[1])
+    for of_method in replayed.hit_shown[:, 0]:
         assert (~np.isnan(of_method)).tolist() == [k < n_open for k in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("n_shown", [1, 2, 3, 4, 5])
-def test_lists_as_long_as_what_was_shown_are_not_judged(n_shown: int) -> None:
-    judged = _judged(shown=list(range(n_shown)), liked=[0])
-    is_judged = (~np.isnan(judged.hit_shown[0, 0])).tolist()
-    assert is_judged == [k < n_shown for k in (1, 2, 3)]
+def test_lists_as_long_as_the_posts_shown_have_no_hit(n_shown: int) -> None:
+    replayed = _replayed(shown=list(range(n_shown)), liked=[0])
+    has_hit = (~np.isnan(replayed.hit_shown[0, 0])).tolist()
+    assert has_hit == [k < n_shown for k in (1, 2, 3)]
 
 
 def test_a_shown_post_has_its_place_in_each_longer_list() -> None:
-    judged = _judged(shown=[0, 4, 6, 29], liked=[], depth=6)
-    assert judged.rank.tolist() == [[0, 4, -1, -1], [-1, -1, -1, 0]]
-    assert judged.shown_cluster.tolist() == [0, 1, 0, 2]
+    replayed = _replayed(shown=[0, 4, 6, 29], liked=[], depth=6)
+    assert replayed.shown_rank.tolist() == [[0, 4, -1, -1], [-1, -1, -1, 0]]
+    assert replayed.shown_cluster.tolist() == [0, 1, 0, 2]
 
 
-def test_every_method_s_posts_are_judged_by_our_probabilities() -> None:
-    judged = _judged(shown=[4, 7], liked=[])
-    np.testing.assert_allclose(judged.probability[:, 0], [[0, 0.01, 0.02], [0.29, 0.28, 0.27]])
-    np.testing.assert_allclose(judged.shown_probability, [0.04, 0.07])
+def test_every_method_s_posts_have_our_probabilities() -> None:
+    replayed = _replayed(shown=[4, 7], liked=[])
+    np.testing.assert_allclose(
+        replayed.top_probability[:, 0], [[0, 0.01, 0.02], [0.29, 0.28, 0.27]]
+    )
+    np.testing.assert_allclose(replayed.shown_probability, [0.04, 0.07])
 
 
 def test_a_list_may_be_shorter_than_asked() -> None:
     few = ByNumber(n_posts=2)
     one = Requests(*(np.array(a) for a in ([0], [0], [0, 1], [1])), np.array([True]), np.ones(1))
-    judged = _judge([few], few, one, 6, 3)
-    assert judged.top[0, 0].tolist() == [0, 1, -1]
-    assert judged.top_cluster[0, 0].tolist() == [0, 1, -1]
-    assert judged.probability[0, 0].tolist() == [0, 0.01, 0]
-    assert judged.hit_catalogue[0, 0].tolist() == [0, 1, 1]
+    replayed = _replay([few], few, one, 6, 3)
+    assert replayed.top[0, 0].tolist() == [0, 1, -1]
+    assert replayed.top_cluster[0, 0].tolist() == [0, 1, -1]
+    assert replayed.top_probability[0, 0].tolist() == [0, 0.01, 0]
+    assert replayed.hit_catalogue[0, 0].tolist() == [0, 1, 1]
 
 
 def test_a_method_may_have_nothing_to_recommend() -> None:
     nothing = ByNumber(n_posts=0)
     one = Requests(*(np.array(a) for a in ([0], [0], [0, 1], [1])), np.array([True]), np.ones(1))
-    judged = _judge([nothing], nothing, one, 6, 3)
-    assert judged.top[0, 0].tolist() == [-1, -1, -1]
-    assert judged.rank.tolist() == [[-1]]
-    assert judged.hit_catalogue[0, 0].tolist() == [0, 0, 0]
+    replayed = _replay([nothing], nothing, one, 6, 3)
+    assert replayed.top[0, 0].tolist() == [-1, -1, -1]
+    assert replayed.shown_rank.tolist() == [[-1]]
+    assert replayed.hit_catalogue[0, 0].tolist() == [0, 0, 0]
 
 
-def test_some_requests_are_judged_as_they_were_among_all(log: Log) -> None:
+def test_some_requests_are_as_they_were_among_all(log: Log) -> None:
     found = requests_of(log, FOLD, DAY, n=10**6, seed=1)
-    judged = _judge([ByNumber(), Backwards()], ByNumber(), found, 9, 3)
+    replayed = _replay([ByNumber(), Backwards()], ByNumber(), found, 9, 3)
     kept = np.arange(len(found)) % 3 == 1
-    some = judged.of_requests(kept)
-    np.testing.assert_array_equal(some.top, judged.top[:, kept])
+    some = replayed.of_requests(kept)
+    np.testing.assert_array_equal(some.top, replayed.top[:, kept])
     for i, request in enumerate(np.flatnonzero(kept)):
-        was, now = judged.shown_request == request, some.shown_request == i
-        np.testing.assert_array_equal(some.rank[:, now], judged.rank[:, was])
-        np.testing.assert_array_equal(some.shown_liked[now], judged.shown_liked[was])
+        was, now = replayed.shown_request == request, some.shown_request == i
+        np.testing.assert_array_equal(some.shown_rank[:, now], replayed.shown_rank[:, was])
+        np.testing.assert_array_equal(some.shown_liked[now], replayed.shown_liked[was])
 
 
-def test_a_post_shown_twice_in_a_request_is_judged_once(tmp_path: Path) -> None:
+def test_a_post_shown_twice_in_a_request_counts_once(tmp_path: Path) -> None:
     at = 6 * DAY
     rows = impressions([(3, 9, at + 5, 0), (3, 9, at + 90, 1), (3, 2, at + 8, 0)])
     found = requests_of(_log_of(rows.sorted(), tmp_path), FOLD, DAY, n=10, seed=1)

@@ -34,14 +34,14 @@ def _outcomes(
     post = np.array([p for request in shown for p in request], np.int64)
     request = np.repeat(np.arange(len(shown)), [len(r) for r in shown])
     flags = [p in liked[i] for i, of in enumerate(shown) for p in of]
-    judged = SimpleNamespace(
+    replayed = SimpleNamespace(
         user=np.arange(len(shown)),
         shown_post=post,
         shown_request=request,
         shown_liked=np.array(flags, bool),
     )
     ids = np.arange(0, 50, 10) if ids is None else ids
-    return outcome_checksums(ids, cast(ReplayResult, judged)).tolist()
+    return outcome_checksums(ids, cast(ReplayResult, replayed)).tolist()
 
 
 def test_outcomes_are_known_by_the_posts_shown_and_liked() -> None:

@@ -18,108 +18,110 @@ VALIDATE = replace(DEFAULTS.validate, bootstrap=50)
 FAIR = Finding("by_day", 0.1, 1.0, 0.25, "words")
 
 
-def _judged() -> ReplayResult:
+def _replayed() -> ReplayResult:
     rng = np.random.default_rng(0)
     post = np.argsort(rng.random((N, N_POSTS)), axis=1)[:, :N_SHOWN]
     p = 0.05 + 0.3 * post / N_POSTS
     top = np.tile(np.arange(N_POSTS)[: -K - 1 : -1], (N, 1)).astype(np.int32)
     hits = np.zeros((1, N, K))
     return ReplayResult(
-        np.arange(N), np.arange(N), top[None], top[None] * 0, top[None], hits, hits,
-        (0.05 + 0.3 * top / N_POSTS)[None], (N_POSTS - 1 - post).reshape(1, -1),
+        np.arange(N), np.arange(N), top[None], top[None] * 0, (0.05 + 0.3 * top / N_POSTS)[None],
+        top[None], hits, hits, (N_POSTS - 1 - post).reshape(1, -1),
         post.ravel(), 0 * post.ravel(), np.ones(post.size), p.ravel(),
         rng.random(post.size) < p.ravel(), np.repeat(np.arange(N), N_SHOWN),
     )  # fmt: skip
 
 
-def _trust(judged: ReplayResult, *findings: Finding) -> Trust:
-    scores = score(judged, NAMES, K, VALIDATE)
-    return trust_of([judged], scores, NAMES, [[FAIR], list(findings)])
+def _trust(replayed: ReplayResult, *findings: Finding) -> Trust:
+    scores = score(replayed, NAMES, K, VALIDATE)
+    return trust_of([replayed], scores, NAMES, [[FAIR], list(findings)])
 
 
 @pytest.fixture(scope="module")
-def judged() -> ReplayResult:
-    return _judged()
+def replayed() -> ReplayResult:
+    return _replayed()
 
 
-def test_there_is_nothing_to_warn_of_where_all_is_well(judged: ReplayResult) -> None:
-    trust = _trust(judged, FAIR)
+def test_there_is_nothing_to_warn_of_where_all_is_well(replayed: ReplayResult) -> None:
+    trust = _trust(replayed, FAIR)
     assert trust.warnings == []
-    assert trust.is_trusted
     assert trust.support == 1
     assert trust.feed == "Tests of the feed: 2 of 2 passed."
 
 
-def test_a_feed_that_is_not_random_is_said_to_be_so_once(judged: ReplayResult) -> None:
-    trust = _trust(judged, *(Finding("past_likes", 0.4, z, 0.05, "as they liked") for z in (9, 7)))
+def test_a_feed_that_is_not_random_is_said_to_be_so_once(replayed: ReplayResult) -> None:
+    trust = _trust(
+        replayed, *(Finding("past_likes", 0.4, z, 0.05, "as they liked") for z in (9, 7))
+    )
     assert len(trust.warnings) == 1
     assert "not random: as they liked (past_likes: 0.40, z 9" in trust.warnings[0]
-    assert not trust.is_trusted
 
 
-def test_few_matches_are_warned_of(judged: ReplayResult) -> None:
-    few = replace(judged, rank=np.where(judged.shown_request < 9, judged.rank, -1))
+def test_few_matches_are_warned_of(replayed: ReplayResult) -> None:
+    few = replace(
+        replayed, shown_rank=np.where(replayed.shown_request < 9, replayed.shown_rank, -1)
+    )
     assert any("impressions match our lists" in w for w in _trust(few).warnings)
 
 
-def test_few_users_are_warned_of(judged: ReplayResult) -> None:
+def test_few_users_are_warned_of(replayed: ReplayResult) -> None:
     for n_users, is_warned in ((1, True), (29, True), (30, False)):
-        some = replace(judged, user=np.arange(N) % n_users)
+        some = replace(replayed, user=np.arange(N) % n_users)
         assert any(f"of {n_users} users" in w for w in _trust(some).warnings) == is_warned
 
 
-def test_lists_of_posts_that_were_not_shown_are_warned_of(judged: ReplayResult) -> None:
-    strange = replace(judged, top=judged.top + np.int32(3))
+def test_lists_of_posts_that_were_not_shown_are_warned_of(replayed: ReplayResult) -> None:
+    strange = replace(replayed, top=replayed.top + np.int32(3))
     trust = _trust(strange)
     assert trust.support == pytest.approx(2 / 5)
     assert any("60% of the places" in w for w in trust.warnings)
 
 
-def test_a_ranker_that_is_far_from_calibrated_is_warned_of(judged: ReplayResult) -> None:
-    noise = np.random.default_rng(1).random(len(judged.shown_liked))
-    off = replace(judged, shown_probability=0.02 + 0.5 * noise)
-    assert any("have to be multiplied" in w for w in _trust(off).warnings)
+def test_a_ranker_that_is_far_from_calibrated_is_warned_of(replayed: ReplayResult) -> None:
+    noise = np.random.default_rng(1).random(len(replayed.shown_liked))
+    off = replace(replayed, shown_probability=0.02 + 0.5 * noise)
+    assert any("calibration slope" in w for w in _trust(off).warnings)
 
 
-def test_a_top_that_is_unlike_the_rest_is_warned_of(judged: ReplayResult) -> None:
-    p = np.full(len(judged.shown_liked), 0.1)
-    liked = np.where(judged.rank[0] < 3, True, judged.shown_liked)
-    odd = replace(judged, shown_probability=p, shown_liked=liked)
-    assert any("the top is unlike the rest" in w for w in _trust(odd).warnings)
+def test_a_top_that_is_unlike_the_rest_is_warned_of(replayed: ReplayResult) -> None:
+    p = np.full(len(replayed.shown_liked), 0.1)
+    liked = np.where(replayed.shown_rank[0] < 3, True, replayed.shown_liked)
+    odd = replace(replayed, shown_probability=p, shown_liked=liked)
+    assert any("does not hold at the top" in w for w in _trust(odd).warnings)
 
 
 @pytest.mark.parametrize(("is_liked", "kind"), [(False, "liked"), (True, "not liked")])
 def test_labels_of_one_kind_are_warned_of_in_their_fold(
-    judged: ReplayResult, is_liked: bool, kind: str
+    replayed: ReplayResult, is_liked: bool, kind: str
 ) -> None:
     for n_others, is_warned in ((0, True), (29, True), (30, False)):
-        liked = np.full(len(judged.shown_liked), is_liked)
+        liked = np.full(len(replayed.shown_liked), is_liked)
         liked[:n_others] = not is_liked
-        empty = replace(judged, shown_liked=liked)
-        scores = score(ReplayResult.joined([judged, empty]), NAMES, K, VALIDATE)
-        trust = trust_of([judged, empty], scores, NAMES, [[FAIR], [FAIR]])
+        empty = replace(replayed, shown_liked=liked)
+        scores = score(ReplayResult.joined([replayed, empty]), NAMES, K, VALIDATE)
+        trust = trust_of([replayed, empty], scores, NAMES, [[FAIR], [FAIR]])
         said = [w for w in trust.warnings if f"fold 1, only {n_others} were {kind}:" in w]
         assert len(said) == is_warned
 
 
-def test_baselines_that_rest_on_little_are_named_in_one_sentence(judged: ReplayResult) -> None:
+def test_baselines_with_little_support_are_named_in_one_sentence(replayed: ReplayResult) -> None:
     names = (OURS, "most_liked", "most_liked_by_segment")
     both = {
-        name: np.repeat(getattr(judged, name), 3, axis=0)
+        name: np.repeat(getattr(replayed, name), 3, axis=0)
         for name in (
             "top",
             "top_cluster",
             "of_shown",
             "hit_shown",
             "hit_catalogue",
-            "probability",
-            "rank",
+            "top_probability",
+            "shown_rank",
         )
     }
-    both["rank"][1] = -1
+    both["shown_rank"][1] = -1
     both["top"][2] += 3
-    three = replace(judged, **both)
+    three = replace(replayed, **both)
     warnings = trust_of([three], score(three, names, K, VALIDATE), names, [[FAIR]]).warnings
     assert len(warnings) == 1
-    assert "'most_liked' (matches worth 0 impressions)" in warnings[0]
+    assert "'most_liked' (effective sample of 0)" in warnings[0]
     assert "'most_liked_by_segment' (60% of its places not shown)" in warnings[0]
