@@ -163,8 +163,8 @@ def test_a_lost_executor_changes_nothing(
     assert {note.name for note in notes.iterdir()} == {
         "reading the warm-up",
         "counting",
-        "finding groups and factors of posts",
-        "counting by group",
+        "finding clusters and factors of posts",
+        "counting by cluster",
         "assembling",
     }
     assert not any(psutil.pid_exists(int(note.read_text())) for note in notes.iterdir())
@@ -178,16 +178,8 @@ def test_rows_beyond_the_bound_stay_in_the_store(
     few = replace(_params(), engine=_engine_params(held_rows=100))
     with using(engine):
         log = Log.open(engine.share(log.directory))
-        store = fit_store(
-            log,  # type: ignore[arg-type]
-            few,
-        )
-        rows = training_rows(
-            log,
-            store,  # type: ignore[arg-type]
-            few,
-            engine.rows_place(tmp_path),
-        )
+        store = fit_store(log, few)
+        rows = training_rows(log, store, few, engine.rows_place(tmp_path))
         rows.save(tmp_path)
         stored = load_rows(tmp_path)
         assert isinstance(stored, StoredRows)
@@ -217,11 +209,10 @@ def _are_alike(found: Ranker, expected: Ranker, made: Made) -> None:
 
 
 def test_everything_may_lie_at_a_url(local: Made, engine: Engine, log: Log, tmp_path: Path) -> None:
-    store = "fsspec+" + url_of(
-        tmp_path / "store"
-    )  # which nobody takes for a folder of this machine
-    few = replace(_params(), engine=_engine_params(held_rows=100, store=store))
-    stored = replace(engine, store=store)  # type: ignore[type-var]
+    # Not a folder of this machine, for all that the library can tell.
+    place = "fsspec+" + url_of(tmp_path / "store")
+    few = replace(_params(), engine=_engine_params(held_rows=100, store=place))
+    stored = replace(engine, store=place)  # type: ignore[type-var]
     with using(stored):
         log_url, features_url = stored.share(log.directory), stored.share(local.folder / "features")
         assert stored.share(log.directory) == log_url
@@ -231,7 +222,7 @@ def test_everything_may_lie_at_a_url(local: Made, engine: Engine, log: Log, tmp_
         fold = _fold(Log.open(log_url), features_url, local.rows)
         assert isinstance(rows, StoredRows)
         found = rows.between(0, 1 << 31)
-    assert rows.url == f"{store}/rows"
+    assert rows.url == f"{place}/rows"
     np.testing.assert_array_equal(found.matrix, local.rows.matrix)
     with workers(1):
         expected = _fold(log, local.folder / "features", local.rows)
