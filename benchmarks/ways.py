@@ -80,9 +80,7 @@ def main() -> None:
         (fold,) = Calendar.of(log.meta, None, None).folds(1)
         with trace.on():
             results = [
-                run_fold(
-                    log, folder / "features", rows, fold, validate, params.train, params.export
-                )
+                run_fold(log, folder / "features", rows, fold, replace(params, validate=validate))
             ]
             Summary.of(results, validate).metrics(None)
         print(trace.told("a metric"))

@@ -31,7 +31,7 @@ def main() -> None:
     with running_on(params.engine) as engine:
         features = engine.share(FEATURES)
         results = [
-            run_fold(log, features, rows, fold, params.validate, params.train, params.export)
+            run_fold(log, features, rows, fold, params)
             for fold in calendar.folds(params.validate.folds)
         ]
     barred = barred_posts(results, store, params.validate.state, params.export.exclude)

@@ -237,9 +237,7 @@ def test_a_fold_s_models_never_see_a_row_from_the_cutoff_on(
 def _run_fold(usual: Learned, features: Path, fold: Fold) -> folding.FoldResult:
     p = usual.params
     with workers(1):
-        return folding.run_fold(
-            usual.log, features, usual.rows, fold, p.validate, p.train, p.export
-        )
+        return folding.run_fold(usual.log, features, usual.rows, fold, p)
 
 
 def _most_liked(store: FeatureStore, as_of: int | None, moments: range) -> list[bytes]:

@@ -60,8 +60,7 @@ def tested(kind: str, seed: int, params: Params, scratch: Path) -> Tested:
     (scratch / "features").mkdir()
     store.save(scratch / "features")
     fold = Calendar.of(log.meta, None, None).folds(1)[0]
-    result = run_fold(log, scratch / "features", training, fold, params.validate, params.train,
-                      params.export)  # fmt: skip
+    result = run_fold(log, scratch / "features", training, fold, params)  # fmt: skip
     true = true_hits(network.truth, log, [result], params.validate.k[0])[OURS].mean()
     scores = score(joined([result]), result.names, params.validate.k[0], params.validate, (OURS,))
     return Tested(result.randomness, scores.methods[OURS].expected.value - float(true))

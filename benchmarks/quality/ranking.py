@@ -65,9 +65,7 @@ def hits_of(params: Params, effects: Effects, scratch: Path) -> tuple[np.ndarray
     network, log, rows = learned(params, effects, scratch)
     calendar = Calendar.of(log.meta, params.features.warmup_days, params.validate.test_days)
     results = [
-        run_fold(
-            log, scratch / "features", rows, fold, params.validate, params.train, params.export
-        )
+        run_fold(log, scratch / "features", rows, fold, params)
         for fold in calendar.folds(params.validate.folds)
     ]
     store = FeatureStore.load(scratch / "features")

@@ -122,7 +122,7 @@ def measure(directory: Path, users: int, params: Params) -> None:
     calendar = Calendar.of(meta, params.features.warmup_days, params.validate.test_days)
     with using(measured):
         fold = calendar.folds(1)[0]
-        run_fold(log, features, rows, fold, params.validate, params.train, params.export)
+        run_fold(log, features, rows, fold, params)
 
     per_view = 1e9 / views
     _say("log on disk", _bytes(log.directory, "bucket-*") / views, "bytes a view")

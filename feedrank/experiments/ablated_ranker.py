@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,16 +30,8 @@ def result_without(
     """One fold, replayed without the muted features."""
     names = [f.name for f in features_of(FeatureStore.load(features).fitted)]
     columns = [names.index(name) for name in muted]
-    return run_fold(
-        log,
-        features,
-        muted_rows(rows, columns),
-        fold,
-        params.validate,
-        params.train,
-        params.export,
-        lambda ranker: muted_ranker(ranker, columns),
-    )
+    muted_to = partial(muted_ranker, columns=columns)
+    return run_fold(log, features, muted_rows(rows, columns), fold, params, muted_to)
 
 
 def muted_rows(rows: TrainingRows, columns: list[int]) -> TrainingRows:

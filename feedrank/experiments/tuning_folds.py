@@ -86,7 +86,7 @@ class EarlierWeeks:
         parts: list[ReplayResult] = []
         for fold, requests in zip(self.folds, self.requests, strict=True):
             ranker = fit_ranker(self.rows, fold.cutoff, spec, params.train)
-            ours = FoldRanker(self.features, fold, ranker, params.export, validate)
+            ours = FoldRanker(self.features, fold, ranker, params)
             parts += map_parts(partial(_part, ours, requests), N_PARTS, "")
         return score(ReplayResult.joined(parts), (OURS,), validate.k[0], validate)
 

@@ -14,7 +14,7 @@ from feedrank.features.rows import TrainingRows
 from feedrank.io.storage import Location, fetched
 from feedrank.log.calendar import Fold
 from feedrank.log.files import Log
-from feedrank.params import ExportParams, TrainParams, ValidateParams
+from feedrank.params import Params, ValidateParams
 from feedrank.ranking.ranker import Ranker
 from feedrank.state.feature_store import FeatureStore
 from feedrank.validation.feed.randomness import Finding, randomness_of
@@ -62,9 +62,7 @@ def run_fold(
     features: Location,
     rows: TrainingRows | StoredRows,
     fold: Fold,
-    validate: ValidateParams,
-    train: TrainParams,
-    recommend: ExportParams,
+    params: Params,
     alter: Callable[[Ranker], Ranker] | None = None,
 ) -> FoldResult:
     """Fit everything before the cutoff, then replay the requests after it.
@@ -74,21 +72,19 @@ def run_fold(
         features: directory of `FeatureStore`.
         rows: training rows of all days.
         fold: whose test period is replayed.
-        validate: of validation.
-        train: of the ranker.
-        recommend: how lists are made.
+        params: of validation, of the ranker and of lists.
         alter: changes the fitted ranker, as an ablation does.
     """
-    models = FoldModels.fit(features, rows, fold, validate, train, recommend)
+    models = FoldModels.fit(features, rows, fold, params)
     if alter is not None:
         models = replace(models, ours=replace(models.ours, ranker=alter(models.ours.ranker)))
     ranker, store = models.ours.ranker, FeatureStore.load(fetched(features))
-    requests = requests_in(log, store, fold, validate)
+    requests = requests_in(log, store, fold, params.validate)
     parts = list(map_parts(partial(_part, models, requests), N_PARTS, "replaying requests"))
     earlier, later = rows.between(0, fold.cutoff), rows.between(fold.cutoff, fold.until)
     return FoldResult(
         fold,
-        method_names(validate),
+        method_names(params.validate),
         log.meta.n_posts,
         ReplayResult.joined([replayed for replayed, _ in parts]),
         np.concatenate([kept for _, kept in parts]),
@@ -116,7 +112,7 @@ def _test_steps(store: FeatureStore, fold: Fold) -> tuple[int, int]:
 def _part(models: FoldModels, requests: Requests, number: int) -> tuple[ReplayResult, np.ndarray]:
     """One part of the requests, replayed, and the share that the first stage keeps of its best."""
     ours, some = models.ours, requests.part(number, N_PARTS)
-    kept, every, k = np.full(len(some), np.nan), ours.without_cut(), max(ours.validate.k)
+    kept, every, k = np.full(len(some), np.nan), ours.without_cut(), max(ours.params.validate.k)
     for i in range(min(UNCUT_A_PART, len(some))):
         user, at = int(some.user[i]), int(some.at[i])
         best = every.rank(user, at, k).post

@@ -13,7 +13,7 @@ from feedrank.features.rows import TrainingRows
 from feedrank.features.spec import features_of
 from feedrank.io.storage import Location, fetched
 from feedrank.log.calendar import Fold
-from feedrank.params import ExportParams, TrainParams, ValidateParams
+from feedrank.params import Params, ValidateParams
 from feedrank.ranking.ranker import Ranker
 from feedrank.ranking.recommender import Recommender
 from feedrank.state.feature_store import FeatureStore
@@ -59,15 +59,13 @@ class FoldRanker:
         features: directory of `FeatureStore`.
         fold: the fold.
         ranker: trained on rows before the cutoff.
-        recommend: how lists are made.
-        validate: of validation.
+        params: of validation and of lists.
     """
 
     features: Location
     fold: Fold
     ranker: Ranker
-    recommend: ExportParams
-    validate: ValidateParams
+    params: Params
 
     @cached_property
     def store(self) -> FeatureStore:
@@ -77,24 +75,26 @@ class FoldRanker:
     @cached_property
     def fresh(self) -> Recommender:
         """Ours with the state of each request."""
-        return self._recommender(self.recommend.candidates, None)
+        return self._recommender(self.params.export.candidates, None)
 
     @cached_property
     def aged(self) -> Recommender:
         """Ours with the state frozen at the cutoff."""
-        return self._recommender(self.recommend.candidates, self.fold.cutoff)
+        return self._recommender(self.params.export.candidates, self.fold.cutoff)
 
     def without_cut(self) -> Recommender:
         """Ours, fresh, with every post scored by the trees."""
         return self._recommender(len(self.store.catalogue.post_ids), None)
 
     def _recommender(self, candidates: int, as_of: int | None) -> Recommender:
-        return Recommender(self.store, self.ranker, candidates, self.recommend.exclude, as_of=as_of)
+        return Recommender(
+            self.store, self.ranker, candidates, self.params.export.exclude, as_of=as_of
+        )
 
     @property
     def as_of(self) -> int | None:
         """Seconds at which the state of the headline is frozen; None: it is fresh."""
-        return self.fold.cutoff if self.validate.state == "aged" else None
+        return self.fold.cutoff if self.params.validate.state == "aged" else None
 
     @property
     def headline(self) -> Recommender:
@@ -108,8 +108,8 @@ class FoldRanker:
             self.fresh,
             self.headline.open_posts,
             requests,
-            depth_of(len(self.store.catalogue.post_ids), self.validate),
-            max(self.validate.k),
+            depth_of(len(self.store.catalogue.post_ids), self.params.validate),
+            max(self.params.validate.k),
             clusters_at(self.store, self.fold),
         )
 
@@ -136,18 +136,16 @@ class FoldModels:
         features: Location,
         rows: TrainingRows | StoredRows,
         fold: Fold,
-        validate: ValidateParams,
-        train: TrainParams,
-        recommend: ExportParams,
+        params: Params,
     ) -> FoldModels:
         """All models, from rows before the cutoff."""
         store = FeatureStore.load(fetched(features))
         earlier = rows.between(0, fold.cutoff)
-        step, seed = fold.cutoff // store.fitted.step_seconds, validate.seed
-        names = method_names(validate)
-        ranker = fit_ranker(rows, fold.cutoff, features_of(store.fitted), train)
+        step, seed = fold.cutoff // store.fitted.step_seconds, params.validate.seed
+        names = method_names(params.validate)
+        ranker = fit_ranker(rows, fold.cutoff, features_of(store.fitted), params.train)
         return cls(
-            FoldRanker(features, fold, ranker, recommend, validate),
+            FoldRanker(features, fold, ranker, params),
             Classic.fit(store, earlier, seed),
             LogisticWeights.fit(earlier, seed) if "logistic" in names else None,
             Als.fit(store, step, seed) if "als" in names else None,
@@ -163,7 +161,7 @@ class FoldModels:
         found: list[Ranks] = [
             ours.headline,
             ours.aged if ours.headline is ours.fresh else ours.fresh,
-            Random(len(ours.store.catalogue.post_ids), ours.validate.seed),
+            Random(len(ours.store.catalogue.post_ids), ours.params.validate.seed),
             MostLiked(ours.store, by_segment=False, as_of=ours.as_of),
             MostLiked(ours.store, by_segment=True, as_of=ours.as_of),
             self.classic,

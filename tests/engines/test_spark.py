@@ -146,7 +146,7 @@ def test_the_replay_gives_the_same_lists(local: Made, engine: Engine, log: Log) 
 def _fold(log: Log, features: Path | str, rows: TrainingRows | StoredRows) -> FoldResult:
     changed = _params()
     fold = Calendar.of(log.meta, 7, None).folds(1)[0]
-    return run_fold(log, features, rows, fold, changed.validate, changed.train, changed.export)
+    return run_fold(log, features, rows, fold, changed)
 
 
 def test_a_lost_executor_changes_nothing(

@@ -50,10 +50,7 @@ def results(learned: Learned, tmp_path_factory: pytest.TempPathFactory) -> list[
     p = learned.params
     folds = Calendar.of(learned.log.meta, None, None).folds(2)
     with workers(1):
-        return [
-            run_fold(learned.log, features, learned.rows, f, p.validate, p.train, p.export)
-            for f in folds
-        ]
+        return [run_fold(learned.log, features, learned.rows, f, p) for f in folds]
 
 
 @pytest.fixture(scope="module")

@@ -225,8 +225,7 @@ def test_a_fold_is_judged_by_rows_in_files(tmp_path: Path) -> None:
     with workers(1):
         stored = store_rows(lambda part: [rows[of == part]], 2, names, place, HELD)
         found, expected = (
-            run_fold(learned.log, features, some, fold, asked.validate, asked.train, asked.export)
-            for some in (stored, rows)
+            run_fold(learned.log, features, some, fold, asked) for some in (stored, rows)
         )
     np.testing.assert_array_equal(found.replayed.user, expected.replayed.user)
     np.testing.assert_array_equal(found.liked, expected.liked)

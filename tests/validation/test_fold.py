@@ -41,7 +41,7 @@ def _run(learned: Learned, features: Path, fold: int, n_workers: int = 1) -> Fol
     p = learned.params
     one = Calendar.of(learned.log.meta, None, None).folds(2)[fold]
     with workers(n_workers), threadpool_limits(1):
-        return run_fold(learned.log, features, learned.rows, one, p.validate, p.train, p.export)
+        return run_fold(learned.log, features, learned.rows, one, p)
 
 
 @pytest.fixture(scope="module")

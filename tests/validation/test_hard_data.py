@@ -182,8 +182,7 @@ def _validation_is_sound(made: Learned, features: Path) -> None:
     with workers(1), threadpool_limits(1):
         results = [
             run_fold(
-                log, features, made.rows, fold, all_params.validate, all_params.train,
-                all_params.export,
+                log, features, made.rows, fold, all_params
             )
             for fold in calendar.folds(2)
         ]  # fmt: skip

@@ -77,7 +77,7 @@ def test_the_regression_reads_features_in_the_state_of_the_headline(
     weights = LogisticWeights.fit(learned.rows, seed=1)
     features = saved(learned, tmp_path)[0]
     validate = replace(p.validate, state=state)
-    ours = FoldRanker(features, fold, learned.ranker, p.export, validate)
+    ours = FoldRanker(features, fold, learned.ranker, replace(p, validate=validate))
     methods = FoldModels(ours, classic, weights, None).methods()
     assert isinstance(methods[-1], Logistic)
     assert methods[-1].recommender is methods[0]
@@ -101,8 +101,8 @@ def test_all_baselines_are_replayed_in_the_aged_state(
     validate = replace(p.validate, baselines="all", state="aged")
     fold = Calendar.of(learned.log.meta, None, None).folds(1)[0]
     with workers(1):
-        aged = run_fold(learned.log, features, learned.rows, fold, validate, p.train, p.export)
-        fresh = run_fold(learned.log, features, learned.rows, fold, p.validate, p.train, p.export)
+        aged = run_fold(learned.log, features, learned.rows, fold, replace(p, validate=validate))
+        fresh = run_fold(learned.log, features, learned.rows, fold, p)
     assert aged.names == method_names(validate)
     assert len(aged.replayed.top) == len(aged.names)
     np.testing.assert_array_equal(aged.replayed.top[0], fresh.replayed.top[1])

@@ -82,9 +82,7 @@ def outcomes_of(kind: Kind, seed: int, folder: Path) -> dict[str, Outcome]:
     store.save(folder / "features")
     fold = Calendar.of(log.meta, None, None).folds(1)[0]
     with workers(1), threadpool_limits(1):
-        result = run_fold(
-            log, folder / "features", training, fold, chosen.validate, chosen.train, chosen.export
-        )
+        result = run_fold(log, folder / "features", training, fold, chosen)
     scores = Summary.of([result], chosen.validate).scores[0]
     replayed = joined([result])
     true = {

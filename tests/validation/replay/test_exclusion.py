@@ -34,10 +34,10 @@ def _result(rule: str, state: str, folder: Path) -> FoldResult:
     learned = simulated()
     p, features = learned.params, saved(learned, folder)[0]
     validate = replace(p.validate, requests=60, state=state)
-    export = replace(p.export, exclude=rule)
+    changed = replace(p, validate=validate, export=replace(p.export, exclude=rule))
     fold = Calendar.of(learned.log.meta, None, None).folds(1)[0]
     with workers(1), threadpool_limits(1):
-        return run_fold(learned.log, features, learned.rows, fold, validate, p.train, export)
+        return run_fold(learned.log, features, learned.rows, fold, changed)
 
 
 @pytest.mark.parametrize("rule", ["liked", "seen"])
