@@ -56,13 +56,13 @@ ab-report: $(RUNTIME)     ## hit rate of control and test, from exposures and li
 bench-service: $(CHECKS)  ## time to answer, requests a second and memory of a real service under load (needs wrk)
 	@python -m benchmarks.service.service $(ARTIFACT)
 
-soak: $(CHECKS)           ## the same for 90 s while artifacts are swapped: nothing may fail, memory may not grow
+soak: $(CHECKS)           ## the same for 90 s with hot swaps: no request may fail, memory may not grow
 	@python -m benchmarks.service.service $(ARTIFACT) --soak 90 --workers 2
 
 check: $(CHECKS)          ## 2,000 requests to the running service: hit rate, time and memory beside the limits
 	@python -m benchmarks.service.check
 
-checker-test: $(CHECKS)   ## the same to models/checker, in the course's environment and in today's
+checker-test: $(CHECKS)   ## the same to models/checker, in the course's environment and in a current one
 	@python -m benchmarks.checker
 
 lint: $(CHECKS)           ## style and types

@@ -1,4 +1,4 @@
-"""The course's checker in the course's environment and in today's: does the bundle pass there?
+"""The course's checker, played on the bundle in the course's environment and in a current one.
 
     make checker-test        (or: python -m benchmarks.checker)
 
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument(
         "--rebuild",
         metavar="DAYS",
-        help="make the bundle of the artifact first, with so many days of history, or all",
+        help="write a bundle of the artifact first, with so many days of history, or `all`",
     )
     parser.add_argument("--folder", type=Path, default=Path("tmp/checker"))
     parser.add_argument("--requests", type=int, default=N_REQUESTS)

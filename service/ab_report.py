@@ -1,4 +1,4 @@
-"""Read exposures and likes, and say which group was better off: `python -m service.ab_report`."""
+"""Report of an A/B test from exposures and likes: `python -m service.ab_report`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -17,69 +16,31 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from feedrank.errors import FeedrankError, SchemaError, SourceError
+from feedrank.extraction.postgres.connection import quoted
 from feedrank.params import SourceParams, load_params
 from feedrank.stats.ab_test import AbOutcomes, ArmRate, Comparison, compare
+from service.ab.exposure_log import Exposure, read_exposures
 
 COLUMNS = ["user_id", "post_id", "timestamp"]
 
 
-@dataclass(frozen=True)
-class Exposure:
-    """One list that was returned."""
-
-    user_id: int
-    at: datetime
-    is_test: bool
-    test_share: float
-    posts: tuple[int, ...]
-
-
-def read_exposures(directory: Path) -> Iterator[Exposure]:
-    """Every list noted in a directory; the last line of a file may be cut short."""
-    files = sorted(directory.glob("exposures-*.jsonl"))
-    if not files:
-        raise SchemaError(
-            f"'{directory}' holds no exposures. Start the service with FEEDRANK_EXPOSURES set to "
-            "this directory."
-        )
-    for file in files:
-        for number, line in enumerate(file.read_text().split("\n"), start=1):
-            if line:
-                yield _exposure(file, number, line)
-
-
-def _exposure(file: Path, number: int, line: str) -> Exposure:
-    try:
-        noted = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise SchemaError(f"line {number} of '{file}' is not JSON: {error}. Remove it.") from error
-    is_test = noted["exp_group"] == "test"
-    share = noted["propensity"] if is_test else 1 - noted["propensity"]
-    at = datetime.fromisoformat(noted["at"])
-    return Exposure(noted["user_id"], at, is_test, round(share, 6), tuple(noted["posts"]))
-
-
-def judged(exposures: list[Exposure], likes: pd.DataFrame, window: timedelta) -> AbOutcomes:
-    """Lists, and whether their user liked one of their posts within the window after them.
+def outcomes_of(exposures: list[Exposure], likes: pd.DataFrame, window: timedelta) -> AbOutcomes:
+    """Outcome of each list: its user liked one of its posts within the window.
 
     Args:
         exposures: lists.
         likes: `user_id`, `post_id`, `timestamp`.
         window: in which a like counts, from the moment of the request.
     """
-    keys = zip(likes["user_id"].tolist(), likes["post_id"].tolist(), strict=True)
-    times: dict[tuple[int, int], list[datetime]] = {}
-    for key, at in zip(keys, likes["timestamp"].dt.to_pydatetime(), strict=True):
-        times.setdefault(key, []).append(at)
-
-    def is_hit(e: Exposure) -> bool:
-        liked = (at for post in e.posts for at in times.get((e.user_id, post), ()))
-        return any(e.at <= at < e.at + window for at in liked)
-
+    lists = pd.DataFrame({"user_id": e.user_id, "post_id": e.posts, "at": e.at} for e in exposures)
+    listed = lists.explode("post_id").reset_index(names="row").dropna(subset="post_id")
+    liked = listed.astype({"post_id": "int64"}).merge(likes, on=["user_id", "post_id"])
+    delay = liked["timestamp"] - liked["at"]
+    hits = liked.loc[(delay >= timedelta(0)) & (delay < window), "row"]
     return AbOutcomes(
-        np.array([e.user_id for e in exposures]),
-        np.array([e.is_test for e in exposures]),
-        np.array([is_hit(e) for e in exposures]),
+        lists["user_id"].to_numpy(),
+        np.array([e.exp_group == "test" for e in exposures]),
+        lists.index.isin(hits),
     )
 
 
@@ -94,11 +55,11 @@ def read_likes(path: Path) -> pd.DataFrame:
 
 def query_likes(dsn: str, source: SourceParams, since: datetime, until: datetime) -> pd.DataFrame:
     """Likes of a period from the database; raises `SourceError` without the DSN's password."""
-    names = (source.user_id, source.post_id, source.timestamp, source.schema, source.feed)
-    user, post, at, schema, feed = (f'"{n}"' for n in names)
+    at = quoted(source.timestamp)
     query = text(
-        f"SELECT {user} AS user_id, {post} AS post_id, {at} AS timestamp FROM {schema}.{feed} "
-        f"WHERE \"{source.action}\" = 'like' AND {at} >= :since AND {at} < :until"
+        f"SELECT {quoted(source.user_id)}, {quoted(source.post_id)}, {at} "
+        f"FROM {quoted(source.schema)}.{quoted(source.feed)} "
+        f"WHERE {quoted(source.action)} = 'like' AND {at} >= :since AND {at} < :until"
     )
     try:
         with create_engine(dsn).connect() as connection:
@@ -112,25 +73,25 @@ def query_likes(dsn: str, source: SourceParams, since: datetime, until: datetime
     return likes.assign(timestamp=pd.to_datetime(likes["timestamp"]))
 
 
-def told(found: Comparison, hours: float) -> str:
-    """A comparison in words."""
+def in_words(found: Comparison, hours: float) -> str:
+    """A comparison as text for people."""
     low, high = found.interval
     lines = [
         f"hit rate: a like of a listed post within {hours:g} h of the request",
-        f"{'group':8} {'users':>9} {'requests':>9} {'hit rate':>9}   95 % interval",
+        f"{'arm':8} {'users':>9} {'requests':>9} {'hit rate':>9}   95 % interval",
         _row("control", found.control),
         _row("test", found.test),
         f"test - control: {found.difference:+.4f}, 95 % interval {low:+.4f} to {high:+.4f}",
     ]
     if found.n_switched:
-        lines.append(f"{found.n_switched} users were in both groups and are left out")
-    if found.is_even:
-        lines.append(f"the split is as planned (p = {found.uneven_p:.3g})")
+        lines.append(f"{found.n_switched} users were in both arms and are left out")
+    if found.is_as_planned:
+        lines.append(f"assignment as planned (p = {found.mismatch_p:.3g})")
         lines.append(_verdict(low, high))
     else:
         lines.append(
-            f"THE SPLIT IS NOT AS PLANNED (p = {found.uneven_p:.2g}): some users are missing from "
-            "one group, so the difference cannot be trusted. Find out why before reading it."
+            f"SAMPLE RATIO MISMATCH (p = {found.mismatch_p:.2g}): some users are missing from one "
+            "arm, so the difference is not valid. Find the cause first."
         )
     return "\n".join(lines)
 
@@ -144,11 +105,11 @@ def _row(name: str, rate: ArmRate) -> str:
 def _verdict(low: float, high: float) -> str:
     if low > 0:
         return "test is better"
-    return "control is better" if high < 0 else "no difference can be told yet"
+    return "control is better" if high < 0 else "the difference is not significant yet"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0, 1 for an error, 2 for a split that is not as planned."""
+    """Run the command; 0, 1 for an error, 2 for a sample ratio mismatch."""
     parser = argparse.ArgumentParser(prog="python -m service.ab_report", description=__doc__)
     parser.add_argument("exposures", type=Path, help="directory of FEEDRANK_EXPOSURES")
     parser.add_argument("--likes", type=Path, help="CSV or parquet; else the database of FEED_DSN")
@@ -156,32 +117,32 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print numbers for a program")
     given = parser.parse_args(arguments)
     try:
-        found = _found(given.exposures, given.likes, given.hours)
+        found = _compared(given.exposures, given.likes, timedelta(hours=given.hours))
     except FeedrankError as error:
         print(error, file=sys.stderr)
         return 1
-    print(json.dumps(asdict(found)) if given.json else told(found, given.hours))
-    return 0 if found.is_even else 2
+    print(json.dumps(asdict(found)) if given.json else in_words(found, given.hours))
+    return 0 if found.is_as_planned else 2
 
 
-def _found(directory: Path, path: Path | None, hours: float) -> Comparison:
+def _compared(directory: Path, path: Path | None, window: timedelta) -> Comparison:
     exposures = list(read_exposures(directory))
     shares = sorted({e.test_share for e in exposures})
     if len(shares) != 1:
         raise SchemaError(
-            f"'{directory}' holds lists of several planned shares {shares}. Keep each comparison's "
+            f"'{directory}' holds lists of several planned shares {shares}. Keep each A/B test's "
             "exposures in a directory of its own."
         )
-    window = timedelta(hours=hours)
-    if path is not None:
-        likes = read_likes(path)
-    else:
-        dsn = os.environ.get("FEED_DSN")
-        if not dsn:
-            raise SourceError("no likes: set FEED_DSN, or name a file with --likes.")
-        since, until = min(e.at for e in exposures), max(e.at for e in exposures) + window
-        likes = query_likes(dsn, load_params().source, since, until)
-    return compare(judged(exposures, likes, window), shares[0])
+    likes = read_likes(path) if path else _likes_of_the_database(exposures, window)
+    return compare(outcomes_of(exposures, likes, window), shares[0])
+
+
+def _likes_of_the_database(exposures: list[Exposure], window: timedelta) -> pd.DataFrame:
+    dsn = os.environ.get("FEED_DSN")
+    if not dsn:
+        raise SourceError("no likes: set FEED_DSN, or name a file with --likes.")
+    moments = [e.at for e in exposures]
+    return query_likes(dsn, load_params().source, min(moments), max(moments) + window)
 
 
 if __name__ == "__main__":

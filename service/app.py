@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import signal
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -15,14 +15,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from feedrank import __version__
 from feedrank.errors import FeedrankError
-from service.middleware.access_log import Telemetry
-from service.middleware.security import Guard
+from service.middleware.access_log import AccessLog
+from service.middleware.security import Security
 from service.monitoring.logs import write_json_lines
 from service.routes import operations, page, recommendations
-from service.routes.errors import answer_problems
-from service.serving.background import Watch
-from service.serving.inference import Desk
-from service.serving.shutdown import Leaving
+from service.routes.errors import add_error_answers
+from service.serving.background import Background
+from service.serving.inference import Inference
+from service.serving.shutdown import Shutdown, on_signal
 from service.settings import Settings
 
 STATIC = Path(__file__).parent / "static"
@@ -32,7 +32,7 @@ class Service(FastAPI):
     """The application, which starts with a checked artifact or not at all.
 
     Args:
-        settings: None to read them from the environment when it starts.
+        settings: None to read them from the environment at the start.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -44,79 +44,67 @@ class Service(FastAPI):
             redoc_url=None,
         )
         self._settings = settings
-        self._leaving = Leaving()
-        self._outer: ASGIApp = super().__call__
-        self._watch: Watch | None = None
+        self._app: ASGIApp = super().__call__
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or live through one start and stop."""
+        """Answer one request, or run one start and stop."""
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await self._run(receive, send)
         else:
-            await self._outer(scope, receive, send)
+            await self._app(scope, receive, send)
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _run(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
-            await self._start()
+            background = self._start()
         except FeedrankError as error:
             # The server prints the message and leaves with an exit code; no traceback helps.
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await self._stop()
+        await background.stop()
+        self.state.inference.close()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _start(self) -> None:
-        if self._settings is None:
+    def _start(self) -> Background:
+        settings = self._settings
+        if settings is None:
             settings = Settings.from_environment()
             write_json_lines(settings.log_level)
-        else:
-            settings = self._settings
-        desk = Desk(settings)
-        inner: ASGIApp = super().__call__
-        if settings.cors_origins:
-            inner = CORSMiddleware(inner, settings.cors_origins, allow_headers=["X-API-Key"])
-        guard = Guard(inner, settings.api_key, bool(settings.cors_origins))
-        self._outer = Telemetry(guard, self._leaving)
-        self.state.desk, self.state.leaving = desk, self._leaving
-        self._leaving.listen(settings.drain_seconds)
-        self._watch = Watch(desk)
-        self._watch.start()
-        _listen_to_hangup(self._watch)
+        inference, shutdown = Inference(settings), Shutdown()
+        self.state.inference, self.state.shutdown = inference, shutdown
+        self._app = AccessLog(self._secured(settings), shutdown)
+        shutdown.listen(settings.drain_seconds)
+        background = Background(inference)
+        background.start()
+        on_signal(signal.SIGHUP, background.poll_now)  # unhandled it would end the process
         gc.collect()
-        gc.freeze()  # what was loaded stays: collections need not look through it
+        gc.freeze()  # loaded objects stay: collections need not traverse them
+        return background
 
-    async def _stop(self) -> None:
-        if self._watch is not None:
-            await self._watch.stop()
-        self.state.desk.close()
-
-
-def _listen_to_hangup(watch: Watch) -> None:
-    """Let SIGHUP mean: look for a new artifact now. By itself it would end the process."""
-    try:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, watch.look_now)
-    except (NotImplementedError, RuntimeError, ValueError):
-        return  # not the main thread, as in tests: there are no signals to listen to
+    def _secured(self, settings: Settings) -> ASGIApp:
+        app: ASGIApp = super().__call__
+        if settings.cors_origins:
+            app = CORSMiddleware(app, settings.cors_origins, allow_headers=["X-API-Key"])
+        return Security(app, settings.api_key, bool(settings.cors_origins))
 
 
 def create_app(settings: Settings | None = None) -> Service:
     """The service, not yet started."""
     app = Service(settings)
-    answer_problems(app)
+    add_error_answers(app)
     for router in (recommendations.router, page.router, operations.router):
         app.include_router(router)
-    app.add_api_route("/", _page("index.html"), include_in_schema=False)
-    app.add_api_route("/docs", _page("docs.html"), include_in_schema=False)
+    for path, name in (("/", "index.html"), ("/docs", "docs.html")):
+        app.add_api_route(path, _page(STATIC / name), include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app
 
 
-def _page(name: str):  # type: ignore[no-untyped-def]
+def _page(file: Path) -> Any:
     async def page() -> FileResponse:
-        return FileResponse(STATIC / name, headers={"Cache-Control": "no-cache"})
+        return FileResponse(file, headers={"Cache-Control": "no-cache"})
 
     return page
 

@@ -1,127 +1,82 @@
-"""The service's settings, each from one environment variable."""
+"""Settings of the service, each from one environment variable."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import gettempdir
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from feedrank.errors import ParamsError
 
 PREFIX = "FEEDRANK_"
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+# A description says what may be set; it is the end of the message for anything else.
+Share = Annotated[float, Field(ge=0, le=1, description="a share of the users from 0 to 1")]
+Seconds = Annotated[float, Field(ge=0.01, le=3600, description="seconds from 0.01 to 3600")]
+Count = Annotated[int, Field(ge=1, le=100_000, description="a whole number from 1 to 100000")]
+Level = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR"],
+    BeforeValidator(str.upper),
+    Field(description="one of DEBUG, INFO, WARNING, ERROR"),
+]
 
 
-def _state() -> Path:
-    return Path(gettempdir()) / f"feedrank-{os.getuid()}"
+def _parts(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    parts = value.split(",") if isinstance(value, str) else value
+    return tuple(part.strip() for part in parts if part.strip())
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How one service runs; the variable of a setting is its name in capitals after `FEEDRANK_`.
+class Settings(BaseSettings):
+    """Settings of one service; an argument takes precedence over its variable.
+
+    The variable of a setting is its name in capitals after `FEEDRANK_`; an empty one counts as
+    unset.
 
     Attributes:
         artifact: directory of the artifact, or a link to it.
-        test_artifact: the second artifact of a comparison; None for no comparison.
-        test_share: of the users who get the second artifact.
-        split_salt: another one splits the users anew.
-        exposures: directory where each list that was returned is noted; None for nowhere.
-        api_key: asked of every caller, but for the probes and the page's files; None for nobody.
-        cors_origins: web pages of other hosts that may read answers, separated by commas.
-        max_waiting: requests that wait or are worked on; a further one is answered with 503.
-        state: directory where workers note what they serve, for `service.deploy`.
-        check_seconds: between two looks at the artifact's path.
-        drain_seconds: from SIGTERM until no more connections are taken.
-        log_level: DEBUG, INFO, WARNING or ERROR.
+        test_artifact: artifact of the arm `test` of an A/B test; None for no test.
+        test_share: share of the users in the arm `test`.
+        assignment_salt: of the hash; another one assigns users to arms independently.
+        exposures: directory of the exposure log; None for no log.
+        api_key: required from callers, except for probes and the pages' files; None for no key.
+        cors_origins: origins of other hosts whose pages may read answers, separated by commas.
+        max_waiting: open requests; further ones are shed with a 503.
+        state: directory of the worker registry, for `service.deploy`.
+        poll_seconds: polling interval for a new artifact.
+        drain_seconds: from SIGTERM until no more connections are accepted.
+        log_level: of the service and of uvicorn.
     """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True)
 
     artifact: Path = Path("models/artifact")
     test_artifact: Path | None = None
-    test_share: float = 0.5
-    split_salt: str = "feedrank"
+    test_share: Share = 0.5
+    assignment_salt: str = "feedrank"
     exposures: Path | None = None
     api_key: str | None = None
-    cors_origins: tuple[str, ...] = ()
-    max_waiting: int = 64
-    state: Path = field(default_factory=_state)
-    check_seconds: float = 0.5
-    drain_seconds: float = 1.0
-    log_level: str = "INFO"
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parts)] = ()
+    # Requests are answered one after another in 2 to 5 ms each (docs/benchmarks.md), so the last of
+    # 64 waits for at most a third of a second, within the limit of 0.5 s.
+    max_waiting: Count = 64
+    state: Path = Field(default_factory=lambda: Path(gettempdir()) / f"feedrank-{os.getuid()}")
+    poll_seconds: Seconds = 0.5  # a poll takes 0.1 ms: any value up to seconds costs nothing
+    drain_seconds: Seconds = 1.0  # longer than the proxy's interval between two health checks
+    log_level: Level = "INFO"
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
-        """Settings from variables; an empty one counts as unset.
-
-        Raises:
-            ParamsError: a variable holds what its setting cannot be.
-        """
-        found = {k: v for k, v in environ.items() if k.startswith(PREFIX) and v.strip()}
-        read = {
-            name: convert(PREFIX + name.upper(), found[PREFIX + name.upper()])
-            for name, convert in _CONVERT.items()
-            if PREFIX + name.upper() in found
-        }
-        return cls(**read)  # type: ignore[arg-type]
-
-
-def _path(_: str, text: str) -> Path:
-    return Path(text)
-
-
-def _text(_: str, text: str) -> str:
-    return text
-
-
-def _share(name: str, text: str) -> float:
-    share = _number(name, text)
-    if not 0 <= share <= 1:
-        raise ParamsError(f"{name} is '{text}'; set a share of the users from 0 to 1.")
-    return share
-
-
-def _seconds(name: str, text: str) -> float:
-    seconds = _number(name, text)
-    if not 0.01 <= seconds <= 3600:
-        raise ParamsError(f"{name} is '{text}'; set seconds from 0.01 to 3600.")
-    return seconds
-
-
-def _number(name: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ParamsError(f"{name} is '{text}'; set a number.") from None
-
-
-def _count(name: str, text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 100_000:
-        raise ParamsError(f"{name} is '{text}'; set a whole number from 1 to 100000.")
-    return int(text)
-
-
-def _list(_: str, text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _level(name: str, text: str) -> str:
-    if text.upper() not in LEVELS:
-        raise ParamsError(f"{name} is '{text}'; set one of {', '.join(LEVELS)}.")
-    return text.upper()
-
-
-_CONVERT = {
-    "artifact": _path,
-    "test_artifact": _path,
-    "test_share": _share,
-    "split_salt": _text,
-    "exposures": _path,
-    "api_key": _text,
-    "cors_origins": _list,
-    "max_waiting": _count,
-    "state": _path,
-    "check_seconds": _seconds,
-    "drain_seconds": _seconds,
-    "log_level": _level,
-}
+    def from_environment(cls) -> Settings:
+        """Settings from variables; raises `ParamsError` for a value that cannot be used."""
+        try:
+            return cls()
+        except ValidationError as error:
+            found = error.errors()[0]
+            name = str(found["loc"][0])
+            allowed = cls.model_fields[name].description
+            raise ParamsError(
+                f"{PREFIX}{name.upper()} is '{found['input']}'; set {allowed}."
+            ) from None

@@ -1,4 +1,4 @@
-"""After a run: the numbers, and one user's feed through the service's own scoring path."""
+"""Summary of a run: its hit rates, and one user's feed by the service's own scoring path."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from feedrank.errors import FeedrankError
 from feedrank.validation.results.leads import lead_in_words
 from service.settings import Settings
 
-K = 5
+K = 5  # the service's default length of a list
 NEAREST = ("most_liked", "most_liked_by_segment")
 
 
@@ -47,7 +47,7 @@ def table_of(metrics: dict[str, Any]) -> list[str]:
 
 
 def _printable(text: str) -> str:
-    """Without what would move a terminal's cursor or turn its letters round."""
+    """Text without characters that move a terminal's cursor or reverse its letters."""
     return "".join(c if c.isprintable() or c.isspace() else " " for c in text)
 
 

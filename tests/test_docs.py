@@ -15,6 +15,7 @@ import yaml
 from feedrank.artifact.artifact import Artifact
 from feedrank.params import load_params
 from tests.support.small_artifact import small_params, write_artifact
+from service.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -122,11 +123,11 @@ def test_every_variable_named_is_read_somewhere() -> None:
     code = "".join(
         p.read_text() for d in ("feedrank", "stages", "service") for p in (ROOT / d).rglob("*.py")
     )
-    settings = {name.upper() for name in re.findall(r'^    "([a-z_]+)": _', code, re.M)}
-    named = set(re.findall(r"`(FEED[A-Z_]+)`", README))
-    unknown = [n for n in named if n not in code and n.removeprefix("FEEDRANK_") not in settings]
-    assert named
-    assert unknown == []
+    settings = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    table = (ROOT / "docs" / "service.md").read_text()
+    named = set(re.findall(r"`(FEED[A-Z_]+)`", README + table))
+    assert [name for name in named if name not in code and name not in settings] == []
+    assert settings <= named
 
 
 WITH_EXAMPLES = [

@@ -1,10 +1,10 @@
-"""The course's checker against the running service: its hit rate, time and memory.
+"""Check of the running service by the course's limits: hit rate, time and memory.
 
     make serve                     # in another terminal
     make check                     # or: python -m benchmarks.service.check http://127.0.0.1:8000
 
 Plays 2,000 (user, moment) pairs one after another over one connection. Users and moments are those
-of the service's artifact; the hit rate is what the lists would have got by the demo's truth.
+of the service's artifact; the hit rate is that of the lists by the demo's truth.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def ask(host: str, requests: list[Request]) -> tuple[list[list[int]], np.ndarray
     """Ids of each list, and the milliseconds that each answer took.
 
     Raises:
-        SystemExit: nobody answers there, or an answer is not a list of five.
+        SystemExit: no service answers, or an answer is an error.
     """
     connection = http.client.HTTPConnection(host, timeout=10)
     lists, milliseconds = [], []
@@ -50,7 +50,7 @@ def ask(host: str, requests: list[Request]) -> tuple[list[list[int]], np.ndarray
             content = answer.read()
         except OSError as error:
             raise SystemExit(
-                f"error: nobody answers at {host} ({error}). Run `make serve`."
+                f"error: no service answers at {host} ({error}). Run `make serve`."
             ) from None
         milliseconds.append(1000 * (time.perf_counter() - began))
         if answer.status != 200:
@@ -74,7 +74,7 @@ def _listens(process: psutil.Process, port: int) -> bool:
 
 
 def table(milliseconds: np.ndarray, used: float | None, rate: float | None) -> list[str]:
-    """What was measured, beside the course's limits."""
+    """Measured values beside the course's limits."""
     p50, p99, most = np.percentile(milliseconds, [50, 99, 100])
     limit = f"{1000 * MOST_SECONDS:.0f} ms"
     return [

@@ -1,11 +1,9 @@
-"""How fast a real uvicorn answers, driven by wrk over random users and moments.
+"""Load test of a uvicorn process by wrk, over random users and moments.
 
-    python -m benchmarks.service.service models/artifact                 # p50, p95, p99,
-    requests/s, memory
-    python -m benchmarks.service.service models/artifact --soak 120      # with a swap every few
-    seconds
+    python -m benchmarks.service.service models/artifact              # latency, rate, memory
+    python -m benchmarks.service.service models/artifact --soak 120   # with hot swaps
 
-wrk is Debian's package. The user of this service asked for 0.5 s a request and 4 GB at most.
+wrk is Debian's package. The limits are 0.5 s a request and 4 GB of memory.
 """
 
 from __future__ import annotations
@@ -31,8 +29,8 @@ import numpy as np
 
 from feedrank.artifact.artifact import Artifact
 
-N_REQUESTS = 20_000  # different ones, in turn
-SWAP_EVERY = 8.0  # seconds
+N_REQUESTS = 20_000  # different ones, in turn: more than any cache of the service holds
+SWAP_EVERY = 8.0  # seconds; a swap takes about 2 s, so that both kinds of time are measured
 # wrk's own percentiles, since it sees what a caller sees.
 LUA = """
 local paths, n = {}, 0
@@ -141,7 +139,7 @@ def _children(pid: int) -> list[int]:
 
 
 def processor_seconds(parent: int) -> float:
-    """Processor time of all processes of the service: unlike latency it hardly feels neighbours."""
+    """Processor time of all processes of the service, which other load hardly changes."""
     ticks = 0
     for pid in [parent, *_children(parent)]:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -184,7 +182,7 @@ def print_memory(pid: int) -> None:
 
 
 def soak(given: argparse.Namespace, scratch: Path) -> None:
-    """Answer for a while and swap all the time: nothing may fail, memory may not grow."""
+    """Answer under load with repeated hot swaps: none may fail, memory may not grow."""
     requests, script, live = scratch / "requests", scratch / "wrk.lua", scratch / "live"
     script.write_text(LUA)
     write_requests(given.artifact, requests, given.route)

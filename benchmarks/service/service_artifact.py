@@ -1,7 +1,7 @@
-"""An artifact of full size, from a small one: its users are repeated, its posts stay.
+"""Artifact of full size, made of a small one whose users are repeated.
 
-Histories, shared counts and the catalogue of users grow as those of a network with more users
-of the same kinds would, so that a service on it costs what one of full size costs:
+Histories, shared counts and the catalogue of users grow as in a network with more users of the
+same kinds, so the service takes as much time and memory as at full size:
 
     python -m benchmarks.service.service_artifact models/artifact tmp/full/artifact
 """
@@ -24,11 +24,11 @@ from feedrank.params import ExportParams
 from feedrank.state.feature_store import FeatureStore
 from feedrank.state.history import History
 
-REFERENCE_USERS = 163_205
+REFERENCE_USERS = 163_205  # of the reference installation
 
 
 def repeated(store: FeatureStore, n_users: int) -> FeatureStore:
-    """The same store of `n_users` users, each a copy of one of the former."""
+    """The same store of `n_users` users, each a copy of one of the old users."""
     of = np.arange(n_users) % store.meta.n_users
     history = _repeated_history(store.history, of)
     n = len(history.post)

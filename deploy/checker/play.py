@@ -1,9 +1,9 @@
 """The course's checker, played on the files of the current directory; any Python from 3.8.
 
-    python -I checker_play.py play.json
+    python -I play.py play.json
 
-Imports `app` as the course does, asks its model and its routes, and writes what it saw. Nothing
-of this project may be importable but what the model file brings.
+Imports `app` as the course does, calls its model and its routes, and writes a report. Only the
+model file may make this project's modules importable.
 """
 
 import importlib.util
@@ -38,8 +38,8 @@ def load():
 
 
 def largest_difference(model, given):
-    """How far probabilities are from the service's own, asked as arrays and as tables."""
-    import numpy as np  # only now: what the app itself imports should come first, as it would
+    """Largest difference of probabilities from the service's own, for arrays and for tables."""
+    import numpy as np  # only now: the app imports it first, as in the course's checker
     import pandas as pd
 
     matrix = np.array(given["matrix"], dtype=np.float32)
@@ -57,16 +57,16 @@ def ask(app, given):
     client = TestClient(app.app)
     lists, milliseconds = [], []
     for number, (user_id, moment) in enumerate(given["requests"]):
-        asked = {"id": user_id, "time": datetime.fromisoformat(moment), "limit": given["limit"]}
+        query = {"id": user_id, "time": datetime.fromisoformat(moment), "limit": given["limit"]}
         path = "/post/recommendations" + "/" * (number % 2)
         began = time.perf_counter()
-        answer = client.get(path, params=asked)
+        answer = client.get(path, params=query)
         milliseconds.append(1000 * (time.perf_counter() - began))
         assert answer.status_code == 200, answer.text
         posts = answer.json()
         assert all(set(post) == {"id", "text", "topic"} for post in posts)
         lists.append([post["id"] for post in posts])
-    unknown = client.get(path, params={**asked, "id": -1})
+    unknown = client.get(path, params={**query, "id": -1})
     assert unknown.status_code == 404, unknown.text
     direct = app.recommended_posts(user_id, datetime.fromisoformat(moment))
     assert [post.id for post in direct][: given["limit"]] == lists[-1]

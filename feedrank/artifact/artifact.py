@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from feedrank.artifact.golden import read_golden, replay
-from feedrank.artifact.manifest import GOLDEN, RANKER, _check_files, _export_params, _manifest
+from feedrank.artifact.manifest import (
+    GOLDEN,
+    RANKER,
+    check_files,
+    export_params,
+    read_manifest,
+)
 from feedrank.errors import ArtifactError
 from feedrank.ranking.ranker import Ranker
 from feedrank.ranking.recommender import Recommender
@@ -19,9 +26,9 @@ class Artifact:
     """A loaded and checked artifact.
 
     Attributes:
-        directory: where it lies.
+        directory: of its files.
         manifest: format, as-of, features, versions, metrics, sha256 of every file.
-        store: what was learned from the log.
+        store: point-in-time state of users and posts.
         recommender: the scoring path.
     """
 
@@ -35,14 +42,14 @@ class Artifact:
         """Open an artifact, compare every file with its sha256 and replay the golden requests.
 
         Raises:
-            ArtifactError: a file is missing or differs, the format or features are others, or an
-                answer is not the stored one.
+            ArtifactError: a file is missing or differs, format or features are not those of this
+                code, or an answer is not the stored one.
         """
-        manifest = _manifest(directory)
-        _check_files(directory, manifest)
+        manifest = read_manifest(directory)
+        check_files(directory, manifest)
         store = FeatureStore.load(directory)
         ranker = Ranker.load(directory / RANKER)
-        params = _export_params(directory, manifest)
+        params = export_params(directory, manifest)
         recommender = Recommender(store, ranker, params.candidates, params.exclude)
         expected = [f.name for f in recommender.features]
         for found in (manifest["features"], ranker.feature_names):
@@ -54,6 +61,11 @@ class Artifact:
         artifact = cls(directory, manifest, store, recommender)
         artifact.replay_golden()
         return artifact
+
+    @property
+    def as_of(self) -> datetime:
+        """Time of the last impression, on the log's clock."""
+        return self.store.meta.moment(self.store.meta.last_at)
 
     @property
     def golden(self) -> list[dict[str, Any]]:

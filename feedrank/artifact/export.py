@@ -11,7 +11,7 @@ from typing import Any
 
 from feedrank import __version__
 from feedrank.artifact.golden import draw_golden
-from feedrank.artifact.manifest import FORMAT, GOLDEN, MANIFEST, RANKER, _sha256
+from feedrank.artifact.manifest import FORMAT, GOLDEN, MANIFEST, RANKER, sha256_of
 from feedrank.io.files import new_directory
 from feedrank.params import ExportParams
 from feedrank.ranking.ranker import Ranker
@@ -33,10 +33,10 @@ def export(
     """Write an artifact, whole or not at all.
 
     Args:
-        directory: of the artifact; a former one is replaced.
+        directory: of the artifact; a previous one is replaced.
         features: directory of `FeatureStore`.
         ranker: file of the ranker.
-        params: how it recommends.
+        params: rules of the lists, and number of golden requests.
         facts: added to the manifest: metrics, parameters' hash, code revision.
         seed: of the golden requests.
         k: length of the golden lists.
@@ -58,7 +58,7 @@ def export(
             "recommend": asdict(params),
             "log": asdict(store.meta),
             "libraries": {name: version(name) for name in LIBRARIES},
-            "files": {p.name: _sha256(p) for p in sorted(new.iterdir())},
+            "files": {p.name: sha256_of(p) for p in sorted(new.iterdir())},
             **facts,
         }
         _write_json(new / MANIFEST, manifest)

@@ -1,7 +1,7 @@
 """The course's app: `load_models`, and a user's feed at `/post/recommendations/`.
 
-Beside it lies `model`, one file with the library, what it learned and the ranker. Runs on Python
-3.8 and later with the course's packages, or with today's: see docs/checker.md.
+Beside it lies `model`, one file with the library, the feature store and the ranker. Runs on Python
+3.8 and later with the course's packages or with current ones: see docs/checker.md.
 """
 
 import os
@@ -14,7 +14,7 @@ import pydantic
 from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel
 
-# Before numpy is imported: a day's tables take half the time on one thread, whatever else runs.
+# Before numpy is imported: the state of a day takes half the time on one thread of a busy machine.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 MODEL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "model")
 
@@ -38,7 +38,7 @@ class PostGet(BaseModel):
 
 
 def get_model_path(path: str) -> str:
-    """Where the model lies: in the checker's own folder, else at `path`."""
+    """Path of the model: in the checker's own folder where IS_LMS is 1, else `path`."""
     if os.environ.get("IS_LMS") == "1":
         return "/workdir/user_input/model"
     return path
@@ -54,7 +54,7 @@ def load_models() -> Any:
     path = get_model_path(MODEL)
     if not os.path.isfile(path):
         raise FileNotFoundError(f"'{path}' is missing. Put the file 'model' there.")
-    sys.path.insert(0, path)  # the file is a zip that holds our modules
+    sys.path.insert(0, path)  # the file is a zip that holds the library
     from feedrank.checker.model import Model
 
     return Model.load(path)
@@ -76,7 +76,7 @@ def recommended_posts(id: int, time: datetime, limit: int = 10) -> List[PostGet]
 
 
 if os.path.isfile(get_model_path(MODEL)):
-    load_models()  # with the module, so that no request waits for it
+    load_models()  # at import, so that no request waits for it
 
 if __name__ == "__main__":
     import uvicorn

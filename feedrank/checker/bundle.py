@@ -1,4 +1,4 @@
-"""The two files for the course: `app.py`, and `model`, a zip that Python imports from."""
+"""Checker bundle: `app.py`, and `model`, a zip that Python imports from."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ import numpy as np
 import feedrank
 from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.golden import answered
-from feedrank.checker.model import ABOUT, GOLDEN, KNOWLEDGE, PROBE, RANKER, Model, Probe
-from feedrank.checker.truncated_history import without_old_views
+from feedrank.checker.model import ABOUT, GOLDEN, PROBE, RANKER, STORE, Model, Probe
+from feedrank.checker.truncated_history import truncated
 from feedrank.checker.xgboost_1_6 import older_ranker
 from feedrank.io.files import new_directory
 from feedrank.params import CheckerParams
 from feedrank.ranking.recommender import Recommender
 
 APP, MODEL = "app.py", "model"
-GOLDEN_REQUESTS = 8  # of the artifact's: each makes the load derive a day's tables
-PROBE_POSTS = 64  # of each golden request
-FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # of a zip: its bytes must not depend on the clock
+GOLDEN_REQUESTS = 8  # of the artifact's; they share four moments, each 40 to 70 ms of the load
+PROBE_POSTS = 64  # of each golden request: 512 rows; a wrong base score shows in every row
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date of a zip: bytes must not depend on the clock
 CODE = Path(feedrank.__file__).parents[1]
 
 
@@ -36,12 +36,12 @@ def write_bundle(directory: Path, artifact: Artifact, params: CheckerParams) -> 
     """Write `app.py` and `model`, whole or not at all, and load them as the checker does.
 
     Args:
-        directory: of the two files; former ones are replaced.
+        directory: of the two files; previous ones are replaced.
         artifact: that answers.
-        params: what of it is kept.
+        params: days of history that are kept.
 
     Raises:
-        ArtifactError: the ranker for older readers differs from ours on a probe.
+        ArtifactError: the ranker for older readers differs from the artifact's on a probe.
     """
     with new_directory(directory) as new:
         shutil.copy(Path(__file__).with_name(APP), new / APP)
@@ -50,14 +50,14 @@ def write_bundle(directory: Path, artifact: Artifact, params: CheckerParams) -> 
 
 
 def write_model(path: Path, artifact: Artifact, params: CheckerParams) -> None:
-    """Write the one file."""
+    """Write the file `model`."""
     ranker, recommend = artifact.recommender.ranker, artifact.manifest["recommend"]
     rules = {name: recommend[name] for name in ("candidates", "exclude")}
-    store = without_old_views(artifact.store, params.history_days)
+    store = truncated(artifact.store, params.history_days)
     recommender = Recommender(store, ranker, **rules)
     golden = [
-        answered(recommender, asked["user"], asked["at"], len(asked["post"]))
-        for asked in artifact.golden[:: max(1, len(artifact.golden) // GOLDEN_REQUESTS)]
+        answered(recommender, request["user"], request["at"], len(request["post"]))
+        for request in artifact.golden[:: max(1, len(artifact.golden) // GOLDEN_REQUESTS)]
     ]
     probe = Probe.of(ranker, probe_rows(recommender, golden))
     about = {
@@ -70,7 +70,7 @@ def write_model(path: Path, artifact: Artifact, params: CheckerParams) -> None:
             _add(archive, module.relative_to(CODE).as_posix(), module.read_bytes())
         store.save(Path(scratch))
         for file in sorted(Path(scratch).iterdir()):
-            _add(archive, f"{KNOWLEDGE}/{file.name}", file.read_bytes())
+            _add(archive, f"{STORE}/{file.name}", file.read_bytes())
         _add(archive, RANKER, older_ranker(ranker, probe))
         for name in PROBE:
             _add(archive, f"probe_{name}.npy", _npy(getattr(probe, name)))
@@ -80,28 +80,27 @@ def write_model(path: Path, artifact: Artifact, params: CheckerParams) -> None:
 
 @cache
 def serving_modules() -> tuple[Path, ...]:
-    """Our modules that run when a model is loaded, as a fresh process finds them."""
-    ask = (
+    """Modules of the library that a fresh process imports to load a model."""
+    code = (
         "import sys, feedrank.checker.model\n"
         "print(*(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'feedrank'),"
         " sep='\\n')"
     )
-    told = subprocess.run(
-        [sys.executable, "-c", ask], cwd=CODE, capture_output=True, text=True, check=True
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=CODE, capture_output=True, text=True, check=True
     )
-    return tuple(sorted(Path(line) for line in told.stdout.splitlines()))
+    return tuple(sorted(Path(line) for line in done.stdout.splitlines()))
 
 
 def probe_rows(recommender: Recommender, golden: list[dict[str, Any]]) -> np.ndarray:
     """Features of some posts for each golden request, float32, shape (n, n_features)."""
     n_posts = recommender.meta.n_posts
     stride = max(1, n_posts // PROBE_POSTS)
-    return np.concatenate(
-        [
-            recommender.matrix(asked["user"], asked["at"], np.arange(i % stride, n_posts, stride))
-            for i, asked in enumerate(golden)
-        ]
-    )
+    rows = []
+    for i, request in enumerate(golden):
+        post = np.arange(i % stride, n_posts, stride)
+        rows.append(recommender.matrix(request["user"], request["at"], post))
+    return np.concatenate(rows)
 
 
 def _npy(array: np.ndarray) -> bytes:
@@ -115,4 +114,4 @@ def _json(value: Any) -> bytes:
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
-    archive.writestr(zipfile.ZipInfo(name, FIRST_DAY), content, zipfile.ZIP_DEFLATED)
+    archive.writestr(zipfile.ZipInfo(name, EPOCH), content, zipfile.ZIP_DEFLATED)

@@ -1,4 +1,4 @@
-"""What the one file holds: a classifier of impressions, and the recommender around it."""
+"""Model of the checker bundle: a classifier of impressions, and the recommender around it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from feedrank.ranking.ranker import Ranker
 from feedrank.ranking.recommender import Recommender
 from feedrank.state.feature_store import FeatureStore
 
-ABOUT, GOLDEN, KNOWLEDGE, RANKER = "about.json", "golden.json", "store", "ranker.json"
+ABOUT, GOLDEN, STORE, RANKER = "about.json", "golden.json", "store", "ranker.json"
 PROBE = ("matrix", "probability", "trees")
 
 
@@ -27,7 +27,7 @@ class Probe(NamedTuple):
     Attributes:
         matrix: float32, shape (n, n_features).
         probability: of a like, shape (n,).
-        trees: the same without the first score, shape (n,): here the booster's own base counts.
+        trees: the same of the trees alone, shape (n,), which depends on the booster's base score.
     """
 
     matrix: np.ndarray
@@ -36,21 +36,21 @@ class Probe(NamedTuple):
 
     @classmethod
     def of(cls, ranker: Ranker, matrix: np.ndarray) -> Probe:
-        """What a ranker says of these rows."""
+        """Answers of a ranker for these rows."""
         trees = ranker.booster.inplace_predict(matrix, validate_features=False)
         return cls(matrix, ranker.probability(matrix), np.asarray(trees))
 
     @classmethod
     def load(cls, place: Place) -> Probe:
-        """Rows and answers stored in a file of ours."""
+        """Stored rows and answers of a bundle."""
         return cls(*(read_array(place / f"probe_{name}.npy") for name in PROBE))
 
 
 class Model:
-    """What `load_models` returns.
+    """The model that `load_models` returns.
 
     Args:
-        store: what was learned from the log.
+        store: point-in-time state of users and posts.
         recommender: the one scoring path.
     """
 
@@ -64,15 +64,15 @@ class Model:
 
     @classmethod
     def load(cls, path: str) -> Model:
-        """Read the file and prove it.
+        """Read the file, and answer its probe and golden requests again.
 
         Raises:
-            ArtifactError: it was made for other features, or this XGBoost or numpy answers
-                otherwise than those it was made with.
+            ArtifactError: it was made for other features, or this XGBoost or numpy gives other
+                answers than the versions that it was made with.
         """
         place = zipfile.Path(path)
         about = json.loads((place / ABOUT).read_text())
-        store, ranker = FeatureStore.load(place / KNOWLEDGE), Ranker.load(place / RANKER)
+        store, ranker = FeatureStore.load(place / STORE), Ranker.load(place / RANKER)
         model = cls(store, Recommender(store, ranker, **about["rules"]))
         names = model.feature_names_in_.tolist()
         if ranker.feature_names != names:
@@ -88,7 +88,7 @@ class Model:
         """Probabilities of no like and of a like, shape (n, 2).
 
         Args:
-            rows: our features, an array of shape (n, n_features) or a table of these columns.
+            rows: features, an array of shape (n, n_features) or a table with these columns.
 
         Raises:
             ValueError: a column is missing, or there are more or fewer.
@@ -97,7 +97,7 @@ class Model:
         return np.stack([1 - liked, liked], axis=1)
 
     def predict(self, rows: Any) -> np.ndarray:
-        """1 where a like is likelier than none, else 0, shape (n,)."""
+        """1 where a like is more likely than none, else 0, shape (n,)."""
         return self.classes_[self.predict_proba(rows).argmax(axis=1)]
 
     def posts(self, user_id: int, at: datetime, limit: int) -> list[dict[str, Any]]:
@@ -105,11 +105,11 @@ class Model:
 
         Args:
             user_id: as in the database.
-            at: a moment on the database's clock; one with an offset is turned to UTC.
+            at: a moment on the database's clock; one with an offset is converted to UTC.
             limit: length of the list.
 
         Raises:
-            KeyError: nobody has this id.
+            KeyError: no user has this id.
             ValueError: the limit is not above 0.
         """
         if limit < 1:
@@ -139,7 +139,7 @@ class Model:
 
 
 def check(ranker: Ranker, probe: Probe, name: str) -> None:
-    """Refuse a ranker that another XGBoost reads than the one it was made with.
+    """Check that this XGBoost reads the ranker as the one that wrote it.
 
     Raises:
         ArtifactError: a probability differs by more than the last bits.
@@ -147,7 +147,7 @@ def check(ranker: Ranker, probe: Probe, name: str) -> None:
     found = Probe.of(ranker, probe.matrix)
     if not (close(found.probability, probe.probability) and close(found.trees, probe.trees)):
         raise ArtifactError(
-            f"XGBoost {xgb.__version__} reads the ranker of '{name}' otherwise than it was made: "
-            f"probabilities differ by up to {np.abs(found.trees - probe.trees).max():.3f}. Make "
-            "it again with this project's pins: dvc repro checker."
+            f"XGBoost {xgb.__version__} misreads the ranker of '{name}': probabilities differ by "
+            f"up to {np.abs(found.trees - probe.trees).max():.3f}. Make it again with this "
+            "project's pins: dvc repro checker."
         )

@@ -1,4 +1,4 @@
-"""A smaller file: what each user saw long ago is left out."""
+"""Truncated history: a smaller bundle without each user's oldest impressions."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from feedrank.state.feature_store import FeatureStore
 from feedrank.state.history import History
 
 
-def without_old_views(store: FeatureStore, days: int | None) -> FeatureStore:
-    """The same store with only the last days of each user's own history; None: all of it.
+def truncated(store: FeatureStore, days: int | None) -> FeatureStore:
+    """The store with the last days of each user's own history; None: with all of it.
 
-    What is shared by all users stays whole.
+    Counts that all users share stay whole.
     """
     if days is None:
         return store

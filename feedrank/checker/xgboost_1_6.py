@@ -1,4 +1,4 @@
-"""A ranker that older versions of XGBoost read as it is meant."""
+"""Conversion of a ranker for older versions of XGBoost, from 1.6 on."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from feedrank.ranking.ranker import Ranker
 
 
 def older_ranker(ranker: Ranker, probe: Probe) -> bytes:
-    """The ranker as JSON for XGBoost 1.6 and later, proved equal to the last bit.
+    """The ranker as JSON for XGBoost 1.6 and later, equal on the probe to the last bit.
 
     Raises:
-        ArtifactError: it answers otherwise than the probe holds.
+        ArtifactError: an answer differs from the probe's.
     """
     content = for_older_readers(ranker.booster)
     again = Ranker(xgb.Booster({"nthread": 1}, model_file=bytearray(content)), ranker.first_stage)
@@ -26,18 +26,18 @@ def older_ranker(ranker: Ranker, probe: Probe) -> bytes:
         and np.array_equal(found.trees, probe.trees)
     ):
         raise ArtifactError(
-            f"the ranker for older readers differs from ours on the probe: XGBoost "
-            f"{xgb.__version__} writes models otherwise than this code knows. Install the pins of "
+            "the ranker for older readers differs from the artifact's on the probe: this code does "
+            f"not know how XGBoost {xgb.__version__} writes models. Install the pins of "
             "requirements.txt."
         )
     return content
 
 
 def for_older_readers(booster: xgb.Booster) -> bytes:
-    """The model with its base score written as older versions read it.
+    """The model as JSON with its base score as a plain number, which all versions read.
 
-    Since XGBoost 3.1 it is a list in a string. Older versions read "[1.2E-1]" as 0.5 without a
-    word, and predictions are wrong; without the brackets all versions read the same.
+    Since XGBoost 3.1 the base score is a list in a string. Older versions silently read "[1.2E-1]"
+    as 0.5, and predictions are wrong.
 
     Raises:
         ArtifactError: the model has several outputs, which older versions cannot hold.

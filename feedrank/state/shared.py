@@ -86,7 +86,7 @@ class SharedHistory:
         self.counts = counts
         self._by_post = RunningCounts(counts.by_post, fitted.half_life_steps)
         self._first_step = counts.by_post.first_steps().reshape(fitted.n_segments, -1).min(0)
-        self._keep = keep
+        self.keep = keep
         self._kept: OrderedDict[int, SharedState] = OrderedDict()
 
     def as_of(self, step: int) -> SharedState:
@@ -96,7 +96,7 @@ class SharedHistory:
         if state is None:
             state = self._derive(step)
         self._kept[step] = state
-        if len(self._kept) > self._keep:
+        if len(self._kept) > self.keep:
             self._kept.popitem(last=False)
         return state
 

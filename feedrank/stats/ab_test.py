@@ -1,4 +1,4 @@
-"""A/B test: hit rates of control and test, their difference, and a check of the split."""
+"""A/B test: hit rate of each arm, their difference, and the check for sample ratio mismatch."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 
 from feedrank.stats.intervals import Z95
 
-# The customary threshold of a sample ratio mismatch (Fabijan et al. 2019): a split as planned looks
-# this uneven once in a thousand tests.
-UNEVEN_P = 0.001
+# The usual threshold for sample ratio mismatch (Fabijan et al. 2019): a sound assignment falls
+# below it once in a thousand tests.
+MISMATCH_P = 0.001
 
 
 @dataclass(frozen=True)
 class AbOutcomes:
-    """Returned lists of an A/B test and their hits, one row each.
+    """Returned lists with their outcome, one row each.
 
     Attributes:
         user: ids, shape (n,).
-        is_test: the user is in arm `test`, shape (n,).
+        is_test: the user's arm is test, shape (n,).
         is_hit: the user liked one of the posts in time, shape (n,).
     """
 
@@ -34,10 +34,10 @@ class ArmRate:
     """Hit rate of one arm.
 
     Attributes:
-        n_users: of the arm.
+        n_users: in the arm.
         n_requests: of these users.
-        rate: hits over requests.
-        variance: of the rate, over users.
+        rate: hits over requests; NaN for no requests.
+        variance: of the rate, over users; NaN for fewer than two users.
     """
 
     n_users: int
@@ -48,8 +48,7 @@ class ArmRate:
     @property
     def interval(self) -> tuple[float, float]:
         """95 % interval of the rate."""
-        half = Z95 * math.sqrt(self.variance)
-        return self.rate - half, self.rate + half
+        return _interval(self.rate, self.variance)
 
 
 @dataclass(frozen=True)
@@ -59,47 +58,46 @@ class Comparison:
     Attributes:
         control: its hit rate.
         test: its hit rate.
-        n_switched: users who were in both arms, and are left out.
-        uneven_p: p-value of the planned split; small: the split is not the planned one.
+        n_switched: users with lists of both arms, who are left out.
+        mismatch_p: p value of the planned assignment (sample ratio mismatch).
     """
 
     control: ArmRate
     test: ArmRate
     n_switched: int
-    uneven_p: float
+    mismatch_p: float
 
     @property
     def difference(self) -> float:
-        """Test less control."""
+        """Hit rate of test less that of control."""
         return self.test.rate - self.control.rate
 
     @property
     def interval(self) -> tuple[float, float]:
         """95 % interval of the difference; users of the two arms are independent."""
-        half = Z95 * math.sqrt(self.test.variance + self.control.variance)
-        return self.difference - half, self.difference + half
+        return _interval(self.difference, self.test.variance + self.control.variance)
 
     @property
-    def is_even(self) -> bool:
-        """Users are split as planned: no sample ratio mismatch."""
-        return self.uneven_p >= UNEVEN_P
+    def is_as_planned(self) -> bool:
+        """The numbers of users in the arms fit the planned assignment."""
+        return self.mismatch_p >= MISMATCH_P
 
 
-def compare(requests: AbOutcomes, test_share: float) -> Comparison:
-    """Compare the arms by users, the units that were split and so are independent.
+def compare(outcomes: AbOutcomes, test_share: float) -> Comparison:
+    """Compare the arms by users: these were assigned, so these are the independent units.
 
     Args:
-        requests: of both arms.
-        test_share: of the users that was planned for arm `test`.
+        outcomes: of both arms.
+        test_share: planned share of the users in the arm `test`.
     """
-    users, of = np.unique(requests.user, return_inverse=True)
+    users, of = np.unique(outcomes.user, return_inverse=True)
     n = np.bincount(of, minlength=len(users))
-    n_test = np.bincount(of, requests.is_test, len(users))
-    hits = np.bincount(of, requests.is_hit, len(users))
+    n_test = np.bincount(of, outcomes.is_test, len(users))
+    hits = np.bincount(of, outcomes.is_hit, len(users))
     is_test, is_control = n_test == n, n_test == 0
     control = arm_rate(hits[is_control], n[is_control])
     test = arm_rate(hits[is_test], n[is_test])
-    p = uneven_p(control.n_users, test.n_users, test_share)
+    p = mismatch_p(control.n_users, test.n_users, test_share)
     return Comparison(control, test, int(np.sum(~is_test & ~is_control)), p)
 
 
@@ -111,16 +109,16 @@ def arm_rate(hits: np.ndarray, n: np.ndarray) -> ArmRate:
         n: requests of each user, all above 0.
     """
     n_users, total = len(n), int(n.sum())
+    rate = float(hits.sum() / total) if total else math.nan
     if n_users < 2:
-        return ArmRate(n_users, total, float(hits.sum() / total) if total else math.nan, math.nan)
-    rate = float(hits.sum() / total)
+        return ArmRate(n_users, total, rate, math.nan)
     left = hits - rate * n
     variance = float(np.sum(left**2)) / total**2 * n_users / (n_users - 1)
     return ArmRate(n_users, total, rate, variance)
 
 
-def uneven_p(n_control: int, n_test: int, test_share: float) -> float:
-    """P-value of a chi-square test (1 degree of freedom) that the split is the planned one."""
+def mismatch_p(n_control: int, n_test: int, test_share: float) -> float:
+    """Probability of arms at least as uneven under the planned assignment (chi-square, 1 df)."""
     n = n_control + n_test
     expected = n * test_share, n * (1 - test_share)
     if min(expected) == 0:
@@ -128,3 +126,8 @@ def uneven_p(n_control: int, n_test: int, test_share: float) -> float:
     statistic = (n_test - expected[0]) ** 2 / expected[0]
     statistic += (n_control - expected[1]) ** 2 / expected[1]
     return math.erfc(math.sqrt(statistic / 2))
+
+
+def _interval(value: float, variance: float) -> tuple[float, float]:
+    half = Z95 * math.sqrt(variance)
+    return value - half, value + half

@@ -1,1 +1,1 @@
-"""A/B test: assignment and exposure log."""
+"""A/B test: assignment of users to arms, and exposure log."""

@@ -1,4 +1,4 @@
-"""Who gets which of two artifacts."""
+"""Assignment of users to the arms of an A/B test."""
 
 from __future__ import annotations
 
@@ -6,25 +6,29 @@ import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
-Group = Literal["control", "test"]
+Arm = Literal["control", "test"]
 
 
 @dataclass(frozen=True)
-class Split:
-    """A stable split of users into control and test.
+class Assignment:
+    """Stable assignment of users to arms by a hash.
 
-    The same user is always in the same group, on every worker and after every restart; another
-    salt splits the users anew and independently.
+    A user is in the same arm on every worker and after every restart. Another salt gives an
+    independent assignment; a larger test share only moves users from control to test.
 
     Attributes:
         salt: of the hash.
-        test_share: of the users who are in the test group.
+        test_share: of the users in the arm `test`.
     """
 
     salt: str
     test_share: float
 
-    def group(self, user_id: int) -> Group:
-        """The group of a user, from the first 64 bits of SHA-256 over salt and id."""
+    def arm(self, user_id: int) -> Arm:
+        """Arm of a user, from the first 64 bits of SHA-256 over salt and id."""
         digest = hashlib.sha256(f"{self.salt}:{user_id}".encode()).digest()
         return "test" if int.from_bytes(digest[:8], "big") < self.test_share * 2**64 else "control"
+
+    def probability(self, arm: Arm) -> float:
+        """Assignment probability: share of the users in an arm."""
+        return self.test_share if arm == "test" else 1 - self.test_share

@@ -1,4 +1,4 @@
-"""Around every request: an id, a line in the log, the time it took."""
+"""Access log: request id, log line and time of every request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.monitoring import metrics
-from service.serving.shutdown import Leaving
+from service.serving.shutdown import Shutdown
 
 logger = logging.getLogger("feedrank.service")
 GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
@@ -21,20 +21,20 @@ OUTCOMES = {
 }  # fmt: skip
 
 
-class Telemetry:
+class AccessLog:
     """Measures the application inside it, and gives each answer an `X-Request-ID`.
 
-    A caller's own id is kept if it is short and plain, so that a request can be followed through
-    several services.
+    A caller's own id is kept if it has at most 64 letters, digits, dots, dashes and underscores,
+    so that a request can be traced through several services.
 
     Args:
         app: that answers.
-        leaving: closes connections, once the end has begun.
+        shutdown: closes connections while draining.
     """
 
-    def __init__(self, app: ASGIApp, leaving: Leaving) -> None:
+    def __init__(self, app: ASGIApp, shutdown: Shutdown) -> None:
         self._app = app
-        self._leaving = leaving
+        self._shutdown = shutdown
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on one request."""
@@ -49,13 +49,13 @@ class Telemetry:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
-            self._leaving.part(message)
+            self._shutdown.close_connection(message)
             await send(message)
 
         try:
             await self._app(scope, receive, sending)
         finally:
-            _note(scope, request_id, status, perf_counter() - began)
+            _record(scope, request_id, status, perf_counter() - began)
 
 
 def _request_id(scope: Scope) -> str:
@@ -63,20 +63,16 @@ def _request_id(scope: Scope) -> str:
     return given if GIVEN_ID.fullmatch(given) else secrets.token_hex(8)
 
 
-def _note(scope: Scope, request_id: str, status: int, seconds: float) -> None:
-    # The route's template, not the path: a label must not grow with what callers make up.
+def _record(scope: Scope, request_id: str, status: int, seconds: float) -> None:
+    # The route's template, not the path: callers must not be able to add values of a label.
     route = getattr(scope.get("route"), "path", "other")
     outcome = OUTCOMES.get(status, f"{status // 100}xx")
     metrics.REQUEST_SECONDS.labels(route).observe(seconds)
     metrics.ANSWERS.labels(route, outcome).inc()
     if not logger.isEnabledFor(logging.INFO):
         return
-    extra = {
-        "request_id": request_id,
-        "route": route,
-        "status": status,
-        "ms": round(seconds * 1000, 3),
-    }
+    ms = round(seconds * 1000, 3)
+    extra = {"request_id": request_id, "route": route, "status": status, "ms": ms}
     if "user_id" in scope:
         extra["user_id"] = scope["user_id"]
     logger.info("answered", extra=extra)

@@ -1,4 +1,4 @@
-"""What is asked of every request, and said with every answer, whatever its route."""
+"""Security: API key, length of the query, and security headers, for every route."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LONGEST_QUERY = 2_048  # bytes; the longest sensible one has about a hundred
+LONGEST_QUERY = 2_048  # bytes; all parameters at their longest take about 100
 OPEN = frozenset({"/health", "/ready", "/", "/docs"})
 OPEN_FILES = "/static/"
 HEADERS = {
@@ -25,12 +25,12 @@ HEADERS = {
 }
 
 
-class Guard:
-    """Refuses what is too long or lacks the key, and sends the security headers.
+class Security:
+    """Refuses a long query or a missing key, and adds the security headers to every answer.
 
     Args:
-        app: that answers what is let through.
-        api_key: asked for in `X-API-Key` or as a bearer token; None for no key.
+        app: that answers admitted requests.
+        api_key: required in `X-API-Key` or as a bearer token; None for no key.
         is_shared: answers may be read by pages of other hosts (CORS is on).
     """
 
@@ -59,7 +59,9 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         if len(scope["query_string"]) > LONGEST_QUERY:
-            detail = f"the address is too long; its query may have {LONGEST_QUERY} bytes."
+            detail = (
+                f"the query is longer than {LONGEST_QUERY} bytes; send id, time and limit alone."
+            )
             return JSONResponse({"detail": detail}, 414)
         if self._api_key is None or is_open(scope["path"]) or self._has_key(Headers(scope=scope)):
             return None
@@ -73,5 +75,5 @@ class Guard:
 
 
 def is_open(path: str) -> bool:
-    """Probes and the page's own files need no key: they tell nothing of users."""
+    """Whether a path needs no key: probes and the pages' own files, which hold nothing of users."""
     return path in OPEN or path.startswith(OPEN_FILES)

@@ -1,4 +1,4 @@
-"""Logs as one line of JSON each, on standard output."""
+"""Log: one line of JSON for each record, on standard output."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "col
 
 
 class JsonLines(logging.Formatter):
-    """A record as JSON: when, how grave, what, and whatever its `extra` holds."""
+    """Formats a record as JSON: time, level, logger, event and the fields of its `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, whatever the message holds."""
+        """One line; line breaks of the message are escaped."""
         line = {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -29,7 +29,7 @@ class JsonLines(logging.Formatter):
 
 
 def write_json_lines(level: str) -> None:
-    """Send our log and uvicorn's to standard output as JSON; our own line replaces its access log.
+    """Send the logs of the service and of uvicorn to standard output, without its access log.
 
     Args:
         level: DEBUG, INFO, WARNING or ERROR.

@@ -1,4 +1,4 @@
-"""What Prometheus reads."""
+"""Metrics in Prometheus' format, shared by all workers of one parent process."""
 
 from __future__ import annotations
 
@@ -8,31 +8,28 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import gettempdir
+from typing import Literal
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def _share_between_workers() -> None:
-    """Let all workers of one parent write into one directory, so that any can answer for all.
+    """Let all workers of one parent write into one directory, so that each can answer for all.
 
     Must come before the first import of `prometheus_client`, which reads the variable then.
     """
     parent = multiprocessing.parent_process()
     if parent is None or MULTIPROCESS in os.environ:
         return
-    _remove_of_the_dead()
+    for path in Path(gettempdir()).glob("feedrank-metrics-*"):
+        if not _is_alive(path.name.split("-")[-1]):
+            shutil.rmtree(path, ignore_errors=True)
     directory = Path(gettempdir()) / f"feedrank-metrics-{parent.pid}"
     directory.mkdir(exist_ok=True)
     os.environ[MULTIPROCESS] = str(directory)
 
 
-def _remove_of_the_dead() -> None:
-    for path in Path(gettempdir()).glob("feedrank-metrics-*"):
-        if not _lives(path.name.split("-")[-1]):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _lives(pid: str) -> bool:
+def _is_alive(pid: str) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
@@ -48,60 +45,64 @@ from prometheus_client import (  # noqa: E402
 )
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-SECONDS = (0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 REGISTRY = CollectorRegistry()
+# Buckets lie densest around the usual answer of 2 to 20 ms and end above the limit of 0.5 s.
+SECONDS = (0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
+POSTS = (10, 50, 100, 200, 300, 400, 500, 750, 1000, 2000, 5000, 10_000)
+Mode = Literal["livesum", "livemin", "livemax"]  # how the values of all workers become one
+
+
+def _counter(name: str, meaning: str, *labels: str) -> Counter:
+    return Counter(f"feedrank_{name}", meaning, labels, registry=REGISTRY)
+
+
+def _gauge(
+    name: str, meaning: str, *labels: str, mode: Literal["livesum", "livemin", "livemax"]
+) -> Gauge:
+    """A gauge with the way in which the values of all workers become one."""
+    return Gauge(f"feedrank_{name}", meaning, labels, registry=REGISTRY, multiprocess_mode=mode)
+
 
 REQUEST_SECONDS = Histogram(
     "feedrank_request_seconds", "From request to answer.", ["route"], buckets=SECONDS,
     registry=REGISTRY,
 )  # fmt: skip
-ANSWERS = Counter(
-    "feedrank_answers", "Answers by route and outcome.", ["route", "outcome"], registry=REGISTRY
-)
-RECOMMENDED = Counter(
-    "feedrank_recommended", "Lists by group of the comparison.", ["group"], registry=REGISTRY
-)
 CANDIDATES = Histogram(
-    "feedrank_candidates", "Posts left by the first score, then ranked.",
-    buckets=(10, 50, 100, 200, 300, 400, 500, 750, 1000, 2000, 5000, 10_000), registry=REGISTRY,
+    "feedrank_candidates", "Candidates of the first stage, which the trees rank.",
+    buckets=POSTS, registry=REGISTRY,
 )  # fmt: skip
-WORKERS = Gauge(
-    "feedrank_artifact_workers", "Workers that serve an artifact.", ["group", "version"],
-    registry=REGISTRY, multiprocess_mode="livesum",
-)  # fmt: skip
-AS_OF = Gauge(
-    "feedrank_artifact_as_of_seconds", "The last impression an artifact knows, Unix time.",
-    ["group"], registry=REGISTRY, multiprocess_mode="livemin",
-)  # fmt: skip
-SWAPS = Counter("feedrank_swaps", "Artifacts swapped in.", ["group"], registry=REGISTRY)
-REFUSALS = Counter(
-    "feedrank_refusals", "New artifacts that failed their checks.", ["group"], registry=REGISTRY
+ANSWERS = _counter("answers", "Answers by route and outcome.", "route", "outcome")
+RECOMMENDED = _counter("recommended", "Lists by arm of the A/B test.", "arm")
+SWAPS = _counter("swaps", "Hot swaps of an artifact.", "arm")
+REFUSALS = _counter("refusals", "New artifacts that failed their checks.", "arm")
+PROFILES = _counter(
+    "requests_by_profile", "Requests by a profile value of their user.", "arm", "column", "value"
 )
-WAITING = Gauge(
-    "feedrank_waiting", "Requests that wait or are worked on.", registry=REGISTRY,
-    multiprocess_mode="livesum",
+WAITING = _gauge("waiting", "Open requests.", mode="livesum")
+WORKERS = _gauge(
+    "artifact_workers", "Workers that serve an artifact.", "arm", "version", mode="livesum"
+)
+AS_OF = _gauge(
+    "artifact_as_of_seconds", "The last impression in an artifact, Unix time.", "arm",
+    mode="livemin",
 )  # fmt: skip
-ASKED = Counter(
-    "feedrank_asked_users", "Requests by a profile value of their user.",
-    ["group", "column", "value"], registry=REGISTRY,
+DRIFT = _gauge(
+    "drift_psi",
+    "Population stability index of recent requests against the artifact's reference: below 0.1 "
+    "stable, above 0.25 shifted.",
+    "arm", "of", mode="livemax",
 )  # fmt: skip
-DRIFT = Gauge(
-    "feedrank_drift_psi", "Population stability index of the last requests against the artifact's "
-    "own snapshot: below 0.1 alike, above 0.25 others.",
-    ["group", "of"], registry=REGISTRY, multiprocess_mode="livemax",
+PREDICTED = _gauge(
+    "predicted_rate", "Mean probability of a like of recommended posts.", "arm", "of",
+    mode="livemax",
 )  # fmt: skip
-PREDICTED = Gauge(
-    "feedrank_predicted_rate", "Mean probability of a like of what was recommended.",
-    ["group", "of"], registry=REGISTRY, multiprocess_mode="livemax",
+EFFECTIVE = _gauge(
+    "effective_posts", "Effective number of recommended posts (inverse Simpson).", "arm", "of",
+    mode="livemin",
 )  # fmt: skip
-EFFECTIVE = Gauge(
-    "feedrank_effective_posts", "How many posts share the lists as if evenly (inverse Simpson).",
-    ["group", "of"], registry=REGISTRY, multiprocess_mode="livemin",
-)  # fmt: skip
-CATALOGUE = Gauge(
-    "feedrank_catalogue_share", "Share of the catalogue among the last lists.",
-    ["group"], registry=REGISTRY, multiprocess_mode="livemax",
-)  # fmt: skip
+CATALOGUE = _gauge(
+    "catalogue_share", "Share of the catalogue in recent lists.", "arm", mode="livemax"
+)
 
 
 def exposition() -> bytes:
@@ -114,30 +115,28 @@ def exposition() -> bytes:
     return generate_latest(registry)
 
 
-def forget_worker() -> None:
-    """Take this worker's gauges out of the sums: it is leaving."""
+def forget_worker(pid: int | None = None) -> None:
+    """Take a worker's gauges out of the sums, by default this one's; its counters stay."""
     if MULTIPROCESS in os.environ:
-        multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
+        multiprocess.mark_process_dead(pid or os.getpid())  # type: ignore[no-untyped-call]
 
 
-def count_refusals(group: str, n: int) -> None:
-    """Bring the counter of refusals up to `n`."""
-    known = _refusals.get(group, 0)
-    REFUSALS.labels(group).inc(max(n - known, 0))
-    _refusals[group] = n
+def serves(arm: str, version: str, as_of: datetime) -> None:
+    """Record the artifact of an arm; `as_of` is read as UTC."""
+    WORKERS.labels(arm, version).set(1)
+    AS_OF.labels(arm).set(as_of.replace(tzinfo=UTC).timestamp())
+    for counter in (SWAPS, REFUSALS):
+        counter.labels(arm).inc(0)  # so that it is exported before its first event
 
 
-def unix_seconds(at: datetime) -> float:
-    """Unix time of a naive moment, read as UTC."""
-    return at.replace(tzinfo=UTC).timestamp()
-
-
-_refusals: dict[str, int] = {}
+def swapped(arm: str, old_version: str) -> None:
+    """Record a hot swap."""
+    WORKERS.labels(arm, old_version).set(0)
+    SWAPS.labels(arm).inc()
 
 
 def _forget_dead_workers(directory: Path) -> None:
-    """Take gauges of workers that were killed out of the sums; their counters stay."""
     for path in directory.glob("gauge_live*_*.db"):
         pid = path.stem.split("_")[-1]
-        if not _lives(pid):
-            multiprocess.mark_process_dead(int(pid))  # type: ignore[no-untyped-call]
+        if not _is_alive(pid):
+            forget_worker(int(pid))

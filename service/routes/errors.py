@@ -1,4 +1,4 @@
-"""Answers for what went wrong: one sentence each, and never a trace of the code."""
+"""Error answers: one sentence each, never a trace of the code."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from feedrank.ranking.recommender import UnknownUserError
-from service.routes.replies import desk_of
+from service.routes.replies import inference_of
 from service.serving.limiter import BusyError
 
-LONGEST_ECHO = 60  # characters of a parameter that are shown again
+LONGEST_ECHO = 60  # characters of a wrong parameter in its message; a moment has at most 35
 
 
-def answer_problems(app: FastAPI) -> None:
-    """Give every problem its answer."""
+def add_error_answers(app: FastAPI) -> None:
+    """Give every kind of error its answer."""
     app.add_exception_handler(UnknownUserError, _unknown_user)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(BusyError, _busy)
     app.add_exception_handler(HTTPException, _other)
-    app.add_exception_handler(Exception, _mistake)
+    app.add_exception_handler(Exception, _internal_error)
 
 
 async def _unknown_user(request: Request, error: Exception) -> JSONResponse:
     user_id = error.args[0]
-    catalogue = desk_of(request).model_of(user_id).artifact.store.catalogue
+    catalogue = inference_of(request).artifact_for(user_id).artifact.store.catalogue
     detail = (
         f"user {user_id} is not among the {len(catalogue.user_ids):,} users of this artifact. "
-        "Ask for one of them; a new user is known after the next export."
+        "Ask for one of them; a new user is included in the next export."
     )
     return JSONResponse({"detail": detail}, 404)
 
@@ -64,7 +64,7 @@ def _message(problem: dict[str, Any]) -> str:
 
 
 async def _busy(_: Request, error: Exception) -> JSONResponse:
-    detail = "too many requests wait; come again in a second."
+    detail = "too many open requests; retry in a second."
     return JSONResponse({"detail": detail}, 503, {"Retry-After": "1"})
 
 
@@ -78,7 +78,7 @@ async def _other(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": detail}, error.status_code, error.headers)
 
 
-async def _mistake(_: Request, error: Exception) -> JSONResponse:
+async def _internal_error(_: Request, error: Exception) -> JSONResponse:
     # The server logs the error itself, with its traceback, beside the request's id.
-    detail = "the service made a mistake; its log tells more under this answer's X-Request-ID."
+    detail = "internal error; search the service log for this answer's X-Request-ID."
     return JSONResponse({"detail": detail}, 500)

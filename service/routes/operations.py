@@ -1,4 +1,4 @@
-"""What operators ask: is it up, can it answer, what does it serve, how does it fare."""
+"""Operation: liveness, readiness, versions and metrics."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from fastapi import APIRouter, Request, Response
 from starlette.responses import JSONResponse
 
 from feedrank import __version__
+from feedrank.log.metadata import SECONDS_A_DAY
 from service.monitoring import metrics
-from service.routes.replies import desk_of
+from service.routes.replies import Running
 from service.routes.schemas import Health, Ready, Versions
 from service.serving.model_slot import Slot
 
@@ -26,42 +27,41 @@ async def health() -> JSONResponse:
 @router.get(
     "/ready",
     response_model=Ready,
-    responses={503: {"model": Ready, "description": "The service is ending."}},
+    responses={503: {"model": Ready, "description": "The service is draining before its end."}},
     response_description="The artifact that answers.",
 )
-async def ready(request: Request) -> JSONResponse:
-    """An artifact is loaded and answered its golden requests as stored; 503 once it is ending."""
-    version = desk_of(request).slots["control"].current.version
-    if request.app.state.leaving.has_begun:
-        return JSONResponse({"status": "leaving", "artifact": version}, 503)
+async def ready(http: Request, inference: Running) -> JSONResponse:
+    """An artifact is loaded and answered its golden requests as stored; 503 while draining."""
+    version = inference.slots["control"].current.version
+    if http.app.state.shutdown.is_draining:
+        return JSONResponse({"status": "draining", "artifact": version}, 503)
     return JSONResponse({"status": "ready", "artifact": version})
 
 
 @router.get("/version", response_model=Versions, response_description="One artifact, or two.")
-async def version(request: Request) -> JSONResponse:
-    """Which artifact answers, its age and manifest, and whether a newer one was refused."""
-    artifacts = [_version(slot) for slot in desk_of(request).slots.values()]
+async def version(inference: Running) -> JSONResponse:
+    """Version of the service; each artifact's age and manifest, and why a newer one is refused."""
+    artifacts = [_version(slot) for slot in inference.slots.values()]
     return JSONResponse({"service": __version__, "artifacts": artifacts})
 
 
 @router.get("/metrics", response_class=Response, response_description="Prometheus' text format.")
-async def get_metrics(request: Request) -> Response:
+async def get_metrics(inference: Running) -> Response:
     """All metrics in Prometheus' text format."""
-    desk_of(request).publish()
+    inference.publish()
     return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
 
 
 def _version(slot: Slot) -> dict[str, Any]:
-    model = slot.current
-    manifest = model.artifact.manifest
-    as_of = datetime.fromisoformat(manifest["as_of"])
+    loaded = slot.current
+    as_of = loaded.artifact.as_of
     age = datetime.now(UTC).replace(tzinfo=None) - as_of
     return {
-        "exp_group": slot.group,
-        "artifact": model.version,
-        "as_of": manifest["as_of"],
-        "as_of_age_days": round(age.total_seconds() / 86_400, 3),
-        "loaded_at": model.loaded_at.isoformat(timespec="seconds"),
+        "exp_group": slot.arm,
+        "artifact": loaded.version,
+        "as_of": as_of.isoformat(),
+        "as_of_age_days": round(age.total_seconds() / SECONDS_A_DAY, 3),
+        "loaded_at": loaded.loaded_at.isoformat(timespec="seconds"),
         "refused": slot.refused.reason if slot.refused else None,
-        "manifest": manifest,
+        "manifest": loaded.artifact.manifest,
     }

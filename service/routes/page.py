@@ -1,27 +1,25 @@
-"""What the page at `/` shows: whom to look at, who they are, their feed and why."""
+"""Content of the page at `/`: suggested users, and one user's past, list and reasons."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
-from feedrank.ranking.explanations import explain
-from service.routes.replies import PROBLEMS, AskedParams, desk_of, explanation, reply
+from feedrank.artifact.artifact import Artifact
+from service.routes.replies import PROBLEMS, RequestParams, Running, explanation, reply
 from service.routes.schemas import ExplainedPost
-from service.serving.inference import Answer, Desk
-from service.serving.model_slot import Model
 
-N_SUGGESTED = 6
-N_HISTORY = 40
+N_SUGGESTED = 6  # chips in one line of the page
+N_HISTORY = 40  # lines of the page's list, which scrolls
 router = APIRouter(tags=["page"])
 
 
 class SuggestedUser(BaseModel):
-    """Somebody to look at."""
+    """A suggested user."""
 
     id: int
     known_for: str
@@ -30,7 +28,7 @@ class SuggestedUser(BaseModel):
 
 
 class Suggestions(BaseModel):
-    """Whom and when to look at."""
+    """Suggested users, and the period of the log."""
 
     since: str
     until: str
@@ -40,7 +38,7 @@ class Suggestions(BaseModel):
     users: list[SuggestedUser]
 
 
-class SeenPost(BaseModel):
+class ShownPost(BaseModel):
     """A post that was shown to the user before."""
 
     id: int
@@ -59,14 +57,14 @@ class TopicCount(BaseModel):
 
 
 class FeedPost(ExplainedPost):
-    """A recommended post, and how often its user saw and liked it before."""
+    """A recommended post, and how often it was shown to and liked by its user before."""
 
     n_shown: int
     n_liked: int
 
 
 class Feed(BaseModel):
-    """All that the page shows of a user at a moment."""
+    """A user at a moment: profile, past, list and reasons."""
 
     id: int
     profile: dict[str, str]
@@ -74,7 +72,7 @@ class Feed(BaseModel):
     n_shown: int
     n_liked: int
     topics: list[TopicCount]
-    history: list[SeenPost]
+    history: list[ShownPost]
     exp_group: str
     artifact: str
     base_probability: float
@@ -84,18 +82,17 @@ class Feed(BaseModel):
 @router.get(
     "/feed/suggestions", response_model=Suggestions, response_description="Users and the period."
 )
-async def suggestions(request: Request) -> JSONResponse:
-    """A few users who differ, from seldom to often there, and the period of the log."""
-    desk = desk_of(request)
-    model = desk.slots["control"].current
-    meta = model.artifact.recommender.meta
+async def suggestions(inference: Running) -> JSONResponse:
+    """Users from rarely to highly active, and the period of the log."""
+    artifact = inference.slots["control"].current.artifact
+    store, meta = artifact.store, artifact.store.meta
     content = {
         "since": meta.origin_at.isoformat(),
-        "until": meta.moment(meta.last_at).isoformat(),
-        "step_seconds": model.artifact.store.fitted.step_seconds,
+        "until": artifact.as_of.isoformat(),
+        "step_seconds": store.fitted.step_seconds,
         "n_users": meta.n_users,
         "n_posts": meta.n_posts,
-        "users": _suggested(model),
+        "users": _suggested(artifact),
     }
     return JSONResponse(content)
 
@@ -106,74 +103,65 @@ async def suggestions(request: Request) -> JSONResponse:
     responses=PROBLEMS,
     response_description="The user, their past, the list and its reasons.",
 )
-async def feed(request: Request, asked: AskedParams) -> JSONResponse:
-    """One user at one moment: profile, what they saw and liked before, the list and why."""
-    desk = desk_of(request)
-    async with desk.gate.turn():
-        content, answer = _feed(desk, asked)
+async def feed(inference: Running, request: RequestParams) -> JSONResponse:
+    """One user at one moment: profile, posts shown and liked before, the list and its reasons."""
+    answer, reasons = await inference.explain(request)
+    artifact = answer.loaded.artifact
+    step = artifact.recommender.step(answer.at)
+    post, shown_step, liked = artifact.store.history.before(answer.user, step)
+    content = explanation(answer, reasons)
+    del content["base"]
+    for row, shown in zip(answer.ranked.post.tolist(), content["recommendations"], strict=True):
+        is_it = post == row
+        shown |= {"n_shown": int(is_it.sum()), "n_liked": int(liked[is_it].sum())}
+    content |= {
+        "id": request.user_id,
+        "profile": _profile(artifact, answer.user),
+        "known_until": answer.known_until.isoformat(),
+        "n_shown": len(post),
+        "n_liked": int(liked.sum()),
+        "topics": _topics(artifact, post, liked),
+        "history": _history(artifact, post, shown_step, liked),
+    }
     return reply(answer, content)
 
 
-def _suggested(model: Model) -> list[dict[str, Any]]:
+def _suggested(artifact: Artifact) -> list[dict[str, Any]]:
     """Users at even places of the order by impressions, most active last."""
-    offsets = model.artifact.store.history.offsets
-    n_shown = np.diff(offsets)
+    n_shown = np.diff(artifact.store.history.offsets)
     order = np.argsort(n_shown, kind="stable")
     places = np.linspace(0, len(order) - 1, N_SUGGESTED + 1)[1:].astype(int)
-    ids = model.artifact.store.catalogue.user_ids
+    ids = artifact.store.catalogue.user_ids
     return [
         {
             "id": int(ids[u]),
-            "known_for": _known_for(model, u),
-            "profile": profile_of(model, u),
+            "known_for": _segment(artifact, u),
+            "profile": _profile(artifact, u),
             "n_shown": int(n_shown[u]),
         }
         for u in dict.fromkeys(order[places].tolist())
     ]
 
 
-def _known_for(model: Model, user: int) -> str:
-    """The profile value by which people's tastes differ most."""
-    column = model.artifact.store.fitted.segment_column
+def _segment(artifact: Artifact, user: int) -> str:
+    """The profile value that splits users into segments, in words; empty if none does."""
+    column = artifact.store.fitted.segment_column
     if column < 0:
         return ""
-    name, value = list(profile_of(model, user).items())[column]
+    name, value = list(_profile(artifact, user).items())[column]
     return f"{name.replace('_', ' ')} {value}"
 
 
-def profile_of(model: Model, user: int) -> dict[str, str]:
+def _profile(artifact: Artifact, user: int) -> dict[str, str]:
     """A user's profile values in words."""
-    store = model.artifact.store
+    store = artifact.store
     codes = store.catalogue.codes[user].tolist()
     return {c.name: c.label(code) for c, code in zip(store.columns, codes, strict=True)}
 
 
-def _feed(desk: Desk, asked: AskedParams) -> tuple[dict[str, Any], Answer]:
-    answer = desk.answer(asked)
-    model = answer.model
-    store, recommender = model.artifact.store, model.artifact.recommender
-    reasons = explain(model.artifact.recommender, answer.user, answer.at, answer.ranked)
-    past = store.history.before(answer.user, recommender.step(answer.at))
-    content = explanation(answer, reasons)
-    for row, told in zip(answer.ranked.post.tolist(), content["recommendations"], strict=True):
-        is_it = past[0] == row
-        told |= {"n_shown": int(is_it.sum()), "n_liked": int(past[2][is_it].sum())}
-    return {
-        "id": asked.user_id,
-        "profile": profile_of(model, answer.user),
-        "known_until": answer.known_until.isoformat(),
-        "n_shown": len(past[0]),
-        "n_liked": int(past[2].sum()),
-        "topics": _topics(model, past[0], past[2]),
-        "history": _history(model, *past),
-        **{k: content[k] for k in ("exp_group", "artifact", "base_probability")},
-        "recommendations": content["recommendations"],
-    }, answer
-
-
-def _topics(model: Model, post: np.ndarray, liked: np.ndarray) -> list[dict[str, Any]]:
-    """Topics of what was shown, most shown first."""
-    store = model.artifact.store
+def _topics(artifact: Artifact, post: np.ndarray, liked: np.ndarray) -> list[dict[str, Any]]:
+    """Topics of shown posts, most shown first."""
+    store = artifact.store
     topic = store.fitted.topic
     n_shown = np.bincount(topic[post], minlength=store.fitted.n_topics)
     n_liked = np.bincount(topic[post], liked, store.fitted.n_topics)
@@ -189,21 +177,19 @@ def _topics(model: Model, post: np.ndarray, liked: np.ndarray) -> list[dict[str,
 
 
 def _history(
-    model: Model, post: np.ndarray, step: np.ndarray, liked: np.ndarray
+    artifact: Artifact, post: np.ndarray, step: np.ndarray, liked: np.ndarray
 ) -> list[dict[str, Any]]:
     """The last impressions, latest first."""
-    store, meta = model.artifact.store, model.artifact.recommender.meta
-    seconds = store.fitted.step_seconds
+    store = artifact.store
     last = slice(None, -N_HISTORY - 1, -1)
+    columns = (values[last].tolist() for values in (post, step, liked))
     return [
         {
             "id": int(store.catalogue.post_ids[row]),
             "text": store.text[row],
             "topic": store.topic[row],
             "liked": bool(is_liked),
-            "day": meta.moment(at * seconds).isoformat(),
+            "day": store.meta.moment(at * store.fitted.step_seconds).isoformat(),
         }
-        for row, at, is_liked in zip(
-            post[last].tolist(), step[last].tolist(), liked[last].tolist(), strict=True
-        )
+        for row, at, is_liked in zip(*columns, strict=True)
     ]

@@ -1,64 +1,36 @@
-"""The recommendations: plain, with the group of the comparison, and explained."""
+"""Recommendations: plain, with the arm of the A/B test, and explained."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from starlette.responses import JSONResponse
 
-from feedrank.ranking.explanations import explain
-from service.routes.replies import LISTED, PROBLEMS, AskedParams, desk_of, explanation, reply
-from service.routes.schemas import Explanation, Post, Variant
+from service.routes.replies import RequestParams, Running, explanation, list_route, reply
+from service.routes.schemas import AssignedList, Explanation, Post
 
 router = APIRouter(tags=["recommendations"])
 
 
-@router.get("/post/recommendations", include_in_schema=False)
-@router.get(
-    "/post/recommendations/",
-    response_model=list[Post],
-    responses=PROBLEMS,
-    response_description=LISTED,
-)
-async def recommendations(request: Request, asked: AskedParams) -> JSONResponse:
+@list_route(router, "/post/recommendations/", list[Post])
+async def recommendations(inference: Running, request: RequestParams) -> JSONResponse:
     """The posts that this user is most likely to like at this moment, best first."""
-    desk = desk_of(request)
-    async with desk.gate.turn():
-        answer = desk.answer(asked)
-        desk.note(asked, answer)
+    answer = await inference.serve(request)
     return reply(answer, answer.posts())
 
 
-@router.get("/post/recommendations/variant/", include_in_schema=False)
-@router.get(
-    "/post/recommendations/variant",
-    response_model=Variant,
-    responses=PROBLEMS,
-    response_description=LISTED,
-)
-async def variant(request: Request, asked: AskedParams) -> JSONResponse:
-    """The same list, and whether its user is in the control or the test group."""
-    desk = desk_of(request)
-    async with desk.gate.turn():
-        answer = desk.answer(asked)
-        desk.note(asked, answer)
-    group = answer.model.group
-    return reply(answer, {"exp_group": group, "recommendations": answer.posts()})
+@list_route(router, "/post/recommendations/variant", AssignedList)
+async def variant(inference: Running, request: RequestParams) -> JSONResponse:
+    """The same list, and the arm of the A/B test that its user is in: control or test."""
+    answer = await inference.serve(request)
+    content = {"exp_group": answer.loaded.arm, "recommendations": answer.posts()}
+    return reply(answer, content)
 
 
-@router.get("/post/recommendations/explain/", include_in_schema=False)
-@router.get(
-    "/post/recommendations/explain",
-    response_model=Explanation,
-    responses=PROBLEMS,
-    response_description=LISTED,
-)
-async def explained(request: Request, asked: AskedParams) -> JSONResponse:
-    """The same list with the probability of each post and what moved it most.
+@list_route(router, "/post/recommendations/explain", Explanation)
+async def explained(inference: Running, request: RequestParams) -> JSONResponse:
+    """The same list with the probability of each post and the features that moved it most.
 
-    It is not noted as an exposure.
+    It is not logged as an exposure.
     """
-    desk = desk_of(request)
-    async with desk.gate.turn():
-        answer = desk.answer(asked)
-        reasons = explain(answer.model.artifact.recommender, answer.user, answer.at, answer.ranked)
+    answer, reasons = await inference.explain(request)
     return reply(answer, explanation(answer, reasons))

@@ -1,69 +1,77 @@
-"""Replies of the service: from an asked list to its JSON."""
+"""Replies: parameters of a request for a list, and the JSON of its answer."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import JSONResponse
 
 from feedrank.ranking.explanations import Reasons, sentence
-from service.routes.schemas import Limit, Moment, Problem, UserId
-from service.serving.inference import Answer, Asked, Desk
+from service.routes.schemas import Limit, Problem, Time, UserId
+from service.serving.inference import Answer, FeedRequest, Inference
 
-N_REASONS = 4
-
-
-LISTED = "The posts, best first; X-Known-Until says up to when the log was used."
-
-
+Handler = Callable[..., Awaitable[JSONResponse]]
+LISTED = "The posts, best first; X-Known-Until is the moment before which the log was used."
+N_REASONS = 4  # lines under a post on the page; `others` holds the rest of the sum
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    401: {"model": Problem, "description": "The API key is missing or another."},
-    404: {"model": Problem, "description": "Nobody of this id is among the users."},
-    414: {"model": Problem, "description": "The address is too long."},
+    401: {"model": Problem, "description": "The API key is missing or wrong."},
+    404: {"model": Problem, "description": "No user of the artifact has this id."},
+    414: {"model": Problem, "description": "The query is too long."},
     422: {"model": Problem, "description": "A parameter is missing, malformed or out of range."},
-    503: {"model": Problem, "description": "Too many requests wait; see Retry-After."},
+    503: {"model": Problem, "description": "Too many open requests; see Retry-After."},
 }
 
 
-async def asked(request: Request, user_id: UserId, at: Moment, limit: Limit = 5) -> Asked:
-    """The request in its parameters; each may be given once."""
-    pairs = request.query_params.multi_items()
-    if len(pairs) > len(request.query_params):
+def list_route(router: APIRouter, path: str, model: Any) -> Callable[[Handler], Handler]:
+    """Register a route of lists; it answers alike with and without the trailing slash."""
+    other = path.removesuffix("/") if path.endswith("/") else f"{path}/"
+
+    def register(handler: Handler) -> Handler:
+        router.add_api_route(other, handler, include_in_schema=False)
+        router.add_api_route(
+            path, handler, response_model=model, responses=PROBLEMS, response_description=LISTED
+        )
+        return handler
+
+    return register
+
+
+async def _feed_request(http: Request, user_id: UserId, at: Time, limit: Limit = 5) -> FeedRequest:
+    """The request of the query's parameters; each may be given once."""
+    pairs = http.query_params.multi_items()
+    if len(pairs) > len(http.query_params):
         counted = Counter(name for name, _ in pairs)
+        repeated = {name: f"given {n} times; give it once" for name, n in counted.items() if n > 1}
         raise RequestValidationError(
             [
-                {
-                    "loc": ("query", name),
-                    "msg": f"given {n} times; give it once",
-                    "input": None,
-                    "type": "repeated",
-                }
-                for name, n in counted.items()
-                if n > 1
+                {"loc": ("query", name), "msg": message, "input": None, "type": "repeated"}
+                for name, message in repeated.items()
             ]
         )
-    request.scope["user_id"] = user_id
-    return Asked(user_id, at, limit)
+    http.scope["user_id"] = user_id
+    return FeedRequest(user_id, at, limit)
 
 
-AskedParams = Annotated[Asked, Depends(asked)]
+def inference_of(http: Request) -> Inference:
+    """Inference of the running service."""
+    inference: Inference = http.app.state.inference
+    return inference
 
 
-def desk_of(request: Request) -> Desk:
-    """The desk of the running service."""
-    desk: Desk = request.app.state.desk
-    return desk
+RequestParams = Annotated[FeedRequest, Depends(_feed_request)]
+Running = Annotated[Inference, Depends(inference_of)]
 
 
 def reply(answer: Answer, content: Any) -> JSONResponse:
-    """An answer that names its group, artifact and the end of what it knows in headers."""
-    model = answer.model
+    """JSON with the arm, the artifact and the end of the used log in headers."""
     headers = {
-        "X-Exp-Group": model.group,
-        "X-Artifact": model.version,
+        "X-Exp-Group": answer.loaded.arm,
+        "X-Artifact": answer.loaded.version,
         "X-Known-Until": answer.known_until.isoformat(),
     }
     return JSONResponse(content, headers=headers)
@@ -71,38 +79,36 @@ def reply(answer: Answer, content: Any) -> JSONResponse:
 
 def explanation(answer: Answer, reasons: Reasons) -> dict[str, Any]:
     """A list and its reasons as `Explanation`."""
-    model = answer.model
+    probability = answer.ranked.probability.tolist()
     return {
-        "exp_group": model.group,
-        "artifact": model.version,
+        "exp_group": answer.loaded.arm,
+        "artifact": answer.loaded.version,
         "base": reasons.base,
         "base_probability": reasons.base_probability,
         "recommendations": [
-            {**post, "probability": p, **_of_post(answer, reasons, row)}
-            for row, (post, p) in enumerate(
-                zip(answer.posts(), answer.ranked.probability.tolist(), strict=True)
-            )
+            {**post, "probability": probability[row], **_reasons_of(answer, reasons, row)}
+            for row, post in enumerate(answer.posts())
         ],
     }
 
 
-def _of_post(answer: Answer, reasons: Reasons, row: int) -> dict[str, Any]:
-    features = answer.model.artifact.recommender.features
+def _reasons_of(answer: Answer, reasons: Reasons, row: int) -> dict[str, Any]:
+    features = answer.loaded.artifact.recommender.features
     named = reasons.strongest(row, N_REASONS)
     effects = reasons.effects[row]
-    told = [
+    content = [
         {
             "feature": features[i].name,
             "value": _finite(float(reasons.values[row, i])),
             "effect": float(effects[i]),
-            "times": float(2.718281828459045 ** effects[i]),
+            "times": math.exp(effects[i]),
             "words": reasons.words[i],
             "sentence": sentence(reasons.words[i], float(effects[i])),
         }
         for i in named
     ]
-    return {"reasons": told, "others": float(effects.sum() - effects[named].sum())}
+    return {"reasons": content, "others": float(effects.sum() - effects[named].sum())}
 
 
 def _finite(value: float) -> float | None:
-    return value if abs(value) < float("inf") else None
+    return value if math.isfinite(value) else None

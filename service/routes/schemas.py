@@ -1,4 +1,4 @@
-"""What is asked and answered over HTTP, and the words for what is wrong with a request."""
+"""Schemas of requests and answers over HTTP, with the messages for wrong parameters."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from typing import Annotated, Any, Literal
 from fastapi import Query
 from pydantic import BaseModel, BeforeValidator, Field
 
-MOST_POSTS = 100
+MOST_POSTS = 100  # of one list: some screens of a feed, ranked in the time of five
 INT64 = 2**63
-MOMENT = re.compile(
+ISO_TIME = re.compile(
     r"\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:?\d{2})?)?", re.ASCII
 )
-WHOLE = re.compile(r"[+-]?\d{1,19}", re.ASCII)
+DIGITS = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 
 
 def whole_number(value: Any) -> Any:
     """An int from digits alone: not '1e9', not '5.0', not '1_000'."""
     if isinstance(value, str):
-        if not WHOLE.fullmatch(value):
+        if not DIGITS.fullmatch(value):
             raise ValueError("write a whole number in digits, such as 200")
         return int(value)
     return value
 
 
 def naive_moment(value: Any) -> Any:
-    """A moment on the log's own clock: one with an offset is turned to UTC, others stay."""
+    """A naive moment on the log's clock: one with an offset is converted to UTC."""
     if not isinstance(value, str):
         return value
-    if not MOMENT.fullmatch(value):
+    if not ISO_TIME.fullmatch(value):
         raise ValueError(
             "write a moment as in 2021-12-29T18:00:00, or with an offset as in "
             "2021-12-29T18:00:00Z (a + in an address is written %2B)"
@@ -53,14 +53,14 @@ UserId = Annotated[
         examples=[200],
     ),
 ]
-Moment = Annotated[
+Time = Annotated[
     datetime,
     BeforeValidator(naive_moment),
     Query(
         alias="time",
-        description="The moment asked about, ISO 8601. Without an offset it is on the log's own "
-        "clock; with one it is turned to UTC. Nothing later is used for the answer, and nothing "
-        "is known after the log's end: later moments are answered as that one.",
+        description="Moment of the request, ISO 8601. Without an offset it is on the log's own "
+        "clock; with one it is converted to UTC. The answer uses nothing later. A moment after the "
+        "log's end is answered as the end.",
         examples=["2021-12-15T18:00:00"],
     ),
 ]
@@ -80,25 +80,25 @@ class Post(BaseModel):
     topic: str
 
 
-class Variant(BaseModel):
-    """A list, and the group of the comparison that its user is in."""
+class AssignedList(BaseModel):
+    """A list, and the arm of the A/B test that its user is in."""
 
     exp_group: Literal["control", "test"]
     recommendations: list[Post]
 
 
 class Reason(BaseModel):
-    """One feature's share in a probability.
+    """Contribution of one feature to a probability.
 
     Attributes:
-        effect: log-odds by which it moved this post, against an average post for this user.
+        effect: log-odds that it adds for this post, against an average post for this user.
         times: the same as a factor of the odds.
-        words: what the feature says of this user and post.
+        words: meaning of the feature for this user and post.
         sentence: all of it in one line for people.
     """
 
     feature: str
-    value: float | None = Field(description="What the feature is for this post; null if unknown.")
+    value: float | None = Field(description="Value of the feature for this post; null if unknown.")
     effect: float
     times: float
     words: str
@@ -124,7 +124,7 @@ class Explanation(BaseModel):
 
 
 class Problem(BaseModel):
-    """Why there is no answer, and what to do."""
+    """The reason of an error, and what to do."""
 
     detail: str
 
@@ -138,16 +138,16 @@ class Health(BaseModel):
 class Ready(BaseModel):
     """An artifact is loaded and its golden requests were answered as stored."""
 
-    status: Literal["ready", "leaving"]
+    status: Literal["ready", "draining"]
     artifact: str
 
 
 class Version(BaseModel):
-    """What answers: the artifact's id, its age, and its manifest."""
+    """One artifact: its id, age and manifest."""
 
     exp_group: Literal["control", "test"]
     artifact: str
-    as_of: str = Field(description="The last impression that the artifact knows.")
+    as_of: str = Field(description="Time of the last impression in the artifact.")
     as_of_age_days: float = Field(description="Days from then to now, by the clock in UTC.")
     loaded_at: str
     refused: str | None = Field(description="Why a newer artifact is not served; null if none is.")
@@ -155,7 +155,7 @@ class Version(BaseModel):
 
 
 class Versions(BaseModel):
-    """Everything that answers: one artifact, or two that are compared."""
+    """Version of the service and its artifacts: one, or the two of an A/B test."""
 
     service: str
     artifacts: list[Version]

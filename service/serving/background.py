@@ -1,4 +1,4 @@
-"""What goes on beside the requests: looking for new artifacts, warming up, publishing."""
+"""Background tasks beside the requests: polling, cache warm-up, heartbeat, metrics."""
 
 from __future__ import annotations
 
@@ -9,111 +9,108 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+from feedrank.io.malloc import return_freed_memory
 from service.monitoring import metrics
-from service.serving.cache_warmup import REST_SECONDS, give_back, moments
-from service.serving.inference import Desk
+from service.serving.cache_warmup import REST_SECONDS, moments
+from service.serving.inference import Inference
 from service.serving.model_slot import Slot
-from service.serving.worker_registry import Report, Roster
+from service.serving.worker_registry import HEARTBEAT_SECONDS, Registration, WorkerState
 
-PUBLISH_SECONDS = 5.0
-HEARTBEAT_SECONDS = 1.0
-# Each time numpy gives up the interpreter's lock, a thread that loads waits so long to have it
-# back from busy requests: with Python's usual 5 ms a swap under load took ten times as long.
+PUBLISH_SECONDS = 5.0  # a third of Prometheus' usual scrape interval, 15 s
+# A thread waits this long for the interpreter's lock whenever numpy has released it and requests
+# took it: with Python's default of 5 ms a swap under load took ten times as long.
 SWITCH_SECONDS = 0.0005
 
 
-class Watch:
-    """Tasks beside the requests, from start to stop."""
+class Background:
+    """Tasks of a running service, from start to stop."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._now = asyncio.Event()
+    def __init__(self, inference: Inference) -> None:
+        self._inference = inference
+        self._wake = asyncio.Event()
         # One thread for all: each thread keeps memory of its own for what it once loaded.
         self._loader = ThreadPoolExecutor(1, "loader")
         self._tasks: list[asyncio.Task[None]] = []
-        self._rosters = {
-            group: Roster(desk.settings.state, slot.path) for group, slot in desk.slots.items()
-        }
+        state = inference.settings.state
+        self._registrations = [
+            (slot, Registration(state, slot.path)) for slot in inference.slots.values()
+        ]
 
     def start(self) -> None:
-        """Begin; the tasks live in the running loop."""
+        """Start the tasks in the running loop."""
         sys.setswitchinterval(SWITCH_SECONDS)
-        for slot in self._desk.slots.values():
-            self._report(slot, None)
-        jobs = [self._look(), self._publish(), self._beat(), self._warm()]
+        self._register()
+        jobs = (
+            self._poll(),
+            self._warm_up(),
+            _every(PUBLISH_SECONDS, self._inference.publish),
+            _every(HEARTBEAT_SECONDS, self._beat),
+        )
         self._tasks = [asyncio.create_task(job) for job in jobs]
 
-    def look_now(self) -> None:
-        """Look for new artifacts without waiting."""
-        self._now.set()
+    def poll_now(self) -> None:
+        """Poll for new artifacts without waiting."""
+        self._wake.set()
 
     async def stop(self) -> None:
-        """End the tasks, and sign off."""
+        """End the tasks and leave the registry."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._loader.shutdown(wait=False, cancel_futures=True)
-        for roster in self._rosters.values():
-            roster.sign_off()
+        for _, registration in self._registrations:
+            registration.remove()
         metrics.forget_worker()
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._now.wait(), self._desk.settings.check_seconds)
-            self._now.clear()
-            for slot in self._desk.slots.values():
-                before = slot.current.version
+                await asyncio.wait_for(self._wake.wait(), self._inference.settings.poll_seconds)
+            self._wake.clear()
+            n_swaps = self._n_swaps()
+            for slot in self._inference.slots.values():
                 # Checks take a second or more: a thread does them while requests are answered.
-                await self._aside(slot.look)
-                self._report(slot, before)
-                if slot.current.version != before:
-                    await self._aside(give_back)
+                await self._in_thread(slot.poll)
+                self._register()
+            if self._n_swaps() > n_swaps:
+                await self._in_thread(return_freed_memory)
 
-    def _report(self, slot: Slot, before: str | None) -> None:
-        version = slot.current.version
-        self._rosters[slot.group].report(report_of(slot))
-        metrics.SWAPS.labels(slot.group).inc(0)  # so that it is there before the first swap
-        if before != version:
-            if before is not None:
-                metrics.WORKERS.labels(slot.group, before).set(0)
-                metrics.SWAPS.labels(slot.group).inc()
-            metrics.WORKERS.labels(slot.group, version).set(1)
-            meta = slot.current.artifact.recommender.meta
-            as_of = meta.moment(meta.last_at)
-            metrics.AS_OF.labels(slot.group).set(metrics.unix_seconds(as_of))
-        metrics.count_refusals(slot.group, slot.n_refusals)
-
-    async def _publish(self) -> None:
-        while True:
-            await asyncio.sleep(PUBLISH_SECONDS)
-            self._desk.publish()
-
-    async def _beat(self) -> None:
-        while True:
-            await asyncio.sleep(HEARTBEAT_SECONDS)
-            for roster in self._rosters.values():
-                roster.beat()
-
-    async def _warm(self) -> None:
-        """Derive the tables of what is served from the start, while nobody asks."""
-        for slot in self._desk.slots.values():
+    async def _warm_up(self) -> None:
+        """Derive the last steps of the first artifacts while no request is open."""
+        for slot in self._inference.slots.values():
             artifact = slot.current.artifact
             for at in moments(artifact):
-                while self._desk.gate.n_inside:
+                while self._inference.limiter.n_open:
                     await asyncio.sleep(REST_SECONDS)
                 artifact.recommender.rank(0, at, 1)
                 await asyncio.sleep(REST_SECONDS)
-        await self._aside(give_back)
+        await self._in_thread(return_freed_memory)
 
-    async def _aside(self, job: Callable[[], None]) -> None:
+    def _n_swaps(self) -> int:
+        return sum(slot.n_swaps for slot in self._inference.slots.values())
+
+    def _register(self) -> None:
+        for slot, registration in self._registrations:
+            registration.update(worker_state(slot))
+
+    def _beat(self) -> None:
+        for _, registration in self._registrations:
+            registration.beat()
+
+    async def _in_thread(self, job: Callable[[], None]) -> None:
         await asyncio.get_running_loop().run_in_executor(self._loader, job)
 
 
-def report_of(slot: Slot) -> Report:
-    """What this worker serves of one group."""
+async def _every(seconds: float, job: Callable[[], None]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        job()
+
+
+def worker_state(slot: Slot) -> WorkerState:
+    """State of this worker for the registry of one arm."""
     prepared, refused = slot.prepared, slot.refused
-    return Report(
+    return WorkerState(
         os.getpid(),
         slot.current.version,
         prepared.version if prepared else None,

@@ -1,24 +1,25 @@
-"""Where requests are answered: the artifacts, who gets which, and what is noted of it."""
+"""Inference: one list for one request, from the artifact of the user's arm."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
+from feedrank.ranking.explanations import Reasons, explain
 from feedrank.ranking.recommender import Ranked, UnknownUserError
-from service.ab.assignment import Group, Split
-from service.ab.exposure_log import Exposures
+from service.ab.assignment import Arm, Assignment
+from service.ab.exposure_log import Exposure, ExposureLog
 from service.monitoring import metrics
-from service.serving.limiter import Gate
-from service.serving.model_slot import Model, Slot
+from service.serving.limiter import Limiter
+from service.serving.model_slot import LoadedArtifact, Slot
 from service.settings import Settings
 
 Json = dict[str, object]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request: whose feed, as of when, how long."""
+class FeedRequest:
+    """A request: user, moment and length of the list."""
 
     user_id: int
     at: datetime
@@ -27,39 +28,45 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answer:
-    """A list, with the one model that made all of it.
+    """A list, with the one artifact that made all of it.
 
     Attributes:
-        model: that answered.
+        request: that is answered.
+        loaded: artifact that answered.
         user: row of the catalogue.
         at: seconds since the log's origin.
         ranked: the list.
     """
 
-    model: Model
+    request: FeedRequest
+    loaded: LoadedArtifact
     user: int
     at: int
     ranked: Ranked
 
     @property
     def known_until(self) -> datetime:
-        """Nothing of this moment or later is used: it never lies outside the log."""
-        recommender = self.model.artifact.recommender
-        seconds = self.model.artifact.store.fitted.step_seconds
-        return recommender.meta.moment(recommender.step(self.at) * seconds)
+        """The moment before which the log was used; it never lies outside the log."""
+        artifact = self.loaded.artifact
+        seconds = artifact.store.fitted.step_seconds
+        return artifact.store.meta.moment(artifact.recommender.step(self.at) * seconds)
 
     def posts(self) -> list[Json]:
         """Id, text and topic of each post, best first."""
-        store = self.model.artifact.store
+        store = self.loaded.artifact.store
         ids = store.catalogue.post_ids
         return [
             {"id": int(ids[row]), "text": store.text[row], "topic": store.topic[row]}
             for row in self.ranked.post.tolist()
         ]
 
+    def reasons(self) -> Reasons:
+        """Contribution of each feature to each post's probability."""
+        return explain(self.loaded.artifact.recommender, self.user, self.at, self.ranked)
 
-class Desk:
-    """Answers from one artifact, or from two that are compared.
+
+class Inference:
+    """Answers from one artifact, or from the two of an A/B test.
 
     Raises:
         ArtifactError: an artifact is missing or fails its checks.
@@ -67,55 +74,71 @@ class Desk:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.gate = Gate(settings.max_waiting)
-        is_compared = settings.test_artifact is not None
-        self.split = Split(settings.split_salt, settings.test_share if is_compared else 0.0)
-        self.slots: dict[Group, Slot] = {"control": Slot("control", settings.artifact)}
+        self.limiter = Limiter(settings.max_waiting)
+        self.slots: dict[Arm, Slot] = {"control": Slot("control", settings.artifact)}
         if settings.test_artifact is not None:
             self.slots["test"] = Slot("test", settings.test_artifact)
-        self.exposures = Exposures(settings.exposures) if settings.exposures else None
+        test_share = settings.test_share if "test" in self.slots else 0.0
+        self.assignment = Assignment(settings.assignment_salt, test_share)
+        self.exposures = ExposureLog(settings.exposures) if settings.exposures else None
 
-    def model_of(self, user_id: int) -> Model:
-        """The model that answers this user."""
-        return self.slots[self.split.group(user_id)].current
+    def artifact_for(self, user_id: int) -> LoadedArtifact:
+        """The artifact that answers this user."""
+        return self.slots[self.assignment.arm(user_id)].current
 
-    def answer(self, asked: Asked) -> Answer:
+    async def serve(self, request: FeedRequest) -> Answer:
+        """The list of a request, counted and logged as an exposure.
+
+        Raises:
+            BusyError: too many requests are open.
+            UnknownUserError: nobody of this id is in the catalogue.
+        """
+        async with self.limiter.admit():
+            answer = self.answer(request)
+            self._record(answer)
+        return answer
+
+    async def explain(self, request: FeedRequest) -> tuple[Answer, Reasons]:
+        """The list of a request with its reasons, which is no exposure; raises as `serve`."""
+        async with self.limiter.admit():
+            answer = self.answer(request)
+            return answer, answer.reasons()
+
+    def answer(self, request: FeedRequest) -> Answer:
         """The list of a request; raises `UnknownUserError`."""
-        model = self.model_of(asked.user_id)
-        artifact = model.artifact
-        user = artifact.store.catalogue.user(asked.user_id)
+        loaded = self.artifact_for(request.user_id)
+        artifact = loaded.artifact
+        user = artifact.store.catalogue.user(request.user_id)
         if user < 0:
-            raise UnknownUserError(asked.user_id)
-        at = artifact.recommender.meta.seconds(asked.at)
-        return Answer(model, user, at, artifact.recommender.rank(user, at, asked.limit))
-
-    def note(self, asked: Asked, answer: Answer) -> None:
-        """Take note of a list that is about to be returned."""
-        model, ranked = answer.model, answer.ranked
-        metrics.RECOMMENDED.labels(model.group).inc()
-        metrics.CANDIDATES.observe(ranked.n_ranked)
-        model.drift.observe(answer.user, ranked)
-        if self.exposures is not None:
-            is_test = model.group == "test"
-            share = self.split.test_share if is_test else 1 - self.split.test_share
-            ids = model.artifact.store.catalogue.post_ids[ranked.post].tolist()
-            self.exposures.note(
-                asked.user_id,
-                asked.at,
-                model.group,
-                share,
-                model.version,
-                ids,
-                ranked.probability.tolist(),
-            )
+            raise UnknownUserError(request.user_id)
+        at = artifact.store.meta.seconds(request.at)
+        ranked = artifact.recommender.rank(user, at, request.limit)
+        return Answer(request, loaded, user, at, ranked)
 
     def publish(self) -> None:
-        """Bring the metrics of load and drift up to date."""
-        metrics.WAITING.set(self.gate.n_inside)
+        """Update the metrics of load and drift."""
+        metrics.WAITING.set(self.limiter.n_open)
         for slot in self.slots.values():
             slot.current.drift.publish()
 
     def close(self) -> None:
-        """Finish what was noted."""
+        """Close the exposure log."""
         if self.exposures is not None:
             self.exposures.close()
+
+    def _record(self, answer: Answer) -> None:
+        request, loaded, ranked = answer.request, answer.loaded, answer.ranked
+        metrics.RECOMMENDED.labels(loaded.arm).inc()
+        metrics.CANDIDATES.observe(ranked.n_ranked)
+        loaded.drift.observe(answer.user, ranked)
+        if self.exposures is not None:
+            exposure = Exposure(
+                request.user_id,
+                request.at,
+                loaded.arm,
+                self.assignment.probability(loaded.arm),
+                loaded.version,
+                loaded.artifact.store.catalogue.post_ids[ranked.post].tolist(),
+                ranked.probability.tolist(),
+            )
+            self.exposures.append(exposure)

@@ -1,4 +1,4 @@
-"""A short queue: work is done one request at a time, and what is too much is refused at once."""
+"""Concurrency limiter: one request at a time, a bounded queue, load shedding beyond it."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from contextlib import asynccontextmanager
 
 
 class BusyError(Exception):
-    """More requests wait than can be answered soon."""
+    """More requests are open than can be answered soon."""
 
 
-class Gate:
-    """Lets requests in one by one.
+class Limiter:
+    """Admits requests one by one.
 
-    Scoring holds the interpreter for a few milliseconds, so doing two at once would make both
-    late. What waits is bounded: a caller who is refused can go elsewhere or come again.
+    Scoring holds the interpreter for a few milliseconds, so two requests at once would both be
+    late. The queue is bounded: a caller who is refused can ask another worker or retry.
 
     Args:
-        most: requests that wait or are worked on.
+        most: open requests.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._turn = asyncio.Lock()
-        self.n_inside = 0
+        self._lock = asyncio.Lock()
+        self.n_open = 0
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Waits for this request's turn; raises `BusyError` if too many wait already."""
-        if self.n_inside >= self._most:
+    async def admit(self) -> AsyncIterator[None]:
+        """Wait until this request is next; raises `BusyError` if too many are open already."""
+        if self.n_open >= self._most:
             raise BusyError
-        self.n_inside += 1
+        self.n_open += 1
         try:
-            async with self._turn:
-                # Once around the loop, so that whatever arrived meanwhile is counted, or refused.
+            async with self._lock:
+                # One turn of the event loop: requests that arrived meanwhile are counted or shed.
                 await asyncio.sleep(0)
                 yield
         finally:
-            self.n_inside -= 1
+            self.n_open -= 1

@@ -1,38 +1,38 @@
-"""One place for an artifact: what answers now, and what its path points to by now."""
+"""Model slot: the artifact of one arm, polled for a newer one and hot-swapped."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from feedrank.artifact.artifact import Artifact
-from feedrank.artifact.manifest import MANIFEST
+from feedrank.artifact.manifest import MANIFEST, version_of
 from feedrank.errors import ArtifactError, FeedrankError
-from service.ab.assignment import Group
+from service.ab.assignment import Arm
+from service.monitoring import metrics
 from service.monitoring.drift import Drift
-from service.serving.cache_warmup import warm
+from service.serving.cache_warmup import warm_up
 
 logger = logging.getLogger("feedrank.service")
 Identity = tuple[str, tuple[tuple[str, int, int, int], ...]]
 
 
 @dataclass(frozen=True)
-class Model:
-    """A loaded and checked artifact that can answer.
+class LoadedArtifact:
+    """An artifact that is loaded and checked.
 
     Attributes:
-        group: of the comparison; control where there is none.
-        version: the first twelve digits of its manifest's SHA-256, which covers every file.
-        artifact: loaded, its golden requests answered as stored.
+        arm: of the A/B test; control where there is none.
+        version: of the artifact.
+        artifact: that answered its golden requests as stored.
         loaded_at: by the clock, UTC.
         identity: of its files when it was loaded.
-        drift: of what it is asked and answers.
+        drift: of its requests and answers.
     """
 
-    group: Group
+    arm: Arm
     version: str
     artifact: Artifact
     loaded_at: datetime
@@ -42,25 +42,17 @@ class Model:
 
 @dataclass(frozen=True)
 class Refused:
-    """An artifact that is not served, and why."""
+    """An artifact that failed its checks, with the reason."""
 
     identity: Identity
     version: str
     reason: str
 
 
-def version_of(directory: Path) -> str:
-    """The short id of an artifact; two directories of equal content have the same."""
-    path = directory / MANIFEST
-    if not path.exists():
-        raise ArtifactError(f"'{directory}' holds no artifact ('{MANIFEST}' is missing).")
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-
-
 def identity_of(path: Path) -> Identity | None:
-    """What tells whether other files lie at a path by now; None while there is no manifest.
+    """Real path, and name, inode, size and time of each file; None without a manifest.
 
-    A look costs about a tenth of a millisecond, so it can be taken twice a second.
+    It takes about 0.1 ms, so a path can be polled twice a second.
     """
     directory = path.resolve()
     try:
@@ -73,74 +65,72 @@ def identity_of(path: Path) -> Identity | None:
 
 
 def next_path(path: Path) -> Path:
-    """Where a link names the artifact that is to be loaded beside the running one."""
+    """Link that names the artifact to prepare beside the running one."""
     return path.with_name(f"{path.name}.next")
 
 
 class Slot:
-    """The artifact of one group, watched.
+    """The artifact of one arm.
 
-    A new artifact is loaded and checked beside the running one, which answers until then. The
-    swap is one assignment, and a request takes `current` once: none is dropped or sees both.
+    A new artifact is loaded and checked beside the running one, which answers until then. The hot
+    swap is one assignment, and a request reads `current` once: none is dropped or sees both.
 
     Args:
-        group: of the comparison.
+        arm: of the A/B test.
         path: directory of the artifact, or a link to it.
     """
 
-    def __init__(self, group: Group, path: Path) -> None:
-        self.group: Group = group
+    def __init__(self, arm: Arm, path: Path) -> None:
+        self.arm: Arm = arm
         self.path = path
-        self.current = self._load(path)
-        self.prepared: Model | None = None
+        self.prepared: LoadedArtifact | None = None
         self.refused: Refused | None = None
         self.n_swaps = self.n_refusals = 0
-        self._still: set[Identity | None] = set()
+        self._at_rest: set[Identity | None] = set()
+        self.current = self._load(path)
+        metrics.serves(arm, self.current.version, self.current.artifact.as_of)
 
-    def look(self) -> None:
-        """Prepare what the link `<path>.next` names, then serve what the path itself names.
+    def poll(self) -> None:
+        """Prepare the artifact of the link `<path>.next`, then serve the artifact of the path.
 
-        Files that changed since the last look may still be being copied: they are left alone.
+        Files that changed since the last poll may still be being copied: they are left alone.
         """
         waiting = identity_of(next_path(self.path)) if next_path(self.path).is_symlink() else None
         if waiting is None:
             self.prepared = None
-        elif self._is_news(waiting):
+        elif self._is_new(waiting):
             self.prepared = self._try(next_path(self.path), waiting)
         wanted = identity_of(self.path)
         if wanted == self.current.identity:
-            self._forget(wanted, waiting)
-        elif wanted is not None and self._is_news(wanted):
-            model = self._try(self.path, wanted)
-            if model is not None:
-                self._swap(model)
-        self._still = {waiting, wanted}
+            if self.refused is not None and self.refused.identity not in (wanted, waiting):
+                self.refused = None
+        elif wanted is not None and self._is_new(wanted):
+            loaded = self._try(self.path, wanted)
+            if loaded is not None:
+                self._swap(loaded)
+        self._at_rest = {waiting, wanted}
 
-    def _is_news(self, identity: Identity) -> bool:
+    def _is_new(self, identity: Identity) -> bool:
         if identity == self.current.identity:
             return False
         return self.refused is None or self.refused.identity != identity
 
-    def _forget(self, *present: Identity | None) -> None:
-        if self.refused is not None and self.refused.identity not in present:
-            self.refused = None
-
-    def _try(self, path: Path, identity: Identity) -> Model | None:
-        """A checked model; None if its files do not lie still yet, or it is refused."""
+    def _try(self, path: Path, identity: Identity) -> LoadedArtifact | None:
+        """A checked and warm artifact; None if its files still change, or if it is refused."""
         if self.prepared is not None and self.prepared.identity == identity:
             return self.prepared
-        if identity not in self._still:
+        if identity not in self._at_rest:
             return None
         try:
-            model = self._load(path)
+            loaded = self._load(path)
         except FeedrankError as error:
             self._refuse(identity, str(error))
             return None
-        warm(model.artifact)
-        return model
+        warm_up(loaded.artifact)
+        return loaded
 
-    def _load(self, path: Path) -> Model:
-        """Load and check, from the very directory that a link names now."""
+    def _load(self, path: Path) -> LoadedArtifact:
+        """Load and check the directory that a link names now."""
         identity = identity_of(path)
         if identity is None:
             raise ArtifactError(
@@ -151,27 +141,28 @@ class Slot:
             )
         directory = Path(identity[0])
         try:
-            artifact = Artifact.load(directory)
-            version = version_of(directory)
+            artifact, version = Artifact.load(directory), version_of(directory)
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             # A directory that was written by something else can fail in any of these ways.
             kind = type(error).__name__
             raise ArtifactError(
                 f"'{directory}' cannot be read ({kind}: {error}). Copy the whole directory again."
             ) from error
-        drift = Drift(self.group, artifact)
-        return Model(self.group, version, artifact, datetime.now(UTC), identity, drift)
+        drift = Drift(self.arm, artifact)
+        return LoadedArtifact(self.arm, version, artifact, datetime.now(UTC), identity, drift)
 
-    def _swap(self, model: Model) -> None:
-        former, self.current = self.current.version, model
+    def _swap(self, loaded: LoadedArtifact) -> None:
+        old, self.current = self.current.version, loaded
         self.refused = None
         self.n_swaps += 1
-        logger.info("swapped", extra={"group": self.group, "from": former, "to": model.version})
+        metrics.swapped(self.arm, old)
+        metrics.serves(self.arm, loaded.version, loaded.artifact.as_of)
+        logger.info("swapped", extra={"arm": self.arm, "from": old, "to": loaded.version})
 
     def _refuse(self, identity: Identity, reason: str) -> None:
         self.refused = Refused(identity, version_of(Path(identity[0])), reason)
         self.n_refusals += 1
+        metrics.REFUSALS.labels(self.arm).inc()
         logger.error(
-            "refused",
-            extra={"group": self.group, "still": self.current.version, "reason": reason},
+            "refused", extra={"arm": self.arm, "still": self.current.version, "reason": reason}
         )

@@ -1,4 +1,4 @@
-"""What each worker serves, noted in files, so that one command can see them all."""
+"""Worker registry: a file for each running worker, whose time is the worker's heartbeat."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from pathlib import Path
 
 from feedrank.io.files import write_whole
 
-FRESH_SECONDS = 6.0  # a worker that was silent for longer is gone
+HEARTBEAT_SECONDS = 1.0
+# Anything from 3 s (a loop that is busy with a swap skips beats) to the wait of a deploy, 120 s.
+EXPIRY_SECONDS = 6.0
 
 
 @dataclass(frozen=True)
-class Report:
-    """What one worker serves.
+class WorkerState:
+    """State of one worker.
 
     Attributes:
         pid: of its process.
         version: of the artifact that answers.
-        prepared: version of the one that is loaded beside it.
-        refused: version of a new one that is not served.
-        reason: why not.
+        prepared: version of the artifact that is loaded beside it.
+        refused: version of a new artifact that failed its checks.
+        reason: of the refusal.
     """
 
     pid: int
@@ -34,49 +36,48 @@ class Report:
     reason: str | None = None
 
 
-class Roster:
-    """One worker's line in the roster of all that serve an artifact's path.
+class Registration:
+    """Entry of this worker in the registry of all that serve an artifact's path.
 
     Args:
-        state: directory of all rosters.
+        state: directory of all registries.
         path: of the artifact.
     """
 
     def __init__(self, state: Path, path: Path) -> None:
-        directory = roster_of(state, path)
+        directory = _registry(state, path)
         directory.mkdir(parents=True, exist_ok=True)
         self._file = directory / f"{os.getpid()}-{secrets.token_hex(4)}.json"
-        self._last: Report | None = None
+        self._last: WorkerState | None = None
 
-    def report(self, report: Report) -> None:
-        """Note what this worker serves, if it changed."""
-        if report != self._last:
-            write_whole(self._file, json.dumps(asdict(report)).encode())
-            self._last = report
+    def update(self, worker: WorkerState) -> None:
+        """Write the state of this worker if it changed."""
+        if worker != self._last:
+            write_whole(self._file, json.dumps(asdict(worker)).encode())
+            self._last = worker
 
     def beat(self) -> None:
-        """Show that this worker lives."""
+        """Renew the heartbeat."""
         if self._file.exists():
             os.utime(self._file)
 
-    def sign_off(self) -> None:
-        """Leave the roster."""
+    def remove(self) -> None:
+        """Remove the entry."""
         self._file.unlink(missing_ok=True)
 
 
-def roster_of(state: Path, path: Path) -> Path:
-    """Directory of the workers that serve an artifact's path."""
+def _registry(state: Path, path: Path) -> Path:
     name = hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:16]
     return state / f"workers-{name}"
 
 
-def workers(state: Path, path: Path) -> list[Report]:
-    """Reports of all workers that live, in order of their process ids."""
+def live_workers(state: Path, path: Path) -> list[WorkerState]:
+    """States of all workers with a recent heartbeat, in order of their process ids."""
     found = []
-    for file in roster_of(state, path).glob("*.json"):
+    for file in _registry(state, path).glob("*.json"):
         try:
-            if time.time() - file.stat().st_mtime <= FRESH_SECONDS:
-                found.append(Report(**json.loads(file.read_text())))
+            if time.time() - file.stat().st_mtime <= EXPIRY_SECONDS:
+                found.append(WorkerState(**json.loads(file.read_text())))
         except FileNotFoundError:
-            continue  # it has just signed off
-    return sorted(found, key=lambda report: report.pid)
+            continue  # its worker has just shut down
+    return sorted(found, key=lambda worker: worker.pid)

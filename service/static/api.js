@@ -1,4 +1,6 @@
-// Calls the service; a key is kept for this tab only.
+// Calls of the service; a key is kept for this tab only.
+
+import { $ } from "./dom.js";
 
 export class Problem extends Error {
   constructor(status, detail) {
@@ -7,8 +9,12 @@ export class Problem extends Error {
   }
 }
 
-export function useKey(key) {
-  sessionStorage.setItem("key", key);
+export function onKey(retry) {
+  $("key-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    sessionStorage.setItem("key", $("key").value);
+    retry();
+  });
 }
 
 export async function get(path, query = {}, signal = undefined) {

@@ -1,15 +1,7 @@
-// Draws the OpenAPI document, with a form to try each route.
+// The OpenAPI document, with a form to try each route.
 
-import { get, useKey } from "./api.js";
-
-const $ = (id) => document.getElementById(id);
-
-function element(tag, text = "", className = "") {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  if (className) made.className = className;
-  return made;
-}
+import { get, onKey } from "./api.js";
+import { $, element } from "./dom.js";
 
 function row(cells, tag = "td") {
   const line = element("tr");
@@ -100,9 +92,5 @@ async function begin() {
   $("routes").replaceChildren(...routes);
 }
 
-$("key-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  useKey($("key").value);
-  begin();
-});
+onKey(begin);
 begin();

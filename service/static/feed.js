@@ -1,16 +1,10 @@
-// Draws one answer: the list and why, who asks, what they saw and liked.
+// One answer: the list and its reasons, the user's profile, topics and history.
 
-const $ = (id) => document.getElementById(id);
+import { $, element } from "./dom.js";
+
 const percent = (p) => `${(100 * p).toFixed(1)}%`;
-const LEAST = 1.02; // a reason of less than two percent of the odds is noise to a reader
-let former = { user: null, ranks: new Map() };
-
-function element(tag, text = "", className = "") {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  if (className) made.className = className;
-  return made;
-}
+const LEAST = 1.02; // factor of the odds below which a reason is not worth a line
+let previous = { user: null, ranks: new Map() };
 
 // Every topic has its own colour, whatever topics a network has.
 function hue(topic) {
@@ -32,7 +26,7 @@ function bar(node, share, at) {
 
 function moved(rank, id, isSameUser) {
   if (!isSameUser) return ["", ""];
-  const before = former.ranks.get(id);
+  const before = previous.ranks.get(id);
   if (before === undefined) return ["new", "new"];
   if (before === rank) return ["", ""];
   return before > rank ? [`▲ ${before - rank}`, "up"] : [`▼ ${rank - before}`, "down"];
@@ -46,15 +40,15 @@ function reason(found) {
   return line;
 }
 
-function worthTelling(post) {
+function worthALine(post) {
   const strong = post.reasons.filter((r) => Math.max(r.times, 1 / r.times) >= LEAST);
   return strong.length ? strong : post.reasons.slice(0, 1);
 }
 
-function seenBefore(post) {
+function shownBefore(post) {
   if (!post.n_shown) return "";
   const times = post.n_shown === 1 ? "once" : `${post.n_shown} times`;
-  return post.n_liked ? `♥ seen ${times}, liked` : `seen ${times}`;
+  return post.n_liked ? `♥ shown ${times}, liked` : `shown ${times}`;
 }
 
 function write(node, text) {
@@ -85,15 +79,15 @@ function drawPost(post, rank, feed, scale, isSameUser) {
   if (kind) movedNode.classList.add(kind);
   topicBadge(node.querySelector(".topic"), post.topic);
   node.querySelector(".id").textContent = `post ${post.id}`;
-  node.querySelector(".seen").textContent = seenBefore(post);
+  node.querySelector(".seen").textContent = shownBefore(post);
   write(node.querySelector(".text"), post.text);
   node.querySelector(".chance strong").textContent = percent(post.probability);
   bar(node.querySelector(".bar"), post.probability / scale, feed.base_probability / scale);
-  node.querySelector(".reasons").append(...worthTelling(post).map(reason));
+  node.querySelector(".reasons").append(...worthALine(post).map(reason));
   return node;
 }
 
-// Posts that stay slide to their new place (FLIP): what moved can be seen.
+// Posts that stay slide to their new place (FLIP).
 function slide(list, draw) {
   const tops = new Map([...list.children].map((n) => [n.dataset.id, n.getBoundingClientRect().top]));
   draw();
@@ -107,7 +101,7 @@ function slide(list, draw) {
 }
 
 function drawList(feed) {
-  const isSameUser = former.user === feed.id;
+  const isSameUser = previous.user === feed.id;
   const posts = feed.recommendations;
   const scale = Math.max(...posts.map((p) => p.probability), feed.base_probability) * 1.1;
   slide($("list"), () =>
@@ -116,13 +110,13 @@ function drawList(feed) {
     ),
   );
   for (const node of $("list").children) fold(node);
-  former = { user: feed.id, ranks: new Map(posts.map((p, i) => [p.id, i + 1])) };
+  previous = { user: feed.id, ranks: new Map(posts.map((p, i) => [p.id, i + 1])) };
   $("legend").hidden = false;
 }
 
 function drawProfile(feed) {
   const rows = Object.entries(feed.profile);
-  rows.push(["group", feed.exp_group]);
+  rows.push(["arm", feed.exp_group]);
   $("profile").replaceChildren(
     ...rows.flatMap(([k, v]) => [element("dt", k.replaceAll("_", " ")), element("dd", v)]),
   );
@@ -132,7 +126,7 @@ function drawTopics(feed) {
   const share = feed.n_shown ? feed.n_liked / feed.n_shown : 0;
   $("totals").textContent = feed.n_shown
     ? `${feed.n_liked} of ${feed.n_shown} posts, ${percent(share)}`
-    : "Nothing was shown to them yet.";
+    : "Nothing was shown before this moment.";
   const most = Math.max(...feed.topics.map((t) => t.n_liked / t.n_shown), 0.01);
   $("topics").replaceChildren(
     ...feed.topics.map((t) => {
@@ -148,19 +142,19 @@ function drawTopics(feed) {
 }
 
 function drawHistory(feed) {
-  const lines = feed.history.map((seen) => {
-    const line = element("li", "", seen.liked ? "liked" : "");
-    const heart = element("span", seen.liked ? "♥" : "♡", "heart");
-    heart.setAttribute("aria-label", seen.liked ? "liked" : "seen");
+  const lines = feed.history.map((shown) => {
+    const line = element("li", "", shown.liked ? "liked" : "");
+    const heart = element("span", shown.liked ? "♥" : "♡", "heart");
+    heart.setAttribute("aria-label", shown.liked ? "liked" : "shown");
     heart.setAttribute("role", "img");
     const words = element("div");
     const text = element("p");
-    write(text, seen.text);
-    words.append(text, element("small", `${seen.topic} · ${seen.day.slice(0, 10)}`));
+    write(text, shown.text);
+    words.append(text, element("small", `${shown.topic} · ${shown.day.slice(0, 10)}`));
     line.append(heart, words);
     return line;
   });
-  if (!lines.length) lines.push(element("li", "Nothing yet at this moment.", "empty"));
+  if (!lines.length) lines.push(element("li", "Nothing was shown before this moment.", "empty"));
   $("history").replaceChildren(...lines);
   $("history").scrollTop = 0;
 }
@@ -171,5 +165,5 @@ export function showFeed(feed) {
   drawTopics(feed);
   drawHistory(feed);
   const until = feed.known_until.replace("T", " ").slice(0, 16);
-  $("summary").textContent = `of user ${feed.id}, from what was known before ${until}`;
+  $("summary").textContent = `of user ${feed.id}, from the log before ${until}`;
 }

@@ -1,15 +1,15 @@
-// The page: whom and when, then what the service answers.
+// The page: controls for user and moment, and the service's answer.
 
-import { get, Problem, useKey } from "./api.js";
+import { get, onKey, Problem } from "./api.js";
+import { $, element } from "./dom.js";
 import { showFeed } from "./feed.js";
 
 const HOUR = 3600_000;
 const DAY = 24 * HOUR;
-const PLAY_EVERY = 900;
-const $ = (id) => document.getElementById(id);
+const PLAY_EVERY = 900; // ms a day: time to see the list move, which takes 280 ms
 
 let origin = 0; // of the slider, in milliseconds of the log's own clock
-let asking = null;
+let request = null;
 let playing = null;
 let soon = null;
 
@@ -44,30 +44,30 @@ function mark(chips, value) {
 async function show() {
   const user = $("user").value.trim();
   if (!user || Number.isNaN(moment())) return;
-  asking?.abort();
-  asking = new AbortController();
+  request?.abort();
+  request = new AbortController();
   document.body.classList.add("busy");
   mark($("users"), user);
   const query = { id: user, time: written(moment()) };
   history.replaceState(null, "", `#${new URLSearchParams(query)}`);
   try {
-    const feed = await get("/feed", query, asking.signal);
-    tell(null);
+    const feed = await get("/feed", query, request.signal);
+    report(null);
     showFeed(feed);
   } catch (error) {
     if (error.name === "AbortError") return;
-    tell(error);
+    report(error);
   }
   document.body.classList.remove("busy");
 }
 
-// A slider sends many moments on its way; the last one is asked about.
+// A slider sends many moments while it moves; a request is made for the last one.
 function showSoon() {
   clearTimeout(soon);
   soon = setTimeout(show, 60);
 }
 
-function tell(error) {
+function report(error) {
   if (error && !(error instanceof Problem)) throw error;
   $("key-form").hidden = error?.status !== 401;
   $("problem").hidden = !error;
@@ -98,9 +98,8 @@ function play() {
 }
 
 function chip(text, value, title, click) {
-  const button = document.createElement("button");
+  const button = element("button", text);
   button.type = "button";
-  button.textContent = text;
   button.title = title;
   button.dataset.value = value;
   button.addEventListener("click", click);
@@ -119,7 +118,7 @@ function suggest(found) {
   $("users").replaceChildren(
     ...found.users.map((user) => {
       const words = Object.entries(user.profile).map(([k, v]) => `${k} ${v}`).join(", ");
-      const title = `${words}; ${user.n_shown} posts seen`;
+      const title = `${words}; ${user.n_shown} posts shown`;
       const name = user.known_for ? `${user.id} · ${user.known_for}` : `${user.id}`;
       return chip(name, `${user.id}`, title, () => {
         $("user").value = user.id;
@@ -127,13 +126,13 @@ function suggest(found) {
       });
     }),
   );
-  const noon = (ms) => Math.floor(ms / DAY) * DAY + 18 * HOUR;
+  const evening = (ms) => Math.floor(ms / DAY) * DAY + 18 * HOUR;
   const moments = [
     ["before any data", since - 6 * HOUR],
-    ["first week", noon(since + 6 * DAY)],
-    ["midway", noon((since + until) / 2)],
-    ["last evening", noon(until)],
-    ["a day after", noon(until + DAY)],
+    ["first week", evening(since + 6 * DAY)],
+    ["midway", evening((since + until) / 2)],
+    ["last evening", evening(until)],
+    ["a day after", evening(until + DAY)],
   ];
   $("moments").replaceChildren(
     ...moments.map(([name, ms]) =>
@@ -143,20 +142,20 @@ function suggest(found) {
       }),
     ),
   );
-  return { user: found.users[Math.floor(found.users.length / 2)].id, at: noon((since + until) / 2) };
+  return { user: found.users[Math.floor(found.users.length / 2)].id, at: evening((since + until) / 2) };
 }
 
 async function begin() {
-  let usual;
+  let first;
   try {
-    usual = suggest(await get("/feed/suggestions"));
+    first = suggest(await get("/feed/suggestions"));
   } catch (error) {
-    return tell(error);
+    return report(error);
   }
   const named = new URLSearchParams(location.hash.slice(1));
-  $("user").value = named.get("id") ?? usual.user;
+  $("user").value = named.get("id") ?? first.user;
   const at = parsed(named.get("time") ?? "x");
-  setMoment(Number.isNaN(at) ? usual.at : at);
+  setMoment(Number.isNaN(at) ? first.at : at);
   await show();
 }
 
@@ -182,9 +181,5 @@ $("moment").addEventListener("change", () => {
 $("back").addEventListener("click", () => move(-DAY));
 $("on").addEventListener("click", () => move(DAY));
 $("play").addEventListener("click", play);
-$("key-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  useKey($("key").value);
-  begin();
-});
+onKey(begin);
 begin();

@@ -219,8 +219,8 @@ DAMAGE = {
     _remove_the_manifest: r"holds no artifact \('manifest.json' is missing\).*`dvc repro`",
     _cut_the_manifest: r"manifest.json' is not whole.*Copy the whole directory again",
     _empty_the_manifest: r"manifest.json' is not whole.*Copy the whole directory again",
-    _other_format: r"is of format 99, this code reads 2\. Export again",
-    _no_format: r"is of format None, this code reads 2\. Export again",
+    _other_format: r"is of format 99, this code reads 3\. Export again",
+    _no_format: r"is of format None, this code reads 3\. Export again",
     _no_list_of_files: r"manifest.json' is not whole: it lacks 'files'",
     _no_way_to_recommend: r"manifest.json' is not whole: it lacks 'recommend'",
     _unknown_way_to_recommend: r"recommends by .*'magic'.*Export again with this code",
@@ -251,7 +251,7 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fails", ["FeatureStore", "draw_golden", "_write_json"])
-def test_an_export_that_fails_leaves_the_former_artifact_alone(
+def test_an_export_that_fails_leaves_the_previous_artifact_alone(
     copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
     before = {path.name: path.read_bytes() for path in copy.iterdir()}
@@ -275,7 +275,7 @@ def test_an_export_that_fails_leaves_the_former_artifact_alone(
     Artifact.load(copy)
 
 
-def test_a_new_export_takes_the_former_one_s_place(
+def test_a_new_export_takes_the_previous_one_s_place(
     learned: Learned, sources: tuple[Path, Path], copy: Path
 ) -> None:
     (copy / "stale.npy").write_bytes(b"")

@@ -21,7 +21,7 @@ from feedrank.artifact.artifact import Artifact
 from feedrank.checker import bundle
 from feedrank.checker.bundle import serving_modules, write_bundle
 from feedrank.checker.model import Model, Probe, check
-from feedrank.checker.truncated_history import without_old_views
+from feedrank.checker.truncated_history import truncated
 from feedrank.checker.xgboost_1_6 import for_older_readers, older_ranker
 from feedrank.errors import ArtifactError
 from feedrank.params import CheckerParams
@@ -208,7 +208,7 @@ def test_what_older_versions_would_read_is_refused(artifact: Artifact, matrix: n
     model = json.loads(for_older_readers(ranker.booster))
     model["learner"]["learner_model_param"]["base_score"] = "5E-1"  # what 1.6 makes of a list
     wrong = xgb.Booster(model_file=bytearray(json.dumps(model).encode()))
-    with pytest.raises(ArtifactError, match="reads the ranker of 'model' otherwise"):
+    with pytest.raises(ArtifactError, match="misreads the ranker of 'model'"):
         check(Ranker(wrong, ranker.first_stage), probe, "model")
 
 
@@ -257,7 +257,7 @@ def test_old_views_may_be_left_out(made: tuple[Artifact, Path], tmp_path: Path) 
 
 
 def test_longer_than_the_log_keeps_all(artifact: Artifact) -> None:
-    kept = without_old_views(artifact.store, 3650).history
+    kept = truncated(artifact.store, 3650).history
     for name, array in vars(artifact.store.history).items():
         assert np.array_equal(getattr(kept, name), array), name
 

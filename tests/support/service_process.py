@@ -62,7 +62,7 @@ def start(environment: dict[str, str], workers: int = 1) -> Server:
         cwd=CODE,
         env={
             **os.environ,
-            "FEEDRANK_CHECK_SECONDS": "0.05",
+            "FEEDRANK_POLL_SECONDS": "0.05",
             "FEEDRANK_DRAIN_SECONDS": "0.01",
             **environment,
         },

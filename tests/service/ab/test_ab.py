@@ -1,4 +1,4 @@
-"""Two artifacts: who gets which, what is noted, and what the report makes of it."""
+"""A/B test: assignment to arms, exposure log and report."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from feedrank.artifact.artifact import Artifact
-from feedrank.stats.ab_test import AbOutcomes, arm_rate, compare, uneven_p
-from service.ab.assignment import Split
-from service.ab.exposure_log import Exposures
+from feedrank.stats.ab_test import AbOutcomes, arm_rate, compare, mismatch_p
+from service.ab.assignment import Assignment
+from service.ab.exposure_log import Exposure, ExposureLog
 from service.ab_report import main
 from service.app import create_app
 from tests.support.small_artifact import MOMENT, PATH, export_again, small_params
@@ -34,24 +34,24 @@ def other_path(small_artifact_files):
 @pytest.fixture
 def compared(settings, other_path, tmp_path):
     """A service that compares two artifacts."""
-    compared = replace(settings, test_artifact=other_path, exposures=tmp_path / "exposures")
-    with TestClient(create_app(compared)) as client:
+    second = {"test_artifact": other_path, "exposures": tmp_path / "exposures"}
+    with TestClient(create_app(settings.model_copy(update=second))) as client:
         yield client
 
 
-def test_each_group_gets_its_own_artifact_and_is_named(compared, artifact, other_path):
+def test_each_arm_gets_its_own_artifact_and_is_named(compared, artifact, other_path):
     other = Artifact.load(other_path)
-    split = Split("feedrank", 0.5)
+    assignment = Assignment("feedrank", 0.5)
     ids = artifact.store.catalogue.user_ids[:40].tolist()
-    assert len({split.group(i) for i in ids}) == 2
+    assert len({assignment.arm(i) for i in ids}) == 2
 
     differ = 0
     for i in ids:
         answer = compared.get(f"{PATH}variant", params={"id": i, "time": MOMENT})
-        by = other if split.group(i) == "test" else artifact
+        by = other if assignment.arm(i) == "test" else artifact
         expected = by.recommender.recommend(i, datetime.fromisoformat(MOMENT), 5)
         differ += expected != artifact.recommender.recommend(i, datetime.fromisoformat(MOMENT), 5)
-        assert answer.json()["exp_group"] == answer.headers["X-Exp-Group"] == split.group(i)
+        assert answer.json()["exp_group"] == answer.headers["X-Exp-Group"] == assignment.arm(i)
         assert [p["id"] for p in answer.json()["recommendations"]] == [p for p, _ in expected]
     assert differ > 5  # or nothing would tell the two apart
 
@@ -66,14 +66,14 @@ def test_the_plain_route_keeps_its_body(compared, user_id):
     assert plain.headers["X-Exp-Group"] == variant.json()["exp_group"]
 
 
-def test_what_was_returned_is_noted_with_its_propensity(compared, user_id, tmp_path):
+def test_a_returned_list_is_logged_with_its_assignment_probability(compared, user_id, tmp_path):
     posts = compared.get(PATH, params={"id": user_id, "time": MOMENT}).json()
     compared.get(f"{PATH}explain", params={"id": user_id, "time": MOMENT})
 
     (file,) = (tmp_path / "exposures").glob("*.jsonl")
-    (noted,) = [json.loads(line) for line in file.read_text().splitlines()]
-    assert noted["posts"] == [post["id"] for post in posts]
-    assert (noted["user_id"], noted["at"], noted["propensity"]) == (user_id, MOMENT, 0.5)
+    (logged,) = [json.loads(line) for line in file.read_text().splitlines()]
+    assert logged["posts"] == [post["id"] for post in posts]
+    assert (logged["user_id"], logged["at"], logged["propensity"]) == (user_id, MOMENT, 0.5)
 
 
 def test_without_a_second_artifact_everyone_is_in_control(client, artifact):
@@ -83,23 +83,23 @@ def test_without_a_second_artifact_everyone_is_in_control(client, artifact):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
-def test_the_split_has_the_share_that_was_set(share):
-    groups = [Split("salt", share).group(i) for i in range(20_000)]
+def test_the_assignment_has_the_share_that_was_set(share):
+    arms = [Assignment("salt", share).arm(i) for i in range(20_000)]
 
-    assert np.mean([g == "test" for g in groups]) == pytest.approx(share, abs=0.01)
+    assert np.mean([arm == "test" for arm in arms]) == pytest.approx(share, abs=0.01)
 
 
-def test_another_salt_splits_independently_and_more_share_moves_nobody_back():
+def test_another_salt_assigns_independently_and_a_larger_share_moves_nobody_to_control():
     ids = range(20_000)
-    one, other = ([Split(s, 0.5).group(i) == "test" for i in ids] for s in ("a", "b"))
+    one, other = ([Assignment(s, 0.5).arm(i) == "test" for i in ids] for s in ("a", "b"))
     assert abs(np.corrcoef(one, other)[0, 1]) < 0.03
 
-    grown = [Split("a", 0.6).group(i) == "test" for i in ids]
+    grown = [Assignment("a", 0.6).arm(i) == "test" for i in ids]
     assert all(now for before, now in zip(one, grown, strict=True) if before)
 
 
-def test_the_split_is_the_same_on_every_machine():
-    assert [Split("feedrank", 0.5).group(i) for i in (1, 2, 3, 200)] == [
+def test_the_assignment_is_the_same_on_every_machine():
+    assert [Assignment("feedrank", 0.5).arm(i) for i in (1, 2, 3, 200)] == [
         "test" if first < 0x80 else "control"
         for first in (_first_byte(1), _first_byte(2), _first_byte(3), _first_byte(200))
     ]
@@ -110,7 +110,7 @@ def _first_byte(user_id):
 
 
 def draw(rng, n_users, rates, n_requests=8, spread=0.05):
-    """AbOutcomes of two groups of users whose own rates vary around the group's."""
+    """Requests of two arms of users whose own rates vary around the arm's."""
     is_test = np.arange(n_users) % 2 == 1
     own = np.clip(np.where(is_test, rates[1], rates[0]) + rng.normal(0, spread, n_users), 0, 1)
     user = np.repeat(np.arange(n_users), rng.integers(1, 2 * n_requests, n_users))
@@ -133,13 +133,13 @@ def test_the_variance_is_that_of_users_not_of_requests():
     assert arm_rate(hits, n).variance == pytest.approx(0.25 / 3)
 
 
-def test_an_uneven_split_is_found_and_a_fair_one_is_not():
-    assert uneven_p(5_000, 5_030, 0.5) > 0.5
-    assert uneven_p(5_000, 5_600, 0.5) < 1e-6
-    assert uneven_p(9_000, 1_000, 0.1) == pytest.approx(1)
+def test_a_sample_ratio_mismatch_is_found_and_a_sound_assignment_passes():
+    assert mismatch_p(5_000, 5_030, 0.5) > 0.5
+    assert mismatch_p(5_000, 5_600, 0.5) < 1e-6
+    assert mismatch_p(9_000, 1_000, 0.1) == pytest.approx(1)
 
 
-def test_users_of_both_groups_are_left_out():
+def test_users_of_both_arms_are_left_out():
     user = np.array([1, 1, 2, 2, 3, 3, 4, 4, 5, 5])
     is_test = np.array([0, 1, 0, 0, 0, 0, 1, 1, 1, 1], bool)
 
@@ -149,54 +149,54 @@ def test_users_of_both_groups_are_left_out():
 
 
 @pytest.fixture
-def noted(tmp_path):
+def logged(tmp_path):
     """Exposures of 200 users, and likes: of control users in one of four, of test in three."""
-    exposures = Exposures(tmp_path / "exposures")
+    log = ExposureLog(tmp_path / "exposures")
     likes = []
     at = datetime(2021, 11, 1, 12)
     for user in range(200):
-        group = "test" if user % 2 else "control"
-        exposures.note(user, at, group, 0.5, "v", [10, 11, 12], [0.3, 0.2, 0.1])
+        arm = "test" if user % 2 else "control"
+        log.append(Exposure(user, at, arm, 0.5, "v", [10, 11, 12], [0.3, 0.2, 0.1]))
         if user % 8 in (1, 3, 5, 0):
             likes.append((user, 11, at + timedelta(hours=2)))
         likes.append((user, 99, at + timedelta(hours=1)))  # of a post that was not listed
         likes.append((user, 10, at - timedelta(hours=1)))  # before the request
         likes.append((user, 12, at + timedelta(hours=30)))  # too late
-    exposures.close()
+    log.close()
     frame = pd.DataFrame(likes, columns=["user_id", "post_id", "timestamp"])
     frame.to_csv(tmp_path / "likes.csv", index=False)
     return tmp_path
 
 
-def test_the_report_counts_likes_of_listed_posts_in_time(noted, capsys):
-    code = main([str(noted / "exposures"), "--likes", str(noted / "likes.csv"), "--json"])
+def test_the_report_counts_likes_of_listed_posts_in_time(logged, capsys):
+    code = main([str(logged / "exposures"), "--likes", str(logged / "likes.csv"), "--json"])
 
     found = json.loads(capsys.readouterr().out)
     assert code == 0
     assert (found["control"]["rate"], found["test"]["rate"]) == (0.25, 0.75)
 
 
-def test_the_report_says_which_group_is_better(noted, capsys):
-    main([str(noted / "exposures"), "--likes", str(noted / "likes.csv")])
+def test_the_report_says_which_arm_is_better(logged, capsys):
+    main([str(logged / "exposures"), "--likes", str(logged / "likes.csv")])
 
     told = capsys.readouterr().out
     assert "test - control: +0.5000" in told
     assert "test is better" in told
 
 
-def test_the_report_does_not_trust_an_uneven_split(noted, capsys):
-    files = list((noted / "exposures").glob("*.jsonl"))
+def test_the_report_refuses_a_sample_ratio_mismatch(logged, capsys):
+    files = list((logged / "exposures").glob("*.jsonl"))
     lines = files[0].read_text().splitlines()
     kept = [x for x in lines if '"control"' in x or json.loads(x)["user_id"] < 100]
     files[0].write_text("\n".join(kept) + "\n")
 
-    code = main([str(noted / "exposures"), "--likes", str(noted / "likes.csv")])
+    code = main([str(logged / "exposures"), "--likes", str(logged / "likes.csv")])
 
     assert code == 2
-    assert "THE SPLIT IS NOT AS PLANNED" in capsys.readouterr().out
+    assert "SAMPLE RATIO MISMATCH" in capsys.readouterr().out
 
 
-def test_the_report_reads_likes_from_the_database(noted, database, capsys, monkeypatch):
+def test_the_report_reads_likes_from_the_database(logged, database, capsys, monkeypatch):
     database.execute(
         'CREATE TABLE feed_data ("timestamp" timestamp, user_id int, post_id int, '
         "action text, target int)",
@@ -205,17 +205,17 @@ def test_the_report_reads_likes_from_the_database(noted, database, capsys, monke
     )
     monkeypatch.setenv("FEED_DSN", database.url)
 
-    assert main([str(noted / "exposures"), "--json"]) == 0
+    assert main([str(logged / "exposures"), "--json"]) == 0
 
     found = json.loads(capsys.readouterr().out)
     assert (found["control"]["rate"], found["test"]["rate"]) == (0, 0.01)
 
 
-def test_a_report_without_likes_or_exposures_says_what_to_do(tmp_path, noted, capsys, monkeypatch):
+def test_a_report_without_likes_or_exposures_says_what_to_do(tmp_path, logged, capsys, monkeypatch):
     monkeypatch.delenv("FEED_DSN", raising=False)
 
     assert main([str(tmp_path / "none")]) == 1
-    assert main([str(noted / "exposures")]) == 1
+    assert main([str(logged / "exposures")]) == 1
 
     told = capsys.readouterr().err
     assert "FEEDRANK_EXPOSURES" in told

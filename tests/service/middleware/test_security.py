@@ -1,11 +1,10 @@
-"""What callers can do to the service, and what they cannot."""
+"""Security, limits, log lines and settings of the service."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
-from dataclasses import replace
 
 import pytest
 from starlette.testclient import TestClient
@@ -13,7 +12,7 @@ from starlette.testclient import TestClient
 from feedrank.errors import ParamsError
 from service.app import create_app
 from service.monitoring.logs import JsonLines
-from service.serving.limiter import BusyError, Gate
+from service.serving.limiter import BusyError, Limiter
 from service.settings import Settings
 from tests.support.small_artifact import MOMENT, PATH
 
@@ -24,7 +23,7 @@ CASES = [PATH, "/", "/docs", "/health", "/nowhere", "/static/page.js", f"{PATH}?
 @pytest.fixture
 def locked(settings):
     """A service that asks for a key."""
-    with TestClient(create_app(replace(settings, api_key="sesame"))) as client:
+    with TestClient(create_app(settings.model_copy(update={"api_key": "sesame"}))) as client:
         yield client
 
 
@@ -66,7 +65,7 @@ def test_an_open_path_does_not_open_another(locked, path):
 
 
 def test_other_hosts_pages_may_read_answers_only_where_they_are_named(settings, user_id):
-    named = replace(settings, cors_origins=("https://news.example",))
+    named = settings.model_copy(update={"cors_origins": ("https://news.example",)})
     query = {"id": user_id, "time": MOMENT}
     with TestClient(create_app(named)) as client:
         for origin, allowed in [("https://news.example", True), ("https://other.example", False)]:
@@ -74,10 +73,10 @@ def test_other_hosts_pages_may_read_answers_only_where_they_are_named(settings, 
             assert (headers.get("Access-Control-Allow-Origin") == origin) is allowed
 
 
-def test_a_mistake_of_the_code_is_not_shown(settings, user_id, monkeypatch):
+def test_an_internal_error_is_not_shown(settings, user_id, monkeypatch):
     app = create_app(settings)
     with TestClient(app, raise_server_exceptions=False) as client:
-        monkeypatch.setattr(app.state.desk, "answer", lambda _: 1 / 0)
+        monkeypatch.setattr(app.state.inference, "answer", lambda _: 1 / 0)
         answer = client.get(PATH, params={"id": user_id, "time": MOMENT})
 
     assert answer.status_code == 500
@@ -104,28 +103,28 @@ def test_a_callers_own_request_id_is_kept_if_it_is_harmless(client):
 
 def test_too_much_is_refused_at_once_and_the_rest_is_answered():
     async def crowd():
-        gate, order = Gate(3), []
+        limiter, order = Limiter(3), []
 
         async def work(number):
             try:
-                async with gate.turn():
+                async with limiter.admit():
                     order.append(number)  # without a pause, as scoring is
                     return "answered"
             except BusyError:
                 return "refused"
 
         results = await asyncio.gather(*(work(n) for n in range(10)))
-        return results, order, gate.n_inside
+        return results, order, limiter.n_open
 
     results, order, left = asyncio.run(crowd())
     assert results == ["answered"] * 3 + ["refused"] * 7
     assert (order, left) == ([0, 1, 2], 0)
 
 
-def test_a_full_service_says_when_to_come_again(settings, user_id):
-    app = create_app(replace(settings, max_waiting=1))
+def test_a_full_service_says_when_to_retry(settings, user_id):
+    app = create_app(settings.model_copy(update={"max_waiting": 1}))
     with TestClient(app) as client:
-        app.state.desk.gate.n_inside = 1
+        app.state.inference.limiter.n_open = 1
         answer = client.get(PATH, params={"id": user_id, "time": MOMENT})
         health = client.get("/health")
 
@@ -154,24 +153,28 @@ def test_a_log_line_is_one_line_whatever_it_holds():
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("name", "value", "says"),
     [
-        ("FEEDRANK_TEST_SHARE", "1.5"),
-        ("FEEDRANK_TEST_SHARE", "half"),
-        ("FEEDRANK_TEST_SHARE", "nan"),
-        ("FEEDRANK_MAX_WAITING", "0"),
-        ("FEEDRANK_CHECK_SECONDS", "0"),
-        ("FEEDRANK_LOG_LEVEL", "LOUD"),
+        ("FEEDRANK_TEST_SHARE", "1.5", "a share of the users from 0 to 1"),
+        ("FEEDRANK_TEST_SHARE", "half", "a share"),
+        ("FEEDRANK_TEST_SHARE", "nan", "a share"),
+        ("FEEDRANK_MAX_WAITING", "0", "a whole number from 1"),
+        ("FEEDRANK_POLL_SECONDS", "0", "seconds from 0.01"),
+        ("FEEDRANK_LOG_LEVEL", "LOUD", "one of DEBUG"),
     ],
 )
-def test_a_variable_that_cannot_be_is_named(name, value):
-    with pytest.raises(ParamsError, match=f"{name} is '{value}'; set"):
-        Settings.from_environment({name: value})
+def test_a_value_that_cannot_be_used_is_named_with_what_to_set(name, value, says, monkeypatch):
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(ParamsError, match=f"{name} is '{value}'; set {says}"):
+        Settings.from_environment()
 
 
-def test_settings_come_from_their_variables():
-    found = Settings.from_environment(
-        {"FEEDRANK_ARTIFACT": "a", "FEEDRANK_CORS_ORIGINS": "x, y", "FEEDRANK_API_KEY": ""}
-    )
+def test_settings_come_from_their_variables(monkeypatch):
+    monkeypatch.setenv("FEEDRANK_ARTIFACT", "a")
+    monkeypatch.setenv("FEEDRANK_CORS_ORIGINS", "x, y")
+    monkeypatch.setenv("FEEDRANK_API_KEY", "")
+
+    found = Settings.from_environment()
 
     assert (str(found.artifact), found.cors_origins, found.api_key) == ("a", ("x", "y"), None)

@@ -1,4 +1,4 @@
-"""What Prometheus reads, and how unlike its snapshot a request stream is."""
+"""Metrics, and drift of requests from the artifact's reference."""
 
 from __future__ import annotations
 
@@ -38,33 +38,33 @@ def test_answers_are_counted_by_route_and_outcome(client, user_id):
     assert after[other] - before.get(other, 0) == 1
 
 
-def test_the_artifact_its_age_and_the_cut_are_told(client, artifact, user_id):
+def test_the_artifact_its_age_and_its_candidates_are_exported(client, artifact, user_id):
     version = client.get("/version").json()["artifacts"][0]["artifact"]
     before = read(client)
 
     client.get(PATH, params={"id": user_id, "time": MOMENT})
 
     after = read(client)
-    assert after[f'feedrank_artifact_workers{{group="control",version="{version}"}}'] == 1
-    assert after['feedrank_artifact_as_of_seconds{group="control"}'] > 1.6e9
-    cut = after["feedrank_candidates_sum"] - before["feedrank_candidates_sum"]
-    assert 60 <= cut < 70
+    assert after[f'feedrank_artifact_workers{{arm="control",version="{version}"}}'] == 1
+    assert after['feedrank_artifact_as_of_seconds{arm="control"}'] > 1.6e9
+    n_candidates = after["feedrank_candidates_sum"] - before["feedrank_candidates_sum"]
+    assert 60 <= n_candidates < 70
 
 
 def test_users_like_those_of_the_log_do_not_drift_and_others_do(artifact):
-    snapshot_like, only_one_kind = Drift("control", artifact), Drift("control", artifact)
+    reference_like, only_one_kind = Drift("control", artifact), Drift("control", artifact)
     store = artifact.store
     names = [c.name for c in store.columns]
     per_user = np.diff(store.history.offsets)
     rng = np.random.default_rng(1)
     ranked = artifact.recommender.rank(0, 86_400, 5)
     for user in rng.choice(len(per_user), 1500, p=per_user / per_user.sum()):
-        snapshot_like.observe(int(user), ranked)
+        reference_like.observe(int(user), ranked)
     age = store.catalogue.codes[:, names.index("age")]
     for user in rng.choice(np.flatnonzero(age == 1), 1500):
         only_one_kind.observe(int(user), ranked)
 
-    assert psi(snapshot_like, "age") < 0.05
+    assert psi(reference_like, "age") < 0.05
     assert psi(only_one_kind, "age") > 1
 
 
@@ -81,7 +81,7 @@ def test_the_stability_index_is_its_formula():
     assert stability_index(np.array([500, 500]), expected) == 0
 
 
-def test_the_effective_number_of_posts_does_not_hang_on_how_many_lists():
+def test_the_effective_number_of_posts_does_not_depend_on_the_number_of_lists():
     rng = np.random.default_rng(2)
 
     few, many = (effective_posts(rng.integers(0, 50, n)) for n in (200, 9000))
@@ -96,14 +96,14 @@ def test_the_dashboard_asks_for_metrics_that_exist(client, user_id):
     known = {re.split(r"[{ ]", name)[0] for name in read(client)}
     dashboard = json.loads((CODE / "deploy" / "grafana.json").read_text())
 
-    asked = {
+    named = {
         name
         for panel in dashboard["panels"]
         for target in panel.get("targets", [])
         for name in re.findall(r"feedrank_\w+", target["expr"])
     }
-    assert len(asked) > 8
-    assert asked <= known | {f"{name}_total" for name in known}
+    assert len(named) > 8
+    assert named <= known | {f"{name}_total" for name in known}
 
 
 def test_no_label_grows_with_what_callers_make_up(client):

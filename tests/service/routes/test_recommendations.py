@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from feedrank import __version__
 from service.app import create_app
 from service.settings import Settings
 from tests.support.small_artifact import MOMENT, PATH
@@ -88,7 +89,7 @@ def test_moments_outside_the_log_are_answered(client, artifact, user_id, at):
 
 
 @pytest.mark.parametrize("route", ["", "variant", "explain"])
-def test_a_list_says_up_to_when_the_log_was_used(client, user_id, route):
+def test_a_list_names_the_end_of_the_log_that_was_used(client, user_id, route):
     asked = {"id": user_id, "time": "2021-10-19T22:30:00"}
     answer = client.get(PATH + route, params=asked)
 
@@ -96,7 +97,7 @@ def test_a_list_says_up_to_when_the_log_was_used(client, user_id, route):
     assert client.get("/feed", params=asked).json()["known_until"] == "2021-10-19T00:00:00"
 
 
-def test_an_unknown_user_is_told_what_to_do(client):
+def test_the_answer_for_an_unknown_user_says_what_to_do(client):
     answer = client.get(PATH, params={"id": 123456789, "time": MOMENT})
 
     assert answer.status_code == 404
@@ -148,6 +149,8 @@ def test_the_probes_tell_what_is_served(client, artifact):
     assert client.get("/health").json() == {"status": "ok"}
     assert client.get("/ready").json() == {"status": "ready", "artifact": version["artifact"]}
     assert version["manifest"] == artifact.manifest
+    assert client.get("/version").json()["service"] == __version__
+    assert artifact.manifest["feedrank"] == __version__
     assert version["as_of"] == artifact.manifest["as_of"]
     assert version["as_of_age_days"] > 0
 

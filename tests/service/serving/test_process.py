@@ -15,8 +15,8 @@ from dataclasses import replace
 import httpx2
 import pytest
 
+from feedrank.artifact.manifest import version_of
 from service.deploy import point
-from service.serving.model_slot import version_of
 from tests.support.service_process import PATIENCE, serving, start
 from tests.support.small_artifact import CODE, MOMENT, PATH, export_again, small_params
 
@@ -98,7 +98,7 @@ def test_a_wrong_variable_ends_the_process_with_its_name(tmp_path):
     assert not any("Traceback" in line for line in server.lines)
 
 
-def test_what_was_asked_before_the_end_is_answered(artifact_path, tmp_path, user_id):
+def test_requests_before_the_end_are_answered(artifact_path, tmp_path, user_id):
     request = f"GET {PATH}?id={user_id}&time={MOMENT}&limit=50 HTTP/1.1\r\nHost: x\r\n\r\n"
     with serving(artifact_path, tmp_path, FEEDRANK_DRAIN_SECONDS="1") as server:
         callers = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(30)]
@@ -154,13 +154,13 @@ def test_a_bad_artifact_under_load_is_refused_and_nobody_notices(
     assert "nothing changed: " in refused.stderr
     assert "sha256 differs" in told
     assert {(status, v) for status, v, _ in load.answers} == {(200, version_of(artifact_path))}
-    assert 'feedrank_refusals_total{group="control"} 1.0' in metrics
+    assert 'feedrank_refusals_total{arm="control"} 1.0' in metrics
 
 
-def test_a_hangup_makes_the_service_look_and_does_not_end_it(
+def test_a_hangup_makes_the_service_poll_and_does_not_end_it(
     link, newer_path, tmp_path, artifact_path
 ):
-    calm = {"FEEDRANK_CHECK_SECONDS": "3600"}
+    calm = {"FEEDRANK_POLL_SECONDS": "3600"}
     with serving(link, tmp_path / "state", **calm) as server:
         point(link, newer_path)
         server.process.send_signal(signal.SIGHUP)  # sees other files
@@ -184,11 +184,11 @@ def test_any_worker_tells_the_metrics_of_all(artifact_path, tmp_path, user_id):
     version = version_of(artifact_path)
     assert counted == {
         f'feedrank_answers_total{{outcome="ok",route="{PATH}"}} 40.0',
-        f'feedrank_artifact_workers{{group="control",version="{version}"}} 2.0',
+        f'feedrank_artifact_workers{{arm="control",version="{version}"}} 2.0',
     }
 
 
-def test_a_service_that_is_ending_says_so_and_closes_its_connections(
+def test_a_draining_service_is_not_ready_and_closes_its_connections(
     artifact_path, tmp_path, user_id
 ):
     query = {"id": user_id, "time": MOMENT}
@@ -202,5 +202,5 @@ def test_a_service_that_is_ending_says_so_and_closes_its_connections(
             pass
         answer = client.get(PATH, params=query)
 
-    assert ready.json()["status"] == "leaving"
+    assert ready.json()["status"] == "draining"
     assert (answer.status_code, answer.headers["Connection"]) == (200, "close")

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from feedrank.artifact.artifact import Artifact
+from feedrank.artifact.manifest import version_of
 from feedrank.errors import ArtifactError
 from service import deploy as deploying
 from service.deploy import deploy, main, next_path, point, previous_path, roll_back
-from service.serving.background import report_of
-from service.serving.model_slot import Slot, version_of
-from service.serving.worker_registry import Report, Roster, workers
+from service.serving.background import worker_state
+from service.serving.model_slot import Slot
+from service.serving.worker_registry import Registration, WorkerState, live_workers
 from tests.support.small_artifact import export_again, small_params
 
 pytest_plugins = ("tests.support.service_fixtures",)
@@ -39,9 +40,9 @@ def link(tmp_path, artifact_path):
     return tmp_path / "live"
 
 
-def look_twice(slot):
-    slot.look()
-    slot.look()
+def poll_twice(slot):
+    slot.poll()
+    slot.poll()
 
 
 def spoil(directory: Path) -> None:
@@ -59,19 +60,19 @@ def test_a_moved_link_brings_the_new_artifact(link, newer_path):
     slot = Slot("control", link)
     point(link, newer_path)
 
-    look_twice(slot)
+    poll_twice(slot)
 
     assert slot.current.version == version_of(newer_path)
     assert (slot.n_swaps, slot.n_refusals) == (1, 0)
 
 
-def test_a_model_that_was_taken_before_a_swap_goes_on_answering_alike(link, newer_path):
+def test_an_artifact_that_was_taken_before_a_swap_answers_as_before(link, newer_path):
     slot = Slot("control", link)
     taken = slot.current
     before = taken.artifact.recommender.rank(3, 86_400, 5)
     point(link, newer_path)
 
-    look_twice(slot)
+    poll_twice(slot)
 
     assert slot.current is not taken
     after = taken.artifact.recommender.rank(3, 86_400, 5)
@@ -95,31 +96,31 @@ def test_a_bad_artifact_is_refused_and_the_old_one_goes_on(link, newer_path, tmp
     harm(bad)
     point(link, bad)
 
-    look_twice(slot)
-    slot.look()
+    poll_twice(slot)
+    slot.poll()
 
     assert slot.current is good
     assert says in slot.refused.reason
-    assert slot.n_refusals == 1  # once, not at every look
+    assert slot.n_refusals == 1  # once, not at every poll
 
 
 def test_files_that_still_change_are_not_touched(link, newer_path):
     slot = Slot("control", link)
     point(link, newer_path)
 
-    slot.look()
+    slot.poll()
 
     assert slot.current.version != version_of(newer_path)
 
 
-def test_a_plain_directory_that_was_replaced_is_taken_up(tmp_path, artifact_path, newer_path):
+def test_a_plain_directory_that_was_replaced_is_served(tmp_path, artifact_path, newer_path):
     shutil.copytree(artifact_path, tmp_path / "artifact")
     slot = Slot("control", tmp_path / "artifact")
     shutil.rmtree(tmp_path / "artifact")
-    slot.look()  # in the middle of the replacement
+    slot.poll()  # in the middle of the replacement
     shutil.copytree(newer_path, tmp_path / "artifact")
 
-    look_twice(slot)
+    poll_twice(slot)
 
     assert slot.current.version == version_of(newer_path)
 
@@ -128,12 +129,12 @@ def test_a_prepared_artifact_does_not_answer_until_the_link_moves(link, newer_pa
     slot = Slot("control", link)
     first = slot.current
     point(next_path(link), newer_path)
-    look_twice(slot)
+    poll_twice(slot)
     assert (slot.current, slot.prepared.version) == (first, version_of(newer_path))
     prepared = slot.prepared
 
     point(link, newer_path)
-    slot.look()
+    slot.poll()
 
     assert slot.current is prepared  # at once: it was loaded already
 
@@ -167,30 +168,32 @@ def test_a_bad_artifact_is_not_deployed(link, newer_path, tmp_path):
 
 def test_all_workers_prepare_before_any_serves(link, newer_path, tmp_path, monkeypatch):
     slots = [Slot("control", link), Slot("control", link)]
-    rosters = [Roster(tmp_path / "state", link) for _ in slots]
+    registrations = [Registration(tmp_path / "state", link) for _ in slots]
     served = []
 
-    def both_look(_):
-        for slot, roster in zip(slots, rosters, strict=True):
-            slot.look()
-            roster.report(report_of(slot))
+    def both_poll(_):
+        for slot, registration in zip(slots, registrations, strict=True):
+            slot.poll()
+            registration.update(worker_state(slot))
             served.append((slot.current.version, all(s.prepared for s in slots)))
 
-    both_look(None)
+    both_poll(None)
     served.clear()
-    monkeypatch.setattr(deploying, "sleep", both_look)
+    monkeypatch.setattr(deploying, "sleep", both_poll)
 
     newer = deploy(newer_path, link, tmp_path / "state", wait=60)
 
-    assert {r.version for r in workers(tmp_path / "state", link)} == {newer}
+    assert {r.version for r in live_workers(tmp_path / "state", link)} == {newer}
     swaps = [was_prepared for version, was_prepared in served if version == newer]
     assert swaps[0]
 
 
-def test_one_worker_that_refuses_keeps_all_on_the_former(link, newer_path, tmp_path):
+def test_one_worker_that_refuses_keeps_all_on_the_previous(link, newer_path, tmp_path):
     first, newer = version_of(link), version_of(newer_path)
-    Roster(tmp_path / "state", link).report(Report(1, first, prepared=newer))
-    Roster(tmp_path / "state", link).report(Report(2, first, refused=newer, reason="no room"))
+    Registration(tmp_path / "state", link).update(WorkerState(1, first, prepared=newer))
+    Registration(tmp_path / "state", link).update(
+        WorkerState(2, first, refused=newer, reason="no room")
+    )
 
     with pytest.raises(ArtifactError, match=r"worker 2 refuses .*no room"):
         deploy(newer_path, link, tmp_path / "state", wait=1)
@@ -199,9 +202,9 @@ def test_one_worker_that_refuses_keeps_all_on_the_former(link, newer_path, tmp_p
     assert not next_path(link).is_symlink()
 
 
-def test_a_worker_that_does_not_follow_keeps_all_on_the_former(link, newer_path, tmp_path):
+def test_a_worker_that_does_not_follow_keeps_all_on_the_previous(link, newer_path, tmp_path):
     first = version_of(link)
-    Roster(tmp_path / "state", link).report(Report(1, first))
+    Registration(tmp_path / "state", link).update(WorkerState(1, first))
 
     with pytest.raises(ArtifactError, match=r"workers \[1\] have not prepared"):
         deploy(newer_path, link, tmp_path / "state", wait=0)
@@ -236,7 +239,7 @@ def test_the_command_says_what_is_served(link, newer_path, tmp_path, capsys, mon
 def test_a_new_artifact_is_warm_before_it_answers(link, newer_path):
     slot = Slot("control", link)
     point(link, newer_path)
-    look_twice(slot)
+    poll_twice(slot)
 
     derived = set(slot.current.artifact.recommender._shared._kept)
 
