@@ -12,6 +12,7 @@ from time import monotonic, sleep
 from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.manifest import version_of
 from feedrank.errors import ArtifactError, FeedrankError
+from feedrank.io.files import new_directory
 from service.serving.model_slot import next_path
 from service.serving.worker_registry import live_workers
 from service.settings import Settings
@@ -40,7 +41,9 @@ def deploy(source: Path, link: Path, state: Path, wait: float) -> str:
     as_of = Artifact.load(source).as_of
     home = link.absolute().parent / VERSIONS / f"{as_of:%Y-%m-%d}-{version}"
     if not home.exists():
-        _copy_whole(source, home)
+        with new_directory(home) as new:
+            shutil.copytree(source, new, dirs_exist_ok=True)
+            Artifact.load(new)
     return switch(link, home, state, wait)
 
 
@@ -114,17 +117,6 @@ def _await_workers(step: str, version: str, link: Path, state: Path, wait: float
                 "artifact is served. See their log, or wait longer with --wait."
             )
         sleep(POLL_SECONDS)
-
-
-def _copy_whole(source: Path, home: Path) -> None:
-    home.parent.mkdir(parents=True, exist_ok=True)
-    partial = home.with_name(f".{home.name}.{os.getpid()}")
-    try:
-        shutil.copytree(source, partial)
-        Artifact.load(partial)
-        partial.replace(home)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _refuse_directory(link: Path) -> None:

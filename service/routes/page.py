@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from starlette.responses import JSONResponse
 
 from feedrank.artifact.artifact import Artifact
 from service.routes.replies import PROBLEMS, RequestParams, Running, explanation, reply
-from service.routes.schemas import ExplainedPost
+from service.routes.schemas import ExplainedPost, Explanation, Post
+from service.serving.inference import post_content
 
 N_SUGGESTED = 6  # chips in one line of the page
 N_HISTORY = 40  # lines of the page's list, which scrolls
@@ -38,12 +40,9 @@ class Suggestions(BaseModel):
     users: list[SuggestedUser]
 
 
-class ShownPost(BaseModel):
+class ShownPost(Post):
     """A post that was shown to the user before."""
 
-    id: int
-    text: str
-    topic: str
     liked: bool
     day: str
 
@@ -63,7 +62,7 @@ class FeedPost(ExplainedPost):
     n_liked: int
 
 
-class Feed(BaseModel):
+class Feed(Explanation):
     """A user at a moment: profile, past, list and reasons."""
 
     id: int
@@ -73,10 +72,7 @@ class Feed(BaseModel):
     n_liked: int
     topics: list[TopicCount]
     history: list[ShownPost]
-    exp_group: str
-    artifact: str
-    base_probability: float
-    recommendations: list[FeedPost]
+    recommendations: Sequence[FeedPost]
 
 
 @router.get(
@@ -110,7 +106,6 @@ async def feed(inference: Running, request: RequestParams) -> JSONResponse:
     step = artifact.recommender.step(answer.at)
     post, shown_step, liked = artifact.store.history.before(answer.user, step)
     content = explanation(answer, reasons)
-    del content["base"]
     for row, shown in zip(answer.ranked.post.tolist(), content["recommendations"], strict=True):
         is_it = post == row
         shown |= {"n_shown": int(is_it.sum()), "n_liked": int(liked[is_it].sum())}
@@ -185,9 +180,7 @@ def _history(
     columns = (values[last].tolist() for values in (post, step, liked))
     return [
         {
-            "id": int(store.catalogue.post_ids[row]),
-            "text": store.text[row],
-            "topic": store.topic[row],
+            **post_content(store, row),
             "liked": bool(is_liked),
             "day": store.meta.moment(at * store.fitted.step_seconds).isoformat(),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -120,7 +121,7 @@ class Explanation(BaseModel):
     artifact: str
     base: float = Field(description="Log-odds of an average post for this user at this moment.")
     base_probability: float = Field(ge=0, le=1)
-    recommendations: list[ExplainedPost]
+    recommendations: Sequence[ExplainedPost]
 
 
 class Problem(BaseModel):

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import TypeVar
 
 from feedrank.io.malloc import return_freed_memory
 from service.monitoring import metrics
@@ -16,6 +17,7 @@ from service.serving.inference import Inference
 from service.serving.model_slot import Slot
 from service.serving.worker_registry import HEARTBEAT_SECONDS, Registration, WorkerState
 
+T = TypeVar("T")
 PUBLISH_SECONDS = 5.0  # a third of Prometheus' usual scrape interval, 15 s
 # A thread waits this long for the interpreter's lock whenever numpy has released it and requests
 # took it: with Python's default of 5 ms a swap under load took ten times as long.
@@ -67,13 +69,12 @@ class Background:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._inference.settings.poll_seconds)
             self._wake.clear()
-            n_swaps = self._n_swaps()
             for slot in self._inference.slots.values():
                 # Checks take a second or more: a thread does them while requests are answered.
-                await self._in_thread(slot.poll)
+                has_swapped = await self._in_thread(slot.poll)
                 self._register()
-            if self._n_swaps() > n_swaps:
-                await self._in_thread(return_freed_memory)
+                if has_swapped:
+                    await self._in_thread(return_freed_memory)
 
     async def _warm_up(self) -> None:
         """Derive the last steps of the first artifacts while no request is open."""
@@ -86,9 +87,6 @@ class Background:
                 await asyncio.sleep(REST_SECONDS)
         await self._in_thread(return_freed_memory)
 
-    def _n_swaps(self) -> int:
-        return sum(slot.n_swaps for slot in self._inference.slots.values())
-
     def _register(self) -> None:
         for slot, registration in self._registrations:
             registration.update(worker_state(slot))
@@ -97,8 +95,8 @@ class Background:
         for _, registration in self._registrations:
             registration.beat()
 
-    async def _in_thread(self, job: Callable[[], None]) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._loader, job)
+    async def _in_thread(self, job: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._loader, job)
 
 
 async def _every(seconds: float, job: Callable[[], None]) -> None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from feedrank.ranking.explanations import Reasons, explain
 from feedrank.ranking.recommender import Ranked, UnknownUserError
+from feedrank.state.feature_store import FeatureStore
 from service.ab.assignment import Arm, Assignment
 from service.ab.exposure_log import Exposure, ExposureLog
 from service.monitoring import metrics
 from service.serving.limiter import Limiter
 from service.serving.model_slot import LoadedArtifact, Slot
 from service.settings import Settings
-
-Json = dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -51,18 +51,19 @@ class Answer:
         seconds = artifact.store.fitted.step_seconds
         return artifact.store.meta.moment(artifact.recommender.step(self.at) * seconds)
 
-    def posts(self) -> list[Json]:
+    def posts(self) -> list[dict[str, Any]]:
         """Id, text and topic of each post, best first."""
-        store = self.loaded.artifact.store
-        ids = store.catalogue.post_ids
-        return [
-            {"id": int(ids[row]), "text": store.text[row], "topic": store.topic[row]}
-            for row in self.ranked.post.tolist()
-        ]
+        return [post_content(self.loaded.artifact.store, row) for row in self.ranked.post.tolist()]
 
     def reasons(self) -> Reasons:
         """Contribution of each feature to each post's probability."""
         return explain(self.loaded.artifact.recommender, self.user, self.at, self.ranked)
+
+
+def post_content(store: FeatureStore, row: int) -> dict[str, Any]:
+    """Id, text and topic of one post."""
+    post_id = int(store.catalogue.post_ids[row])
+    return {"id": post_id, "text": store.text[row], "topic": store.topic[row]}
 
 
 class Inference:

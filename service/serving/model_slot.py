@@ -85,16 +85,17 @@ class Slot:
         self.path = path
         self.prepared: LoadedArtifact | None = None
         self.refused: Refused | None = None
-        self.n_swaps = self.n_refusals = 0
         self._at_rest: set[Identity | None] = set()
         self.current = self._load(path)
         metrics.serves(arm, self.current.version, self.current.artifact.as_of)
 
-    def poll(self) -> None:
+    def poll(self) -> bool:
         """Prepare the artifact of the link `<path>.next`, then serve the artifact of the path.
 
         Files that changed since the last poll may still be being copied: they are left alone.
+        Returns whether the artifact was swapped.
         """
+        before = self.current
         waiting = identity_of(next_path(self.path)) if next_path(self.path).is_symlink() else None
         if waiting is None:
             self.prepared = None
@@ -109,6 +110,7 @@ class Slot:
             if loaded is not None:
                 self._swap(loaded)
         self._at_rest = {waiting, wanted}
+        return self.current is not before
 
     def _is_new(self, identity: Identity) -> bool:
         if identity == self.current.identity:
@@ -154,14 +156,12 @@ class Slot:
     def _swap(self, loaded: LoadedArtifact) -> None:
         old, self.current = self.current.version, loaded
         self.refused = None
-        self.n_swaps += 1
         metrics.swapped(self.arm, old)
         metrics.serves(self.arm, loaded.version, loaded.artifact.as_of)
         logger.info("swapped", extra={"arm": self.arm, "from": old, "to": loaded.version})
 
     def _refuse(self, identity: Identity, reason: str) -> None:
         self.refused = Refused(identity, version_of(Path(identity[0])), reason)
-        self.n_refusals += 1
         metrics.REFUSALS.labels(self.arm).inc()
         logger.error(
             "refused", extra={"arm": self.arm, "still": self.current.version, "reason": reason}

@@ -217,7 +217,7 @@ def test_a_ranker_that_is_written_otherwise_is_not_exported(
 ) -> None:
     probe = Probe.of(artifact.recommender.ranker, matrix)
     other = probe._replace(trees=np.nextafter(probe.trees, 1))
-    with pytest.raises(ArtifactError, match="differs from ours on the probe"):
+    with pytest.raises(ArtifactError, match="differs from the artifact's on the probe"):
         older_ranker(artifact.recommender.ranker, other)
 
 
