@@ -14,8 +14,8 @@ import yaml
 
 from feedrank.artifact.artifact import Artifact
 from feedrank.params import load_params
-from tests.support.small_artifact import small_params, write_artifact
 from service.settings import PREFIX, Settings
+from tests.support.small_artifact import small_params, write_artifact
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
