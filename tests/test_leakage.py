@@ -1,4 +1,4 @@
-"""Nothing that happens in a step, or after it, changes what is known before it."""
+"""Nothing that happens in a step, or after it, changes any state before it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def usual(request: pytest.FixtureRequest) -> Learned:
 
 
 def _known_until(usual: Learned) -> int:
-    """Everything before the step after the cutoff's own is asked of a state before the cutoff."""
+    """Steps up to the one after the cutoff have their state from before the cutoff."""
     seconds = usual.params.features.step_seconds
     return (CUTOFF // seconds + 1) * seconds
 
@@ -89,9 +89,9 @@ def _same_before(usual: Learned, changed: tuple[FeatureStore, TrainingRows], unt
     store, rows = changed
     refits = zip(usual.store.fitted.refits, store.fitted.refits, strict=False)
     seconds = store.fitted.step_seconds
-    known = [pair for pair in refits if pair[0].first_step * seconds < until]
-    assert known
-    for of_usual_refit, of_changed_refit in known:
+    earlier = [pair for pair in refits if pair[0].first_step * seconds < until]
+    assert earlier
+    for of_usual_refit, of_changed_refit in earlier:
         assert of_usual_refit.strengths == of_changed_refit.strengths
         for name in ("log_gate", "rate", "cluster", "quality_strength", "taste_strength"):
             first, second = (getattr(e.clusters, name) for e in (of_usual_refit, of_changed_refit))
@@ -208,25 +208,25 @@ def test_a_fold_s_models_never_see_a_row_from_the_cutoff_on(
     usual = simulated()
     features, _ = saved(usual, tmp_path)
     fold = Calendar.of(usual.log.meta, None, None).folds(2)[0]
-    seen = []
+    fitted_at = []
 
     def plan(rows: TrainingRows, until: int, *rest: Any) -> Plan:
         planned = make_plan(rows, until, *rest)
-        seen.append(planned.rows.at)
+        fitted_at.append(planned.rows.at)
         return planned
 
     make_plan = Plan.of
     classic = methods.Classic.fit.__func__  # type: ignore[attr-defined]
 
     def fit_classic(cls: type, store: FeatureStore, rows: TrainingRows, seed: int) -> object:
-        seen.append(rows.at)
+        fitted_at.append(rows.at)
         return classic(cls, store, rows, seed)
 
     monkeypatch.setattr(Plan, "of", plan)
     monkeypatch.setattr(methods.Classic, "fit", classmethod(fit_classic))
     result = _run_fold(usual, features, fold)
-    assert len(seen) == 2
-    for at in seen:
+    assert len(fitted_at) == 2
+    for at in fitted_at:
         assert fold.since <= at.min() <= at.max() < fold.cutoff
         assert np.sum(usual.rows.at < fold.cutoff) == len(at)
     assert ((result.replayed.at >= fold.cutoff) & (result.replayed.at < fold.until)).all()
@@ -273,8 +273,8 @@ def test_a_fold_s_baselines_know_as_much_as_its_headline(state: str, tmp_path: P
     rows = _all_rows(usual.log)
     store, _ = _with(usual, tmp_path / "log", _flipped(rows, rows.at >= fold.cutoff))
     results = []
-    for name, known in (("usual", usual.store), ("changed", store)):
-        features, _ = saved(replace(usual, store=known), tmp_path / name)
+    for name, changed_store in (("usual", usual.store), ("changed", store)):
+        features, _ = saved(replace(usual, store=changed_store), tmp_path / name)
         results.append(_run_fold(usual, features, fold))
     later = results[0].replayed.at >= fold.cutoff + DAY
     assert 0 < later.sum() < len(later)

@@ -98,7 +98,7 @@ def test_the_replay_asks_what_was_trained_on(learned: Learned) -> None:
         for post, p in zip(
             requests.shown(i)[0].tolist(), replayed.shown_probability[of], strict=True
         ):
-            # Only the row at the very moment of the request is asked of the same hour.
+            # Only the row at the very moment of the request is in the same hour.
             key = (int(requests.user[i]), int(requests.at[i]), post)
             if key in by_row:
                 assert np.float32(p) == by_row[key]

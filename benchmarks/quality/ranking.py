@@ -1,10 +1,10 @@
 """True hit rates on simulated networks: other seeds, sizes and effects, nothing tuned in between.
 
-    python -m benchmarks.quality.ranking                            # three seeds of the default
-    size python -m benchmarks.quality.ranking --users 16320 --seeds 20
-    python -m benchmarks.quality.ranking --effects interests        # another kind of network
+    python -m benchmarks.quality.ranking                        # three seeds of the default size
+    python -m benchmarks.quality.ranking --users 16320 --seeds 20
+    python -m benchmarks.quality.ranking --effects interests    # another kind of network
 
-Every network is learned, trained and replayed by the code and the parameters of the pipeline,
+Every network is fitted, trained and replayed by the code and the parameters of the pipeline,
 without a database. The share is that of the way from random to the informed limit, with a 95 %
 interval over users.
 """
@@ -35,13 +35,13 @@ from tests.support.network.log_files import write_simulated_log
 
 EFFECTS = {
     "usual": Effects(),
-    # Gender and country in place of age, posts of unlike quality.
+    # Gender and country in place of age, posts of unequal quality.
     "other columns": Effects(
         age_clusters=0.2, gender_clusters=0.5, country_clusters=0.3, quality=0.15, like_rate=0.4
     ),
     # Profiles say little, users have strong tastes of their own.
     "interests": Effects(age_clusters=0.25, taste=0.5, factors=0.3, quality=0.1),
-    # Hardly any groups: what users like lies in a few directions, and posts are of unlike quality.
+    # Hardly any clusters: tastes lie in a few latent factors, and posts are of unequal quality.
     "films": Effects(
         age_clusters=0.3, gender_clusters=0.15, taste=0.2, factors=0.8, quality=0.4, like_rate=0.4
     ),

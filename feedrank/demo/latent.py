@@ -11,7 +11,7 @@ from scipy.special import expit
 
 from feedrank.demo.population import METROPOLES, N_AGE_CLASSES, TOPICS, age_class
 from feedrank.demo.truth import N_CLUSTERS, N_FACTORS, Effects, Truth
-from feedrank.log.files import SECONDS_A_DAY
+from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.params import DemoParams
 
 ORIGIN = "2021-10-01T00:00:00"

@@ -17,8 +17,8 @@ from feedrank.demo.latent import Latent, draw_truth
 from feedrank.demo.population import age_class, make_posts, make_users
 from feedrank.demo.texts import write_texts
 from feedrank.demo.truth import Effects, Truth
-from feedrank.log.files import SECONDS_A_DAY
 from feedrank.log.impressions import Impressions
+from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.params import DemoParams
 from feedrank.schema import TEXT, TOPIC
 

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import expit
 
 from feedrank.errors import SourceError
-from feedrank.log.files import SECONDS_A_DAY
+from feedrank.log.metadata import SECONDS_A_DAY
 
 N_CLUSTERS = 10  # of posts liked alike; `texts.PHRASES` has a line for each
 # Choices of the demo: factors that a log of its size can teach, and a drift of which half is over

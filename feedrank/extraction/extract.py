@@ -21,7 +21,7 @@ from feedrank.extraction.spool.encoder import Encoder
 from feedrank.extraction.spool.log_writer import LogWriter, bucket_bounds
 from feedrank.extraction.spool.read_back import spool_days
 from feedrank.io.files import recover_directory, replace_directory, replace_files
-from feedrank.log.files import LogMeta
+from feedrank.log.metadata import LogMeta
 from feedrank.params import ExtractParams
 
 CHUNKS, REPORTS = "chunks", "reports"

@@ -19,7 +19,8 @@ from feedrank.extraction.spool.encoder import Encoder
 from feedrank.extraction.spool.log_writer import DROPPED_FILE
 from feedrank.extraction.spool.read_back import checked_days
 from feedrank.io.storage import inside, opened
-from feedrank.log.files import SECONDS_A_DAY, Log
+from feedrank.log.files import Log
+from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.schema import POST_ID, USER_ID, ids
 
 logger = logging.getLogger(__name__)

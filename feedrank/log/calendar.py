@@ -1,16 +1,16 @@
-"""Rolling folds over time, half-open."""
+"""Calendar: warm-up, training and rolling test folds over time, half-open."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from feedrank.errors import ParamsError
-from feedrank.log.files import SECONDS_A_DAY, LogMeta
+from feedrank.log.metadata import SECONDS_A_DAY, LogMeta
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Training knows [since, cutoff), the test is [cutoff, until); seconds since the origin."""
+    """Training rows of [since, cutoff), test requests of [cutoff, until), in seconds."""
 
     since: int
     cutoff: int
@@ -19,10 +19,10 @@ class Fold:
 
 @dataclass(frozen=True)
 class Calendar:
-    """How the days of a log are used.
+    """Use of a log's days.
 
     Attributes:
-        warmup_days: first days, which only feed the counts.
+        warmup_days: first days, which only enter the counts.
         test_days: length of one fold's test.
         n_days: days of the log.
     """

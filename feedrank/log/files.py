@@ -1,8 +1,8 @@
-"""Our own files of the feed: buckets of whole users, compact columns, sorted by time.
+"""Log files: the extracted feed in buckets of whole users, compact columns, sorted by time.
 
 A log directory holds `meta.json`, `users.parquet`, `posts.parquet` and one
-`bucket-NNNN.parquet` for each range of users. A user is known by the row of `users.parquet`
-(sorted by id), a post by the row of `posts.parquet`, a time by seconds since `origin`, the
+`bucket-NNNN.parquet` for each range of users. A user is the row of `users.parquet`
+(sorted by id), a post the row of `posts.parquet`, a time the seconds since `origin`, the
 midnight before the first impression.
 """
 
@@ -22,23 +22,12 @@ import pyarrow.parquet as pq
 from feedrank.errors import SchemaError
 from feedrank.io.storage import Location, exists, inside, opened, read_bytes
 from feedrank.log.impressions import Impressions
-from feedrank.log.metadata import FORMAT, SECONDS_A_DAY, LogMeta
+from feedrank.log.metadata import FORMAT, LogMeta
 
-__all__ = [
-    "GROUP_ROWS",
-    "SECONDS_A_DAY",
-    "Impressions",
-    "Log",
-    "LogMeta",
-    "bucket_path",
-    "write_bucket",
-    "write_groups",
-    "write_meta",
-]
 BUCKET_SCHEMA = pa.schema(
     [("user", pa.uint32()), ("post", pa.uint32()), ("at", pa.uint32()), ("liked", pa.uint8())]
 )
-GROUP_ROWS = 1 << 20  # of one row group
+GROUP_ROWS = 1 << 20  # of one row group: 13 MB in memory, all that a writer holds
 # Half the size of dictionaries and twice as fast to write, on the demo's log.
 DELTAS = dict.fromkeys(("user", "post", "at"), "DELTA_BINARY_PACKED")
 

@@ -15,8 +15,9 @@ import numpy as np
 from scipy.special import expit, logit
 
 from feedrank.demo.truth import N_CLUSTERS, Truth
-from feedrank.log.files import SECONDS_A_DAY, Log
+from feedrank.log.files import Log
 from feedrank.log.impressions import Impressions
+from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.ranking.top_k import best_rows
 from feedrank.stats.logistic import fit_logistic
 

@@ -10,7 +10,7 @@ import numpy as np
 from feedrank.features.spec import Feature
 from feedrank.stats.logistic import fit_logistic
 
-FITTED_ROWS = 1_000_000  # evenly spread; a weight's standard error is then below 0.01
+FITTED_ROWS = 1_000_000  # at most, evenly spread: bounds memory to some 130 MB
 # Prior standard deviation of a weight around 1; the sensitivity stands in docs/ranking.md.
 WEIGHT_SPREAD = 0.3
 BIAS_PRECISION = 1e-6  # as good as no prior

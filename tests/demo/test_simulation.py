@@ -12,7 +12,7 @@ from sklearn.linear_model import RidgeClassifier
 from feedrank.demo.population import age_class
 from feedrank.demo.simulation import BLOCK_USERS, FeedRows, Network
 from feedrank.demo.truth import N_CLUSTERS, Effects, Truth
-from feedrank.log.files import SECONDS_A_DAY
+from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.params import DemoParams
 
 PARAMS = DemoParams(seed=20, users=4_000, posts=7_023, days=90, effect_scale=1.0)

@@ -114,7 +114,7 @@ def test_shared_counts_are_the_rows_of_each_step_segment_and_post(usual: Learned
         assert found == liked
 
 
-def test_column_counts_are_the_rows_of_each_code_segment_and_group(usual: Learned) -> None:
+def test_column_counts_are_the_rows_of_each_code_segment_and_cluster(usual: Learned) -> None:
     store, rows = usual.store, _all_rows(usual)
     fitted, codes = store.fitted, store.catalogue.codes
     segment = fitted.segment(codes)[rows.user]
@@ -179,10 +179,10 @@ def test_a_first_impression_knows_nothing_of_its_user_and_a_later_one_does(tmp_p
     of_user = made.matrix[made.user == 0]
     assert of_user[:, names.index("pair_impression_count")].tolist() == [0, 1, 2, 3, 4]
     assert of_user[:, names.index("pair_like_count")].tolist() == [0, 0, 1, 1, 1]
-    propensity = of_user[:, names.index("user_log_ratio")]
-    assert propensity[0] == 0
-    assert propensity[1] < 0  # shown, not liked
-    assert propensity[2] > 0  # then liked
+    like_rate = of_user[:, names.index("user_log_ratio")]
+    assert like_rate[0] == 0
+    assert like_rate[1] < 0  # shown, not liked
+    assert like_rate[2] > 0  # then liked
 
 
 def test_impressions_of_one_step_do_not_know_of_each_other(tmp_path: Path) -> None:

@@ -116,8 +116,8 @@ def test_what_users_like_more_than_others_is_found_whatever_the_like_rate(spread
     for rate in (0.02, 0.3):
         shown = np.full((20_000, 8), round(6 / rate))
         interest = rng.gamma(1 / max(spread, 1e-3) ** 2, max(spread, 1e-3) ** 2, shown.shape)
-        propensity = rng.gamma(25, 1 / 25, (len(shown), 1))
-        chance = np.minimum(rate * propensity * interest, 1)
+        like_rate = rng.gamma(25, 1 / 25, (len(shown), 1))
+        chance = np.minimum(rate * like_rate * interest, 1)
         counts = Tally(shown, rng.binomial(shown, chance))
         found = _given_total(counts, shown * rate)
         if spread:

@@ -121,10 +121,10 @@ def test_small_towns_are_not_chosen_because_their_few_users_differ() -> None:
     n_users, n_posts, n_rows = 2000, 1000, 60_000
     town = np.minimum(rng.zipf(1.3, n_users), 64) - 1
     side = rng.integers(0, 2, n_users)
-    propensity = rng.gamma(0.5, 2, n_users)
+    like_rate = rng.gamma(0.5, 2, n_users)
     user, post = rng.integers(0, n_users, n_rows), rng.integers(0, n_posts, n_rows)
     leaning = np.exp(0.2 * np.where(side[user], 1, -1) * np.where(post % 2, 1, -1))
-    liked = rng.random(n_rows) < np.clip(0.1 * propensity[user] * leaning, 0, 1)
+    liked = rng.random(n_rows) < np.clip(0.1 * like_rate[user] * leaning, 0, 1)
     counts = [
         tally(code[user] * n_posts + post, liked.astype(np.uint8), n * n_posts).reshape(n, n_posts)
         for code, n in ((town, 64), (side, 2))

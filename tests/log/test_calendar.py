@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from feedrank.errors import ParamsError
 from feedrank.log.calendar import Calendar
-from feedrank.log.files import SECONDS_A_DAY, LogMeta
+from feedrank.log.metadata import SECONDS_A_DAY, LogMeta
 
 META = LogMeta("2021-10-01T00:00:00", 90 * SECONDS_A_DAY - 1, 10, 5, 100, 10, 1, "test")
 DAYS = st.one_of(st.none(), st.integers(1, 20))

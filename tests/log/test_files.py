@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedrank.errors import SchemaError
-from feedrank.log.files import Log, LogMeta, bucket_path, write_bucket, write_meta
+from feedrank.log.files import Log, bucket_path, write_bucket, write_meta
 from feedrank.log.impressions import Impressions
+from feedrank.log.metadata import LogMeta
 
 META = LogMeta(
     origin="2021-10-01T00:00:00",

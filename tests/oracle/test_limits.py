@@ -8,7 +8,8 @@ import pytest
 
 from feedrank.demo.simulation import Network
 from feedrank.demo.truth import Effects
-from feedrank.log.files import SECONDS_A_DAY, Log, write_bucket, write_meta
+from feedrank.log.files import Log, write_bucket, write_meta
+from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.oracle.limits import PostQuality, informed_lists, oracle_lists
 from feedrank.params import DemoParams
 from tests.support.network.log_files import write_simulated_log

@@ -185,8 +185,8 @@ def test_the_order_of_candidates_does_not_matter(
 def test_no_known_candidate_gives_an_empty_list(
     recommender: Recommender, candidates: list[int], user_id: int
 ) -> None:
-    asked = np.array(candidates, dtype=object)
-    assert recommender.recommend(user_id, datetime(2021, 10, 25), K, asked) == []
+    some = np.array(candidates, dtype=object)
+    assert recommender.recommend(user_id, datetime(2021, 10, 25), K, some) == []
 
 
 def test_an_answer_does_not_depend_on_what_was_asked_before(learned: Learned) -> None:

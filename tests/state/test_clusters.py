@@ -55,7 +55,7 @@ def _nothing(n_posts: int = len(KIND)) -> Tally:
 
 
 @pytest.mark.parametrize("says", [True, False], ids=["with texts", "without texts"])
-def test_posts_that_the_same_people_like_are_one_group(says: bool) -> None:
+def test_posts_that_the_same_people_like_are_one_cluster(says: bool) -> None:
     clusters = _fit(_counts(400), _posts(KIND, says))
     assert _agreement(clusters.cluster) > 0.95
     assert len(np.unique(clusters.cluster)) == 3

@@ -104,7 +104,7 @@ def test_counts_come_back_as_they_were_written(tmp_path: Path) -> None:
 
 
 @given(VIEWS)
-def test_a_user_s_counts_are_the_rows_of_that_user_by_group(views: Views) -> None:
+def test_a_user_s_counts_are_the_rows_of_that_user_by_cluster(views: Views) -> None:
     counts = UserCounts(N_USERS, {"cluster": (GROUP, 4)})
     for step in range(N_STEPS):
         _, user, post, liked = _columns([v for v in views if v[0] == step], 4)

@@ -40,7 +40,7 @@ def test_any_split_and_order_of_the_history_gives_the_same_bits(
 
 
 def test_positions_are_those_of_a_ridge_regression() -> None:
-    """Of likes on positions, each weighed by its variance under segment and propensity."""
+    """Of likes on factors, each weighted by its variance under segment and like rate."""
     rng = np.random.default_rng(0)
     views = np.stack([rng.integers(0, n, 300) for n in (N_USERS, N_POSTS, 2)], axis=1)
     found = _learned(views, []).factors_of(np.arange(N_USERS), 9.0)

@@ -31,11 +31,11 @@ def test_bands_keep_the_order_of_numbers(values: list[float | None], bands: int)
     profiles = _of(bands, x=numbers)
     if profiles.columns and profiles.columns[0].edges:
         codes = profiles.codes[:, 0]
-        known = numbers.notna().to_numpy()
-        order = np.argsort(numbers[known].to_numpy(), kind="stable")
-        assert (np.diff(codes[known][order].astype(int)) >= 0).all()
+        given = numbers.notna().to_numpy()
+        order = np.argsort(numbers[given].to_numpy(), kind="stable")
+        assert (np.diff(codes[given][order].astype(int)) >= 0).all()
         assert codes.max() <= bands
-        assert ((codes == MISSING) == ~known).all()
+        assert ((codes == MISSING) == ~given).all()
 
 
 @settings(deadline=None)  # neighbours on the machine may take their time

@@ -22,8 +22,9 @@ from feedrank.features.row_pass import training_rows
 from feedrank.features.rows import TrainingRows
 from feedrank.features.spec import features_of
 from feedrank.learning.fit import fit_store
-from feedrank.log.files import SECONDS_A_DAY, Log, LogMeta, write_bucket, write_meta
+from feedrank.log.files import Log, write_bucket, write_meta
 from feedrank.log.impressions import Impressions
+from feedrank.log.metadata import SECONDS_A_DAY, LogMeta
 from feedrank.params import DemoParams, Params, load_params
 from feedrank.ranking.ranker import Ranker
 from feedrank.ranking.recommender import Recommender

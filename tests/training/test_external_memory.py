@@ -218,14 +218,14 @@ def test_a_fold_is_judged_by_rows_in_files(tmp_path: Path) -> None:
     learned = simulated()
     features, _ = saved(learned, tmp_path)
     fold = Calendar.of(learned.log.meta, 7, None).folds(1)[0]
-    asked = params(validate={"requests": 60}, train={"trees": 10})
+    fewer = params(validate={"requests": 60}, train={"trees": 10})
     rows, of = learned.rows, learned.rows.user % 2
     names = [f.name for f in features_of(learned.store.fitted)]
     place = url_of(tmp_path / "rows")
     with workers(1):
         stored = store_rows(lambda part: [rows[of == part]], 2, names, place, HELD)
         found, expected = (
-            run_fold(learned.log, features, some, fold, asked) for some in (stored, rows)
+            run_fold(learned.log, features, some, fold, fewer) for some in (stored, rows)
         )
     np.testing.assert_array_equal(found.replayed.user, expected.replayed.user)
     np.testing.assert_array_equal(found.liked, expected.liked)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from feedrank.extraction.audit.day_counts import Days, day_name
-from feedrank.log.files import LogMeta
+from feedrank.log.metadata import LogMeta
 
 REPORT, PLOT = "data.json", "data_by_day.csv"
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from feedrank.errors import SourceError
-from feedrank.log.files import SECONDS_A_DAY
+from feedrank.log.metadata import SECONDS_A_DAY
 
 EPOCH = date(2000, 1, 1)  # days are counted from PostgreSQL's own
 

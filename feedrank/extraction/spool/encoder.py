@@ -12,7 +12,7 @@ from feedrank.extraction.audit.day_counts import Days, days_of
 from feedrank.extraction.postgres.row_format import WireRows
 from feedrank.extraction.spool.chunks import DROPPED, Chunk, Header
 from feedrank.extraction.spool.packing import Packing
-from feedrank.log.files import SECONDS_A_DAY
+from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.schema import POST_ID, USER_ID, ids
 
 # A table of all ids is used up to so many entries an id; beyond, binary search. Memory, 4 bytes an

@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 from feedrank.extraction.audit.day_counts import day_date
 from feedrank.extraction.spool.chunks import Spool
 from feedrank.extraction.spool.encoder import Encoder
-from feedrank.log.files import GROUP_ROWS, SECONDS_A_DAY, LogMeta, write_groups, write_meta
+from feedrank.log.files import GROUP_ROWS, write_groups, write_meta
 from feedrank.log.impressions import Impressions
+from feedrank.log.metadata import SECONDS_A_DAY, LogMeta
 
 DROPPED_FILE = "dropped.parquet"
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from feedrank.errors import ParamsError
-from feedrank.log.files import SECONDS_A_DAY
 from feedrank.log.impressions import Impressions
+from feedrank.log.metadata import SECONDS_A_DAY
 
 BITS = 64
 SECONDS = 1 << 32  # of a log, whose times are uint32

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from feedrank.log.files import SECONDS_A_DAY
+from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.state.feature_store import FeatureStore
 from feedrank.state.history import InteractionSample
 from feedrank.validation.feed.excess import Excess

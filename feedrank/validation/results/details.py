@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from feedrank.log.files import SECONDS_A_DAY, Log
+from feedrank.log.files import Log
+from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.params import ValidateParams
 from feedrank.stats.intervals import proportion, rounded
 from feedrank.validation.fold import FoldResult, joined

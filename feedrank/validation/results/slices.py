@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from feedrank.log.files import SECONDS_A_DAY
+from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.params import ValidateParams
 from feedrank.state.feature_store import FeatureStore
 from feedrank.stats.classification import auc

@@ -9,8 +9,8 @@ import numpy as np
 
 from feedrank.demo.simulation import Network
 from feedrank.demo.truth import N_CLUSTERS
-from feedrank.log.files import SECONDS_A_DAY
 from feedrank.log.impressions import Impressions
+from feedrank.log.metadata import SECONDS_A_DAY
 
 Feed = Callable[[Network, Impressions, np.random.Generator], Impressions]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from feedrank.demo.simulation import Network
-from feedrank.log.files import Log, LogMeta, write_bucket, write_meta
+from feedrank.log.files import Log, write_bucket, write_meta
 from feedrank.log.impressions import Impressions
+from feedrank.log.metadata import LogMeta
 
 
 def write_simulated_log(
