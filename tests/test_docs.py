@@ -92,8 +92,6 @@ def test_every_module_and_folder_named_exists(path: Path) -> None:
 
 def test_every_command_of_ours_named_exists() -> None:
     for path in (*DOCS, ROOT / "Makefile"):
-        if path.name == "ranking.md":
-            continue  # rewritten with its measurements
         named = re.findall(
             r"python -m ((?:feedrank|service|stages|benchmarks)[\w.]*)", path.read_text()
         )

@@ -41,8 +41,8 @@ def usual(request: pytest.FixtureRequest) -> Learned:
     return tasteful(step) if tastes else simulated(step)
 
 
-def _known_until(usual: Learned) -> int:
-    """Steps up to the one after the cutoff have their state from before the cutoff."""
+def _first_change(usual: Learned) -> int:
+    """The step after the cutoff's own: every earlier state is from before the cutoff."""
     seconds = usual.params.features.step_seconds
     return (CUTOFF // seconds + 1) * seconds
 
@@ -85,7 +85,7 @@ def _asked(recommender: Recommender, until: int) -> list[bytes]:
 
 
 def _same_before(usual: Learned, changed: tuple[FeatureStore, TrainingRows], until: int) -> None:
-    """FittedParameters, training rows and answers before a moment are equal to the last bit."""
+    """Fitted parameters, training rows and lists before a moment are equal to the last bit."""
     store, rows = changed
     refits = zip(usual.store.fitted.refits, store.fitted.refits, strict=False)
     seconds = store.fitted.step_seconds
@@ -122,7 +122,7 @@ def _intersection(a: TrainingRows, b: TrainingRows) -> tuple[list[tuple[int, int
 def test_flipped_labels_change_nothing_before_their_step(usual: Learned, tmp_path: Path) -> None:
     rows = _all_rows(usual.log)
     changed = _with(usual, tmp_path, _flipped(rows, rows.at >= CUTOFF))
-    _same_before(usual, changed, _known_until(usual))
+    _same_before(usual, changed, _first_change(usual))
 
 
 def test_flipped_labels_do_change_what_is_known_after_their_step(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_flipped_labels_do_change_what_is_known_after_their_step(tmp_path: Path)
     recommender = recommender_of(usual, store)
     posts = np.arange(250)
     for user in (0, 99, 200):
-        later = _known_until(usual)
+        later = _first_change(usual)
         assert not np.array_equal(
             recommender.matrix(user, later, posts), usual.recommender.matrix(user, later, posts)
         )
@@ -140,7 +140,7 @@ def test_flipped_labels_do_change_what_is_known_after_their_step(tmp_path: Path)
 
 def test_later_rows_change_nothing_before_their_step(usual: Learned, tmp_path: Path) -> None:
     rows = Impressions.joined([_all_rows(usual.log), _later_than(usual.log, CUTOFF, 3000)])
-    _same_before(usual, _with(usual, tmp_path, rows), _known_until(usual))
+    _same_before(usual, _with(usual, tmp_path, rows), _first_change(usual))
 
 
 def test_a_log_that_ends_at_a_moment_knows_the_same_before_it(
@@ -253,7 +253,7 @@ def test_baselines_that_count_never_see_the_step_of_their_request(
 ) -> None:
     rows = _all_rows(usual.log)
     store, _ = _with(usual, tmp_path, _flipped(rows, rows.at >= CUTOFF))
-    known_until, seconds = _known_until(usual), usual.params.features.step_seconds
+    known_until, seconds = _first_change(usual), usual.params.features.step_seconds
     # Up to the last moment of the very step that the first flipped label falls into.
     before = range(known_until - 1, known_until - 4 * DAY, -7_000)
     after = range(known_until, known_until + 2 * seconds, seconds)

@@ -1,9 +1,9 @@
-"""What each part of the ranker is worth in true hits, on simulated networks.
+"""Ablation: the worth of each part of the ranker in true hits, on simulated networks.
 
-    python -m benchmarks.quality.ablation                              # three seeds of the default
-    size python -m benchmarks.quality.ablation --seeds 20 --effects films
+    python -m benchmarks.quality.ablation              # three seeds of the default size
+    python -m benchmarks.quality.ablation --seeds 20 --effects films
 
-Every ablation learns, trains and replays by the code and the parameters of the pipeline; the
+Every ablation is fitted, trained and replayed by the code and the parameters of the pipeline; the
 changes are of the same requests, with 95 % intervals over users.
 """
 

@@ -7,7 +7,7 @@ import numpy as np
 from feedrank.log.metadata import HOURS_A_DAY, hour_of_day
 from feedrank.state.profiles import Profiles
 
-PRIOR_IMPRESSIONS = 20.0  # prior strength of the average rate, in impressions
+PRIOR_IMPRESSIONS = 20.0  # prior strength of the average rate, in impressions: any from 5 to 100
 LEAST_RATE = 1e-4  # rates are clipped this far from 0 and 1, as log-odds need
 
 

@@ -11,7 +11,7 @@ from feedrank.features.spec import Feature
 from feedrank.stats.logistic import fit_logistic
 
 FITTED_ROWS = 1_000_000  # at most, evenly spread: bounds memory to some 130 MB
-# Prior standard deviation of a weight around 1; the sensitivity stands in docs/ranking.md.
+# Prior standard deviation of a weight around 1; other values: docs/ranking.md, "Constants".
 WEIGHT_SPREAD = 0.3
 BIAS_PRECISION = 1e-6  # as good as no prior
 

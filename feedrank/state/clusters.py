@@ -22,9 +22,9 @@ from feedrank.state.counts.tally import Tally
 from feedrank.stats.shrinkage import base_rate, log_evidence, ratio
 
 # A post's likes also went into the cluster rate that they are compared with, so its evidence is
-# divided by this (a tempered likelihood; measured in docs/ranking.md).
+# divided by this: a tempered likelihood (docs/ranking.md, "Constants").
 DISCOUNT = 1.5
-RATE_PRIOR = 30.0  # prior strength of a cluster's like rate, in impressions
+RATE_PRIOR = 30.0  # prior strength of a cluster's like rate, in impressions: any from 10 to 100
 HIGHEST_CLUSTER_RATE = 0.999  # below 1, as logarithms need
 
 

@@ -18,8 +18,7 @@ from scipy.sparse import csr_matrix
 from feedrank.stats.shrinkage import HIGHEST_RATE, ratio
 
 # Terms of an impression are multiples of 2**-32 up to 2**4, so that 53 bits sum 2**17 impressions
-# of a user exactly. Units of 2**-6 to 2**-10 and 2**-12 to 2**-18 give the same hit rates, as do
-# bounds from 4 to 16: factors are hardly ever above 2.
+# of a user exactly; other units and bounds: docs/ranking.md, "Constants".
 POST_UNIT, RATE_UNIT, FARTHEST = 2.0**-8, 2.0**-16, 8.0
 
 

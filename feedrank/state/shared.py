@@ -16,7 +16,9 @@ from feedrank.state.fitted import FittedParameters, Refit
 from feedrank.stats.shrinkage import base_rate, log_ratio, ratio
 
 KEPT_STATES = 128  # 1.2 MB each at full size; the reference log has 90 days
-LEVEL_PRIOR = 50.0  # prior strength of the recent like rate of all posts, in impressions
+# Prior strength of the recent like rate of all posts, in impressions: the same number for all
+# posts, so that the first stage's order does not depend on it.
+LEVEL_PRIOR = 50.0
 LEAST_RATE = 1e-5  # rates are clipped this far from 0 and 1, as log-odds need
 
 

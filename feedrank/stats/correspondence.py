@@ -8,8 +8,8 @@ import numpy as np
 
 LEAST_EVENTS = 1e-9  # instead of 0 in a denominator
 TRACY_WIDOM_99 = 2.02  # 99th percentile (Johnstone 2001, table 1)
-# Keep divisors above 0: a post's events over the average, and a squared spread. Ranges within which
-# the hit rate stays the same: docs/ranking.md, "Constants".
+# Keep divisors above 0: a post's events over the average, and a squared spread. Other values change
+# no more than another seed: docs/ranking.md, "Constants".
 LEAST_SHARE, LEAST_SPREAD = 0.01, 0.05
 
 

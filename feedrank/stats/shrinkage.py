@@ -13,13 +13,13 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import betaln, gammaln
 
-# Bounds of a prior strength: units that differ by a factor of four, and by 0.3 %. Any least of .01
-# to .5 and greatest of 1e5 to 1e6 give the same lists (docs/ranking.md, "Constants").
+# Bounds of a prior strength: units that differ by a factor of four, and by 0.3 %. For other values
+# see docs/ranking.md, "Constants".
 WEAKEST, STRONGEST = 0.05, 1e5
 # Log-normal prior of a prior strength: units differ by some 15 % (strength 50), give or take a
 # factor of five, so that a log too small to show a difference does not claim that there is none.
 PRIOR_LOG_STRENGTH, PRIOR_LOG_SPREAD = np.log(50.0), np.log(5.0)
-HIGHEST_RATE = 0.99  # of an impression, below 1 as odds need; 0.9 to 0.999 give the same hit rate
+HIGHEST_RATE = 0.99  # of an impression, below 1 as odds need; any from 0.9 to 0.999
 # A Beta(1, 9) prior of like rates: mean 10 %, near the 12 % of the reference log, and worth ten
 # impressions, so that it only counts in a log of a few hundred.
 BASE_LIKES, BASE_IMPRESSIONS = 1, 10

@@ -15,7 +15,7 @@ from feedrank.state.counts.tally import Tally
 from feedrank.stats.correspondence import LEAST_EVENTS, contrasts
 from feedrank.stats.shrinkage import fit_strength
 
-# Ranges within which the hit rate stays the same: docs/ranking.md, "Constants".
+# Ranges in which other values change no more than another seed: docs/ranking.md, "Constants".
 EM_ITERATIONS, TASTE_ITERATIONS = 20, 8
 STRENGTH_EVERY = 5  # iterations from one fit of the quality's prior strength to the next
 GATE_RIDGE, GATE_STEPS = 1.0, 8

@@ -12,7 +12,7 @@ from feedrank.learning.posts.sample import user_post_matrix
 from feedrank.state.factors import ridge
 from feedrank.state.history import InteractionSample
 
-# Ranges within which the hit rate stays the same: docs/ranking.md, "Constants".
+# Ranges in which other values change no more than another seed: docs/ranking.md, "Constants".
 TEXT_COMPONENTS, NULL_DRAWS, ITERATIONS = 100, 3, 15
 LEAST_SPREAD = 0.05  # of log-odds, 5 % of the odds: factors of less hardly move a list
 LEAST_VARIANCE = 1e-9  # instead of 0 in a denominator
