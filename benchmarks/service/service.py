@@ -116,9 +116,14 @@ def drive(port: int, requests: Path, script: Path, connections: int, seconds: fl
         env={**os.environ, "REQUESTS": str(requests)},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    told = re.search(r"JSON(.*)", wrk.stdout)
-    assert told, wrk.stdout
-    return Measured(**json.loads(told[1]))
+    return parsed(wrk.stdout)
+
+
+def parsed(output: str) -> Measured:
+    """The line that the script has wrk print."""
+    found = re.search(r"JSON(.*)", output)
+    assert found, output
+    return Measured(**json.loads(found[1]))
 
 
 def memory(parent: int) -> dict[str, float]:
@@ -215,9 +220,7 @@ def soak(given: argparse.Namespace, scratch: Path) -> None:
             deploy("--rollback")
             n_swaps += 1
             time.sleep(SWAP_EVERY / 2)
-        told = re.search(r"JSON(.*)", wrk.communicate()[0])
-        assert told
-        found = Measured(**json.loads(told[1]))
+        found = parsed(wrk.communicate()[0])
         print(f"after {n_swaps} swaps: ", end="")
         print_memory(pid)
     print(f"{given.soak:g} s, {found.n} requests, {found.failed} failed; "
@@ -235,7 +238,7 @@ def main() -> None:
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 2, 8, 32])
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--rest", type=float, default=8, help="for tables to be derived, seconds")
-    parser.add_argument("--soak", type=float, help="seconds; swap artifacts meanwhile")
+    parser.add_argument("--soak", type=float, help="seconds of load with hot swaps")
     given = parser.parse_args()
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is not installed: apt-get install wrk")

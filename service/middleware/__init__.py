@@ -1,1 +1,1 @@
-"""What every request passes through."""
+"""Middleware: security and access log, around every request."""

@@ -1,4 +1,4 @@
-"""Cache warm-up: derive an artifact's state of each step before it is asked for."""
+"""Cache warm-up: derive an artifact's state of each step before its first request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two files for the course answer as the artifact does, with nothing of ours around them."""
+"""Checker bundle: both files answer as the artifact does, without the library around them."""
 
 from __future__ import annotations
 

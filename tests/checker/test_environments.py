@@ -1,4 +1,4 @@
-"""The two files in the course's environment and in today's, wherever such a Python is found."""
+"""Checker bundle in the course's environment and in a current one, wherever a Python is found."""
 
 from __future__ import annotations
 

@@ -93,11 +93,18 @@ def test_the_image_runs_as_nobody_and_asks_whether_it_is_ready():
 
 
 def test_the_image_takes_what_its_ignore_file_lets_through():
-    let = (CODE / "deploy" / "Dockerfile.dockerignore").read_text().splitlines()
+    lines = (CODE / "deploy" / "Dockerfile.dockerignore").read_text().splitlines()
+    kept = {path for x in lines if x[:1] == "!" for path in CODE.glob(x[1:]) if path.is_file()}
     for name, argument in steps():
         if name == "COPY" and "--from=" not in argument:
-            for source in argument.split()[:-1]:
-                assert any(line.startswith(f"!{source}") for line in let), source
+            for source in map(CODE.joinpath, argument.split()[:-1]):
+                files = [source] if source.is_file() else _code(source)
+                assert set(files) <= kept, source
+
+
+def _code(folder):
+    """Modules, and files that the service sends."""
+    return [*folder.rglob("*.py"), *folder.glob("static/*")]
 
 
 def test_the_images_pins_are_those_of_the_project():

@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over its own pipe: no driver, no library."""
+"""Headless Chromium, driven over its own pipe: no driver, no library."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ TO_BROWSER, FROM_BROWSER = 3, 4  # the descriptors that --remote-debugging-pipe 
 
 
 class Browser:
-    """One page of a Chromium, with what it asked for and complained about.
+    """One page of a Chromium, with its requests and its complaints.
 
     Attributes:
-        asked: every address that the page asked for.
+        requested: every address that the page requested.
         complaints: errors of scripts, styles and policies.
     """
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.requested: list[str] = []
         self.complaints: list[str] = []
         self._number = 0
         self._session: str | None = None
@@ -72,10 +72,10 @@ class Browser:
             message["sessionId"] = self._session
         os.write(self._out, json.dumps(message).encode() + b"\0")
         while True:
-            told = self._next()
-            if told.get("id") == self._number:
-                assert "error" not in told, told["error"]
-                return told["result"]
+            answer = self._next()
+            if answer.get("id") == self._number:
+                assert "error" not in answer, answer["error"]
+                return answer["result"]
 
     def show(self, address: str, width: int, height: int, scheme: str = "light") -> None:
         """Open an address in a window of this size and colour scheme, without motion."""
@@ -89,8 +89,8 @@ class Browser:
         named = [{"name": name, "value": value} for name, value in features]
         self.call("Emulation.setEmulatedMedia", features=named)
         self.call("Page.navigate", url="about:blank")
-        self.run("0")  # the former page has said all by now
-        self.asked.clear()
+        self.run("0")  # messages of the previous page have arrived before this answer
+        self.requested.clear()
         self.complaints.clear()
         self.call("Page.navigate", url=address)
 
@@ -103,12 +103,12 @@ class Browser:
         return found["result"].get("value")
 
     def until(self, condition: str) -> None:
-        """Return once an expression holds, looked at before every frame for ten seconds."""
+        """Return once an expression holds, polled every frame for ten seconds."""
         held = self.run(
             "new Promise(done => { const since = Date.now(); "
             f"const holds = () => {{ try {{ return {condition} }} catch {{ return false }} }}; "
-            "const look = () => holds() ? done(true) : Date.now() - since > 10000 ? done(false) : "
-            "setTimeout(look, 16); look(); })"
+            "const poll = () => holds() ? done(true) : Date.now() - since > 10000 ? done(false) : "
+            "setTimeout(poll, 16); poll(); })"
         )
         assert held, f"never held: {condition}; {self.complaints}"
 
@@ -128,15 +128,15 @@ class Browser:
         while (byte := self._reader.read(1)) != b"\0":
             assert byte, "the browser has ended"
             parts += byte
-        told: dict[str, Any] = json.loads(parts)
-        method, params = told.get("method"), told.get("params", {})
+        message: dict[str, Any] = json.loads(parts)
+        method, params = message.get("method"), message.get("params", {})
         if method == "Network.requestWillBeSent":
-            self.asked.append(params["request"]["url"])
+            self.requested.append(params["request"]["url"])
         if method == "Runtime.exceptionThrown":
             self.complaints.append(str(params["exceptionDetails"]))
         if method == "Log.entryAdded" and params["entry"]["level"] == "error":
             self.complaints.append(params["entry"]["text"])
-        return told
+        return message
 
 
 def _pipe() -> tuple[int, int]:

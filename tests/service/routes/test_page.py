@@ -57,7 +57,7 @@ def test_the_page_asks_no_other_host(server, browser, user_id):
     browser.show(address(server, user_id), 1280, 900)
     browser.until(SHOWN)
 
-    named = [url for url in browser.asked if url.startswith("http")]
+    named = [url for url in browser.requested if url.startswith("http")]
     assert len(named) > 5
     assert [url for url in named if not url.startswith(server.address)] == []
 

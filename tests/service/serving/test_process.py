@@ -1,4 +1,4 @@
-"""Real server processes: start, stop, swap under load, several workers."""
+"""Server processes: start, shutdown, hot swap under load, several workers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def newer_path(small_artifact_files):
 
 @pytest.fixture
 def link(tmp_path, artifact_path):
-    """What a service is told to serve: a link."""
+    """The path that a service serves: a link."""
     point(tmp_path / "live", artifact_path)
     return tmp_path / "live"
 

@@ -1,4 +1,4 @@
-"""A new artifact is checked beside the running one, swapped in whole, or refused."""
+"""Hot swap: a new artifact is checked beside the running one, and served whole or refused."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def newer_path(small_artifact_files):
 
 @pytest.fixture
 def link(tmp_path, artifact_path):
-    """What a service is told to serve: a link to a copy of the artifact."""
+    """The path that a service serves: a link to a copy of the artifact."""
     shutil.copytree(artifact_path, tmp_path / "versions" / "first")
     point(tmp_path / "live", tmp_path / "versions" / "first")
     return tmp_path / "live"

@@ -44,8 +44,8 @@ def find_python(version: str) -> Path | None:
         candidates.insert(0, Path(on_path))
     ask = "import sys, venv; print('%d.%d' % sys.version_info[:2])"
     for python in candidates:
-        told = subprocess.run([python, "-c", ask], capture_output=True, text=True, check=False)
-        if told.returncode == 0 and told.stdout.strip() == version:
+        done = subprocess.run([python, "-c", ask], capture_output=True, text=True, check=False)
+        if done.returncode == 0 and done.stdout.strip() == version:
             return python
     return None
 

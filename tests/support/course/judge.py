@@ -41,7 +41,7 @@ class Played:
     def broken(self) -> list[str]:
         """Broken limits, in words."""
         p99, used = np.percentile(self.found["milliseconds"], 99), self.found["megabytes"]
-        told = {
+        limits = {
             f"{self.equal:.2%} of the lists are the service's": self.equal < LEAST_EQUAL,
             f"{self.n_others} lists differ by more than ties": self.n_others > 0,
             f"p99 is {p99:.0f} ms": p99 > 1000 * MOST_SECONDS,
@@ -50,7 +50,7 @@ class Played:
                 self.found["difference"] > TOLERANCE
             ),
         }
-        return [words for words, is_broken in told.items() if is_broken]
+        return [words for words, is_broken in limits.items() if is_broken]
 
 
 def compare(

@@ -1,4 +1,4 @@
-"""Trial: the course's checker played on a bundle, and the same requests asked of the service."""
+"""Trial: the course's checker played on a bundle, and the same requests to the service."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def what_to_play(artifact: Artifact, requests: list[Request], seed: int = 20) ->
 
 
 def lists_of_the_service(artifact: Path, requests: list[Request]) -> list[list[int]]:
-    """Lists that the service answers, asked in this process without a socket."""
+    """Lists of the service in this process, without a socket."""
     with (
         tempfile.TemporaryDirectory() as state,
         TestClient(create_app(_settings(artifact, Path(state)))) as client,
