@@ -1,14 +1,18 @@
-"""Frame of every stage: log lines on stderr, one thread of algebra, errors as messages."""
+"""Frame of every stage: one writer, log lines, one thread of algebra, errors as messages."""
 
 from __future__ import annotations
 
 import logging
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from feedrank.engines.processes import one_thread_of_algebra
 from feedrank.errors import FeedrankError
 from feedrank.io.progress import log_to_stderr
+from feedrank.io.writer_lock import one_writer
+
+LOCK = Path("data/.lock")  # of all stages: one may read what another would replace
 
 
 def run(main: Callable[[], None]) -> None:
@@ -19,7 +23,8 @@ def run(main: Callable[[], None]) -> None:
     log_to_stderr()
     one_thread_of_algebra()
     try:
-        main()
+        with one_writer(LOCK):
+            main()
     except KeyboardInterrupt:
         logging.error("error: interrupted. Run again to go on.")
         sys.exit(130)
