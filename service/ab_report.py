@@ -75,6 +75,8 @@ def query_likes(dsn: str, source: SourceParams, since: datetime, until: datetime
 
 def in_words(found: Comparison, hours: float) -> str:
     """A comparison as text for people."""
+    if found.empty_arms:
+        return _without(found)
     low, high = found.interval
     lines = [
         f"hit rate: a like of a listed post within {hours:g} h of the request",
@@ -96,6 +98,15 @@ def in_words(found: Comparison, hours: float) -> str:
     return "\n".join(lines)
 
 
+def _without(found: Comparison) -> str:
+    return (
+        f"no comparison: arm {' and arm '.join(found.empty_arms)} has no user of its own "
+        f"({found.control.n_users:,} users in control, {found.test.n_users:,} in test, "
+        f"{found.n_switched:,} in both). Set FEEDRANK_TEST_ARTIFACT, and a FEEDRANK_TEST_SHARE "
+        "between 0 and 1, and collect exposures anew."
+    )
+
+
 def _row(name: str, rate: ArmRate) -> str:
     low, high = rate.interval
     interval = f"{low:.4f} to {high:.4f}"
@@ -109,7 +120,7 @@ def _verdict(low: float, high: float) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0, 1 for an error, 2 for a sample ratio mismatch."""
+    """Run the command; 0, 1 for an error, 2 for a sample ratio mismatch or an empty arm."""
     parser = argparse.ArgumentParser(prog="python -m service.ab_report", description=__doc__)
     parser.add_argument("exposures", type=Path, help="directory of FEEDRANK_EXPOSURES")
     parser.add_argument("--likes", type=Path, help="CSV or parquet; else the database of FEED_DSN")
@@ -122,7 +133,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     print(json.dumps(asdict(found)) if given.json else in_words(found, given.hours))
-    return 0 if found.is_as_planned else 2
+    return 0 if found.is_as_planned and not found.empty_arms else 2
 
 
 def _compared(directory: Path, path: Path | None, window: timedelta) -> Comparison:

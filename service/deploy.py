@@ -12,7 +12,7 @@ from time import monotonic, sleep
 from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.manifest import version_of
 from feedrank.errors import ArtifactError, FeedrankError
-from feedrank.io.files import new_directory
+from feedrank.io.outputs import new_directory
 from service.serving.model_slot import next_path
 from service.serving.worker_registry import live_workers
 from service.settings import Settings

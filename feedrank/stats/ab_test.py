@@ -78,6 +78,12 @@ class Comparison:
         return _interval(self.difference, self.test.variance + self.control.variance)
 
     @property
+    def empty_arms(self) -> list[str]:
+        """Names of the arms without a user: with one, there is nothing to compare."""
+        arms = {"control": self.control, "test": self.test}
+        return [name for name, arm in arms.items() if arm.n_users == 0]
+
+    @property
     def is_as_planned(self) -> bool:
         """The numbers of users in the arms fit the planned assignment."""
         return self.mismatch_p >= MISMATCH_P

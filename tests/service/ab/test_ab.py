@@ -196,6 +196,23 @@ def test_the_report_refuses_a_sample_ratio_mismatch(logged, capsys):
     assert "SAMPLE RATIO MISMATCH" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("arm", "share"), [("test", 0.0), ("test", 0.5), ("control", 1.0)])
+def test_a_report_without_an_arm_compares_nothing(logged, tmp_path, capsys, arm, share):
+    other = "control" if arm == "test" else "test"
+    log = ExposureLog(tmp_path / "one")
+    for user in range(20):
+        probability = share if other == "test" else 1 - share
+        log.append(Exposure(user, datetime(2021, 11, 1, 12), other, probability, "v", [10], [0.1]))
+    log.close()
+
+    code = main([str(tmp_path / "one"), "--likes", str(logged / "likes.csv")])
+
+    said = capsys.readouterr().out
+    assert code == 2
+    assert f"no comparison: arm {arm} has no user" in said
+    assert "as planned" not in said
+
+
 def test_the_report_reads_likes_from_the_database(logged, database, capsys, monkeypatch):
     database.execute(
         'CREATE TABLE feed_data ("timestamp" timestamp, user_id int, post_id int, '
