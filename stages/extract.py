@@ -7,10 +7,12 @@ from pathlib import Path
 from feedrank.extraction.environment import Database
 from feedrank.extraction.extract import Extract
 from feedrank.io.malloc import keep_freed_memory
+from feedrank.io.outputs import new_outputs
 from feedrank.params import load_params
 from stages.run import run
 
 DATA, REPORTS = Path("data"), Path("reports")
+TRUTH = DATA / "truth"
 
 
 def main() -> None:
@@ -26,8 +28,9 @@ def main() -> None:
             spool=DATA / ".spool",
             name=database.name,
         )
-        extract.run()
-        database.copy_truth(DATA / "truth", DATA / ".spool")
+        with new_outputs(TRUTH) as new:
+            database.copy_truth(new[TRUTH])
+            extract.run()
 
 
 if __name__ == "__main__":

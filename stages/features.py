@@ -6,7 +6,7 @@ from pathlib import Path
 
 from feedrank.engines.selection import running_on
 from feedrank.features.row_pass import training_rows
-from feedrank.io.files import new_directory
+from feedrank.io.outputs import new_outputs
 from feedrank.learning.fit import fit_store
 from feedrank.log.files import Log
 from feedrank.params import load_params
@@ -18,12 +18,14 @@ LOG, FEATURES, ROWS = Path("data/log"), Path("data/features"), Path("data/rows")
 def main() -> None:
     """Write `data/features` (what was learned) and `data/rows` (training rows)."""
     params = load_params()
-    with running_on(params.engine) as engine, new_directory(ROWS) as rows_directory:
+    with running_on(params.engine) as engine, new_outputs(ROWS, FEATURES) as new:
+        rows, features = new[ROWS], new[FEATURES]
+        rows.mkdir()
+        features.mkdir()
         log = Log.open(engine.share(LOG))
         store = fit_store(log, params)
-        training_rows(log, store, params, engine.rows_place(rows_directory)).save(rows_directory)
-    with new_directory(FEATURES) as directory:
-        store.save(directory)
+        training_rows(log, store, params, engine.rows_place(rows)).save(rows)
+        store.save(features)
 
 
 if __name__ == "__main__":

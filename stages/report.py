@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pandas as pd
-
-from feedrank.io.files import write_whole
+from feedrank.io.outputs import new_outputs
+from feedrank.io.tables import read_csv
 from feedrank.report.page import Reports, page_of
 from stages.run import run
 
 REPORTS, PLOTS = Path("reports"), Path("reports/plots")
-ABLATION = REPORTS / "ablation.json"
+ABLATION, PAGE = REPORTS / "ablation.json", REPORTS / "report.html"
 
 
 def main() -> None:
@@ -20,19 +19,15 @@ def main() -> None:
     reports = Reports(
         metrics=json.loads((REPORTS / "metrics.json").read_text()),
         details=json.loads((REPORTS / "details.json").read_text()),
-        days=_table("hitrate_by_day"),
-        calibration=_table("calibration"),
-        slices=_table("slices"),
-        curve=_table("learning_curve"),
-        importance=_table("importance"),
+        days=read_csv(PLOTS / "hitrate_by_day.csv"),
+        calibration=read_csv(PLOTS / "calibration.csv"),
+        slices=read_csv(PLOTS / "slices.csv"),
+        curve=read_csv(PLOTS / "learning_curve.csv"),
+        importance=read_csv(PLOTS / "importance.csv"),
         ablation=json.loads(ABLATION.read_text()) if ABLATION.exists() else None,
     )
-    write_whole(REPORTS / "report.html", page_of(reports).encode())
-
-
-def _table(name: str) -> pd.DataFrame:
-    return pd.read_csv(PLOTS / f"{name}.csv", dtype={"value": str}, keep_default_na=False,
-                       na_values=[""])  # fmt: skip
+    with new_outputs(PAGE) as new:
+        new[PAGE].write_bytes(page_of(reports).encode())
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from feedrank.engines.selection import running_on
 from feedrank.features.row_files import load_rows
 from feedrank.features.rows import EVER
 from feedrank.features.spec import features_of
+from feedrank.io.outputs import new_outputs
+from feedrank.io.tables import write_csv
 from feedrank.params import load_params
 from feedrank.state.feature_store import FeatureStore
 from feedrank.training.fit import fit_ranker
@@ -26,10 +28,9 @@ def main() -> None:
         rows = load_rows(ROWS)
         ranker = fit_ranker(rows, None, spec, params.train)
         table = importance(ranker, rows.between(0, EVER).matrix)
-    RANKER.parent.mkdir(parents=True, exist_ok=True)
-    ranker.save(RANKER)
-    IMPORTANCE.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(IMPORTANCE, index=False)
+    with new_outputs(RANKER, IMPORTANCE) as new:
+        ranker.save(new[RANKER])
+        write_csv(new[IMPORTANCE], table)
 
 
 if __name__ == "__main__":

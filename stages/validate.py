@@ -6,6 +6,8 @@ from pathlib import Path
 
 from feedrank.engines.selection import running_on
 from feedrank.features.row_files import load_rows
+from feedrank.io.outputs import new_outputs
+from feedrank.io.tables import write_csv
 from feedrank.log.calendar import Calendar
 from feedrank.log.files import Log
 from feedrank.oracle.true_hit_rates import truth_of
@@ -21,6 +23,11 @@ from stages.run import run
 
 LOG, FEATURES, ROWS, TRUTH = (Path("data") / d for d in ("log", "features", "rows", "truth"))
 REPORTS, PLOTS = Path("reports"), Path("reports/plots")
+REQUESTS, DETAILS = REPORTS / "requests.parquet", REPORTS / "details.json"
+METRICS, HEADLINE = REPORTS / "metrics.json", REPORTS / "headline.json"
+SLICES, DAYS = PLOTS / "slices.csv", PLOTS / "hitrate_by_day.csv"
+CALIBRATION, CURVE = PLOTS / "calibration.csv", PLOTS / "learning_curve.csv"
+OUTPUTS = (REQUESTS, DETAILS, METRICS, HEADLINE, SLICES, DAYS, CALIBRATION, CURVE)
 
 
 def main() -> None:
@@ -38,16 +45,16 @@ def main() -> None:
     truth = truth_of(TRUTH, log, results, params.validate, barred)
     slices = slice_table(results, store, params.validate)
     summary = Summary.of(results, params.validate)
-    write_requests(REPORTS / "requests.parquet", summary.requests(log, store.catalogue))
-    write_json(REPORTS / "details.json", summary.details(slices, topic_table(results, store)))
-    PLOTS.mkdir(parents=True, exist_ok=True)
-    slices.to_csv(PLOTS / "slices.csv", index=False)
-    days_of(results, log, params.validate).to_csv(PLOTS / "hitrate_by_day.csv", index=False)
-    calibration_of(results).to_csv(PLOTS / "calibration.csv", index=False)
-    curve_of(results).to_csv(PLOTS / "learning_curve.csv", index=False)
     metrics = summary.metrics(truth)
-    write_json(REPORTS / "metrics.json", metrics)
-    write_json(REPORTS / "headline.json", headline_of(metrics))
+    with new_outputs(*OUTPUTS) as new:
+        write_requests(new[REQUESTS], summary.requests(log, store.catalogue))
+        write_json(new[DETAILS], summary.details(slices, topic_table(results, store)))
+        write_csv(new[SLICES], slices)
+        write_csv(new[DAYS], days_of(results, log, params.validate))
+        write_csv(new[CALIBRATION], calibration_of(results))
+        write_csv(new[CURVE], curve_of(results))
+        write_json(new[METRICS], metrics)
+        write_json(new[HEADLINE], headline_of(metrics))
     print("\n".join(summary.words(slices)))
 
 

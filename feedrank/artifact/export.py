@@ -12,7 +12,7 @@ from typing import Any
 from feedrank import __version__
 from feedrank.artifact.golden import draw_golden
 from feedrank.artifact.manifest import FORMAT, GOLDEN, MANIFEST, RANKER, sha256_of
-from feedrank.io.files import new_directory
+from feedrank.io.outputs import new_directory
 from feedrank.params import ExportParams
 from feedrank.ranking.ranker import Ranker
 from feedrank.ranking.recommender import Recommender

@@ -21,7 +21,7 @@ from feedrank.artifact.golden import answered
 from feedrank.checker.model import ABOUT, GOLDEN, PROBE, RANKER, STORE, Model, Probe
 from feedrank.checker.truncated_history import truncated
 from feedrank.checker.xgboost_1_6 import older_ranker
-from feedrank.io.files import new_directory
+from feedrank.io.outputs import new_directory
 from feedrank.params import CheckerParams
 from feedrank.ranking.recommender import Recommender
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from feedrank.demo import TRUTH, ensure_demo
 from feedrank.errors import SchemaError, SourceError
 from feedrank.extraction.postgres.connection import Source
-from feedrank.io.files import replace_directory
 from feedrank.log.files import Log
 from feedrank.params import Params
 
@@ -56,16 +55,13 @@ class Database:
         with ensure_demo(demo, params.demo) as url:
             yield cls(Source(url, params.source), DEMO, demo / TRUTH)
 
-    def copy_truth(self, directory: Path, spool: Path) -> None:
-        """Write the truth to a directory; of a real database, a file that says there is none."""
-        new = spool / "truth"
-        shutil.rmtree(new, ignore_errors=True)
+    def copy_truth(self, new: Path) -> None:
+        """Write the truth to a new directory; of a real database, a file that says it is none."""
         if self.truth is not None:
             shutil.copytree(self.truth, new)
         else:
-            new.mkdir(parents=True)
+            new.mkdir()
             (new / "none.json").write_text("{}\n")
-        replace_directory(directory, new)
 
 
 def _refuse_surprise(dsn: str, log: Path) -> None:

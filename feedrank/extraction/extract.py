@@ -7,8 +7,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from feedrank.errors import FeedrankError, SchemaError
-from feedrank.extraction.audit.data_report import Dropped, write_report
+from feedrank.errors import SchemaError
+from feedrank.extraction.audit.data_report import PLOT, REPORT, Dropped, write_report
 from feedrank.extraction.audit.day_counts import Disproved, prove_equal
 from feedrank.extraction.feed_reader import FeedReader
 from feedrank.extraction.postgres.connection import Source
@@ -20,11 +20,11 @@ from feedrank.extraction.spool.chunks import Spool
 from feedrank.extraction.spool.encoder import Encoder
 from feedrank.extraction.spool.log_writer import LogWriter, bucket_bounds
 from feedrank.extraction.spool.read_back import spool_days
-from feedrank.io.files import recover_directory, replace_directory, replace_files
+from feedrank.io.outputs import new_outputs
 from feedrank.log.metadata import LogMeta
 from feedrank.params import ExtractParams
 
-CHUNKS, REPORTS = "chunks", "reports"
+CHUNKS = "chunks"
 logger = logging.getLogger(__name__)
 
 
@@ -37,7 +37,7 @@ class Extract:
         params: group `extract` of `params.yaml`.
         log: directory of the log; a previous one is replaced.
         reports: directory of the data report.
-        spool: directory for unfinished work, of the same file system as `log`.
+        spool: directory for unfinished work.
         name: name of the source in the log.
     """
 
@@ -54,25 +54,21 @@ class Extract:
         Raises:
             SourceError: the database cannot be read.
             SchemaError: a table holds values that cannot be used.
-            FeedrankError: the disk is full.
+            FeedrankError: a folder cannot be written, as on a full disk.
         """
-        recover_directory(self.log)
-        try:
-            return retrying(self._attempt)
-        except OSError as error:
-            raise FeedrankError(
-                f"cannot write below '{self.log.parent}': {error.strerror or error}. Free some "
-                f"space and run again. '{self.log}' is as it was."
-            ) from error
+        with new_outputs(self.log, self.reports / REPORT, self.reports / PLOT) as new:
+            reader, meta = retrying(lambda: self._attempt(new))
+        reader.spool.clear()
+        return meta
 
-    def _attempt(self) -> LogMeta:
+    def _attempt(self, new: dict[Path, Path]) -> tuple[FeedReader, LogMeta]:
         try:
             reader = self._read()
         except Disproved as error:
             logger.warning("extract: %s Reading everything again.", error)
             Spool(self.spool / CHUNKS).clear()
             reader = self._read(trusts_previous=False)
-        return self._write(reader)
+        return reader, self._write(reader, new)
 
     def _read(self, trusts_previous: bool = True) -> FeedReader:
         """The reader of a spool that holds the whole feed, proved by the source's own counts.
@@ -99,18 +95,14 @@ class Extract:
         prove_equal(found, state.days)
         return reader
 
-    def _write(self, reader: FeedReader) -> LogMeta:
+    def _write(self, reader: FeedReader, new: dict[Path, Path]) -> LogMeta:
         state, spool = reader.state, reader.spool
         dropped = count_dropped(spool, state, self.params.max_orphan_share)
-        new = self.spool / "log"
-        shutil.rmtree(new, ignore_errors=True)
-        writer = LogWriter(new, spool, reader.encoder)
+        log, report = new[self.log], new[self.reports / REPORT]
+        shutil.rmtree(log, ignore_errors=True)
+        writer = LogWriter(log, spool, reader.encoder)
         meta = writer.write(state.users, state.posts, self.name, self.params.connections)
-        write_report(self.spool / REPORTS, meta, state.days, dropped)
-        # From here on files only change their names, for which a full disk has room.
-        replace_directory(self.log, new)
-        replace_files(self.reports, self.spool / REPORTS)
-        spool.clear()
+        write_report(report, new[self.reports / PLOT], meta, state.days, dropped)
         left_out = f", {dropped.total:,} left out" if dropped.total else ""
         logger.info(
             f"extract: {meta.n_impressions:,} impressions of {meta.n_users:,} users and "

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -21,42 +19,19 @@ def write_whole(path: Path, *parts: bytes | memoryview) -> None:
 
 
 def replace_directory(directory: Path, new: Path) -> None:
-    """Put a new directory, of the same file system, in the place of another.
+    """Put a new directory, of the same file system, in the place of another; its files are on disk.
 
     A process killed between the two renames leaves the previous one beside its place, from where
     `recover_directory` restores it.
     """
-    for path in sorted(new.rglob("*")):
-        _flush(path)
     previous = _previous(directory)
     shutil.rmtree(previous, ignore_errors=True)
     if directory.exists():
         directory.rename(previous)
     directory.parent.mkdir(parents=True, exist_ok=True)
     new.rename(directory)
-    _flush(directory.parent)
+    flush(directory.parent)
     shutil.rmtree(previous, ignore_errors=True)
-
-
-@contextmanager
-def new_directory(directory: Path) -> Iterator[Path]:
-    """An empty directory to fill; without an error it then takes the place of another."""
-    new = directory.with_name(f".{directory.name}.new")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
-    try:
-        yield new
-        replace_directory(directory, new)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-
-
-def replace_files(directory: Path, new: Path) -> None:
-    """Move all files of a new directory, of the same file system, into another."""
-    directory.mkdir(parents=True, exist_ok=True)
-    for path in new.iterdir():
-        path.replace(directory / path.name)
-    new.rmdir()
 
 
 def recover_directory(directory: Path) -> None:
@@ -70,7 +45,7 @@ def _previous(directory: Path) -> Path:
     return directory.with_name(f".{directory.name}.previous")
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Ask for a file or directory to be on disk, so that a loss of power cannot empty it."""
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -61,7 +61,7 @@ HALF_A_FILE = "args[0].with_name('.' + args[0].name + '.new').write_bytes(args[1
         ("feedrank.extraction.spool.chunks::write_whole", 3, HALF_A_FILE),
         ("feedrank.extraction.spool.chunks::write_whole", ANY_CHUNK, HALF_A_FILE),
         ("feedrank.extraction.spool.log_writer::write_groups", 1, ""),
-        ("feedrank.extraction.extract::replace_directory", 0, ""),
+        ("feedrank.io.outputs::replace_directory", 0, ""),
         ("feedrank.io.files:module.Path:rename", 0, ""),
         ("feedrank.io.files:module.Path:rename", 1, ""),
     ],
@@ -254,7 +254,8 @@ def test_a_full_disk_leaves_the_previous_output_as_it_was(
     )  # fmt: skip
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert ended.returncode == 1
-    assert ended.stderr.splitlines()[-1].startswith("error: cannot write below")
+    assert ended.stderr.splitlines()[-1].startswith("error: outputs cannot be written: ")
+    assert "All outputs are as they were." in ended.stderr
     assert "Traceback" not in ended.stderr
     assert files(tmp_path) == before
     extraction(database.url, tmp_path).run()

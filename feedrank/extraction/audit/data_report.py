@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from feedrank.extraction.audit.day_counts import Days, day_name
+from feedrank.io.tables import write_csv
 from feedrank.log.metadata import LogMeta
 
 REPORT, PLOT = "data.json", "data_by_day.csv"
@@ -34,15 +36,11 @@ class Dropped:
         return self.unknown_user + self.unknown_post + self.without_time
 
 
-def write_report(directory: Path, meta: LogMeta, days: Days, dropped: Dropped) -> None:
+def write_report(report: Path, plot: Path, meta: LogMeta, days: Days, dropped: Dropped) -> None:
     """Write the report and the table of days; the same log gives the same bytes."""
-    directory.mkdir(parents=True, exist_ok=True)
     text = json.dumps(_report(meta, days, dropped), indent=2, sort_keys=True)
-    (directory / REPORT).write_text(text + "\n")
-    with (directory / PLOT).open("w", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["day", "impressions", "liked", "like_rate"])
-        table.writerows(_rows(days))
+    report.write_text(text + "\n")
+    write_csv(plot, pd.DataFrame(_rows(days), columns=["day", "impressions", "liked", "like_rate"]))
 
 
 def _report(meta: LogMeta, days: Days, dropped: Dropped) -> dict[str, Any]:

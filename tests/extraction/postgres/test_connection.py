@@ -262,6 +262,6 @@ def test_the_database_of_the_dsn_is_a_real_one(
     monkeypatch.setenv("FEED_DSN", database.url)
     monkeypatch.delenv("FEED_OFFLINE", raising=False)
     with Database.of_environment(tmp_path / "demo", tmp_path / "log", DEFAULTS) as found:
-        found.copy_truth(tmp_path / "truth", tmp_path / ".spool")
+        found.copy_truth(tmp_path / "truth")
     assert found.name == "database"
     assert [p.name for p in (tmp_path / "truth").iterdir()] == ["none.json"]
