@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
 .PHONY: help demo serve deploy rollback ab-report bench-service soak check checker-test api lint test test-slow test-spark \
-  prove full-size compare search ablation clean-demo
+  prove full-size compare back search ablation clean-demo
 
 help:           ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -93,6 +93,9 @@ B ?= workspace
 WITH ?=
 compare: $(RUNTIME)       ## does run B beat run A? make compare A=main B=my-experiment WITH='--tolerance 0.005'
 	@python -m feedrank.experiments.compare $(A) $(B) $(WITH)
+
+back: $(RUNTIME)          ## go back to the last commit, data and models too, if nothing is lost; or lose it: make back WITH=--discard
+	@python -m feedrank.checkout.back $(WITH)
 
 search: $(SEARCH)         ## better parameters, sought before the weeks that validate judges: make search WITH='--trials 24'
 	@python -m feedrank.experiments.search $(WITH)

@@ -1,0 +1,1 @@
+"""The working folder and what is committed: the way back."""

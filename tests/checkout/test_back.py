@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from feedrank.checkout.back import go_back
+from feedrank.errors import FeedrankError
+
+PIPELINE = """
+stages:
+  copy:
+    cmd: mkdir -p data reports && cp params.yaml data/out && cp params.yaml reports/words.txt
+    deps: [params.yaml]
+    outs:
+      - data/out
+      - reports/words.txt:
+          cache: false
+"""
+
+
+def _run(folder: Path, *command: str) -> None:
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+
+
+def _dvc(folder: Path, *words: str) -> None:
+    _run(folder, sys.executable, "-m", "dvc", *words)
+
+
+def _commit(folder: Path) -> None:
+    _run(folder, "git", "add", "-A")
+    _run(folder, "git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "t")
+
+
+def _change(folder: Path, words: str) -> None:
+    (folder / "params.yaml").write_text(words)
+    _dvc(folder, "repro", "-q")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A checkout of a pipeline of one stage, run and committed."""
+    _run(tmp_path, "git", "init", "-q")
+    _dvc(tmp_path, "init", "-q")
+    (tmp_path / "dvc.yaml").write_text(PIPELINE)
+    (tmp_path / ".gitignore").write_text("/data/\n")
+    _change(tmp_path, "k: 1\n")
+    _commit(tmp_path)
+    return tmp_path
+
+
+def _state(folder: Path) -> list[str]:
+    names = ("params.yaml", "dvc.lock", "data/out", "reports/words.txt")
+    return [(folder / name).read_text() for name in names]
+
+
+def test_back_restores_what_an_experiment_changed(folder: Path) -> None:
+    before = _state(folder)
+    _change(folder, "k: 2\n")
+    _dvc(folder, "exp", "save", "-n", "two")
+    go_back(folder, discard=False)
+    assert _state(folder) == before
+
+
+def test_back_refuses_to_lose_a_run_that_nothing_holds(folder: Path) -> None:
+    before = _state(folder)
+    _change(folder, "k: 2\n")
+    changed = _state(folder)
+    with pytest.raises(FeedrankError, match=r"dvc.lock, params.yaml, reports/words.txt: in no com"):
+        go_back(folder, discard=False)
+    assert _state(folder) == changed
+    go_back(folder, discard=True)
+    assert _state(folder) == before
+
+
+def test_back_refuses_to_lose_an_output_that_dvc_never_took(folder: Path) -> None:
+    (folder / "data" / "out").unlink()
+    (folder / "data" / "out").write_text("of a run that was killed")
+    with pytest.raises(FeedrankError, match=r"- data/out: newer than 'dvc.lock'"):
+        go_back(folder, discard=False)
+    assert (folder / "data" / "out").read_text() == "of a run that was killed"
+
+
+def test_back_refuses_to_empty_a_place_whose_committed_version_is_gone(folder: Path) -> None:
+    _change(folder, "k: 2\n")
+    _dvc(folder, "exp", "save", "-n", "two")
+    _dvc(folder, "gc", "-w", "-f", "-q")  # as on a machine that never ran the committed version
+    with pytest.raises(FeedrankError, match=r"- data/out: the committed version is not in DVC's"):
+        go_back(folder, discard=False)
+    assert (folder / "data" / "out").read_text() == "k: 2\n"
