@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
 .PHONY: help demo serve deploy rollback ab-report bench-service soak check checker-test api lint test test-slow test-spark \
-  prove full-size compare back search ablation clean-demo
+  prove chaos licences full-size compare back mend search ablation clean-demo
 
 help:           ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -35,6 +35,7 @@ $(SEARCH): requirements-search.txt $(RUNTIME)
 	@$(PIP) -r requirements-search.txt && touch $@
 
 demo: $(RUNTIME)          ## the whole pipeline on the simulated network, then its numbers and a feed
+	@python -m feedrank.checkout.mend
 	dvc repro
 	@python -m service.show
 
@@ -85,6 +86,12 @@ test-spark: $(SPARK)      ## the engine `spark` against processes; needs Java 17
 prove: $(RUNTIME)         ## rebuild everything in a scratch folder and compare every output, byte by byte
 	python -m benchmarks.prove
 
+chaos: $(RUNTIME)         ## kill every stage and dvc repro at random moments: make chaos WITH='--kills 10 --repro 40 --minutes 30'
+	@python -m benchmarks.chaos.pipeline $(WITH)
+
+licences: $(RUNTIME)      ## package, version and licence of all that requirements.txt brings in
+	@python -m benchmarks.licences
+
 full-size: $(CHECKS)      ## the reference installation: simulate it, build, serve; writes docs/benchmarks.md
 	python -m benchmarks.scale.full_size
 
@@ -96,6 +103,9 @@ compare: $(RUNTIME)       ## does run B beat run A? make compare A=main B=my-exp
 
 back: $(RUNTIME)          ## go back to the last commit, data and models too, if nothing is lost; or lose it: make back WITH=--discard
 	@python -m feedrank.checkout.back $(WITH)
+
+mend: $(RUNTIME)          ## replace a dvc.lock that a killed run cut off by the committed one; `make demo` does it first
+	@python -m feedrank.checkout.mend
 
 search: $(SEARCH)         ## better parameters, sought before the weeks that validate judges: make search WITH='--trials 24'
 	@python -m feedrank.experiments.search $(WITH)

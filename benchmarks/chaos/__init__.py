@@ -1,0 +1,1 @@
+"""Faults, by chance and counted: what docs/reliability.md promises. One module for each part."""

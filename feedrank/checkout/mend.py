@@ -1,0 +1,63 @@
+"""Replace a `dvc.lock` that a killed run cut off: `python -m feedrank.checkout.mend`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import yaml
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+from voluptuous import Invalid
+
+from feedrank.checkout.committed import LOCK, run
+from feedrank.errors import FeedrankError
+from feedrank.io.files import write_whole
+
+
+def mend(root: Path) -> str:
+    """Put the committed `dvc.lock` in the place of one that DVC cannot read; what was done, or ''.
+
+    The unreadable file is kept beside it as `.dvc.lock.unread`. Outputs stay as they are; stages
+    that differ from the committed lock run again with the next `dvc repro`.
+
+    Raises:
+        FeedrankError: there is no committed one.
+    """
+    lock = root / LOCK
+    if not lock.exists() or _is_readable(lock):
+        return ""
+    committed = run(root, "git", "show", f"HEAD:./{LOCK}")
+    unread = lock.with_name(f".{LOCK}.unread")
+    write_whole(unread, lock.read_bytes())
+    write_whole(lock, committed.encode())
+    return (
+        f"'{LOCK}' was cut off, as by a kill while DVC wrote it: the committed one is back in its "
+        f"place, '{unread.name}' holds what was left. Stages that differ from it run again."
+    )
+
+
+def _is_readable(lock: Path) -> bool:
+    """By DVC's own schema."""
+    try:
+        COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(lock.read_text()))
+    except (yaml.YAMLError, UnicodeDecodeError, Invalid):
+        return False
+    return True
+
+
+def main() -> int:
+    """Run the command; 0, or 1 if nothing could be restored."""
+    try:
+        words = mend(Path())
+    except FeedrankError as error:
+        print(
+            f"error: '{LOCK}' was cut off, and {error}. Remove it to start over.", file=sys.stderr
+        )
+        return 1
+    if words:
+        print(words, file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
