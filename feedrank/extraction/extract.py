@@ -102,7 +102,9 @@ class Extract:
         shutil.rmtree(log, ignore_errors=True)
         writer = LogWriter(log, spool, reader.encoder)
         meta = writer.write(state.users, state.posts, self.name, self.params.connections)
-        write_report(report, new[self.reports / PLOT], meta, state.days, dropped)
+        write_report(report, new[self.reports / PLOT], meta, state.times, dropped)
+        if warning := state.times.warning():
+            logger.warning("extract: %s", warning)
         left_out = f", {dropped.total:,} left out" if dropped.total else ""
         logger.info(
             f"extract: {meta.n_impressions:,} impressions of {meta.n_users:,} users and "
@@ -120,13 +122,14 @@ def count_dropped(spool: Spool, state: SourceState, max_share: float) -> Dropped
     """
     n_dropped, unknown_users = spool.n_dropped()
     without_time = state.days.without_time.views
-    dropped = Dropped(unknown_users, n_dropped - unknown_users, without_time)
-    total = state.days.total.views + without_time
+    impossible = state.times.left_out.total.views
+    dropped = Dropped(unknown_users, n_dropped - unknown_users, without_time, impossible)
+    total = state.days.total.views + without_time + impossible
     if dropped.total > max_share * total or dropped.total == total:
         raise SchemaError(
             f"{dropped.total} of {total} impressions cannot be used: {dropped.unknown_user} are of "
             f"users that the users' table lacks, {dropped.unknown_post} of posts that the posts' "
-            f"table lacks, {dropped.without_time} have no time. Add what is missing, or raise "
-            f"'extract.max_orphan_share' (now {max_share})."
+            f"table lacks, {without_time} have no time, {impossible} an impossible one. "
+            f"Add what is missing, or raise 'extract.max_orphan_share' (now {max_share})."
         )
     return dropped

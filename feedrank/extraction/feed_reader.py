@@ -86,7 +86,7 @@ class FeedReader:
     def _sql(self) -> FeedSql:
         if self.previous is None:
             return self.state.sql
-        return self.state.sql.since(datetime.combine(day_date(self.previous.since), time()))
+        return self.state.sql.between(datetime.combine(day_date(self.previous.since), time()), None)
 
     def _take_previous(self) -> None:
         if self.previous is None:

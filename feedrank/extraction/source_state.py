@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from feedrank.extraction.audit.day_counts import Day, Days
+from feedrank.extraction.audit.impossible_times import PossibleTimes
 from feedrank.extraction.audit.source_counts import count_days
 from feedrank.extraction.postgres.catalog import Relation, describe
 from feedrank.extraction.postgres.connection import Transaction
@@ -31,13 +32,15 @@ class SourceState:
         sql: statements that read the feed.
         users: as `read_users` gives them.
         posts: as `read_posts` gives them.
-        days: the source's own counts of the feed.
+        days: the source's own counts of the feed, without impossible times.
+        times: the possible times, and what is left out for its impossible ones.
     """
 
     sql: FeedSql
     users: pd.DataFrame
     posts: pd.DataFrame
     days: Days
+    times: PossibleTimes
 
     @classmethod
     def of(
@@ -62,7 +65,9 @@ class SourceState:
         sql = FeedSql.of(feed, source, extract, layout)
         days = count_days(snapshot, sql, extract.connections, with_checks)
         sql = sql.with_a_time() if days.without_time != Day() else sql
-        return cls(sql, user_rows, post_rows, days)
+        times = PossibleTimes.of(days, snapshot.first.rows(sql.today())[0][0], extract)
+        sql = sql.between(times.since, times.until)
+        return cls(sql, user_rows, post_rows, times.days, times)
 
     def of_chunks(self, params: ExtractParams) -> dict[str, Any]:
         """Everything that decides the bytes of chunks, as JSON: equal states have equal chunks."""

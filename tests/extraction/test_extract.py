@@ -168,7 +168,10 @@ def test_the_report_says_what_the_log_holds(database: TestDatabase, tmp_path: Pa
     assert json.loads((tmp_path / "reports" / "data.json").read_text()) == {
         "source": "database", "first_day": "2021-10-01", "last_moment": "2021-10-03T23:59:59",
         "days": 3, "users": 3, "posts": 3, "impressions": 4, "liked": 2, "like_rate": 0.5,
-        "dropped": {"unknown_user": 0, "unknown_post": 0, "without_time": 0},
+        "dropped": {
+            "unknown_user": 0, "unknown_post": 0, "without_time": 0, "impossible_time": 0,
+        },
+        "impossible_days": [],
         "source_rows": {"view": 4, "like": 2}, "like_rows_without_a_liked_view": 0,
     }  # fmt: skip
     assert (tmp_path / "reports" / "data_by_day.csv").read_text().splitlines() == [

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from feedrank.extraction.audit.day_counts import Days, day_name
+from feedrank.extraction.audit.impossible_times import PossibleTimes
 from feedrank.io.tables import write_csv
 from feedrank.log.metadata import LogMeta
 
@@ -24,27 +25,32 @@ class Dropped:
         unknown_user: their user is NULL, or not in the users' table.
         unknown_post: their user is known, but not their post.
         without_time: their time is NULL or infinite.
+        impossible_time: their time is far from all others, or later than the server's clock.
     """
 
     unknown_user: int
     unknown_post: int
     without_time: int
+    impossible_time: int
 
     @property
     def total(self) -> int:
         """All of them."""
-        return self.unknown_user + self.unknown_post + self.without_time
+        return sum(asdict(self).values())
 
 
-def write_report(report: Path, plot: Path, meta: LogMeta, days: Days, dropped: Dropped) -> None:
+def write_report(
+    report: Path, plot: Path, meta: LogMeta, times: PossibleTimes, dropped: Dropped
+) -> None:
     """Write the report and the table of days; the same log gives the same bytes."""
-    text = json.dumps(_report(meta, days, dropped), indent=2, sort_keys=True)
+    text = json.dumps(_report(meta, times, dropped), indent=2, sort_keys=True)
     report.write_text(text + "\n")
-    write_csv(plot, pd.DataFrame(_rows(days), columns=["day", "impressions", "liked", "like_rate"]))
+    columns = ["day", "impressions", "liked", "like_rate"]
+    write_csv(plot, pd.DataFrame(_rows(times.days), columns=columns))
 
 
-def _report(meta: LogMeta, days: Days, dropped: Dropped) -> dict[str, Any]:
-    total = days.total
+def _report(meta: LogMeta, times: PossibleTimes, dropped: Dropped) -> dict[str, Any]:
+    total = times.days.total
     return {
         "source": meta.source,
         "first_day": meta.origin[:10],
@@ -56,6 +62,7 @@ def _report(meta: LogMeta, days: Days, dropped: Dropped) -> dict[str, Any]:
         "liked": meta.n_likes,
         "like_rate": round(meta.n_likes / meta.n_impressions, 6),
         "dropped": asdict(dropped),
+        "impossible_days": times.names(),
         "source_rows": {"view": total.views, "like": total.likes},
         "like_rows_without_a_liked_view": max(total.likes - total.liked, 0),
     }

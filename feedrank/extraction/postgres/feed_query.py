@@ -62,9 +62,9 @@ class FeedSql:
             where=chosen,
         )
 
-    def since(self, at: datetime) -> FeedSql:
-        """The same statements for rows from a moment on."""
-        return replace(self, where=(*self.where, *window(self.at, at, None)))
+    def between(self, since: datetime | None, until: datetime | None) -> FeedSql:
+        """The same statements for rows of [since, until); None leaves an end open."""
+        return replace(self, where=(*self.where, *window(self.at, since, until)))
 
     def with_a_time(self) -> FeedSql:
         """The same statements for rows that have a finite time."""
@@ -87,6 +87,10 @@ class FeedSql:
                 {check} AS checks
               FROM {self.relation.path} {_all_of((*_range(blocks), *self.where))}
               GROUP BY 1, 2) AS days"""
+
+    def today(self) -> str:
+        """Query of the current day by the server's clock, in days since 2000-01-01, in UTC."""
+        return "SELECT now()::date - date '2000-01-01'"
 
     def strange(self, column: str) -> str:
         """Query of a few unknown values of 'action' or 'target'."""
