@@ -66,6 +66,7 @@ class SourceParams:
     post_id: str
     text: str
     topic: str
+    profile: list[str] | None
     timestamp: str
     action: str
     target: str

@@ -102,9 +102,17 @@ class Extract:
         shutil.rmtree(log, ignore_errors=True)
         writer = LogWriter(log, spool, reader.encoder)
         meta = writer.write(state.users, state.posts, self.name, self.params.connections)
-        write_report(report, new[self.reports / PLOT], meta, state.times, dropped)
+        write_report(
+            report, new[self.reports / PLOT], meta, state.times, state.left_out_columns, dropped
+        )
         if warning := state.times.warning():
             logger.warning("extract: %s", warning)
+        if state.left_out_columns:
+            logger.info(
+                "extract: columns of '%s' not used as profile: %s. 'source.profile' chooses.",
+                self.source.params.users,
+                ", ".join(f"'{c}' ({why})" for c, why in state.left_out_columns.items()),
+            )
         left_out = f", {dropped.total:,} left out" if dropped.total else ""
         logger.info(
             f"extract: {meta.n_impressions:,} impressions of {meta.n_users:,} users and "

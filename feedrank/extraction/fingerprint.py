@@ -21,6 +21,7 @@ from feedrank.extraction.postgres.connection import Source, Transaction, quoted
 from feedrank.extraction.postgres.feed_query import WHOLE, FeedSql
 from feedrank.extraction.postgres.row_format import Layout
 from feedrank.extraction.postgres.snapshot import Snapshot
+from feedrank.extraction.profile_choice import ProfileChoice
 from feedrank.extraction.source_state import relations
 from feedrank.io.files import write_whole
 
@@ -72,8 +73,11 @@ def keep_fingerprint(path: Path) -> None:
 def _content(source: Source, connections: int) -> dict[str, Any]:
     with Snapshot.of(source, connections) as snapshot:
         users, posts, feed = relations(snapshot.first, source.params)
-        user_content, user_ids = _table(snapshot.first, users, source.params.user_id)
-        post_content, post_ids = _table(snapshot.first, posts, source.params.post_id)
+        profile = ProfileChoice.of(users, source.params).columns
+        user_content, user_ids = _table(snapshot.first, users, source.params.user_id, profile)
+        post_content, post_ids = _table(
+            snapshot.first, posts, source.params.post_id, [source.params.text, source.params.topic]
+        )
         layout = Layout.for_bounds([*user_ids, *post_ids])
         sql = FeedSql.of(feed, source.params, None, layout)
         found = count_rows(snapshot, sql, connections, with_checks=True)
@@ -92,15 +96,17 @@ def _sums(found: list[tuple[Any, ...]]) -> list[str]:
 
 
 def _table(
-    transaction: Transaction, relation: Relation, id_name: str
+    transaction: Transaction, relation: Relation, id_name: str, others: list[str]
 ) -> tuple[dict[str, Any], list[int]]:
     """Rows and checksum of a small table, and its smallest and largest id."""
     name = relation.column(id_name, "id")
     relation.typed(name, WHOLE, "whole numbers")
     column = quoted(name)
+    # Only columns that the extract reads: a role may have no right to the others.
+    read = ", ".join(quoted(c) for c in relation.columns if c == name or c in others)
     n, check, low, high = transaction.rows(
-        f"""SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)), 0)::text,
-              min({column}), max({column}) FROM {relation.path} AS t"""
+        f"""SELECT count(*), coalesce(sum(hashtextextended(ROW({read})::text, 0)), 0)::text,
+              min({column}), max({column}) FROM {relation.path}"""
     )[0]
     columns = _sha256([f"{name} {kind}" for name, kind in relation.columns.items()])
     bounds = [b for b in (low, high) if b is not None]

@@ -34,6 +34,7 @@ class SourceState:
         posts: as `read_posts` gives them.
         days: the source's own counts of the feed, without impossible times.
         times: the possible times, and what is left out for its impossible ones.
+        left_out_columns: why a column of users is not in their profile, by name.
     """
 
     sql: FeedSql
@@ -41,6 +42,7 @@ class SourceState:
     posts: pd.DataFrame
     days: Days
     times: PossibleTimes
+    left_out_columns: dict[str, str]
 
     @classmethod
     def of(
@@ -59,7 +61,7 @@ class SourceState:
             SchemaError: a table or column is missing, or holds values that cannot be used.
         """
         users, posts, feed = relations(snapshot.first, source)
-        user_rows = read_users(snapshot.first, users, source, extract)
+        user_rows, left_out = read_users(snapshot.first, users, source, extract)
         post_rows = read_posts(snapshot.first, posts, source)
         layout = Layout.fitting(ids(user_rows, USER_ID), ids(post_rows, POST_ID))
         sql = FeedSql.of(feed, source, extract, layout)
@@ -67,7 +69,7 @@ class SourceState:
         sql = sql.with_a_time() if days.without_time != Day() else sql
         times = PossibleTimes.of(days, snapshot.first.rows(sql.today())[0][0], extract)
         sql = sql.between(times.since, times.until)
-        return cls(sql, user_rows, post_rows, times.days, times)
+        return cls(sql, user_rows, post_rows, times.days, times, left_out)
 
     def of_chunks(self, params: ExtractParams) -> dict[str, Any]:
         """Everything that decides the bytes of chunks, as JSON: equal states have equal chunks."""

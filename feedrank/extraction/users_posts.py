@@ -12,6 +12,7 @@ from feedrank.errors import SchemaError
 from feedrank.extraction.postgres.catalog import Relation
 from feedrank.extraction.postgres.connection import Transaction, quoted
 from feedrank.extraction.postgres.feed_query import WHOLE, share
+from feedrank.extraction.profile_choice import ProfileChoice
 from feedrank.params import ExtractParams, SourceParams
 from feedrank.schema import POST_ID, TEXT, TOPIC, USER_ID, check_posts, check_users
 
@@ -27,8 +28,8 @@ TEXT_FORM = ("text", pa.string())
 
 def read_users(
     transaction: Transaction, relation: Relation, source: SourceParams, extract: ExtractParams
-) -> pd.DataFrame:
-    """Users sorted by `user_id`, with all other columns as their profile.
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Users sorted by `user_id` with their profile, and why each other column is left out.
 
     Whole numbers and booleans become int64, or float64 where some are NULL; other numbers
     float64; everything else text, with NULL kept apart from the empty one.
@@ -38,13 +39,16 @@ def read_users(
     """
     column = relation.column(source.user_id, "id")
     relation.typed(column, WHOLE, "whole numbers")
-    table = _read(transaction, relation, list(relation.columns), share(quoted(column), extract))
+    choice = ProfileChoice.of(relation, source)
+    columns = [c for c in relation.columns if c == column or c in choice.columns]
+    table = _read(transaction, relation, columns, share(quoted(column), extract))
     if table.empty and extract.user_share < 1:
         raise SchemaError(
             f"'extract.user_share' is {extract.user_share}, which leaves no user of "
             f"'{relation.name}'. Raise it."
         )
-    return check_users(table.rename(columns={column: USER_ID}))
+    users, left_out = choice.without_nearly_unique(table)
+    return check_users(users.rename(columns={column: USER_ID})), left_out
 
 
 def read_posts(transaction: Transaction, relation: Relation, source: SourceParams) -> pd.DataFrame:

@@ -38,8 +38,12 @@ def encode(column: ProfileColumn, values: pd.Series) -> np.ndarray:
 def _column(values: pd.Series, bands: int) -> ProfileColumn:
     name = str(values.name)
     given = values.dropna()
-    if pd.api.types.is_numeric_dtype(given) and given.nunique() > bands:
-        numbers = given.to_numpy(dtype=float)
+    finite = given
+    if pd.api.types.is_numeric_dtype(given):
+        finite = given[np.isfinite(given.to_numpy(dtype=float))]
+    if pd.api.types.is_numeric_dtype(given) and finite.nunique() > bands:
+        # Infinities fall into the outer bands: an infinite edge would not be JSON.
+        numbers = finite.to_numpy(dtype=float)
         inner = np.quantile(numbers, np.arange(1, bands) / bands, method="lower")
         edges = np.unique(inner[inner < numbers.max()])
         if not len(edges):  # nearly all have the highest value

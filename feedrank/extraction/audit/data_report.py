@@ -40,16 +40,23 @@ class Dropped:
 
 
 def write_report(
-    report: Path, plot: Path, meta: LogMeta, times: PossibleTimes, dropped: Dropped
+    report: Path,
+    plot: Path,
+    meta: LogMeta,
+    times: PossibleTimes,
+    left_out_columns: dict[str, str],
+    dropped: Dropped,
 ) -> None:
     """Write the report and the table of days; the same log gives the same bytes."""
-    text = json.dumps(_report(meta, times, dropped), indent=2, sort_keys=True)
+    text = json.dumps(_report(meta, times, left_out_columns, dropped), indent=2, sort_keys=True)
     report.write_text(text + "\n")
     columns = ["day", "impressions", "liked", "like_rate"]
     write_csv(plot, pd.DataFrame(_rows(times.days), columns=columns))
 
 
-def _report(meta: LogMeta, times: PossibleTimes, dropped: Dropped) -> dict[str, Any]:
+def _report(
+    meta: LogMeta, times: PossibleTimes, left_out_columns: dict[str, str], dropped: Dropped
+) -> dict[str, Any]:
     total = times.days.total
     return {
         "source": meta.source,
@@ -63,6 +70,7 @@ def _report(meta: LogMeta, times: PossibleTimes, dropped: Dropped) -> dict[str, 
         "like_rate": round(meta.n_likes / meta.n_impressions, 6),
         "dropped": asdict(dropped),
         "impossible_days": times.names(),
+        "left_out_columns": left_out_columns,
         "source_rows": {"view": total.views, "like": total.likes},
         "like_rows_without_a_liked_view": max(total.likes - total.liked, 0),
     }

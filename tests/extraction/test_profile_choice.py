@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from feedrank.errors import SchemaError
+from feedrank.extraction.fingerprint import refresh_fingerprint
+from feedrank.extraction.postgres.connection import Source
+from feedrank.learning.profile_coding import code_profiles
+from feedrank.log.files import Log
+from tests.conftest import TestDatabase
+from tests.support.postgres_tables import DEFAULTS, extraction, large, source_params
+
+PERSONAL = """ALTER TABLE user_data ADD email text, ADD bio text, ADD "lastIp" inet, ADD key uuid,
+  ADD joined timestamptz DEFAULT now(), ADD meta jsonb, ADD id int, ADD city_id int, ADD city text;
+  UPDATE user_data SET email = 'x' || user_id || '@secret.example', bio = 'secret ' || user_id,
+    "lastIp" = '10.0.0.7', city = 'c' || user_id % 3, meta = '{"secret": 1}';
+  INSERT INTO user_data (user_id, bio) SELECT g, 'secret ' || g FROM generate_series(1001, 1100) g;
+  UPDATE user_data SET id = -user_id, city_id = user_id % 3
+"""
+
+
+def test_columns_that_identify_a_person_are_left_out_and_named(
+    database: TestDatabase, tmp_path: Path, logged: pytest.LogCaptureFixture
+) -> None:
+    large(database)
+    database.execute(PERSONAL)
+    extraction(database.url, tmp_path).run()
+    log = Log.open(tmp_path / "log")
+    assert list(log.users) == ["user_id", "age", "city_id", "city"]
+    assert log.users["user_id"].tolist()[:2] == [2, 4]
+    report = json.loads((tmp_path / "reports" / "data.json").read_text())["left_out_columns"]
+    assert sorted(report) == ["bio", "email", "id", "joined", "key", "lastIp", "meta"]
+    assert report["bio"] == "nearly unique"
+    assert "'email' (its name says that it identifies a person)" in logged.text
+    for path in tmp_path.rglob("*"):
+        assert path.is_dir() or b"secret" not in path.read_bytes(), path
+    assert "secret" not in logged.text
+
+
+def test_grants_on_the_columns_that_are_used_suffice(
+    database: TestDatabase, tmp_path: Path, role: Callable[..., str]
+) -> None:
+    large(database)
+    database.execute(PERSONAL)
+    url = role(
+        "narrow",
+        "GRANT SELECT (user_id, age) ON user_data TO narrow",
+        "GRANT SELECT (post_id, text, topic) ON post_text_df TO narrow",
+        "GRANT SELECT ON feed_data TO narrow",
+    )
+    names = source_params(profile=["age"])
+    path = tmp_path / "source.json"
+    refresh_fingerprint(path, tmp_path / "cache.json", Source(url, names), "database", 1)
+    extraction(url, tmp_path, names).run()
+    assert list(Log.open(tmp_path / "log").users) == ["user_id", "age"]
+
+
+@pytest.mark.parametrize(
+    ("profile", "message"),
+    [
+        (["joined"], "'joined' of 'user_data' must hold numbers, booleans, enums or text"),
+        (["hobby"], "'user_data' has no column 'hobby'"),
+        (["user_id"], "'source.profile' names an id"),
+    ],
+)
+def test_a_profile_that_cannot_be_is_refused(
+    database: TestDatabase, tmp_path: Path, profile: list[str], message: str
+) -> None:
+    large(database)
+    database.execute(PERSONAL)
+    with pytest.raises(SchemaError, match=message):
+        extraction(database.url, tmp_path, source_params(profile=profile)).run()
+
+
+def test_a_column_that_is_named_is_kept_whatever_its_name(
+    database: TestDatabase, tmp_path: Path
+) -> None:
+    large(database)
+    database.execute("ALTER TABLE user_data ADD ip text DEFAULT 'v4'")
+    extraction(database.url, tmp_path, source_params(profile=["ip"])).run()
+    assert list(Log.open(tmp_path / "log").users) == ["user_id", "ip"]
+
+
+def test_infinities_fall_into_the_outer_bands(tmp_path: Path) -> None:
+    score = [float("-inf")] * 8 + [float(v) for v in range(12)] + [float("inf")] * 8
+    users = pd.DataFrame({"user_id": range(len(score)), "score": score})
+    profiles = code_profiles(users, DEFAULTS.features.segments - 4)
+    json.dumps(profiles.columns[0].edges, allow_nan=False)
+    codes = profiles.codes[:, 0].tolist()
+    assert codes[0] == min(codes) > 0
+    assert codes[-1] == max(codes)
+
+
+def test_a_second_column_called_user_id_does_not_change_places_with_the_id(
+    database: TestDatabase, tmp_path: Path
+) -> None:
+    large(database)
+    database.execute(
+        "ALTER TABLE user_data RENAME user_id TO uid",
+        "ALTER TABLE user_data ADD user_id int DEFAULT 5",
+        "ALTER TABLE feed_data RENAME user_id TO uid",
+    )
+    extraction(database.url, tmp_path, source_params(user_id="uid")).run()
+    users = Log.open(tmp_path / "log").users
+    assert (list(users), users["user_id"].tolist()[:2]) == (["user_id", "age"], [2, 4])
