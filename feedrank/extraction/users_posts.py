@@ -55,10 +55,10 @@ def read_posts(transaction: Transaction, relation: Relation, source: SourceParam
     """Posts sorted by `post_id`, with `text` and `topic`; raises as `read_users`."""
     column = relation.column(source.post_id, "id")
     relation.typed(column, WHOLE, "whole numbers")
-    text = relation.column(source.text)
-    topic = [c for c in (source.topic,) if c in relation.columns]
-    table = _read(transaction, relation, [column, text, *topic], ())
-    return check_posts(table.rename(columns={column: POST_ID, text: TEXT, source.topic: TOPIC}))
+    others = [c for c in (source.text, source.topic) if c in relation.columns]
+    table = _read(transaction, relation, [column, *others], ())
+    names = {column: POST_ID, source.text: TEXT, source.topic: TOPIC}
+    return check_posts(table.rename(columns=names))
 
 
 def _read(

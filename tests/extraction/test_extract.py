@@ -113,6 +113,14 @@ def test_posts_without_topic_and_text_are_posts(database: TestDatabase, tmp_path
     ]
 
 
+def test_posts_may_have_an_id_and_nothing_else(database: TestDatabase, tmp_path: Path) -> None:
+    small(database)
+    database.execute("ALTER TABLE post_text_df DROP topic, DROP text")
+    extraction(database.url, tmp_path).run()
+    posts = Log.open(tmp_path / "log").posts
+    assert posts.to_numpy().tolist() == [[i, "", "unknown"] for i in (10, 20, 30)]
+
+
 def test_users_may_have_an_id_and_nothing_else(database: TestDatabase, tmp_path: Path) -> None:
     small(database)
     database.execute(
