@@ -9,7 +9,7 @@ from typing import Any
 
 from feedrank.artifact.artifact import Artifact
 from feedrank.errors import FeedrankError
-from feedrank.validation.results.leads import lead_in_words
+from feedrank.validation.results.leads import lead_in_words, supported
 from service.settings import Settings
 
 K = 5  # the service's default length of a list
@@ -40,10 +40,15 @@ def table_of(metrics: dict[str, Any]) -> list[str]:
         lines.append(line + (f"{true[method]:>8.3f}" if method in true else ""))
     lines += [f"{m:55}{true[m]:>8.3f}" for m in ("informed", "oracle") if m in true]
     ours, leads = metrics[name], metrics[f"lead@{k}"]
-    interval = f"[{ours['expected_low']:.3f}, {ours['expected_high']:.3f}]"
+    # An artifact that was built before `headline` was written says nothing about its feed.
+    kind = metrics.get("headline", "expected")
+    interval = f"[{_number(ours[f'{kind}_low'])}, {_number(ours[f'{kind}_high'])}]"
     over = f"over {ours['n_requests']} requests (95 %, users resampled)"
-    lines += ["", f"expected {ours['expected']:.3f} {interval} {over}"]
-    return lines + [f"against {m}: {lead_in_words(leads[m])}" for m in NEAREST if m in leads]
+    lines += ["", f"{kind} {_number(ours[kind])} {interval} {over}"]
+    if kind == "shown":
+        lines.append("expected is void: the feed is not random")
+    against = {m: supported(leads[m], kind) for m in NEAREST if m in leads}
+    return lines + [f"against {m}: {lead_in_words(lead)}" for m, lead in against.items()]
 
 
 def _printable(text: str) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
+
+from feedrank.validation.results.leads import supported
 
 EMPTY, CHANGE, MINUS = "\N{EN DASH}", "\N{GREEK CAPITAL LETTER DELTA}", "\N{MINUS SIGN}"
 KINDS = ("expected", "shown")
@@ -21,12 +24,13 @@ class Table(NamedTuple):
 def methods_table(k: str, metrics: dict[str, Any]) -> Table:
     """Every method's hit rates, and our lift over it; limits of a simulation below."""
     methods = {"feedrank": metrics[f"hitrate@{k}"], **metrics[f"baselines@{k}"]}
-    lifts, true = metrics[f"lead@{k}"], metrics.get("demo", {}).get("true", {})
+    true, headline = metrics.get("demo", {}).get("true", {}), metrics["headline"]
+    lifts = {name: supported(lead, headline) for name, lead in metrics[f"lead@{k}"].items()}
     rows = [
         [name, *(number(m[kind]) for kind in KINDS), number(m["catalogue"], 4),
          *([number(true.get(name))] if true else []),
          *(interval(lifts.get(name, {}), kind) for kind in KINDS)]
-        for name, m in sorted(methods.items(), key=lambda m: -(m[1]["expected"] or 0.0))
+        for name, m in sorted(methods.items(), key=lambda m: -(m[1][headline] or 0.0))
     ]  # fmt: skip
     rows += [[name, *[EMPTY] * 3, number(value), *[EMPTY] * 2] for name, value in true.items()
              if name not in methods]  # fmt: skip
@@ -80,7 +84,7 @@ def signed(value: float | None, digits: int = 3) -> str:
     return EMPTY if value is None else f"{value:+.{digits}f}".replace("-", MINUS)
 
 
-def interval(values: dict[str, Any], kind: str) -> str:
+def interval(values: Mapping[str, Any], kind: str) -> str:
     """A difference with its interval; a dash where there is none."""
     value, low, high = (values.get(f"{kind}{end}") for end in ("", "_low", "_high"))
     return EMPTY if value is None else f"{signed(value)} [{signed(low)}, {signed(high)}]"

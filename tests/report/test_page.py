@@ -18,6 +18,7 @@ from feedrank.report.theme import DARK, LIGHT
 from feedrank.training.importance import importance
 from feedrank.validation.fold import FoldResult, joined, run_fold
 from feedrank.validation.results.details import calibration_of, curve_of, days_of
+from feedrank.validation.results.metrics_json import headline_of
 from feedrank.validation.results.requests_table import column
 from feedrank.validation.results.slices import (
     COLUMNS,
@@ -140,6 +141,24 @@ def test_the_page_warns_where_the_estimate_is_not_to_be_trusted(found: Reports) 
     assert "Read with care." in page
     assert "<li>Beware of &lt;x&gt;.</li>" in page
     assert "Read with care." not in page_of(found)
+
+
+def test_no_lead_rests_on_an_estimate_that_is_void(found: Reports) -> None:
+    ahead = {"expected": 0.05, "expected_low": 0.01, "expected_high": 0.09}
+    unsure = {"shown": 0.01, "shown_low": -0.02, "shown_high": 0.04}
+    metrics = found.metrics | {f"lead@{found.k}": {"most_liked": ahead | unsure}}
+    page = page_of(replace(found, metrics=metrics | {"headline": "shown"}))
+    assert "by expected" not in page
+    assert "+0.050 [+0.010, +0.090]" not in page
+    assert "Against most_liked: by shown too close to tell." in page
+    tiles = re.findall(r'class="tile"><span class="soft">([^<]*)</span><b>([^<]*)<', page)
+    ours = found.metrics[f"hitrate@{found.k}"]
+    assert tiles[0] == (f"Shown hit rate@{found.k}", f"{ours['shown']:.3f}")
+    assert (f"Expected hit rate@{found.k}", "void") in tiles
+    assert headline_of(metrics | {"headline": "shown"})[f"lead@{found.k}"] == 0.01
+    assert "by expected ahead" in page_of(
+        replace(found, metrics=metrics | {"headline": "expected"})
+    )
 
 
 def test_the_page_goes_without_what_was_not_run(found: Reports) -> None:

@@ -39,3 +39,14 @@ def test_a_lead_is_called_what_it_is(value: float, low: float, high: float, says
     unjudged = table_of(_metrics(lead | dict.fromkeys(shown)))
     assert unjudged[-1] == f"against most_liked: expected {says}"
     assert lines[-2].startswith("expected 0.600 [0.500, 0.700] over 300 requests")
+
+
+def test_a_void_estimate_carries_no_lead() -> None:
+    lead = {"expected": 0.05, "expected_low": 0.01, "expected_high": 0.09}
+    metrics = _metrics(lead | {"shown": 0.1, "shown_low": 0.02, "shown_high": 0.2})
+    metrics["hitrate@5"] |= {"shown_low": None, "shown_high": None}
+    assert table_of(metrics | {"headline": "shown"})[-3:] == [
+        "shown - [-, -] over 300 requests (95 %, users resampled)",
+        "expected is void: the feed is not random",
+        "against most_liked: shown +0.100 [+0.020, +0.200], ahead",
+    ]

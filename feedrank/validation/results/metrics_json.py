@@ -39,6 +39,7 @@ def metrics_of(
     out["log_loss"] = rounded(log_loss(liked, probability))
     out["calibration_error"] = rounded(calibration_error(liked, probability))
     out["warnings"] = len(trust.warnings)
+    out["headline"] = trust.headline
     for found in scores:
         others = {n: h for n, h in found.methods.items() if n != OURS}
         out[f"lead@{found.k}"] = {n: _lead(found, n) for n in others if n not in (AGED, FRESH)}
@@ -59,7 +60,7 @@ def headline_of(metrics: dict[str, Any]) -> dict[str, float | None]:
         kind, _, k = name.partition("@")
         if kind == "hitrate":
             out |= {f"{kind}@{k}": ours[kind] for kind in KINDS}
-            out[f"lead@{k}"] = metrics[f"lead@{k}"]["most_liked"]["expected"]
+            out[f"lead@{k}"] = metrics[f"lead@{k}"]["most_liked"][metrics["headline"]]
     first = next(iter(metrics.values()))
     out |= {name: first[name] for name in ("expected_low", "expected_high", "n_requests")}
     plain = ("auc", "log_loss", "calibration_error", "warnings")

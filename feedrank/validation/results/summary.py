@@ -11,6 +11,7 @@ import pandas as pd
 from feedrank.log.files import Log
 from feedrank.params import ValidateParams
 from feedrank.state.catalogue import Catalogue
+from feedrank.stats.intervals import Estimate
 from feedrank.validation.fold import FoldResult, joined
 from feedrank.validation.hitrate.scores import Scores, score
 from feedrank.validation.methods import OURS
@@ -60,12 +61,13 @@ class Summary:
         first = self.scores[0]
         ours = first.methods[OURS]
         expected, shown = ours.expected, ours.shown
+        rates = f"shown {_words(shown)}"
+        if self.trust.headline == "expected":
+            rates = f"expected {_words(expected)}, {rates}"
         rank, matches = joined(self.results).shown_rank, ours.detail.shift
         listed = n_listed(rank[self.results[0].names.index(OURS)], first.k)
         return [
-            f"hitrate@{first.k}/expected {expected.value:.3f} "
-            f"[{expected.low:.3f}, {expected.high:.3f}], shown {shown.value:.3f} "
-            f"[{shown.low:.3f}, {shown.high:.3f}], {expected.n_requests} requests",
+            f"hitrate@{first.k}/{rates}, {expected.n_requests} requests",
             f"{listed} impressions are in our lists, {matches.n_matching} in them or near: an "
             f"effective sample of {matches.n_effective:.0f}",
             self.trust.feed,
@@ -73,3 +75,7 @@ class Summary:
             *slices_in_words(slices),
             *(f"smallest lead for {words}" for words in worst_slices(slices)),
         ]
+
+
+def _words(rate: Estimate) -> str:
+    return f"{rate.value:.3f} [{rate.low:.3f}, {rate.high:.3f}]"

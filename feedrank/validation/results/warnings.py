@@ -35,6 +35,7 @@ class Trust:
         feed: results of the tests of the feed, one sentence.
         support: share of our lists' places whose post the feed showed in the requests of the
             period.
+        headline: hit rate that leads: 'shown' where the tests of the feed make `expected` void.
         beyond: share of our lists' places whose score exceeds all but one in 1,000 of the
             impressions that the calibration was fitted on: the calibration extrapolates there.
     """
@@ -43,6 +44,7 @@ class Trust:
     feed: str
     support: float
     beyond: float
+    headline: str
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,8 @@ def trust_of(
     replayed = ReplayResult.joined(folds)
     ours = _Method.of(OURS, replayed, scores, names)
     baselines = {n: _Method.of(n, replayed, scores, names) for n in LEADS if n in scores.methods}
-    warnings = [_of_finding(f) for f in _unfair(findings)]
+    unfair = _unfair(findings)
+    warnings = [_of_finding(f) for f in unfair]
     warnings += [*_of_labels(folds), *_of_users(replayed)]
     warnings += [sentence for sentence, _ in ours.doubts()]
     warnings += [*_of_calibration(scores.calibration.slope), *_of_baselines(baselines)]
@@ -111,7 +114,7 @@ def trust_of(
     highest = np.quantile(shown, 0.999) if len(shown) else 1.0
     beyond = _share(probability[replayed.top[names.index(OURS), :, : scores.k] >= 0] > highest)
     feed = said_of([f for fold in findings for f in fold])
-    return Trust(warnings, feed, ours.support, beyond)
+    return Trust(warnings, feed, ours.support, beyond, "shown" if unfair else "expected")
 
 
 def _of_labels(folds: Sequence[ReplayResult]) -> Iterator[str]:

@@ -47,6 +47,7 @@ def test_there_is_nothing_to_warn_of_where_all_is_well(replayed: ReplayResult) -
     assert trust.warnings == []
     assert trust.support == 1
     assert trust.feed == "Tests of the feed: 2 of 2 passed."
+    assert trust.headline == "expected"
 
 
 def test_a_feed_that_is_not_random_is_said_to_be_so_once(replayed: ReplayResult) -> None:
@@ -55,6 +56,7 @@ def test_a_feed_that_is_not_random_is_said_to_be_so_once(replayed: ReplayResult)
     )
     assert len(trust.warnings) == 1
     assert "not random: as they liked (past_likes: 0.40, z 9" in trust.warnings[0]
+    assert trust.headline == "shown"
 
 
 def test_few_matches_are_warned_of(replayed: ReplayResult) -> None:
