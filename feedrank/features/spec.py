@@ -12,6 +12,7 @@ import numpy as np
 
 from feedrank.features.question import Question
 from feedrank.state.fitted import FittedParameters
+from feedrank.state.shared import WINDOWS
 
 Read = Callable[[Question], Union[np.ndarray, float]]
 Column = Tuple[str, Read, str]
@@ -47,7 +48,7 @@ def features_of(fitted: FittedParameters) -> tuple[Feature, ...]:
         Feature(f"{name}_encoded", partial(_encoded, column=i), f"the user's {name}", False)
         for i, name in columns
     ]
-    return _named_apart((*FIXED, *by_cluster, *encoded))
+    return _named_apart((*FIXED, *WINDOWED, *by_cluster, *encoded))
 
 
 def _named_apart(features: Sequence[Feature]) -> tuple[Feature, ...]:
@@ -84,6 +85,14 @@ def assemble(features: Sequence[Feature], question: Question) -> np.ndarray:
 def _column_ratio(q: Question, column: int) -> np.ndarray:
     offset = q.users.fitted.column_offsets[column]
     return np.asarray(q.shared.columns[offset + q.codes(column), q.cluster])
+
+
+def _window_likes(q: Question, window: int) -> np.ndarray:
+    return np.asarray(q.shared.window_likes[window, q.post])
+
+
+def _window_impressions(q: Question, window: int) -> np.ndarray:
+    return np.asarray(q.shared.window_impressions[window, q.post])
 
 
 def _encoded(q: Question, column: int) -> np.ndarray:
@@ -123,4 +132,13 @@ OTHER: tuple[Column, ...] = (
 FIXED = (
     *(Feature(*c, is_linear=True) for c in LINEAR),
     *(Feature(*c, is_linear=False) for c in OTHER),
+)
+
+WINDOWED = tuple(
+    Feature(f"post_{name}_{steps}", partial(read, window=window), words, is_linear=False)
+    for window, steps in enumerate(WINDOWS)
+    for name, read, words in (
+        ("likes", _window_likes, "how often it was liked just now"),
+        ("impressions", _window_impressions, "how often it was shown just now"),
+    )
 )

@@ -19,6 +19,9 @@ KEPT_STATES = 128  # 1.2 MB each at full size; the reference log has 90 days
 # Prior strength of the recent like rate of all posts, in impressions: the same number for all
 # posts, so that the first stage's order does not depend on it.
 LEVEL_PRIOR = 50.0
+# Half-lives of further recent counts, in steps, beside `features.half_life_days`: with steps of an
+# hour, the last hour, quarter of a day and day. Measured on a news log: docs/ranking.md.
+WINDOWS = (1, 6, 24)
 LEAST_RATE = 1e-5  # rates are clipped this far from 0 and 1, as log-odds need
 
 
@@ -39,6 +42,8 @@ class SharedState:
         age_days: since first shown, NaN if never, shape (n_posts,).
         impression_count: log ratio of impressions over an average post's, shape (n_posts,).
         recent_impression_count: the same of recent impressions, shape (n_posts,).
+        window_impressions: log1p of impressions by window, shape (len(WINDOWS), n_posts).
+        window_likes: the same of likes.
         columns: log ratio by profile code (end to end) and cluster, shape (n_codes, n_clusters).
         level: log ratio of the recent like rate over lifetime, one number.
     """
@@ -55,6 +60,8 @@ class SharedState:
     age_days: np.ndarray
     impression_count: np.ndarray
     recent_impression_count: np.ndarray
+    window_impressions: np.ndarray
+    window_likes: np.ndarray
     columns: np.ndarray
     level: float
 
@@ -86,7 +93,7 @@ class SharedHistory:
     ) -> None:
         self.fitted = fitted
         self.counts = counts
-        self._by_post = RunningCounts(counts.by_post, fitted.half_life_steps)
+        self._by_post = RunningCounts(counts.by_post, fitted.half_life_steps, *WINDOWS)
         self._first_step = counts.by_post.first_steps().reshape(fitted.n_segments, -1).min(0)
         self.keep = keep
         self._kept: OrderedDict[int, SharedState] = OrderedDict()
@@ -114,7 +121,7 @@ class SharedHistory:
         fitted, refit = self.fitted, self.fitted.refit(step)
         shape = (fitted.n_segments, fitted.n_posts)
         found = self._by_post.before(step)
-        counts, recent = found.counts.reshape(*shape), found.recent.reshape(*shape)
+        counts, recent, *windows = (t.reshape(*shape) for t in (found.counts, *found.recent))
         posts = post_state(refit.clusters, counts)
         n_shown, n_recent = counts.shown.sum(0), recent.shown.sum(0)
         lifetime_rate = (posts.rate * counts.shown).sum(0) / np.maximum(n_shown, 1)
@@ -136,6 +143,8 @@ class SharedHistory:
             age_days=age.astype(np.float32),
             impression_count=_over_average(n_shown),
             recent_impression_count=_over_average(n_recent),
+            window_impressions=np.stack([_log_count(window.shown) for window in windows]),
+            window_likes=np.stack([_log_count(window.liked) for window in windows]),
             columns=self._columns(step, cluster_rate),
             level=_level(counts, recent),
         )
@@ -173,6 +182,10 @@ def column_evidence(by_column: Tally, cluster_rate: np.ndarray) -> tuple[np.ndar
 def _logit(rate: np.ndarray) -> np.ndarray:
     rate = np.clip(rate, LEAST_RATE, 1 - LEAST_RATE)
     return np.log(rate / (1 - rate)).astype(np.float32)
+
+
+def _log_count(counted: np.ndarray) -> np.ndarray:
+    return np.log1p(counted.sum(0)).astype(np.float32)
 
 
 def _over_average(shown: np.ndarray) -> np.ndarray:

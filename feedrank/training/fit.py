@@ -11,6 +11,7 @@ from feedrank.features.spec import Feature
 from feedrank.params import TrainParams
 from feedrank.ranking.ranker import Ranker
 from feedrank.training.external_memory import grow_external
+from feedrank.training.order import fit_ordered
 from feedrank.training.plan import Grow, Plan
 from feedrank.training.trees import grow_in_memory
 
@@ -23,8 +24,9 @@ def fit_ranker(
 ) -> Ranker:
     """A ranker of the rows before `until` seconds, or of all, in their given order.
 
-    The latest tenth of time decides how many trees help (early stopping); then all rows grow that
-    many.
+    The latest tenth of time decides how many trees help (early stopping), and whether they learn
+    likes or the order within requests; then all rows grow that many. Rows in files, which no
+    process holds together, always learn likes.
 
     Raises:
         SchemaError: the rows hold no like, or nothing else.
@@ -32,7 +34,11 @@ def fit_ranker(
     plan, grow = Plan.of(rows, until, features, params), _growth(rows)
     n_trees = params.trees
     if plan.can_stop:
-        n_trees = int(grow(plan, n_trees, True).best_iteration) + 1
+        early = grow(plan, n_trees, True)
+        ordered = fit_ordered(plan, early) if isinstance(plan.rows, TrainingRows) else None
+        if ordered is not None:
+            return ordered
+        n_trees = int(early.best_iteration) + 1
     booster = grow(plan, n_trees, False)
     booster.set_param({"nthread": 1})
     return Ranker(booster, plan.first_stage)

@@ -26,10 +26,20 @@ def tree_settings(plan: Plan) -> dict[str, Any]:
         "subsample": params.subsample,
         "colsample_bytree": params.colsample_bytree,
         "max_bin": params.max_bin,
-        # A higher log ratio or log-odds of liking must not lower the probability.
-        "monotone_constraints": tuple(int(f.is_linear) for f in plan.features),
+        "monotone_constraints": _monotone(plan),
         "seed": params.seed,
     }
+
+
+def _monotone(plan: Plan) -> tuple[int, ...]:
+    """1 for a feature that must not lower the probability, else 0.
+
+    A higher log ratio or log-odds of liking must not, where the first stage agrees: a weight can
+    turn out negative if other features tell the same, as of the trend on a news log.
+    """
+    stage = plan.first_stage
+    rises = {column for column, w in zip(stage.columns, stage.weights, strict=True) if w > 0}
+    return tuple(int(column in rises) for column in range(len(plan.features)))
 
 
 def grow_in_memory(plan: Plan, n_trees: int, stops_early: bool) -> xgb.Booster:

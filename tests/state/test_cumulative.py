@@ -28,7 +28,7 @@ def _counts(events: list[tuple[int, int, int]]) -> StepCounts:
 
 
 def _bytes(moment: CountsAsOf) -> list[bytes]:
-    return [a.tobytes() for t in (moment.counts, moment.recent) for a in (t.shown, t.liked)]
+    return [a.tobytes() for t in (moment.counts, *moment.recent) for a in (t.shown, t.liked)]
 
 
 @given(EVENTS, STEPS, st.sampled_from([0.5, 1.0, 2.5, 40.0]))
@@ -44,7 +44,7 @@ def test_counts_are_those_of_earlier_steps_and_halve_with_every_half_life(
     found = RunningCounts(_counts(events), half_life).before(step)
     assert found.step == step
     assert [found.counts.shown.tolist(), found.counts.liked.tolist()] == shown.tolist()
-    np.testing.assert_allclose([found.recent.shown, found.recent.liked], recent, atol=1e-12)
+    np.testing.assert_allclose([found.recent[0].shown, found.recent[0].liked], recent, atol=1e-12)
 
 
 @given(EVENTS, st.lists(STEPS, max_size=8), STEPS)

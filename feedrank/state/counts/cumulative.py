@@ -20,12 +20,12 @@ class CountsAsOf:
     Attributes:
         step: rows of this step or later do not count.
         counts: of everything before, int64, shape (n_keys,).
-        recent: the same losing half its weight every half-life, float64, shape (n_keys,).
+        recent: by half-life: the same losing half its weight each, float64, shape (n_keys,).
     """
 
     step: int
     counts: Tally
-    recent: Tally
+    recent: tuple[Tally, ...]
 
 
 class RunningCounts:
@@ -36,25 +36,25 @@ class RunningCounts:
 
     Args:
         by_step: the counts of each step.
-        half_life: of the recent counts, in steps.
+        half_lives: of the recent counts, in steps.
     """
 
-    def __init__(self, by_step: StepCounts, half_life: float) -> None:
+    def __init__(self, by_step: StepCounts, *half_lives: float) -> None:
         self._by_step = by_step
-        self._decay = 0.5 ** (1 / half_life)
+        self._decays = [0.5 ** (1 / half_life) for half_life in half_lives]
         self._apart = -(-max(by_step.n_steps, 1) // CHECKPOINTS)
         zeros, none = (np.zeros((2, by_step.n_keys), kind) for kind in (np.int64, np.float64))
-        self._last = CountsAsOf(0, Tally(*zeros), Tally(*none))
+        self._last = CountsAsOf(0, Tally(*zeros), (Tally(*none),) * len(half_lives))
         self._checkpoints = {0: self._last}
 
     def before(self, step: int) -> CountsAsOf:
         """Counts of the steps [0, step)."""
         start = self._nearest(step)
-        counts, recent = start.counts.copy(), start.recent.copy()
+        counts, recent = start.counts.copy(), _copies(start.recent)
         for number in range(start.step, step):
             self._add(number, counts, recent)
             if (number + 1) % self._apart == 0:
-                checkpoint = CountsAsOf(number + 1, counts.copy(), recent.copy())
+                checkpoint = CountsAsOf(number + 1, counts.copy(), _copies(recent))
                 self._checkpoints[number + 1] = checkpoint
         self._last = CountsAsOf(step, counts, recent)
         return self._last
@@ -64,12 +64,14 @@ class RunningCounts:
         kept = [self._last, *list(self._checkpoints.values())]
         return max((c for c in kept if c.step <= step), key=lambda c: c.step)
 
-    def _add(self, step: int, counts: Tally, recent: Tally) -> None:
+    def _add(self, step: int, counts: Tally, recent: tuple[Tally, ...]) -> None:
         """Add one step in place; a step holds each key at most once."""
-        key, *new = self._by_step.at(step)
-        for total, old, added in zip(
-            (counts.shown, counts.liked), (recent.shown, recent.liked), new
-        ):
-            total[key] += added
-            old *= self._decay
-            old[key] += added
+        key, shown, liked = self._by_step.at(step)
+        for total, decay in zip((counts, *recent), (1, *self._decays)):
+            for old, added in ((total.shown, shown), (total.liked, liked)):
+                old *= decay
+                old[key] += added
+
+
+def _copies(tallies: tuple[Tally, ...]) -> tuple[Tally, ...]:
+    return tuple(tally.copy() for tally in tallies)

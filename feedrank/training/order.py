@@ -1,0 +1,139 @@
+"""Order within requests: trees by a pairwise loss, where late rows show that they order better."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import xgboost as xgb
+
+from feedrank.features.rows import TrainingRows
+from feedrank.ranking.first_stage import FirstStage
+from feedrank.ranking.ranker import Ranker
+from feedrank.stats.logistic import fit_logistic
+from feedrank.training.plan import Plan
+from feedrank.training.query_groups import QueryGroups
+from feedrank.training.trees import tree_settings
+
+FLAT = 1e-6  # precision of the prior of the level: as good as none
+
+
+def fit_ordered(plan: Plan, logistic: xgb.Booster) -> Ranker | None:
+    """A ranker whose trees learn which post of a request is liked; None: they order no better.
+
+    The logistic loss spends trees on how much is liked in a request, the pairwise one (Burges
+    2010) on the order within it alone. Late requests decide: the conditional loss of the pairwise
+    trees must be less by two standard errors. Then leaves and first stage are scaled by a logistic
+    regression on late rows, so that probabilities stay probabilities.
+
+    Args:
+        plan: with rows in memory and late rows.
+        logistic: trees of the early rows by logistic loss, with their `best_iteration`.
+    """
+    assert isinstance(plan.rows, TrainingRows)
+    is_late = np.asarray(plan.rows.at) >= plan.late
+    early, late = plan.rows[~is_late], plan.rows[is_late]
+    known, watched = (QueryGroups.of(r.user, r.at, r.liked) for r in (early, late))
+    if not len(known) or not len(watched):
+        return None
+    pairwise = _grow(plan, plan.early_stage, plan.params.trees, (early, known), (late, watched))
+    scores = [_log_odds(b, plan.early_stage, late) for b in (pairwise, logistic)]
+    (scale, loss), (_, other) = (watched.calibrated(s[watched.row]) for s in scores)
+    if not watched.surely_less(loss, other):
+        return None
+    level = _level(scale * scores[0], late.liked)
+    every = QueryGroups.of(plan.rows.user, plan.rows.at, plan.rows.liked)
+    n_trees, stage = int(pairwise.best_iteration) + 1, plan.first_stage
+    grown = _grow(plan, stage, n_trees, (plan.rows, every), None)
+    weights = tuple(scale * weight for weight in stage.weights)
+    first_stage = FirstStage(stage.columns, weights, scale * stage.bias + level)
+    return Ranker(rescaled(grown, scale), first_stage)
+
+
+def _grow(
+    plan: Plan,
+    stage: FirstStage,
+    n_trees: int,
+    known: tuple[TrainingRows, QueryGroups],
+    watched: tuple[TrainingRows, QueryGroups] | None,
+) -> xgb.Booster:
+    """Trees by pairwise loss; fewer once they stop helping the watched requests."""
+    params = plan.params
+
+    def quantised(rows: TrainingRows, groups: QueryGroups, ref: xgb.DMatrix | None) -> xgb.DMatrix:
+        matrix = rows.matrix[groups.row]
+        return xgb.QuantileDMatrix(
+            matrix,
+            label=groups.liked,
+            base_margin=stage(matrix),
+            qid=groups.request,
+            feature_names=[f.name for f in plan.features],
+            max_bin=params.max_bin,
+            nthread=params.threads,
+            ref=ref,
+        )
+
+    def conditional_loss(score: np.ndarray, _: xgb.DMatrix) -> tuple[str, float]:
+        assert watched is not None
+        return "order", float(watched[1].loss(score.astype(np.float64)).mean())
+
+    train = quantised(*known, None)
+    late = [] if watched is None else [(quantised(*watched, train), "late")]
+    settings = tree_settings(plan) | {
+        "objective": "rank:pairwise",
+        "disable_default_eval_metric": True,
+        "nthread": params.threads,
+    }
+    del settings["eval_metric"]
+    return xgb.train(
+        settings,
+        train,
+        num_boost_round=n_trees,
+        evals=late,
+        custom_metric=conditional_loss if late else None,
+        early_stopping_rounds=params.early_stopping_rounds if late else None,
+        verbose_eval=False,
+    )
+
+
+def _log_odds(booster: xgb.Booster, stage: FirstStage, rows: TrainingRows) -> np.ndarray:
+    """Margin of the best number of trees over a first stage, float64, shape (n,)."""
+    booster.set_param({"nthread": 1})
+    margin = booster.inplace_predict(
+        rows.matrix,
+        iteration_range=(0, int(booster.best_iteration) + 1),
+        base_margin=stage(rows.matrix),
+        predict_type="margin",
+        validate_features=False,
+    )
+    return np.asarray(margin, dtype=np.float64)
+
+
+def _level(log_odds: np.ndarray, liked: np.ndarray) -> float:
+    """The number that, added to log-odds, makes them as high as likes.
+
+    Their scale is not fitted here: across requests it could even turn the order round.
+    """
+    design = np.ones((len(liked), 1))
+    return float(fit_logistic(design, liked, np.zeros(1), np.full(1, FLAT), log_odds).weights[0])
+
+
+def rescaled(booster: xgb.Booster, scale: float) -> xgb.Booster:
+    """The same trees with leaves `scale` times as high, as a booster of log-odds."""
+    model: dict[str, Any] = json.loads(booster.save_raw("json"))
+    learner = model["learner"]
+    for tree in learner["gradient_booster"]["model"]["trees"]:
+        is_leaf = np.array(tree["left_children"]) < 0
+        values = np.array(tree["split_conditions"])
+        tree["split_conditions"] = np.where(is_leaf, scale * values, values).tolist()
+        tree["base_weights"] = (scale * np.array(tree["base_weights"])).tolist()
+    learner["objective"] = {
+        "name": "binary:logistic",
+        "reg_loss_param": {"scale_pos_weight": "1"},
+    }
+    # A ranking starts from 0, which is no probability. The first stage's margins replace it.
+    learner["learner_model_param"]["base_score"] = "[5E-1]"
+    of_log_odds = xgb.Booster({"nthread": 1})
+    of_log_odds.load_model(bytearray(json.dumps(model).encode()))
+    return of_log_odds

@@ -1,0 +1,91 @@
+"""Query groups: training rows by request, and the likelihood of the order within each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+SITTING = 30 * 60  # seconds without an impression that end a session, as web analytics count them
+SURE = 2.0  # standard errors: a 95 % interval of the difference lies on one side of 0
+SCALES = np.geomspace(0.25, 4, 17)  # of scores; a factor of 4 either way, in steps of 19 %
+
+
+@dataclass(frozen=True)
+class QueryGroups:
+    """Rows of the requests that hold a liked post and another, request by request.
+
+    Attributes:
+        row: within the rows that these are of, shape (n,).
+        start: first row of each request, shape (n_requests,).
+        liked: float64, shape (n,).
+        user: of each request, shape (n_requests,).
+    """
+
+    row: np.ndarray
+    start: np.ndarray
+    liked: np.ndarray
+    user: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    @classmethod
+    def of(cls, user: np.ndarray, at: np.ndarray, liked: np.ndarray) -> QueryGroups:
+        """Rows of one user and moment, if most rows share theirs with another; else of a sitting.
+
+        Args:
+            user: of each row, shape (n,).
+            at: seconds, shape (n,).
+            liked: shape (n,).
+        """
+        row = np.lexsort((at, user))
+        gap = np.diff(at[row].astype(np.int64), prepend=0)
+        is_other = np.diff(user[row].astype(np.int64), prepend=-1) != 0
+        for longest in (0, SITTING):
+            start = np.flatnonzero(is_other | (gap > longest))
+            size = np.diff(start, append=len(row))
+            if 2 * size[size > 1].sum() > len(row):
+                break
+        likes = np.add.reduceat(liked[row].astype(np.int64), start)
+        tells = (likes > 0) & (likes < size)
+        row, size = row[np.repeat(tells, size)], size[tells]
+        start = np.cumsum(size) - size
+        return cls(row, start, liked[row].astype(np.float64), user[row[start]])
+
+    def shares(self, score: np.ndarray) -> np.ndarray:
+        """Softmax of the scores of each request's rows, shape (n,); scores likewise."""
+        weight = np.exp(score - self._of_rows(np.maximum.reduceat(score, self.start)))
+        return np.asarray(weight / self._of_rows(np.add.reduceat(weight, self.start)))
+
+    def loss(self, score: np.ndarray) -> np.ndarray:
+        """Mean surprise at the liked rows of each request, shape (n_requests,).
+
+        The conditional log likelihood (McFadden 1974): given that one post was liked, which.
+        """
+        surprise = -self.liked * np.log(np.maximum(self.shares(score), np.finfo(float).tiny))
+        return np.asarray(np.add.reduceat(surprise, self.start) / self._n_liked)
+
+    def calibrated(self, score: np.ndarray) -> tuple[float, np.ndarray]:
+        """The scale of the scores at which the loss is least, and the loss there."""
+        losses = [(scale, self.loss(scale * score)) for scale in SCALES.tolist()]
+        return min(losses, key=lambda found: float(found[1].mean()))
+
+    def surely_less(self, less: np.ndarray, more: np.ndarray) -> bool:
+        """Whether a loss is less than another beyond chance, with requests clustered by user."""
+        _, of = np.unique(self.user, return_inverse=True)
+        lead = np.bincount(of, more - less)
+        error = np.sqrt(np.sum((lead - lead.sum() / len(self) * np.bincount(of)) ** 2))
+        return bool(len(lead) > 1 and lead.sum() > SURE * error)
+
+    @property
+    def request(self) -> np.ndarray:
+        """Number of the request of each row, shape (n,)."""
+        return self._of_rows(np.arange(len(self)))
+
+    @property
+    def _n_liked(self) -> np.ndarray:
+        return np.add.reduceat(self.liked, self.start)
+
+    def _of_rows(self, of_requests: np.ndarray) -> np.ndarray:
+        return np.repeat(of_requests, np.diff(self.start, append=len(self.row)))

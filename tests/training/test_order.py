@@ -1,0 +1,79 @@
+"""Trees that learn the order within requests, where late rows ask for it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import xgboost as xgb
+from scipy.special import expit
+
+from feedrank.features.rows import TrainingRows
+from feedrank.features.spec import Feature
+from feedrank.training.fit import fit_ranker
+from feedrank.training.order import fit_ordered, rescaled
+from feedrank.training.plan import Plan
+from feedrank.training.trees import grow_in_memory
+from tests.support.simulated_logs import params
+
+FEATURES = (
+    Feature("known", lambda q: 0.0, "a log ratio", is_linear=True),
+    Feature("fresh", lambda q: 0.0, "likes of the last hour", is_linear=False),
+)
+PARAMS = replace(params().train, min_split_gain=1, min_child_weight=5)
+
+
+def _rows(mood: float, n_requests: int = 4000, size: int = 6) -> TrainingRows:
+    """Lists of a moment each, in which fresh posts are liked more.
+
+    Args:
+        mood: how much more is liked in lists of stale posts.
+        n_requests: lists.
+        size: posts of each.
+    """
+    rng = np.random.default_rng(7)
+    stale = rng.normal(size=(n_requests, 1))
+    within = rng.normal(size=(n_requests, size))
+    known = 0.2 * rng.normal(size=(n_requests, size))
+    liked = rng.random((n_requests, size)) < expit(-2 + known + within + mood * stale)
+    matrix = np.stack([known, within - stale], axis=-1).reshape(-1, 2).astype(np.float32)
+    at = np.repeat(np.arange(n_requests, dtype=np.uint32) * 60, size)
+    user = np.repeat(rng.integers(0, 800, n_requests), size).astype(np.uint32)
+    post = np.tile(np.arange(size, dtype=np.uint32), n_requests)
+    return TrainingRows(matrix, liked.ravel().astype(np.uint8), at, user, post)
+
+
+def test_trees_learn_the_order_where_lists_of_few_likes_hold_the_better_posts() -> None:
+    rows = _rows(mood=2.0)
+    ranker = fit_ranker(rows, None, FEATURES, PARAMS)
+    stale, fresh = np.array([[0, -1.5], [0, 1.5]], np.float32)
+    assert ranker.probability(fresh[None]) > 1.5 * ranker.probability(stale[None])
+
+
+def test_trees_of_likes_stay_where_the_order_gains_nothing() -> None:
+    plan = Plan.of(_rows(mood=0.0), None, FEATURES, PARAMS)
+    assert fit_ordered(plan, grow_in_memory(plan, 50, True)) is None
+
+
+def test_probabilities_of_ordered_trees_are_as_high_as_likes() -> None:
+    rows = _rows(mood=2.0)
+    ranker = fit_ranker(rows, None, FEATURES, PARAMS)
+    assert ranker.probability(rows.matrix).mean() == pytest.approx(rows.liked.mean(), rel=0.1)
+
+
+def test_leaves_are_scaled_and_the_objective_is_a_probability() -> None:
+    rows = _rows(mood=0.0, n_requests=500)
+    data = xgb.DMatrix(rows.matrix, rows.liked, qid=rows.at)
+    booster = xgb.train({"objective": "rank:pairwise", "max_depth": 3}, data, 5)
+    scaled = rescaled(booster, 0.4)
+    margin = {"base_margin": np.zeros(len(rows), np.float32), "predict_type": "margin"}
+    np.testing.assert_allclose(
+        scaled.inplace_predict(rows.matrix, **margin),
+        0.4 * booster.inplace_predict(rows.matrix, **margin),
+        rtol=1e-4,
+        atol=1e-6,
+    )
+    config = json.loads(scaled.save_config())
+    assert config["learner"]["objective"]["name"] == "binary:logistic"

@@ -1,0 +1,49 @@
+"""Rows by request, and how likely their order is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from feedrank.training.query_groups import SITTING, QueryGroups
+
+
+def _groups(rows: list[tuple[int, int, int]]) -> list[list[int]]:
+    """Rows of each request, of rows (user, at, liked)."""
+    user, at, liked = np.array(rows).T
+    groups = QueryGroups.of(user, at, liked)
+    return [part.tolist() for part in np.split(groups.row, groups.start[1:])]
+
+
+def test_rows_of_one_user_and_moment_are_a_request_where_most_share_theirs() -> None:
+    rows = [(1, 5, 1), (1, 5, 0), (2, 5, 0), (2, 5, 1), (1, 9, 0), (1, 9, 1)]
+    assert _groups(rows) == [[0, 1], [4, 5], [2, 3]]
+
+
+def test_else_a_request_is_a_sitting_that_a_long_gap_ends() -> None:
+    rows = [(1, 10, 0), (1, 40, 1), (1, 40 + SITTING, 0), (1, 41 + 2 * SITTING, 1),
+            (1, 50 + 2 * SITTING, 0)]  # fmt: skip
+    assert _groups(rows) == [[0, 1, 2], [3, 4]]
+
+
+def test_a_request_tells_nothing_if_all_or_none_is_liked() -> None:
+    rows = [(1, 5, 1), (1, 5, 1), (2, 5, 0), (2, 5, 0), (3, 5, 0), (3, 5, 1)]
+    assert _groups(rows) == [[4, 5]]
+
+
+def test_the_loss_is_the_mean_surprise_at_the_liked_rows() -> None:
+    groups = QueryGroups.of(np.zeros(4, int), np.zeros(4, int), np.array([1, 0, 1, 0]))
+    score = np.array([0.3, -1.0, 2.0, 0.5])
+    chance = np.exp(score) / np.exp(score).sum()
+    assert groups.loss(score) == pytest.approx([-np.log(chance[[0, 2]]).mean()])
+    assert groups.loss(score + 7) == pytest.approx(groups.loss(score))
+
+
+def test_a_loss_is_surely_less_only_beyond_what_users_scatter() -> None:
+    n = 200
+    user = np.repeat(np.arange(n), 2)
+    groups = QueryGroups.of(user, np.zeros(2 * n, int), np.tile([1, 0], n))
+    noise = np.random.default_rng(4).normal(size=n)
+    assert groups.surely_less(np.zeros(n), noise + 0.5)
+    assert not groups.surely_less(np.zeros(n), noise - noise.mean() + 0.05)
+    assert not groups.surely_less(noise + 0.5, np.zeros(n))
