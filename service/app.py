@@ -78,6 +78,7 @@ class Service(FastAPI):
         shutdown.listen(settings.drain_seconds)
         background = Background(inference)
         background.start()
+        self.state.supervisor = background.supervisor
         on_signal(signal.SIGHUP, background.poll_now)  # unhandled it would end the process
         gc.collect()
         gc.freeze()  # loaded objects stay: collections need not traverse them

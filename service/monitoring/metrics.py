@@ -75,6 +75,10 @@ ANSWERS = _counter("answers", "Answers by route and outcome.", "route", "outcome
 RECOMMENDED = _counter("recommended", "Lists by arm of the A/B test.", "arm")
 SWAPS = _counter("swaps", "Hot swaps of an artifact.", "arm")
 REFUSALS = _counter("refusals", "New artifacts that failed their checks.", "arm")
+TASK_ERRORS = _counter("task_errors", "Failed turns of background tasks.", "task")
+TASK_FAILING = _gauge(
+    "task_failing", "Workers whose last turn of a background task failed.", "task", mode="livesum"
+)
 PROFILES = _counter(
     "requests_by_profile", "Requests by a profile value of their user.", "arm", "column", "value"
 )

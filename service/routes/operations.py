@@ -31,11 +31,16 @@ async def health() -> JSONResponse:
     response_description="The artifact that answers.",
 )
 async def ready(http: Request, inference: Running) -> JSONResponse:
-    """An artifact is loaded and answered its golden requests as stored; 503 while draining."""
+    """An artifact is loaded and answered its golden requests as stored; 503 while draining.
+
+    `failing` names background tasks whose last turn failed: lists are served, but a newer
+    artifact may not be.
+    """
     version = inference.slots["control"].current.version
+    found = {"artifact": version, "failing": http.app.state.supervisor.failing}
     if http.app.state.shutdown.is_draining:
-        return JSONResponse({"status": "draining", "artifact": version}, 503)
-    return JSONResponse({"status": "ready", "artifact": version})
+        return JSONResponse({"status": "draining", **found}, 503)
+    return JSONResponse({"status": "ready", **found})
 
 
 @router.get("/version", response_model=Versions, response_description="One artifact, or two.")

@@ -141,6 +141,7 @@ class Ready(BaseModel):
 
     status: Literal["ready", "draining"]
     artifact: str
+    failing: list[str]
 
 
 class Version(BaseModel):

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 from feedrank.io.malloc import return_freed_memory
@@ -15,6 +16,7 @@ from service.monitoring import metrics
 from service.serving.cache_warmup import REST_SECONDS, moments
 from service.serving.inference import Inference
 from service.serving.model_slot import Slot
+from service.serving.supervisor import Supervisor
 from service.serving.worker_registry import HEARTBEAT_SECONDS, Registration, WorkerState
 
 T = TypeVar("T")
@@ -29,6 +31,7 @@ class Background:
 
     def __init__(self, inference: Inference) -> None:
         self._inference = inference
+        self.supervisor = Supervisor()
         self._wake = asyncio.Event()
         # One thread for all: each thread keeps memory of its own for what it once loaded.
         self._loader = ThreadPoolExecutor(1, "loader")
@@ -44,9 +47,9 @@ class Background:
         self._register()
         jobs = (
             self._poll(),
-            self._warm_up(),
-            _every(PUBLISH_SECONDS, self._inference.publish),
-            _every(HEARTBEAT_SECONDS, self._beat),
+            self._warm_up_until_done(),
+            self._every(PUBLISH_SECONDS, "publish", self._inference.publish),
+            self._every(HEARTBEAT_SECONDS, "heartbeat", self._beat),
         )
         self._tasks = [asyncio.create_task(job) for job in jobs]
 
@@ -69,12 +72,27 @@ class Background:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._inference.settings.poll_seconds)
             self._wake.clear()
-            for slot in self._inference.slots.values():
-                # Checks take a second or more: a thread does them while requests are answered.
-                has_swapped = await self._in_thread(slot.poll)
-                self._register()
-                if has_swapped:
-                    await self._in_thread(return_freed_memory)
+            for arm, slot in self._inference.slots.items():
+                await self.supervisor.turn(f"poll_{arm}", partial(self._follow, slot))
+
+    async def _follow(self, slot: Slot) -> None:
+        # Checks take a second or more: a thread does them while requests are answered.
+        has_swapped = await self._in_thread(slot.poll)
+        self._register()
+        if has_swapped:
+            await self._in_thread(return_freed_memory)
+
+    async def _warm_up_until_done(self) -> None:
+        while not await self.supervisor.turn("cache_warmup", self._warm_up):
+            await asyncio.sleep(PUBLISH_SECONDS)
+
+    async def _every(self, seconds: float, task: str, job: Callable[[], None]) -> None:
+        async def run() -> None:
+            job()
+
+        while True:
+            await asyncio.sleep(seconds)
+            await self.supervisor.turn(task, run)
 
     async def _warm_up(self) -> None:
         """Derive the last steps of the first artifacts while no request is open."""
@@ -97,12 +115,6 @@ class Background:
 
     async def _in_thread(self, job: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._loader, job)
-
-
-async def _every(seconds: float, job: Callable[[], None]) -> None:
-    while True:
-        await asyncio.sleep(seconds)
-        job()
 
 
 def worker_state(slot: Slot) -> WorkerState:

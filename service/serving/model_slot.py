@@ -144,7 +144,7 @@ class Slot:
         directory = Path(identity[0])
         try:
             artifact, version = Artifact.load(directory), version_of(directory)
-        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        except (OSError, ValueError, LookupError, TypeError) as error:
             # A directory that was written by something else can fail in any of these ways.
             kind = type(error).__name__
             raise ArtifactError(
@@ -161,6 +161,8 @@ class Slot:
         logger.info("swapped", extra={"arm": self.arm, "from": old, "to": loaded.version})
 
     def _refuse(self, identity: Identity, reason: str) -> None:
+        if identity_of(Path(identity[0])) != identity:
+            return  # its files changed meanwhile: a later poll tells
         self.refused = Refused(identity, version_of(Path(identity[0])), reason)
         metrics.REFUSALS.labels(self.arm).inc()
         logger.error(

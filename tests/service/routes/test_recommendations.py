@@ -147,7 +147,8 @@ def test_the_probes_tell_what_is_served(client, artifact):
     version = client.get("/version").json()["artifacts"][0]
 
     assert client.get("/health").json() == {"status": "ok"}
-    assert client.get("/ready").json() == {"status": "ready", "artifact": version["artifact"]}
+    ready = {"status": "ready", "artifact": version["artifact"], "failing": []}
+    assert client.get("/ready").json() == ready
     assert version["manifest"] == artifact.manifest
     assert client.get("/version").json()["service"] == __version__
     assert artifact.manifest["feedrank"] == __version__
