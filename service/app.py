@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
@@ -25,6 +26,7 @@ from service.serving.inference import Inference
 from service.serving.shutdown import Shutdown, on_signal
 from service.settings import Settings
 
+EXPOSED = ("X-Artifact", "X-Exp-Group", "X-Known-Until", "X-Request-ID", "Retry-After")
 STATIC = Path(__file__).parent / "static"
 
 
@@ -85,20 +87,33 @@ class Service(FastAPI):
         return background
 
     def _secured(self, settings: Settings) -> ASGIApp:
-        app: ASGIApp = super().__call__
-        if settings.cors_origins:
-            app = CORSMiddleware(app, settings.cors_origins, allow_headers=["X-API-Key"])
-        return Security(app, settings.api_key, bool(settings.cors_origins))
+        origins = settings.cors_origins
+        app = Security(super().__call__, settings.api_key, bool(origins))
+        if not origins:
+            return app
+        # Around the key's check: a preflight carries no key, and a refusal must be readable too.
+        return CORSMiddleware(
+            app,
+            origins,
+            allow_headers=["Authorization", "X-API-Key"],
+            expose_headers=list(EXPOSED),
+        )
 
 
 def create_app(settings: Settings | None = None) -> Service:
     """The service, not yet started."""
     app = Service(settings)
     add_error_answers(app)
+    routes = [*recommendations.router.routes, *page.router.routes, *operations.router.routes]
     for router in (recommendations.router, page.router, operations.router):
         app.include_router(router)
     for path, name in (("/", "index.html"), ("/docs", "docs.html")):
-        app.add_api_route(path, _page(STATIC / name), include_in_schema=False)
+        routes.append(APIRoute(path, _page(STATIC / name), include_in_schema=False))
+        app.router.routes.append(routes[-1])
+    for route in routes:
+        # Probes and proxies ask by HEAD; the server leaves the body out.
+        if isinstance(route, APIRoute) and "GET" in (route.methods or ()):
+            app.add_api_route(route.path, route.endpoint, methods=["HEAD"], include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app
 

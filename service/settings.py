@@ -27,7 +27,12 @@ Level = Annotated[
 
 def _parts(value: str | tuple[str, ...]) -> tuple[str, ...]:
     parts = value.split(",") if isinstance(value, str) else value
-    return tuple(part.strip() for part in parts if part.strip())
+    return tuple(part.strip().rstrip("/") for part in parts if part.strip())
+
+
+def _stripped(value: str | None) -> str | None:
+    """A key without the white space that files and shells leave at its ends; None if nothing is."""
+    return (value or "").strip() or None
 
 
 class Settings(BaseSettings):
@@ -58,7 +63,7 @@ class Settings(BaseSettings):
     test_share: Share = 0.5
     assignment_salt: str = "feedrank"
     exposures: Path | None = None
-    api_key: str | None = None
+    api_key: Annotated[str | None, BeforeValidator(_stripped)] = None
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parts)] = ()
     # Requests are answered one after another in 2 to 5 ms each (docs/benchmarks.md), so the last of
     # 64 waits for at most a third of a second, within the limit of 0.5 s.

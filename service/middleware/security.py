@@ -76,4 +76,4 @@ class Security:
 
 def is_open(path: str) -> bool:
     """Whether a path needs no key: probes and the pages' own files, which hold nothing of users."""
-    return path in OPEN or path.startswith(OPEN_FILES)
+    return (path.rstrip("/") or "/") in OPEN or path.startswith(OPEN_FILES)

@@ -46,7 +46,7 @@ def _sentence(problem: dict[str, Any]) -> str:
         example = {"id": "id=200", "time": "time=2021-12-15T18:00:00"}.get(name, f"{name}=...")
         return f"'{name}' is missing; add {example} to the address."
     message = _message(problem)
-    if problem["type"] == "repeated":
+    if problem["type"] == "misplaced":
         return f"'{name}' is {message}."
     found = str(problem["input"])
     shown = found if len(found) <= LONGEST_ECHO else f"{found[:LONGEST_ECHO]}..."

@@ -17,6 +17,7 @@ from service.serving.inference import Answer, FeedRequest, Inference
 
 Handler = Callable[..., Awaitable[JSONResponse]]
 LISTED = "The posts, best first; X-Known-Until is the moment before which the log was used."
+PARAMS = ("id", "time", "limit")
 N_REASONS = 4  # lines under a post on the page; `others` holds the rest of the sum
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     401: {"model": Problem, "description": "The API key is missing or wrong."},
@@ -42,15 +43,16 @@ def list_route(router: APIRouter, path: str, model: Any) -> Callable[[Handler], 
 
 
 async def _feed_request(http: Request, user_id: UserId, at: Time, limit: Limit = 5) -> FeedRequest:
-    """The request of the query's parameters; each may be given once."""
-    pairs = http.query_params.multi_items()
-    if len(pairs) > len(http.query_params):
-        counted = Counter(name for name, _ in pairs)
-        repeated = {name: f"given {n} times; give it once" for name, n in counted.items() if n > 1}
+    """The request of the query's parameters; each may be given once, and no other."""
+    counted = Counter(name for name, _ in http.query_params.multi_items())
+    wrong = {name: f"given {n} times; give it once" for name, n in counted.items() if n > 1}
+    known = f"not a parameter of this route; there are {', '.join(PARAMS)}"
+    wrong |= {name: known for name in counted if name not in PARAMS}
+    if wrong:
         raise RequestValidationError(
             [
-                {"loc": ("query", name), "msg": message, "input": None, "type": "repeated"}
-                for name, message in repeated.items()
+                {"loc": ("query", name), "msg": message, "input": None, "type": "misplaced"}
+                for name, message in wrong.items()
             ]
         )
     http.scope["user_id"] = user_id

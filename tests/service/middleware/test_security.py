@@ -57,6 +57,50 @@ def test_probes_and_the_pages_files_need_no_key(locked, path):
     assert locked.get(path).status_code == 200
 
 
+def test_a_probe_with_a_trailing_slash_needs_no_key_either(locked):
+    assert locked.get("/health/").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/", "/docs", "/metrics"])
+def test_head_is_answered_where_get_is(client, path):
+    assert client.head(path).status_code == client.get(path).status_code == 200
+
+
+def test_a_page_of_another_host_may_send_the_key_and_read_refusals(settings, user_id):
+    origin = {"Origin": "https://news.example"}
+    shared = settings.model_copy(update={"api_key": "k", "cors_origins": ("https://news.example",)})
+    asks = {
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": "authorization",
+    }
+    query = {"id": user_id, "time": MOMENT}
+    with TestClient(create_app(shared)) as client:
+        preflight = client.options(PATH, headers={**origin, **asks})
+        assert preflight.status_code == 200
+        assert "authorization" in preflight.headers["Access-Control-Allow-Headers"].lower()
+        refused = client.get(PATH, params=query, headers=origin)
+        assert refused.status_code == 401
+        assert refused.headers["Access-Control-Allow-Origin"] == "https://news.example"
+        answer = client.get(PATH, params=query, headers={**origin, "Authorization": "Bearer k"})
+        assert answer.status_code == 200
+        assert "X-Known-Until" in answer.headers["Access-Control-Expose-Headers"]
+
+
+def test_white_space_around_a_key_and_a_slash_after_an_origin_do_not_count():
+    found = Settings(api_key=" sesame\n", cors_origins="https://news.example/, https://b.example")
+    assert found.api_key == "sesame"
+    assert found.cors_origins == ("https://news.example", "https://b.example")
+    assert Settings(api_key=" ").api_key is None
+
+
+@pytest.mark.parametrize("name", ["topic", "exclude", "Limit"])
+def test_a_parameter_that_no_route_has_is_refused_by_name(client, user_id, name):
+    refused = client.get(PATH, params={"id": user_id, "time": MOMENT, name: "1"})
+    assert refused.status_code == 422
+    assert f"'{name}' is not a parameter of this route" in refused.json()["detail"]
+    assert "id, time, limit" in refused.json()["detail"]
+
+
 @pytest.mark.parametrize(
     "path", ["/static/../app.py", "/static/%2e%2e/app.py", "/docs/../feed", "//f"]
 )
