@@ -56,7 +56,9 @@ class Trace:
 
     def told(self, way: str) -> str:
         """Number of modules, folders and lines of a way, and the modules."""
-        inside = [Path(f).relative_to(ROOT) for f in self.files if Path(f).is_relative_to(ROOT)]
+        inside = [
+            Path(f).relative_to(ROOT) for f in list(self.files) if Path(f).is_relative_to(ROOT)
+        ]
         kept = [p for p in inside if p.parts[0] in ("feedrank", "service")]
         modules = sorted(str(p) for p in kept if not str(p).startswith(LEFT_OUT))
         folders = {str(Path(m).parent) for m in modules}

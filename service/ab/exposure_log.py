@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import os
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO
 
 from feedrank.errors import SchemaError
 from service.ab.assignment import Arm
+from service.monitoring import metrics
+
+logger = logging.getLogger("feedrank.service")
+MOST_WAITING = 100_000  # some 30 MB of lines: minutes of the load that one worker answers
 
 
 @dataclass(frozen=True)
@@ -44,42 +50,60 @@ class Exposure:
 
 
 class ExposureLog:
-    """Appends exposures to files, which `service.ab_report` reads.
+    """Queue of returned lists, which `write` appends to files that `service.ab_report` reads.
+
+    A request only queues its line, so that a slow or full disk never fails or delays an answer.
 
     Args:
         directory: created if it is missing.
+        most_waiting: lines that wait at most; the oldest are dropped, and counted, beyond it.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, most_waiting: int = MOST_WAITING) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
-        self._file: TextIO | None = None
+        self._most_waiting = most_waiting
+        self._waiting: deque[bytes] = deque()
 
     def append(self, exposure: Exposure) -> None:
-        """Append one list."""
-        now = datetime.now(UTC)
+        """Queue one list."""
         line = {
-            "served_at": now.isoformat(timespec="milliseconds"),
+            "served_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             **asdict(exposure),
             "at": exposure.at.isoformat(),
             "propensity": round(exposure.propensity, 6),
             "probability": [round(p, 6) for p in exposure.probability],
         }
-        file = self._open(self._directory / f"exposures-{now:%Y-%m-%d}-{os.getpid()}.jsonl")
-        file.write(json.dumps(line, separators=(",", ":")) + "\n")
-        file.flush()
+        self._waiting.append(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        if len(self._waiting) > self._most_waiting:
+            self._waiting.popleft()
+            metrics.EXPOSURES_DROPPED.inc()
+
+    def write(self) -> None:
+        """Append all queued lines, whole or not at all; raises `OSError` and keeps them."""
+        lines = list(self._waiting)
+        if not lines:
+            return
+        path = self._directory / f"exposures-{datetime.now(UTC):%Y-%m-%d}-{os.getpid()}.jsonl"
+        with path.open("ab", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            try:
+                written = file.write(b"".join(lines))
+                if written != sum(map(len, lines)):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            except OSError:
+                file.truncate(end)
+                raise
+        for _ in lines:
+            self._waiting.popleft()
 
     def close(self) -> None:
-        """Close the file of the day."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def _open(self, path: Path) -> TextIO:
-        if self._file is None or self._file.name != str(path):
-            self.close()
-            self._file = path.open("a", encoding="utf-8")
-        return self._file
+        """Write what still waits; what cannot be written is lost, counted and said."""
+        try:
+            self.write()
+        except OSError as error:
+            metrics.EXPOSURES_DROPPED.inc(len(self._waiting))
+            logger.warning("%d exposures are lost: %s", len(self._waiting), error)
 
 
 def read_exposures(directory: Path) -> Iterator[Exposure]:

@@ -75,6 +75,9 @@ ANSWERS = _counter("answers", "Answers by route and outcome.", "route", "outcome
 RECOMMENDED = _counter("recommended", "Lists by arm of the A/B test.", "arm")
 SWAPS = _counter("swaps", "Hot swaps of an artifact.", "arm")
 REFUSALS = _counter("refusals", "New artifacts that failed their checks.", "arm")
+EXPOSURES_DROPPED = _counter(
+    "exposures_dropped", "Exposures that could not be written in time, and are lost."
+)
 TASK_ERRORS = _counter("task_errors", "Failed turns of background tasks.", "task")
 TASK_FAILING = _gauge(
     "task_failing", "Workers whose last turn of a background task failed.", "task", mode="livesum"

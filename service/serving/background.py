@@ -20,6 +20,7 @@ from service.serving.supervisor import Supervisor
 from service.serving.worker_registry import HEARTBEAT_SECONDS, Registration, WorkerState
 
 T = TypeVar("T")
+EXPOSURE_SECONDS = 0.5  # lists of so long are lost if the worker is killed
 PUBLISH_SECONDS = 5.0  # a third of Prometheus' usual scrape interval, 15 s
 # A thread waits this long for the interpreter's lock whenever numpy has released it and requests
 # took it: with Python's default of 5 ms a swap under load took ten times as long.
@@ -52,6 +53,9 @@ class Background:
             self._every(HEARTBEAT_SECONDS, "heartbeat", self._beat),
         )
         self._tasks = [asyncio.create_task(job) for job in jobs]
+        if (exposures := self._inference.exposures) is not None:
+            writing = self._every(EXPOSURE_SECONDS, "exposures", exposures.write)
+            self._tasks.append(asyncio.create_task(writing))
 
     def poll_now(self) -> None:
         """Poll for new artifacts without waiting."""

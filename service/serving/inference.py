@@ -123,7 +123,7 @@ class Inference:
             slot.current.drift.publish()
 
     def close(self) -> None:
-        """Close the exposure log."""
+        """Write the exposures that still wait."""
         if self.exposures is not None:
             self.exposures.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import resource
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -15,9 +16,10 @@ from starlette.testclient import TestClient
 from feedrank.artifact.artifact import Artifact
 from feedrank.stats.ab_test import AbOutcomes, arm_rate, compare, mismatch_p
 from service.ab.assignment import Assignment
-from service.ab.exposure_log import Exposure, ExposureLog
+from service.ab.exposure_log import Exposure, ExposureLog, read_exposures
 from service.ab_report import main
 from service.app import create_app
+from service.monitoring import metrics
 from tests.support.small_artifact import MOMENT, PATH, export_again, small_params
 
 pytest_plugins = ("tests.support.service_fixtures",)
@@ -70,10 +72,43 @@ def test_a_returned_list_is_logged_with_its_assignment_probability(compared, use
     posts = compared.get(PATH, params={"id": user_id, "time": MOMENT}).json()
     compared.get(f"{PATH}explain", params={"id": user_id, "time": MOMENT})
 
+    compared.app.state.inference.exposures.write()
     (file,) = (tmp_path / "exposures").glob("*.jsonl")
     (logged,) = [json.loads(line) for line in file.read_text().splitlines()]
     assert logged["posts"] == [post["id"] for post in posts]
     assert (logged["user_id"], logged["at"], logged["propensity"]) == (user_id, MOMENT, 0.5)
+
+
+@pytest.fixture
+def small_files():
+    """Limits files of this process to 100 bytes, as a disk does that is nearly full."""
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, usual[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_full_disk_fails_no_list_and_leaves_no_part_of_a_line(compared, user_id, tmp_path):
+    exposures = compared.app.state.inference.exposures
+    for _ in range(3):
+        assert compared.get(PATH, params={"id": user_id, "time": MOMENT}).status_code == 200
+        with pytest.raises(OSError, match=r"No space left|File too large"):
+            exposures.write()
+    assert [f.read_bytes() for f in (tmp_path / "exposures").glob("*.jsonl")] == [b""]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    exposures.write()
+    assert len(list(read_exposures(tmp_path / "exposures"))) == 3
+
+
+def test_lists_that_wait_too_long_are_dropped_and_counted(tmp_path):
+    log = ExposureLog(tmp_path, most_waiting=2)
+    before = metrics.EXPOSURES_DROPPED._value.get()
+    for user in range(5):
+        log.append(Exposure(user, datetime(2021, 11, 1, 12), "control", 1.0, "v", [10], [0.1]))
+    log.close()
+    assert metrics.EXPOSURES_DROPPED._value.get() - before == 3
+    assert [e.user_id for e in read_exposures(tmp_path)] == [3, 4]
 
 
 def test_without_a_second_artifact_everyone_is_in_control(client, artifact):
