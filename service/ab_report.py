@@ -103,7 +103,7 @@ def _without(found: Comparison) -> str:
         f"no comparison: arm {' and arm '.join(found.empty_arms)} has no user of its own "
         f"({found.control.n_users:,} users in control, {found.test.n_users:,} in test, "
         f"{found.n_switched:,} in both). Set FEEDRANK_TEST_ARTIFACT, and a FEEDRANK_TEST_SHARE "
-        "between 0 and 1, and collect exposures anew."
+        "between 0 and 1, and collect exposures again."
     )
 
 
