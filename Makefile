@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help demo serve deploy rollback ab-report bench-service soak check checker-test api lint test test-slow test-spark \
+.PHONY: help demo serve deploy daily rollback ab-report bench-service soak check checker-test api lint test test-slow test-spark \
   prove chaos licences full-size compare back mend search ablation clean-demo
 
 help:           ## this list
@@ -40,12 +40,16 @@ demo: $(RUNTIME)          ## the whole pipeline on the simulated network, then i
 	@python -m service.show
 
 PORT ?= 8000
-serve: $(RUNTIME)         ## the service on http://127.0.0.1:8000, or elsewhere: make serve PORT=8001
+ARTIFACT ?= models/artifact
+serve: $(RUNTIME)         ## the deployed artifact on http://127.0.0.1:8000, or elsewhere: make serve PORT=8001
+	@python -m service.deploy --first $(ARTIFACT) --force="$$FORCE"
 	uvicorn service.app:app --host 127.0.0.1 --port $(PORT)
 
-ARTIFACT ?= models/artifact
-deploy: $(RUNTIME)        ## move the link FEEDRANK_ARTIFACT to a checked artifact; the service follows: make deploy ARTIFACT=models/artifact
-	@python -m service.deploy $(ARTIFACT)
+deploy: $(RUNTIME)        ## serve a checked copy of the artifact, if nothing speaks against it: make deploy FORCE='why all the same'
+	@python -m service.deploy $(ARTIFACT) --force="$$FORCE"
+
+daily: $(RUNTIME)         ## extract, build, validate, deploy or refuse; for cron: python -m service.daily, whose exit codes are its own
+	@python -m service.daily --force="$$FORCE"
 
 rollback: $(RUNTIME)      ## move that link back to what was served before
 	@python -m service.deploy --rollback

@@ -1,4 +1,7 @@
-"""Deployment: hot swap of a running service's artifact, or rollback: `python -m service.deploy`."""
+"""Deployment: hot swap of a running service's artifact, or rollback: `python -m service.deploy`.
+
+The exit code is 0 if the artifact is served, 1 if that fails, 2 if the gate refuses it.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,22 @@ from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.manifest import version_of
 from feedrank.errors import ArtifactError, FeedrankError
 from feedrank.io.outputs import new_directory
+from service.deployments import record
+from service.gate import reasons_against
 from service.serving.model_slot import next_path
 from service.serving.worker_registry import live_workers
 from service.settings import Settings
 
 VERSIONS = "versions"
+FAILED, REFUSED = 1, 2
 POLL_SECONDS = 0.1  # any value well below the second that a worker needs to load an artifact
 
 
-def deploy(source: Path, link: Path, state: Path, wait: float) -> str:
+class Refused(FeedrankError):
+    """The gate's reasons against an artifact."""
+
+
+def deploy(source: Path, link: Path, state: Path, wait: float, forced: str = "") -> str:
     """Let every worker serve the artifact in `source`; returns its version.
 
     The artifact is checked here, copied beside the others and loaded beside the running one by
@@ -32,19 +42,46 @@ def deploy(source: Path, link: Path, state: Path, wait: float) -> str:
         link: path that the service serves.
         state: directory of the worker registry.
         wait: seconds until the workers must have followed.
+        forced: reason to overrule the gate; it is recorded. Empty: the gate decides.
 
     Raises:
+        Refused: the gate has reasons against it.
         ArtifactError: the artifact fails its checks, or a worker refuses it or does not follow.
     """
     _refuse_directory(link)
     version = version_of(source)
     as_of = Artifact.load(source).as_of
+    overruled = _gate(source, link, forced)
     home = link.absolute().parent / VERSIONS / f"{as_of:%Y-%m-%d}-{version}"
     if not home.exists():
         with new_directory(home) as new:
             shutil.copytree(source, new, dirs_exist_ok=True)
             Artifact.load(new)
-    return switch(link, home, state, wait)
+    return _recorded("deploy", link, home, state, wait, forced=forced, overruled=overruled)
+
+
+def _gate(source: Path, link: Path, forced: str) -> list[str]:
+    """Reasons that were overruled; raises `Refused` for reasons that were not."""
+    live = link.resolve() if link.exists() else None
+    if live is not None and version_of(live) == version_of(source):
+        return []
+    found = reasons_against(source, live)
+    if found and not forced:
+        raise Refused(
+            f"'{source}' is refused. {' '.join(found)} To deploy it all the same, say why: "
+            "make deploy FORCE='...', or --force '...'."
+        )
+    return found
+
+
+def _recorded(
+    what: str, link: Path, target: Path, state: Path, wait: float, **words: object
+) -> str:
+    previous = version_of(link) if link.exists() else None
+    version = switch(link, target, state, wait)
+    if version != previous:
+        record(link.absolute().parent / VERSIONS, what, version, previous, **words)
+    return version
 
 
 def roll_back(link: Path, state: Path, wait: float) -> str:
@@ -56,7 +93,7 @@ def roll_back(link: Path, state: Path, wait: float) -> str:
     _refuse_directory(link)
     if not previous_path(link).is_symlink():
         raise ArtifactError(f"'{link}' has served one artifact only: there is no previous one.")
-    return switch(link, previous_path(link).resolve(), state, wait)
+    return _recorded("rollback", link, previous_path(link).resolve(), state, wait)
 
 
 def switch(link: Path, target: Path, state: Path, wait: float) -> str:
@@ -147,6 +184,10 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("source", nargs="?", type=Path, help="directory of the artifact to serve")
     command.add_argument("--rollback", action="store_true", help="serve the previous artifact")
     command.add_argument("--status", action="store_true", help="print what is served")
+    parser.add_argument(
+        "--first", action="store_true", help="deploy only if nothing was ever deployed"
+    )
+    parser.add_argument("--force", type=str.strip, default="", help="why the gate is overruled")
     parser.add_argument("--link", type=Path, help="path the service serves; FEEDRANK_ARTIFACT")
     parser.add_argument("--wait", type=float, default=120, help="seconds for workers to follow")
     given = parser.parse_args(arguments)
@@ -156,16 +197,20 @@ def main(arguments: list[str] | None = None) -> int:
         if given.status:
             print(status(link, settings.state))
             return 0
+        if given.first and link.exists():
+            return 0
+        if given.first:
+            print(f"nothing was deployed yet: '{link}' is made from '{given.source}'")
         if given.rollback:
             version = roll_back(link, settings.state, given.wait)
         else:
-            version = deploy(given.source, link, settings.state, given.wait)
+            version = deploy(given.source, link, settings.state, given.wait, given.force)
         n_workers = len(live_workers(settings.state, link))
         print(f"{version} is served by {n_workers} workers" if n_workers else
               f"{version} will be served by the next start; no worker runs now")  # fmt: skip
     except FeedrankError as error:
         print(f"nothing changed: {error}", file=sys.stderr)
-        return 1
+        return REFUSED if isinstance(error, Refused) else FAILED
     return 0
 
 

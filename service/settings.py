@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     unset.
 
     Attributes:
-        artifact: directory of the artifact, or a link to it.
+        artifact: link that `service.deploy` makes and moves, or a directory.
         test_artifact: artifact of the arm `test` of an A/B test; None for no test.
         test_share: share of the users in the arm `test`.
         assignment_salt: of the hash; another one assigns users to arms independently.
@@ -58,7 +58,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True)
 
-    artifact: Path = Path("models/artifact")
+    artifact: Path = Path("models/live")
     test_artifact: Path | None = None
     test_share: Share = 0.5
     assignment_salt: str = "feedrank"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import textwrap
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from feedrank.artifact.artifact import Artifact
 from feedrank.errors import FeedrankError
 from feedrank.validation.results.leads import lead_in_words, supported
-from service.settings import Settings
 
+ARTIFACT = Path("models/artifact")  # the last build, deployed or not
 K = 5  # the service's default length of a list
 NEAREST = ("most_liked", "most_liked_by_segment")
 
@@ -19,7 +20,7 @@ NEAREST = ("most_liked", "most_liked_by_segment")
 def main() -> None:
     """Print the metrics table and a feed; the numbers are those of the artifact's manifest."""
     try:
-        artifact = Artifact.load(Settings.from_environment().artifact)
+        artifact = Artifact.load(ARTIFACT)
     except FeedrankError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
@@ -34,14 +35,15 @@ def table_of(metrics: dict[str, Any]) -> list[str]:
     true = metrics.get("demo", {}).get("true", {})
     head = f"{name:24}{'expected':>10}{'shown':>10}{'catalogue':>11}"
     lines = [head + (f"{'true':>8}" if true else "")]
-    for method, values in sorted(methods.items(), key=lambda m: -m[1]["expected"]):
-        line = f"{method:24}{values['expected']:>10.3f}{_number(values['shown']):>10}"
+    # An artifact that was built before `headline` was written says nothing about its feed.
+    kind = metrics.get("headline", "expected")
+    for method, values in sorted(methods.items(), key=lambda m: -(m[1][kind] or 0.0)):
+        expected = "void" if kind == "shown" else _number(values["expected"])
+        line = f"{method:24}{expected:>10}{_number(values['shown']):>10}"
         line += f"{values['catalogue']:>11.4f}"
         lines.append(line + (f"{true[method]:>8.3f}" if method in true else ""))
     lines += [f"{m:55}{true[m]:>8.3f}" for m in ("informed", "oracle") if m in true]
     ours, leads = metrics[name], metrics[f"lead@{k}"]
-    # An artifact that was built before `headline` was written says nothing about its feed.
-    kind = metrics.get("headline", "expected")
     interval = f"[{_number(ours[f'{kind}_low'])}, {_number(ours[f'{kind}_high'])}]"
     over = f"over {ours['n_requests']} requests (95 %, users resampled)"
     lines += ["", f"{kind} {_number(ours[kind])} {interval} {over}"]

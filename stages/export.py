@@ -15,7 +15,7 @@ FEATURES, RANKER, ARTIFACT = (
     Path("models/ranker.ubj"),
     Path("models/artifact"),
 )
-METRICS = Path("reports/metrics.json")
+METRICS, REQUESTS = Path("reports/metrics.json"), Path("reports/requests.parquet")
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
         "metrics": json.loads(METRICS.read_text()),
         "params_sha256": hashlib.sha256(PARAMS_FILE.read_bytes()).hexdigest(),
     }
-    export(ARTIFACT, FEATURES, RANKER, params.export, facts, params.validate.seed, 5)
+    export(ARTIFACT, FEATURES, RANKER, params.export, facts, params.validate.seed, 5, REQUESTS)
 
 
 if __name__ == "__main__":

@@ -203,10 +203,10 @@ def soak(given: argparse.Namespace, scratch: Path) -> None:
         command = [sys.executable, "-m", "service.deploy", *arguments]
         subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
 
-    deploy(str(given.artifact))
+    deploy(str(given.artifact), "--force", "soak test")
     with serving(live, scratch / "state", given.workers) as (pid, port, _):
         drive(port, requests, script, 4, 5)
-        deploy(str(other))
+        deploy(str(other), "--force", "soak test")
         deploy("--rollback")
         print("after two swaps: ", end="")
         print_memory(pid)

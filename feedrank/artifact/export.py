@@ -11,7 +11,7 @@ from typing import Any
 
 from feedrank import __version__
 from feedrank.artifact.golden import draw_golden
-from feedrank.artifact.manifest import FORMAT, GOLDEN, MANIFEST, RANKER, sha256_of
+from feedrank.artifact.manifest import FORMAT, GOLDEN, MANIFEST, RANKER, REQUESTS, sha256_of
 from feedrank.io.outputs import new_directory
 from feedrank.params import ExportParams
 from feedrank.ranking.ranker import Ranker
@@ -29,6 +29,7 @@ def export(
     facts: dict[str, Any],
     seed: int,
     k: int,
+    requests: Path | None = None,
 ) -> None:
     """Write an artifact, whole or not at all.
 
@@ -40,10 +41,14 @@ def export(
         facts: added to the manifest: metrics, parameters' hash, code revision.
         seed: of the golden requests.
         k: length of the golden lists.
+        requests: table of the hits that validation counted, by which a deployment compares it with
+            the live artifact; None: it is compared by its metrics alone.
     """
     with new_directory(directory) as new:
         shutil.copytree(features, new, dirs_exist_ok=True)
         shutil.copy(ranker, new / RANKER)
+        if requests is not None:
+            shutil.copy(requests, new / REQUESTS)
         store = FeatureStore.load(new)
         made = Ranker.load(new / RANKER)
         recommender = Recommender(store, made, params.candidates, params.exclude)

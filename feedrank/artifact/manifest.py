@@ -13,6 +13,7 @@ from feedrank.params import ExportParams
 
 FORMAT = 3
 MANIFEST, RANKER, GOLDEN = "manifest.json", "ranker.ubj", "golden.json"
+REQUESTS = "requests.parquet"  # hits of every request of validation, for a deployment's gate
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from feedrank.errors import FeedrankError
 from feedrank.experiments.paired import Difference, Pairs, is_refused, kind_of
 from feedrank.experiments.revisions import WORKSPACE, requests_at
 from feedrank.params import load_params
+from feedrank.stats.decisions import EQUAL
 
 REFUSED, FAILED = 1, 2
 # An end of an interval is then the second or third of 100 sorted means; fewer have no such rank.
@@ -31,7 +32,8 @@ def main(words: Sequence[str] | None = None) -> int:
         seed = load_params().validate.seed
         pairs = Pairs.of(requests_at(given.a), requests_at(given.b), given.bootstrap, seed)
         k = pairs.first_k()
-        decisive = [pairs.deciding(kind_of(kind, k)) for kind in given.kind]
+        names = given.kind or pairs.decisive()
+        decisive = [pairs.deciding(kind_of(kind, k)) for kind in names]
         lines = [pairs.difference(kind).line() for kind in pairs.kinds()]
     except FeedrankError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -73,7 +75,8 @@ def _warnings(pairs: Pairs) -> list[str]:
 def _verdict(
     refusing: Sequence[Difference], decisive: Sequence[Difference], given: argparse.Namespace
 ) -> str:
-    reasons = "; ".join(f"by {d.kind}, {d.words()}" for d in refusing or decisive)
+    enough = given.tolerance or EQUAL
+    reasons = "; ".join(f"by {d.kind}, {d.words(enough)}" for d in refusing or decisive)
     return (
         f"{'refused' if refusing else 'taken'}: {reasons}. "
         f"B is refused if by {' or '.join(d.kind for d in decisive)} it {_RULES[given.refuse]} "
@@ -94,8 +97,8 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--kind",
         nargs="+",
-        default=["expected", "shown"],
-        help="hit rates that decide: expected, shown, catalogue, or of another k, shown@3",
+        help="hit rates that decide: expected, shown, catalogue, or of another k, shown@3; by "
+        "default expected and shown, and shown alone where expected is void",
     )
     parser.add_argument(
         "--tolerance", type=_tolerance, default=0.0, help="a loss that does not matter, 0 or more"

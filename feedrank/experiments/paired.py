@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from feedrank.errors import FeedrankError
+from feedrank.stats.decisions import EQUAL, decision
 from feedrank.stats.intervals import Estimate, estimate, user_weights
 from feedrank.validation.methods import OURS
-from feedrank.validation.results.requests_table import LIST, OUTCOMES, column
+from feedrank.validation.results.requests_table import LIST, OUTCOMES, VOID, column
 
 KEYS = ["user_id", "at"]
 # The interval of a difference of hit rates of 50 requests is +-.1 at best; the least that
@@ -69,6 +70,15 @@ class Pairs:
     def kinds(self) -> list[str]:
         """Hit rates that both runs have, such as 'expected@5', in the order of A."""
         return [kind for kind in _kinds(self.a) if kind in _kinds(self.b)]
+
+    @property
+    def is_expected_void(self) -> bool:
+        """Whether the feed of a run makes `expected` void; an older table says nothing of it."""
+        return any(bool(t[VOID].any()) for t in (self.a, self.b) if VOID in t)
+
+    def decisive(self) -> list[str]:
+        """Hit rates that decide unless others are named."""
+        return ["shown"] if self.is_expected_void else ["expected", "shown"]
 
     def first_k(self) -> int:
         """The first length of list that both runs have, in the order of A.
@@ -132,15 +142,22 @@ class Pairs:
         are_lists_same = name == _of_lists(self.a) and self.n_lists_that_differ() == 0
         gain = np.where(in_both, 0.0, np.nan) if are_lists_same else b - a
         of_a, of_b, of_gain = (estimate(values, self.weights) for values in (a, b, gain))
-        return Difference(kind, of_a, of_b, of_gain, not gain[in_both].any())
+        is_void = self.is_expected_void and kind.startswith("expected")
+        return Difference(kind, of_a, of_b, of_gain, not gain[in_both].any(), is_void)
 
     def deciding(self, kind: str) -> Difference:
         """The difference of a hit rate that a build decides by.
 
         Raises:
-            FeedrankError: a run has no such hits, or no request has them in both runs.
+            FeedrankError: a run has no such hits, no request has them in both runs, or they are
+                void.
         """
         found = self.difference(kind)
+        if found.is_void:
+            raise FeedrankError(
+                f"'{kind}' decides nothing: the feed of a run is not random, which makes it void. "
+                "Decide by 'shown'."
+            )
         if not found.gain.n_requests:
             raise FeedrankError(
                 f"'{kind}' has no value in both runs in any of {len(self.a)} common requests, so "
@@ -185,6 +202,7 @@ class Difference:
         b: of run B.
         gain: B less A, with the paired interval.
         is_same: whether each request has the same value in both.
+        is_void: whether the feed of a run makes this hit rate void.
     """
 
     kind: str
@@ -192,9 +210,12 @@ class Difference:
     b: Estimate
     gain: Estimate
     is_same: bool
+    is_void: bool = False
 
-    def words(self) -> str:
-        """Which run is better, or that the difference is not significant."""
+    def words(self, tolerance: float = EQUAL) -> str:
+        """Which run is better, that both are equal, or what it would take to tell."""
+        if self.is_void:
+            return "void: the feed is not random"
         if not self.gain.n_requests:
             return "without a value in both runs"
         if self.is_same:
@@ -203,12 +224,14 @@ class Difference:
             return f"B beats A by {self.gain.value:.4f}"
         if self.gain.high < 0:
             return f"A beats B by {-self.gain.value:.4f}"
-        return "not significant: the interval contains 0"
+        return decision(self.gain.value, self.gain.low, self.gain.high, tolerance)
 
     def line(self) -> str:
-        """Numbers and words."""
-        return (
-            f"{'hitrate@' + self.kind.split('@')[1] + '/' + self.kind.split('@')[0]:22}"
+        """Numbers and words; of a void hit rate words alone."""
+        name = f"{'hitrate@' + self.kind.split('@')[1] + '/' + self.kind.split('@')[0]:22}"
+        if self.is_void:
+            return name + self.words()
+        return name + (
             f"A {self.a.value:.4f}  B {self.b.value:.4f}  B - A {self.gain.value:+.4f} "
             f"[{self.gain.low:+.4f}, {self.gain.high:+.4f}]  {self.words()}"
         )

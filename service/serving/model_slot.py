@@ -136,10 +136,10 @@ class Slot:
         identity = identity_of(path)
         if identity is None:
             raise ArtifactError(
-                f"'{path}' holds no artifact ('{MANIFEST}' is missing). Make one with `dvc repro`, "
-                "fetch one with `dvc pull`, or set FEEDRANK_ARTIFACT to the directory that holds "
-                "one. A link that can be moved is made by `python -m service.deploy` before the "
-                "first start."
+                f"'{path}' holds no artifact ('{MANIFEST}' is missing). Make one with `dvc repro` "
+                "or fetch one with `dvc pull`, and let `python -m service.deploy models/artifact` "
+                "check it and make this link; or set FEEDRANK_ARTIFACT to a directory that holds "
+                "one."
             )
         directory = Path(identity[0])
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,14 @@ SMALL = DemoParams(seed=7, users=400, posts=300, days=30, effect_scale=1.0)
 PATH = "/post/recommendations/"
 MOMENT = "2021-10-20T18:00:00"
 CODE = Path(__file__).parents[2]
+LEAD = {"expected": 0.1, "expected_low": 0.05, "expected_high": 0.15}
+LEAD |= {"shown": 0.1, "shown_low": 0.08, "shown_high": 0.12}
+METRICS: dict[str, Any] = {
+    "hitrate@5": {"expected": 0.6, "shown": 0.6},
+    "severe": [],
+    "headline": "expected",
+    "lead@5": {"random": LEAD, "most_liked": LEAD},
+}
 
 
 def small_params() -> Params:
@@ -61,5 +70,5 @@ def write_artifact(directory: Path, scratch: Path, params: Params) -> Path:
 
 def export_again(directory: Path, scratch: Path, params: ExportParams) -> None:
     """Another artifact of what `write_artifact` left in `scratch`."""
-    facts = {"metrics": {"hitrate@5/expected": 0.6}, "params": "small", "revision": "unknown"}
+    facts = {"metrics": METRICS, "params": "small", "revision": "unknown"}
     export(directory, scratch / "features", scratch / "ranker.ubj", params, facts, seed=20, k=5)

@@ -42,6 +42,11 @@ def supported(lead: Lead, headline: str) -> Lead:
     return {**lead, "expected": None} if headline == "shown" else lead
 
 
+def behind(lead: Lead, kind: str) -> bool:
+    """Whether ours is significantly behind by a hit rate."""
+    return _verdict(lead, kind) == "behind"
+
+
 def _kinds(lead: Lead) -> list[str]:
     return [kind for kind in ("expected", "shown") if lead[kind] is not None]
 

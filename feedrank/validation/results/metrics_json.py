@@ -39,6 +39,7 @@ def metrics_of(
     out["log_loss"] = rounded(log_loss(liked, probability))
     out["calibration_error"] = rounded(calibration_error(liked, probability))
     out["warnings"] = len(trust.warnings)
+    out["severe"] = trust.severe
     out["headline"] = trust.headline
     for found in scores:
         others = {n: h for n, h in found.methods.items() if n != OURS}

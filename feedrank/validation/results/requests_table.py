@@ -25,10 +25,15 @@ from feedrank.validation.replay.replay import ReplayResult
 KEYS = ("user_id", "at", "fold")
 LIST = "list"  # column of checksums of our list
 OUTCOMES = "outcomes"  # column of checksums of the posts shown and liked
+VOID = "expected_is_void"  # column, constant: the tests of the feed make `expected` void
 
 
 def requests_table(
-    results: Sequence[FoldResult], scores: Sequence[Scores], log: Log, catalogue: Catalogue
+    results: Sequence[FoldResult],
+    scores: Sequence[Scores],
+    log: Log,
+    catalogue: Catalogue,
+    is_void: bool,
 ) -> pd.DataFrame:
     """One row a request, sorted by fold, moment and user.
 
@@ -36,7 +41,8 @@ def requests_table(
     `<method>/<kind>@<k>`, float32: values whose mean is that hit rate, NaN where there is none.
     `expected` holds pseudo-values (see `feedrank.validation.hitrate.expected`). `list` is a
     checksum of the ids on our list of the first k, in any order, `outcomes` one of the posts shown
-    and of those liked, which is equal for two runs of the same log.
+    and of those liked, which is equal for two runs of the same log; `expected_is_void` says in each
+    row whether the feed lets `expected` count.
     """
     replayed = joined(results)
     ours = results[0].names.index(OURS)
@@ -46,6 +52,7 @@ def requests_table(
         "fold": np.repeat(np.arange(len(results)), [len(r.replayed.user) for r in results]),
         LIST: list_checksums(np.asarray(catalogue.post_ids), replayed.top[ours, :, : scores[0].k]),
         OUTCOMES: outcome_checksums(np.asarray(catalogue.post_ids), replayed),
+        VOID: is_void,
     }
     for found in scores:
         for name, hits in found.methods.items():

@@ -54,7 +54,9 @@ class Summary:
 
     def requests(self, log: Log, catalogue: Catalogue) -> pd.DataFrame:
         """Of `reports/requests.parquet`."""
-        return requests_table(self.results, self.scores, log, catalogue)
+        return requests_table(
+            self.results, self.scores, log, catalogue, self.trust.headline == "shown"
+        )
 
     def words(self, slices: pd.DataFrame) -> list[str]:
         """Headline, matches, tests of the feed, warnings and slices, a sentence each."""

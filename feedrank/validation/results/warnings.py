@@ -32,6 +32,8 @@ class Trust:
 
     Attributes:
         warnings: sentences, none if there is nothing to warn of.
+        severe: those of them that leave no hit rate to judge by: an artifact with one is not
+            deployed by itself.
         feed: results of the tests of the feed, one sentence.
         support: share of our lists' places whose post the feed showed in the requests of the
             period.
@@ -41,6 +43,7 @@ class Trust:
     """
 
     warnings: list[str]
+    severe: list[str]
     feed: str
     support: float
     beyond: float
@@ -106,7 +109,8 @@ def trust_of(
     baselines = {n: _Method.of(n, replayed, scores, names) for n in LEADS if n in scores.methods}
     unfair = _unfair(findings)
     warnings = [_of_finding(f) for f in unfair]
-    warnings += [*_of_labels(folds), *_of_users(replayed)]
+    severe = [*_of_labels(folds), *_of_users(replayed)]
+    warnings += severe
     warnings += [sentence for sentence, _ in ours.doubts()]
     warnings += [*_of_calibration(scores.calibration.slope), *_of_baselines(baselines)]
     probability = replayed.top_probability[names.index(OURS), :, : scores.k]
@@ -114,7 +118,7 @@ def trust_of(
     highest = np.quantile(shown, 0.999) if len(shown) else 1.0
     beyond = _share(probability[replayed.top[names.index(OURS), :, : scores.k] >= 0] > highest)
     feed = said_of([f for fold in findings for f in fold])
-    return Trust(warnings, feed, ours.support, beyond, "shown" if unfair else "expected")
+    return Trust(warnings, severe, feed, ours.support, beyond, "shown" if unfair else "expected")
 
 
 def _of_labels(folds: Sequence[ReplayResult]) -> Iterator[str]:

@@ -189,6 +189,70 @@ def test_all_workers_prepare_before_any_serves(link, newer_path, tmp_path, monke
     assert swaps[0]
 
 
+def with_metrics(directory: Path, copy: Path, **changes: object) -> Path:
+    """A copy of an artifact whose manifest holds other metrics."""
+    shutil.copytree(directory, copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["metrics"] |= changes
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    return copy
+
+
+def test_nothing_bad_goes_live_unless_forced_with_words_that_are_kept(
+    link, newer_path, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("FEEDRANK_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("FEEDRANK_ARTIFACT", str(link))
+    first = version_of(link)
+    bad = with_metrics(newer_path, tmp_path / "bad", severe=["Only 3 impressions were liked."])
+
+    assert main([str(bad), "--force="]) == main([str(bad), "--force= "]) == 2
+    told = capsys.readouterr().err
+    assert "is refused. Only 3 impressions were liked." in told
+    assert "make deploy FORCE=" in told
+    assert version_of(link) == first
+
+    assert main([str(bad), "--force", "a first look"]) == 0
+    (line,) = (tmp_path / "versions" / "deployments.jsonl").read_text().splitlines()
+    found = json.loads(line)
+    assert (found["forced"], found["overruled"]) == (
+        "a first look",
+        ["Only 3 impressions were liked."],
+    )
+    assert (found["previous"], found["version"]) == (first, version_of(bad))
+
+
+def test_the_first_deployment_is_made_once(
+    newer_path, artifact_path, tmp_path, monkeypatch, capsys
+):
+    link = tmp_path / "models" / "live"
+    monkeypatch.setenv("FEEDRANK_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("FEEDRANK_ARTIFACT", str(link))
+
+    assert main([str(artifact_path), "--first"]) == 0
+    assert f"nothing was deployed yet: '{link}' is made from" in capsys.readouterr().out
+    assert main([str(newer_path), "--first"]) == 0
+    assert version_of(link) == version_of(artifact_path)
+
+
+def test_an_experiment_that_replaces_or_spoils_its_artifact_touches_nothing_that_is_served(
+    artifact_path, newer_path, tmp_path
+):
+    built, link = tmp_path / "models" / "artifact", tmp_path / "models" / "live"
+    shutil.copytree(artifact_path, built)
+    version = deploy(built, link, tmp_path / "state", wait=1)
+    slot = Slot("control", link)
+
+    for file in built.iterdir():
+        file.write_bytes(b"spoilt")  # in place, as no stage would: a link to these files would show
+    shutil.rmtree(built)
+    shutil.copytree(newer_path, built)
+    poll_twice(slot)
+
+    assert slot.current.version == version_of(link) == version
+    assert Artifact.load(link)
+
+
 def test_one_worker_that_refuses_keeps_all_on_the_previous(link, newer_path, tmp_path):
     first, newer = version_of(link), version_of(newer_path)
     Registration(tmp_path / "state", link).update(WorkerState(1, first, prepared=newer))

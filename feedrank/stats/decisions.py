@@ -1,0 +1,43 @@
+"""Decision: a difference of rates as ahead, behind, equal, or undecided at a price."""
+
+from __future__ import annotations
+
+import math
+
+EQUAL = 0.005  # of a hit rate: one request in 200; half the least lead that a reader would act on
+MOST_TIMES = 100  # beyond it nobody collects them: "over 100 times" says all that is to be said
+
+
+def decision(value: float, low: float, high: float, tolerance: float = EQUAL) -> str:
+    """'ahead', 'behind', 'equal within ...', or 'undecided' with the requests that it would take.
+
+    The width of an interval falls with the root of the number of requests. It is decided once half
+    of it is less than the difference (ahead or behind), or than the difference's distance from the
+    tolerance (equal), whichever comes first, if the difference stays as it is.
+
+    Args:
+        value: the difference.
+        low: lower end of its 95 % interval.
+        high: upper end.
+        tolerance: a difference that does not matter, 0 or more.
+
+    >>> decision(0.02, 0.01, 0.03), decision(0.001, -0.003, 0.004)
+    ('ahead', 'equal within 0.005')
+    >>> decision(0.02, -0.01, 0.05)
+    'undecided, about 3 times the requests would tell'
+    """
+    if low > 0:
+        return "ahead"
+    if high < 0:
+        return "behind"
+    if max(-low, high) <= tolerance:
+        return f"equal within {tolerance:g}"
+    return f"undecided, {_times(value, low, high, tolerance)} the requests would tell"
+
+
+def _times(value: float, low: float, high: float, tolerance: float) -> str:
+    goal = max(abs(value), tolerance - abs(value))
+    times = ((high - low) / 2 / goal) ** 2 if goal > 0 else math.inf
+    if times > MOST_TIMES:
+        return f"over {MOST_TIMES} times"
+    return f"about {max(2, math.ceil(times))} times"

@@ -1,0 +1,96 @@
+"""Gate of a deployment: reasons why an artifact does not go live by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from feedrank.artifact.manifest import MANIFEST, REQUESTS, read_manifest
+from feedrank.errors import FeedrankError
+from feedrank.experiments.paired import Pairs, is_refused, kind_of
+from feedrank.validation.results.leads import behind
+from feedrank.validation.results.requests_table import read_requests
+
+SIMPLE = ("random", "most_liked", "most_liked_by_segment")  # rules that need no ranker at all
+RESAMPLES, SEED = 2_000, 20  # of `make compare`, and of `validate.seed` as shipped
+
+
+def reasons_against(new: Path, live: Path | None) -> list[str]:
+    """Sentences that say why an artifact should not replace the live one; none if nothing does.
+
+    Args:
+        new: directory of the artifact.
+        live: directory of the one that is served; None if nothing is.
+
+    Raises:
+        ArtifactError: the new one is no artifact of this code.
+    """
+    metrics = read_manifest(new).get("metrics", {})
+    if "severe" not in metrics:
+        return [f"'{new / MANIFEST}' holds no verdict of its validation. Export it again."]
+    found = [*metrics["severe"], *_behind_simple(metrics)]
+    return found if live is None else [*found, *_worse(new, live)]
+
+
+def _behind_simple(metrics: dict[str, Any]) -> Iterator[str]:
+    kind, k = metrics["headline"], _k(metrics)
+    for name in SIMPLE:
+        if (lead := metrics[f"lead@{k}"].get(name)) and behind(lead, kind):
+            yield f"It is significantly behind '{name}', by {kind}@{k}: {_of(lead, kind)}."
+
+
+def _worse(new: Path, live: Path) -> Iterator[str]:
+    """Sentences about hit rates by which the new one is significantly worse than the live one."""
+    try:
+        pairs = _pairs(new, live)
+    except FeedrankError:
+        # Other days, other requests: then each is known by its lead over a rule, in its own weeks.
+        yield from _worse_by_leads(new, live)
+        return
+    k = pairs.first_k()
+    for kind in pairs.decisive():
+        found = pairs.difference(kind_of(kind, k))
+        if is_refused(found, 0, "worse"):
+            yield (
+                f"On {found.gain.n_requests} requests that both answered, the live one beats it "
+                f"by {-found.gain.value:.4f} of {found.kind}."
+            )
+
+
+def _pairs(new: Path, live: Path) -> Pairs:
+    a, b = (_requests(directory) for directory in (live, new))
+    return Pairs.of(a, b, RESAMPLES, SEED)
+
+
+def _requests(directory: Path) -> Any:
+    path = directory / REQUESTS
+    if not path.exists():
+        raise FeedrankError(f"'{path}' is missing. Export again with this code.")
+    return read_requests(path.read_bytes(), str(path))
+
+
+def _worse_by_leads(new: Path, live: Path) -> Iterator[str]:
+    ours, theirs = (_manifest_metrics(directory) for directory in (new, live))
+    if "severe" not in theirs or f"lead@{_k(ours)}" not in theirs:
+        return  # the live one says nothing that could be compared
+    kind = "shown" if "shown" in (ours["headline"], theirs["headline"]) else "expected"
+    for name in SIMPLE[1:]:
+        a, b = (m[f"lead@{_k(ours)}"].get(name) for m in (theirs, ours))
+        if a and b and (b[f"{kind}_high"] or 0) < (a[f"{kind}_low"] or 0):
+            yield (
+                f"Its lead over '{name}' by {kind}, {_of(b, kind)}, lies below the live one's, "
+                f"{_of(a, kind)}; no requests are in common."
+            )
+
+
+def _manifest_metrics(directory: Path) -> dict[str, Any]:
+    return dict(read_manifest(directory).get("metrics", {}))
+
+
+def _k(metrics: dict[str, Any]) -> str:
+    return next(key for key in metrics if key.startswith("hitrate@")).split("@")[1]
+
+
+def _of(lead: dict[str, Any], kind: str) -> str:
+    return f"{lead[kind]:+.3f} [{lead[f'{kind}_low']:+.3f}, {lead[f'{kind}_high']:+.3f}]"

@@ -1,0 +1,77 @@
+"""The gate of a deployment, on directories that hold a verdict and no model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from feedrank.artifact.manifest import FORMAT
+from feedrank.validation.results.requests_table import write_requests
+from service.gate import reasons_against
+from tests.support.request_tables import hits_table
+from tests.support.small_artifact import LEAD, METRICS
+
+
+def _artifact(directory: Path, requests: pd.DataFrame | None, **metrics: Any) -> Path:
+    directory.mkdir()
+    manifest = {"format": FORMAT, "features": [], "files": {}, "recommend": {}}
+    manifest["metrics"] = METRICS | metrics
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+    if requests is not None:
+        write_requests(directory / "requests.parquet", requests)
+    return directory
+
+
+def _lead(value: float) -> dict[str, float]:
+    return {name: found + value for name, found in LEAD.items()}
+
+
+def test_a_good_artifact_goes_live(tmp_path: Path) -> None:
+    live, new = (_artifact(tmp_path / name, hits_table()) for name in ("live", "new"))
+    assert reasons_against(new, None) == reasons_against(new, live) == []
+
+
+def test_severe_warnings_and_no_verdict_at_all_are_reasons(tmp_path: Path) -> None:
+    bad = _artifact(tmp_path / "bad", None, severe=["The labels are empty."])
+    assert reasons_against(bad, None) == ["The labels are empty."]
+    manifest = json.loads((bad / "manifest.json").read_text()) | {"metrics": {}}
+    (bad / "manifest.json").write_text(json.dumps(manifest))
+    assert "holds no verdict of its validation" in reasons_against(bad, None)[0]
+
+
+def test_being_behind_a_rule_without_a_ranker_is_a_reason(tmp_path: Path) -> None:
+    leads = {"random": LEAD, "most_liked": _lead(-0.3)}
+    bad = _artifact(tmp_path / "bad", None, **{"lead@5": leads})
+    (reason,) = reasons_against(bad, None)
+    assert reason.startswith("It is significantly behind 'most_liked', by expected@5: -0.200 [")
+
+
+def test_a_loss_on_the_same_requests_is_a_reason_and_a_gain_is_none(tmp_path: Path) -> None:
+    worse = _artifact(tmp_path / "worse", hits_table())
+    better = _artifact(tmp_path / "better", hits_table(gain=0.06))
+    assert [r.split(" beats")[0] for r in reasons_against(worse, better)] == [
+        "On 900 requests that both answered, the live one",
+        "On 821 requests that both answered, the live one",
+    ]
+    assert reasons_against(better, worse) == []
+
+
+def test_a_void_estimate_is_no_reason(tmp_path: Path) -> None:
+    void = {"expected_is_void": True}
+    live = _artifact(tmp_path / "live", hits_table().assign(**void))
+    lower = hits_table().assign(**void, list=9)
+    lower["feedrank/expected@5"] -= 0.3
+    assert reasons_against(_artifact(tmp_path / "new", lower, headline="shown"), live) == []
+
+
+def test_without_common_requests_the_leads_of_each_one_s_own_weeks_decide(tmp_path: Path) -> None:
+    later = hits_table()
+    later["at"] += pd.Timedelta(days=30)
+    live = _artifact(tmp_path / "live", hits_table(), **{"lead@5": {"most_liked": _lead(0.2)}})
+    new = _artifact(tmp_path / "new", later)
+    (reason,) = reasons_against(new, live)
+    assert "lies below the live one's, +0.300 [+0.250, +0.350]" in reason
+    assert reasons_against(live, new) == []
