@@ -47,6 +47,7 @@ class EngineParams:
 class DemoParams:
     """The simulated network that fills the embedded database."""
 
+    kind: Literal["course", "interests", "films", "news", "news_clicked", "video"]
     seed: Whole = Field(ge=0)
     users: Whole = Field(ge=20, le=10_000_000)
     posts: Whole = Field(ge=50, le=1_000_000)

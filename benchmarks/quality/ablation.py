@@ -1,7 +1,7 @@
 """Ablation: the worth of each part of the ranker in true hits, on simulated networks.
 
     python -m benchmarks.quality.ablation              # three seeds of the default size
-    python -m benchmarks.quality.ablation --seeds 20 --effects films
+    python -m benchmarks.quality.ablation --seeds 20 --kinds films
 
 Every ablation is fitted, trained and replayed by the code and the parameters of the pipeline; the
 changes are of the same requests, with 95 % intervals over users.
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.quality.ranking import EFFECTS, learned
+from benchmarks.quality.ranking import NAMES, learned, of_kind
 from feedrank.demo.truth import Effects
 from feedrank.engines.processes import one_thread_of_algebra
 from feedrank.experiments.ablation import FULL, ablations, results_without
@@ -74,13 +74,13 @@ def main() -> None:
     given, params = _arguments(), load_params()
     one_thread_of_algebra()
     found = {}
-    for effects in given.effects:
+    for kind in given.kinds:
         for seed in given.seeds:
             demo = replace(params.demo, users=given.users, seed=seed)
             with tempfile.TemporaryDirectory(prefix="feedrank-ablation-") as scratch:
-                of = changes(replace(params, demo=demo), EFFECTS[effects], Path(scratch))
-            found[f"{effects}, {seed}"] = of
-            print(f"{effects}, {seed}: {of}", flush=True)
+                of = changes(*of_kind(kind, replace(params, demo=demo)), Path(scratch))
+            found[f"{kind}, {seed}"] = of
+            print(f"{kind}, {seed}: {of}", flush=True)
     print(table(found))
 
 
@@ -88,7 +88,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--users", type=int, default=5300)
     parser.add_argument("--seeds", type=int, nargs="+", default=[20, 21, 22])
-    parser.add_argument("--effects", nargs="+", default=["usual"], choices=EFFECTS)
+    parser.add_argument("--kinds", nargs="+", default=["course"], choices=NAMES)
     return parser.parse_args()
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.quality.ranking import EFFECTS
+from feedrank.demo.kinds import KINDS
 from feedrank.demo.simulation import Network
 from feedrank.demo.truth import Effects
 from feedrank.engines.processes import one_thread_of_algebra
@@ -34,8 +34,8 @@ from feedrank.training.fit import fit_ranker
 from tests.support.network.log_files import write_simulated_log
 
 NETWORKS = {
-    "usual": (EFFECTS["usual"], 800),
-    "films": (EFFECTS["films"], 800),
+    "usual": (KINDS["course"].effects, 800),
+    "films": (KINDS["films"].effects, 800),
     "factors": (Effects(age_clusters=0.25, taste=0.5, factors=0.9, quality=0.2), 1500),
 }
 CLUSTERS, FACTORS = "feedrank.learning.posts.clusters", "feedrank.learning.posts.factors"
@@ -141,7 +141,7 @@ class _Measured:
     """A network, its log, and the lists that today's constants make."""
 
     def __init__(self, directory: Path, effects: Effects, users: int, params: Params) -> None:
-        demo = DemoParams(seed=5, users=users, posts=250, days=30, effect_scale=1.0)
+        demo = DemoParams(kind="course", seed=5, users=users, posts=250, days=30, effect_scale=1.0)
         self._truth = (network := Network.simulate(demo, effects)).truth
         self._log = write_simulated_log(network, directory, 2)
         self._lists = lists_of(self._log, params)

@@ -49,7 +49,7 @@ class Tested:
 
 def tested(kind: str, seed: int, params: Params, scratch: Path) -> Tested:
     """The last fold of a network whose feed is of that kind."""
-    demo = DemoParams(seed=seed, users=1_200, posts=600, days=30, effect_scale=1.0)
+    demo = DemoParams(kind="course", seed=seed, users=1_200, posts=600, days=30, effect_scale=1.0)
     network = Network.simulate(demo)
     random = Impressions.joined(network.impressions())
     rows = FEEDS[kind](network, random, np.random.default_rng(seed)).sorted()

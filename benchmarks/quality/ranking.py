@@ -2,7 +2,7 @@
 
     python -m benchmarks.quality.ranking                        # three seeds of the default size
     python -m benchmarks.quality.ranking --users 16320 --seeds 20
-    python -m benchmarks.quality.ranking --effects interests    # another kind of network
+    python -m benchmarks.quality.ranking --kinds interests      # another kind of network
 
 Every network is fitted, trained and replayed by the code and the parameters of the pipeline,
 without a database. The share is that of the way from random to the informed limit, with a 95 %
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from feedrank.demo.kinds import KINDS
 from feedrank.demo.simulation import Network
 from feedrank.demo.truth import Effects
 from feedrank.engines.processes import one_thread_of_algebra
@@ -33,19 +34,20 @@ from feedrank.stats.intervals import user_weights
 from feedrank.validation.fold import barred_posts, joined, run_fold
 from tests.support.network.log_files import write_simulated_log
 
-EFFECTS = {
-    "usual": Effects(),
-    # Gender and country in place of age, posts of unequal quality.
-    "other columns": Effects(
-        age_clusters=0.2, gender_clusters=0.5, country_clusters=0.3, quality=0.15, like_rate=0.4
-    ),
-    # Profiles say little, users have strong tastes of their own.
-    "interests": Effects(age_clusters=0.25, taste=0.5, factors=0.3, quality=0.1),
-    # Hardly any clusters: tastes lie in a few latent factors, and posts are of unequal quality.
-    "films": Effects(
-        age_clusters=0.3, gender_clusters=0.15, taste=0.2, factors=0.8, quality=0.4, like_rate=0.4
-    ),
-}
+# Gender and country in place of age, posts of unequal quality.
+OTHER_COLUMNS = Effects(
+    age_clusters=0.2, gender_clusters=0.5, country_clusters=0.3, quality=0.15, like_rate=0.4
+)
+NAMES = (*KINDS, "other columns")
+
+
+def of_kind(name: str, params: Params) -> tuple[Params, Effects]:
+    """Parameters and effects of a network by one of `NAMES`, with the step that suits it."""
+    if name not in KINDS:
+        return params, OTHER_COLUMNS
+    demo = replace(params.demo, kind=name)
+    features = replace(params.features, step=KINDS[name].step)
+    return replace(params, demo=demo, features=features), KINDS[name].effects
 
 
 def learned(params: Params, effects: Effects, scratch: Path) -> tuple[Network, Log, TrainingRows]:
@@ -94,20 +96,20 @@ def main() -> None:
     one_thread_of_algebra()
     print("| network | random | most liked | by segment | classic | feedrank | informed | oracle "
           "| share of the way |\n" + "| --- " * 9 + "|", flush=True)  # fmt: skip
-    for effects in given.effects:
+    for kind in given.kinds:
         for users in given.users:
             for seed in given.seeds:
                 demo = replace(params.demo, users=users, seed=seed)
                 with tempfile.TemporaryDirectory(prefix="feedrank-ranking-") as scratch:
-                    found = hits_of(replace(params, demo=demo), EFFECTS[effects], Path(scratch))
-                print(line(f"{effects}, {users:,} users, seed {seed}", *found, params), flush=True)
+                    found = hits_of(*of_kind(kind, replace(params, demo=demo)), Path(scratch))
+                print(line(f"{kind}, {users:,} users, seed {seed}", *found, params), flush=True)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--users", type=int, nargs="+", default=[5300])
     parser.add_argument("--seeds", type=int, nargs="+", default=[20, 21, 22])
-    parser.add_argument("--effects", nargs="+", default=["usual"], choices=EFFECTS)
+    parser.add_argument("--kinds", nargs="+", default=["course"], choices=NAMES)
     return parser.parse_args()
 
 

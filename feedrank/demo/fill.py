@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import create_engine, inspect
 
+from feedrank.demo.kinds import KINDS
 from feedrank.demo.server import embedded_server
 from feedrank.demo.simulation import FeedRows, Network
 from feedrank.demo.truth import SCALARS, Effects
@@ -28,7 +29,10 @@ from feedrank.schema import LIKE, POST_ID, USER_ID, VIEW
 logger = logging.getLogger(__name__)
 PGDATA, TRUTH, FINGERPRINT = "pgdata", "truth", "fingerprint.json"
 # Modules that decide the rows of the demo: after a change in one of them the demo is filled again.
-RECIPE = ("population.py", "texts.py", "truth.py", "latent.py", "simulation.py", "fill.py")
+RECIPE = (
+    "population.py", "texts.py", "lives.py", "truth.py", "kinds.py", "latent.py",
+    "simulation.py", "fill.py",
+)  # fmt: skip
 TABLES = {
     "user_data": "user_id int, gender int, age int, country text, city text, exp_group int, "
     "os text, source text",
@@ -56,12 +60,12 @@ def ensure_demo(
     Args:
         directory: of the database, and of the network's truth in its folder `TRUTH`.
         params: of the network.
-        effects: replace the default ones.
+        effects: replace those of the kind.
 
     Raises:
         SourceError: the server did not start.
     """
-    effects = effects or Effects()
+    effects = effects or KINDS[params.kind].effects
     fingerprint = _fingerprint(params, effects)
     with embedded_server(directory / PGDATA) as url:
         if not _is_filled(directory, fingerprint, url):

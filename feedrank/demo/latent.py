@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import expit
 
+from feedrank.demo.lives import LifeSpan, Lives
 from feedrank.demo.population import METROPOLES, N_AGE_CLASSES, TOPICS, age_class
 from feedrank.demo.truth import N_CLUSTERS, N_FACTORS, Effects, Truth
 from feedrank.log.metadata import SECONDS_A_DAY
@@ -75,6 +76,7 @@ def draw_truth(
     topics: np.ndarray,
     latent: Latent,
     effects: Effects,
+    life: LifeSpan | None,
     rng: np.random.Generator,
 ) -> Truth:
     """The truth of a network; the intercept makes the liked share of impressions the base rate."""
@@ -98,6 +100,9 @@ def draw_truth(
         user_factors=effects.factors * rng.standard_normal((n_users, N_FACTORS)),
         was_shown=latent.was_shown,
     )
+    if life is not None:
+        scaled = replace(life, pull=life.pull * params.effect_scale)
+        truth = replace(truth, lives=Lives.draw(scaled, params.days, truth.quality, rng))
     return replace(truth, intercept=_intercept(truth, users, latent.impression_share, rng))
 
 
@@ -154,5 +159,8 @@ def _intercept(
         post[here] = rng.choice(truth.n_posts, len(here), p=shares)
     day = rng.integers(0, truth.days, N_CALIBRATION)
     at = day * SECONDS_A_DAY + rng.integers(*FEED_HOURS, N_CALIBRATION)
+    if truth.lives is not None:
+        point = rng.random((N_CALIBRATION, 1))
+        post = truth.lives.posts_at(point, impression_share, classes, at)[:, 0]
     logit = truth.logit(user, post, at)
     return float(brentq(lambda b: expit(logit + b).mean() - truth.effects.base_rate, -20, 20))

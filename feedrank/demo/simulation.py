@@ -13,7 +13,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from feedrank.demo.kinds import KINDS, Kind
 from feedrank.demo.latent import Latent, draw_truth
+from feedrank.demo.lives import Lives
 from feedrank.demo.population import age_class, make_posts, make_users
 from feedrank.demo.texts import write_texts
 from feedrank.demo.truth import Effects, Truth
@@ -23,12 +25,8 @@ from feedrank.params import DemoParams
 from feedrank.schema import TEXT, TOPIC
 
 BLOCK_USERS = 256  # of one block, about 120,000 feed rows at 90 days; another draws another feed
-# Sessions, views and gaps are those of the reference installation (public notebooks of the course).
-SESSIONS_A_DAY = 14.5 / 90  # mean over users
 SESSIONS_SHAPE = 4.0  # of a gamma distribution: some users come daily, some hardly ever
-FEWEST_VIEWS, MOST_VIEWS = 20, 38
 FIRST_START, LAST_START = 6 * 3600, 22 * 3600
-SHORTEST_GAP, LONGEST_GAP = 10, 179  # seconds from one view to the next
 AFTER_LIKE = 2  # seconds from a like to the next view
 
 
@@ -76,15 +74,18 @@ class Network:
 
     @classmethod
     def simulate(cls, params: DemoParams, effects: Effects | None = None) -> Network:
-        """The network of these parameters, with the default `Effects` unless others are given."""
+        """The network of these parameters, with its kind's `Effects` unless others are given."""
+        kind = KINDS[params.kind]
         rng = np.random.default_rng(params.seed)
         users, posts = make_users(params.users, rng), make_posts(params.posts, rng)
         topics = posts[TOPIC].to_numpy()
         latent = Latent.draw(topics, rng)
         posts[TEXT] = write_texts(topics, latent.cluster, rng)
-        scaled = (effects or Effects()).scaled(params.effect_scale)
-        truth = draw_truth(params, users, topics, latent, scaled, rng)
-        sessions_a_day = SESSIONS_A_DAY * rng.gamma(SESSIONS_SHAPE, 1 / SESSIONS_SHAPE, len(users))
+        scaled = (effects or kind.effects).scaled(params.effect_scale)
+        truth = draw_truth(params, users, topics, latent, scaled, kind.life, rng)
+        sessions_a_day = kind.feed.sessions_a_day * rng.gamma(
+            SESSIONS_SHAPE, 1 / SESSIONS_SHAPE, len(users)
+        )
         order = rng.permutation(len(users))
         return cls(params, users, posts, truth, latent.impression_share, sessions_a_day, order)
 
@@ -99,7 +100,7 @@ class Network:
         rows = np.repeat(np.arange(len(views)), 1 + views.liked.astype(np.int64))
         is_like = np.zeros(len(rows), dtype=bool)
         is_like[1:] = rows[1:] == rows[:-1]
-        at = views.at[rows] + np.where(is_like, gap[rows] - AFTER_LIKE, 0)
+        at = views.at[rows] + np.where(is_like, np.maximum(gap[rows] - AFTER_LIKE, 0), 0)
         target = np.where(is_like, 0, views.liked[rows]).astype(np.uint8)
         return FeedRows(at, views.user[rows], views.post[rows], is_like, target)
 
@@ -117,16 +118,21 @@ class Network:
         rng = np.random.default_rng(stream)
         users = self.order[block * BLOCK_USERS : (block + 1) * BLOCK_USERS]
         user, day = self._sessions(users, block, rng)
-        shape = (len(user), MOST_VIEWS)
-        gap = rng.integers(SHORTEST_GAP, LONGEST_GAP, shape, endpoint=True)
+        feed = self._kind.feed
+        gap = rng.integers(*feed.gap, (len(user), feed.views[1]), endpoint=True)
         start = day * SECONDS_A_DAY + rng.integers(FIRST_START, LAST_START, len(day), endpoint=True)
         at = start[:, None] + np.cumsum(gap, axis=1) - gap
-        post = self._posts_of_sessions(self._age_class[user], rng)
-        n_views = rng.integers(FEWEST_VIEWS, MOST_VIEWS, len(user), endpoint=True)
-        seen = np.arange(MOST_VIEWS) < n_views[:, None]
-        at, post, gap, user = at[seen], post[seen], gap[seen], np.repeat(user, n_views)
+        post = self._posts_of_sessions(user, start, rng)
+        n_views = rng.integers(*feed.views, len(user), endpoint=True)
+        seen = (np.arange(feed.views[1]) < n_views[:, None]) & (post >= 0)
+        session = np.repeat(np.arange(len(user)), seen.sum(axis=1))
+        at, post, gap, user = at[seen], post[seen], gap[seen], user[session]
         liked = rng.random(len(at)) < self.truth.probability(user, post, at)
-        return Impressions(user, post, at, liked.astype(np.uint8)), gap
+        views = Impressions(user, post, at, liked.astype(np.uint8))
+        if not feed.clicked_only:
+            return views, gap
+        is_clicked = np.bincount(session, liked)[session] > 0
+        return views[is_clicked], gap[is_clicked]
 
     def _sessions(
         self, users: np.ndarray, block: int, rng: np.random.Generator
@@ -139,9 +145,14 @@ class Network:
         place, day = np.nonzero(comes)
         return users[place], day
 
-    def _posts_of_sessions(self, classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Posts of each session, none twice, shape (n_sessions, MOST_VIEWS)."""
-        post = self._draw(np.repeat(classes[:, None], MOST_VIEWS, axis=1), rng)
+    def _posts_of_sessions(
+        self, user: np.ndarray, start: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Posts of each session, none twice, -1 for none, shape (n_sessions, most views)."""
+        if self.truth.lives is not None:
+            return self._posts_alive(self.truth.lives, user, start, rng)
+        classes = self._age_class[user]
+        post = self._draw(np.repeat(classes[:, None], self._kind.feed.views[1], axis=1), rng)
         session = np.arange(len(post))
         while len(session):
             order = np.argsort(post[session], axis=1, kind="stable")
@@ -160,6 +171,30 @@ class Network:
             post[here] = np.searchsorted(cumulative / cumulative[-1], point[here], side="right")
         return post
 
+    def _posts_alive(
+        self, lives: Lives, user: np.ndarray, start: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Posts by their heat, some of the previous session; a second draw of one is none."""
+        point = rng.random((len(user), self._kind.feed.views[1]))
+        post = lives.posts_at(point, self.impression_share, self._age_class[user], start)
+        is_again = rng.random(point[1:].shape) < self._kind.feed.again
+        is_again &= (user[1:] == user[:-1])[:, None]
+        post[1:] = np.where(is_again, post[:-1], post[1:])
+        return _without_repeats(post)
+
+    @property
+    def _kind(self) -> Kind:
+        return KINDS[self.params.kind]
+
     @cached_property
     def _age_class(self) -> np.ndarray:
         return age_class(self.users["age"].to_numpy())
+
+
+def _without_repeats(post: np.ndarray) -> np.ndarray:
+    """The same rows with -1 in place of what stands further left in its row already."""
+    order = np.argsort(post, axis=1, kind="stable")
+    ranked = np.take_along_axis(post, order, axis=1)
+    row, place = np.nonzero(ranked[:, 1:] == ranked[:, :-1])
+    post[row, order[row, place + 1]] = -1
+    return post

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from feedrank.demo.lives import Lives
 from feedrank.errors import SourceError
 from feedrank.log.metadata import SECONDS_A_DAY
 
@@ -77,6 +78,7 @@ class Truth:
         taste: logits of the user's own for each cluster, shape (n_users, N_CLUSTERS).
         user_factors: shape (n_users, N_FACTORS).
         was_shown: bool, shape (n_posts,): posts that the feed may show.
+        lives: of posts; None: they do not age.
     """
 
     effects: Effects
@@ -93,6 +95,7 @@ class Truth:
     taste: np.ndarray
     user_factors: np.ndarray
     was_shown: np.ndarray
+    lives: Lives | None = None
 
     @property
     def n_users(self) -> int:
@@ -116,9 +119,11 @@ class Truth:
         return np.asarray(self.effects.drift * progress + self.effects.hour * from_midday**2)
 
     def known_logit(self, users: np.ndarray, posts: np.ndarray, at: np.ndarray) -> np.ndarray:
-        """Logit from moment, profile, cluster and topic alone: nobody's own quality or taste."""
+        """Logit from all but qualities and tastes: moment, age of the post, profile, cluster."""
         known = self.intercept + self.user_offset[users] + self.post_offset[posts]
         known += self.affinity[users, self.cluster[posts]]
+        if self.lives is not None:
+            known = known + self.lives.logit(posts, at)
         return np.asarray(known + self.moment_logit(at))
 
     def logit(self, users: np.ndarray, posts: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -161,6 +166,10 @@ class Truth:
         arrays = {n: v for n, v in vars(self).items() if isinstance(v, np.ndarray)}
         scalars = {n: v for n, v in vars(self).items() if n not in arrays}
         scalars["effects"] = asdict(self.effects)
+        lives = scalars.pop("lives")
+        if lives is not None:
+            scalars["life"] = asdict(lives.span)
+            arrays |= lives.arrays()
         np.savez(directory / ARRAYS, allow_pickle=False, **arrays)
         text = json.dumps(scalars, indent=2, sort_keys=True)
         (directory / SCALARS).write_text(text + "\n", encoding="utf-8")
@@ -181,7 +190,10 @@ class Truth:
         effects = scalars.pop("effects")
         effects["exp_group"] = tuple(effects["exp_group"])
         with np.load(directory / ARRAYS, allow_pickle=False) as arrays:
-            return cls(effects=Effects(**effects), **scalars, **arrays)
+            of_posts, life = dict(arrays), scalars.pop("life", None)
+        if life is not None:
+            scalars["lives"] = Lives.of_arrays(of_posts, life)
+        return cls(effects=Effects(**effects), **scalars, **of_posts)
 
 
 def _times(size: float | tuple[float, ...], scale: float) -> float | tuple[float, ...]:

@@ -22,7 +22,7 @@ from feedrank.demo.truth import Effects, Truth
 from feedrank.errors import SourceError
 from feedrank.params import DemoParams
 
-PARAMS = DemoParams(seed=3, users=900, posts=60, days=12, effect_scale=1.0)
+PARAMS = DemoParams(kind="course", seed=3, users=900, posts=60, days=12, effect_scale=1.0)
 FEED = "SELECT timestamp, user_id, post_id, action, target FROM feed_data"
 
 

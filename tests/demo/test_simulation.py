@@ -15,8 +15,8 @@ from feedrank.demo.truth import N_CLUSTERS, Effects, Truth
 from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.params import DemoParams
 
-PARAMS = DemoParams(seed=20, users=4_000, posts=7_023, days=90, effect_scale=1.0)
-TINY = DemoParams(seed=1, users=600, posts=60, days=12, effect_scale=1.0)
+PARAMS = DemoParams(kind="course", seed=20, users=4_000, posts=7_023, days=90, effect_scale=1.0)
+TINY = DemoParams(kind="course", seed=1, users=600, posts=60, days=12, effect_scale=1.0)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from feedrank.oracle.limits import PostQuality, informed_lists, oracle_lists
 from feedrank.params import DemoParams
 from tests.support.network.log_files import write_simulated_log
 
-PARAMS = DemoParams(seed=20, users=4_000, posts=3_000, days=90, effect_scale=1.0)
+PARAMS = DemoParams(kind="course", seed=20, users=4_000, posts=3_000, days=90, effect_scale=1.0)
 K = 5
 
 
@@ -101,7 +101,7 @@ def test_buckets_do_not_change_the_informed_limit(
 
 
 def test_the_informed_limit_knows_how_well_it_knows_the_quality_of_posts(tmp_path: Path) -> None:
-    params = DemoParams(seed=3, users=400, posts=200, days=30, effect_scale=1.0)
+    params = DemoParams(kind="course", seed=3, users=400, posts=200, days=30, effect_scale=1.0)
     network = Network.simulate(params, Effects(quality=0.15))
     log, truth = write_simulated_log(network, tmp_path, n_buckets=2), network.truth
     posterior = PostQuality.learn(truth, log, np.array([30 * SECONDS_A_DAY]), shift=0)

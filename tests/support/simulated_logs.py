@@ -36,7 +36,7 @@ ORIGIN = "2021-10-01T00:00:00"
 HOUR = 3600
 DAY = SECONDS_A_DAY
 DEFAULTS = load_params(Path(__file__).parents[2] / "params.yaml")
-USUAL = DemoParams(seed=7, users=300, posts=250, days=30, effect_scale=1.0)
+USUAL = DemoParams(kind="course", seed=7, users=300, posts=250, days=30, effect_scale=1.0)
 Row = tuple[int, int, int, int]
 
 

@@ -21,7 +21,7 @@ from feedrank.state.feature_store import FeatureStore
 from feedrank.training.fit import fit_ranker
 from tests.support.network.log_files import write_simulated_log
 
-SMALL = DemoParams(seed=7, users=400, posts=300, days=30, effect_scale=1.0)
+SMALL = DemoParams(kind="course", seed=7, users=400, posts=300, days=30, effect_scale=1.0)
 PATH = "/post/recommendations/"
 MOMENT = "2021-10-20T18:00:00"
 CODE = Path(__file__).parents[2]

@@ -72,7 +72,7 @@ def outcomes_of(kind: Kind, seed: int, folder: Path) -> dict[str, Outcome]:
     chosen = params(
         features={"warmup_days": 7, **kind.features}, validate={"requests": 800, "bootstrap": 400}
     )
-    demo = DemoParams(seed=seed, users=1_200, posts=600, days=30, effect_scale=1.0)
+    demo = DemoParams(kind="course", seed=seed, users=1_200, posts=600, days=30, effect_scale=1.0)
     network = Network.simulate(demo, kind.effects)
     rows = Impressions.joined(network.impressions())
     users = network.users if kind.has_profile else network.users[["user_id"]]
