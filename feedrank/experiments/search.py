@@ -30,6 +30,7 @@ from feedrank.features.row_files import load_rows
 from feedrank.io.progress import log_to_stderr
 from feedrank.log.files import Log
 from feedrank.params import Params, load_params
+from feedrank.stats.decisions import decision
 from feedrank.stats.intervals import Estimate, estimate, user_weights
 from feedrank.validation.hitrate.scores import KINDS
 from feedrank.validation.methods import OURS
@@ -54,13 +55,17 @@ def gain_of(weeks: EarlierWeeks, now: Params, better: Params, kind: str) -> Esti
 
 
 def last_words(choice: dict[str, float], gain: Estimate, kind: str) -> str:
-    """Gain of the best trial, and the experiment that tries it in the weeks of validation."""
-    contains_0 = gain.low <= 0 <= gain.high
-    verdict = "not significant" if contains_0 else "significant for these weeks, not yet for others"
-    return (
+    """Gain of the best trial and, if there is one, the experiment that tries it in later weeks."""
+    verdict = decision(gain.value, gain.low, gain.high)
+    found = (
         f"on other requests of these weeks the best trial gains {gain.value:+.4f} "
-        f"[{gain.low:+.4f}, {gain.high:+.4f}] of {kind}: {verdict}. Let the weeks of validation "
-        f"decide:\n\nFEED_OFFLINE=1 dvc exp run -n searched {settings(choice)}\n"
+        f"[{gain.low:+.4f}, {gain.high:+.4f}] of {kind}: {verdict}. "
+    )
+    if verdict != "ahead":
+        return f"{found}Nothing is gained that could be told: `params.yaml` stays."
+    return (
+        f"{found}Let the weeks of validation decide:\n\n"
+        f"FEED_OFFLINE=1 dvc exp run -n searched {settings(choice)}\n"
         "make compare A=HEAD B=searched"
     )
 

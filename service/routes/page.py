@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
 from feedrank.artifact.artifact import Artifact
+from service.routes.finding import posts_of, users_of
 from service.routes.replies import PROBLEMS, RequestParams, Running, explanation, reply
 from service.routes.schemas import ExplainedPost, Explanation, Post
 from service.serving.inference import post_content
 
 N_SUGGESTED = 6  # chips in one line of the page
 N_HISTORY = 40  # lines of the page's list, which scrolls
+Words = Annotated[str, Query(description="Words, all of which must be found.", examples=["tech"])]
 router = APIRouter(tags=["page"])
 
 
@@ -45,6 +47,14 @@ class ShownPost(Post):
 
     liked: bool
     day: str
+
+
+class Found(BaseModel):
+    """Users and posts that hold all words of a search."""
+
+    n_users: int
+    users: list[SuggestedUser]
+    posts: list[Post]
 
 
 class TopicCount(BaseModel):
@@ -94,6 +104,24 @@ async def suggestions(inference: Running) -> JSONResponse:
 
 
 @router.get(
+    "/feed/search",
+    response_model=Found,
+    responses={code: PROBLEMS[code] for code in (401, 414, 422)},
+    response_description="Users and posts.",
+)
+def search(inference: Running, q: Words) -> JSONResponse:
+    """Users by words of their profile, such as `age 24`, and posts by words of text and topic."""
+    artifact = inference.slots["control"].current.artifact
+    users, n_users = users_of(artifact, q.split())
+    content = {
+        "n_users": n_users,
+        "users": _described(artifact, users.tolist()),
+        "posts": [post_content(artifact.store, row) for row in posts_of(artifact, q.split())],
+    }
+    return JSONResponse(content)
+
+
+@router.get(
     "/feed",
     response_model=Feed,
     responses=PROBLEMS,
@@ -126,6 +154,12 @@ def _suggested(artifact: Artifact) -> list[dict[str, Any]]:
     n_shown = np.diff(artifact.store.history.offsets)
     order = np.argsort(n_shown, kind="stable")
     places = np.linspace(0, len(order) - 1, N_SUGGESTED + 1)[1:].astype(int)
+    return _described(artifact, list(dict.fromkeys(order[places].tolist())))
+
+
+def _described(artifact: Artifact, users: list[int]) -> list[dict[str, Any]]:
+    """Users with their profile and number of impressions."""
+    n_shown = np.diff(artifact.store.history.offsets)
     ids = artifact.store.catalogue.user_ids
     return [
         {
@@ -134,7 +168,7 @@ def _suggested(artifact: Artifact) -> list[dict[str, Any]]:
             "profile": _profile(artifact, u),
             "n_shown": int(n_shown[u]),
         }
-        for u in dict.fromkeys(order[places].tolist())
+        for u in users
     ]
 
 

@@ -159,6 +159,13 @@ function drawHistory(feed) {
   $("history").scrollTop = 0;
 }
 
+export function clearFeed() {
+  for (const id of ["list", "profile", "topics", "history"]) $(id).replaceChildren();
+  for (const id of ["totals", "summary"]) $(id).textContent = "";
+  $("legend").hidden = true;
+  previous = { user: null, ranks: new Map() };
+}
+
 export function showFeed(feed) {
   drawList(feed);
   drawProfile(feed);

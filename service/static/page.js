@@ -2,7 +2,7 @@
 
 import { get, onKey, Problem } from "./api.js";
 import { $, element } from "./dom.js";
-import { showFeed } from "./feed.js";
+import { clearFeed, showFeed } from "./feed.js";
 
 const HOUR = 3600_000;
 const DAY = 24 * HOUR;
@@ -12,6 +12,7 @@ let origin = 0; // of the slider, in milliseconds of the log's own clock
 let request = null;
 let playing = null;
 let soon = null;
+let typed = null;
 
 // The log's clock has no zone: all of it is handled as if it were UTC.
 const written = (ms) => new Date(ms).toISOString().slice(0, 19);
@@ -48,6 +49,7 @@ async function show() {
   request = new AbortController();
   document.body.classList.add("busy");
   mark($("users"), user);
+  mark($("found-users"), user);
   const query = { id: user, time: written(moment()) };
   history.replaceState(null, "", `#${new URLSearchParams(query)}`);
   try {
@@ -72,7 +74,9 @@ function report(error) {
   $("key-form").hidden = error?.status !== 401;
   $("problem").hidden = !error;
   $("problem").textContent = error ? error.message : "";
-  if (error) stop();
+  if (!error) return;
+  stop();
+  clearFeed(); // or the former feed would pass for the answer
 }
 
 function move(ms) {
@@ -106,6 +110,38 @@ function chip(text, value, title, click) {
   return button;
 }
 
+function userChips(users) {
+  return users.map((user) => {
+    const words = Object.entries(user.profile).map(([k, v]) => `${k} ${v}`).join(", ");
+    const name = user.known_for ? `${user.id} · ${user.known_for}` : `${user.id}`;
+    return chip(name, `${user.id}`, `${words}; ${user.n_shown} posts shown`, () => {
+      $("user").value = user.id;
+      show();
+    });
+  });
+}
+
+async function find() {
+  const words = $("words").value.trim();
+  let found = { n_users: 0, users: [], posts: [] };
+  try {
+    if (words) found = await get("/feed/search", { q: words });
+  } catch (error) {
+    return report(error);
+  }
+  if (words !== $("words").value.trim()) return; // a later search is on its way
+  $("found-users").replaceChildren(...userChips(found.users));
+  mark($("found-users"), $("user").value.trim());
+  $("found-posts").hidden = !found.posts.length;
+  $("found-posts").replaceChildren(
+    ...found.posts.map((post) => element("li", `${post.id} · ${post.topic} · ${post.text}`)),
+  );
+  const n = found.n_users.toLocaleString("en");
+  $("found").textContent = words
+    ? `${n} users, the most active first; ${found.posts.length || "no"} posts, at most 12 each`
+    : "";
+}
+
 function suggest(found) {
   const since = parsed(found.since);
   const until = parsed(found.until);
@@ -116,22 +152,14 @@ function suggest(found) {
   $("about").textContent =
     `${found.n_users.toLocaleString("en")} users, ${found.n_posts.toLocaleString("en")} posts, ${days}`;
   $("users").replaceChildren(
-    ...found.users.map((user) => {
-      const words = Object.entries(user.profile).map(([k, v]) => `${k} ${v}`).join(", ");
-      const title = `${words}; ${user.n_shown} posts shown`;
-      const name = user.known_for ? `${user.id} · ${user.known_for}` : `${user.id}`;
-      return chip(name, `${user.id}`, title, () => {
-        $("user").value = user.id;
-        show();
-      });
-    }),
+    ...userChips(found.users),
   );
   const evening = (ms) => Math.floor(ms / DAY) * DAY + 18 * HOUR;
   const moments = [
     ["before any data", since - 6 * HOUR],
     ["first week", evening(since + 6 * DAY)],
     ["midway", evening((since + until) / 2)],
-    ["last evening", evening(until)],
+    ["latest", until],
     ["a day after", evening(until + DAY)],
   ];
   $("moments").replaceChildren(
@@ -142,7 +170,7 @@ function suggest(found) {
       }),
     ),
   );
-  return { user: found.users[Math.floor(found.users.length / 2)].id, at: evening((since + until) / 2) };
+  return { user: found.users[Math.floor(found.users.length / 2)].id, at: until };
 }
 
 async function begin() {
@@ -162,6 +190,13 @@ async function begin() {
 $("ask").addEventListener("submit", (event) => {
   event.preventDefault();
   show();
+});
+$("words").addEventListener("input", () => {
+  clearTimeout(typed);
+  typed = setTimeout(find, 250); // a word is typed at some five letters a second
+});
+$("words").addEventListener("keydown", (event) => {
+  if (event.key === "Enter") event.preventDefault();
 });
 $("slider").addEventListener("input", () => {
   setMoment(origin + Number($("slider").value) * HOUR);

@@ -272,9 +272,12 @@ def test_the_command_searches_and_says_how_to_try_the_best(
     assert "no trial beats" in said or "dvc exp run -n searched -S train." in said
 
 
-def test_the_last_words_say_whether_the_gain_is_significant() -> None:
-    said = search.last_words({"train.max_depth": 6}, Estimate(0.01, -0.01, 0.03, 9), "shown")
-    assert "gains +0.0100 [-0.0100, +0.0300] of shown: not significant" in said
-    assert "dvc exp run -n searched -S train.max_depth=6\n" in said
-    sure = search.last_words({"train.max_depth": 6}, Estimate(0.02, 0.01, 0.03, 9), "shown")
-    assert "significant for these weeks" in sure
+def test_only_a_gain_is_offered_as_an_experiment() -> None:
+    choice = {"train.max_depth": 6}
+    for gain in (Estimate(0.01, -0.01, 0.03, 9), Estimate(-0.02, -0.03, -0.01, 9)):
+        said = search.last_words(choice, gain, "shown")
+        assert "`params.yaml` stays" in said
+        assert "dvc exp run" not in said
+    sure = search.last_words(choice, Estimate(0.02, 0.01, 0.03, 9), "shown")
+    assert "gains +0.0200 [+0.0100, +0.0300] of shown: ahead" in sure
+    assert "dvc exp run -n searched -S train.max_depth=6\n" in sure

@@ -12,7 +12,7 @@ from tests.support.service_process import serving
 pytest_plugins = ("tests.support.service_fixtures",)
 PATHS = [
     "/post/recommendations/", "/post/recommendations/variant", "/post/recommendations/explain",
-    "/feed", "/feed/suggestions", "/health", "/ready", "/version", "/metrics",
+    "/feed", "/feed/suggestions", "/feed/search", "/health", "/ready", "/version", "/metrics",
 ]  # fmt: skip
 
 

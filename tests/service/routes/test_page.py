@@ -180,3 +180,55 @@ def test_the_routes_can_be_tried_on_the_page_of_the_api(server, browser, user_id
     assert browser.complaints == []
     shown = browser.run("document.querySelector('details code').textContent")
     assert shown == PATH
+
+
+def test_the_page_opens_at_the_latest_moment_of_the_log(server, browser, artifact):
+    browser.show(f"{server.address}/", 1280, 900)
+    browser.until(SHOWN)
+
+    assert browser.run("document.getElementById('moment').value") == (
+        artifact.as_of.isoformat(timespec="minutes")
+    )
+
+
+def test_an_error_leaves_no_former_feed_on_the_page(server, browser, user_id):
+    browser.show(address(server, user_id), 1280, 900)
+    browser.until(SHOWN)
+
+    browser.run(
+        "document.getElementById('user').value = '123456789';"
+        "document.getElementById('ask').requestSubmit()"
+    )
+    browser.until("!document.getElementById('problem').hidden")
+
+    for left in ("list", "profile", "topics", "history"):
+        assert browser.run(f"document.getElementById('{left}').children.length") == 0
+    assert browser.run("document.getElementById('summary').textContent") == ""
+
+
+def test_users_are_found_by_profile_and_posts_by_words(server, browser, artifact, user_id):
+    browser.show(address(server, user_id), 1280, 900)
+    browser.until(SHOWN)
+    column = artifact.store.columns[0]
+    row = artifact.store.catalogue.user(user_id)
+    label = column.label(int(artifact.store.catalogue.codes[row, 0]))
+    word = artifact.store.text[0].split()[0]
+
+    def find(words):
+        browser.run(
+            f"(w => {{ w.value = {words!r}; w.dispatchEvent(new Event('input')) }})"
+            "(document.getElementById('words'))"
+        )
+
+    find(f"{column.name} {label}")
+    browser.until("document.querySelectorAll('#found-users button').length > 1")
+    browser.run("document.querySelector('#found-users button').click()")
+    browser.until("document.querySelector('#found-users [aria-pressed=true]')")
+    browser.until(SHOWN)
+    profile = browser.run("document.getElementById('profile').innerText")
+    assert label in profile
+
+    find(word)
+    browser.until("document.querySelectorAll('#found-posts li').length > 0")
+    first = browser.run("document.querySelector('#found-posts li').textContent")
+    assert word in first

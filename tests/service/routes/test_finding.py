@@ -1,0 +1,42 @@
+"""Search of the page over HTTP."""
+
+from __future__ import annotations
+
+import numpy as np
+from starlette.testclient import TestClient
+
+from feedrank.artifact.artifact import Artifact
+
+pytest_plugins = ("tests.support.service_fixtures",)
+
+
+def _found(client: TestClient, words: str) -> dict:
+    return client.get("/feed/search", params={"q": words}).json()
+
+
+def test_a_number_finds_the_band_that_holds_it(client: TestClient, artifact: Artifact) -> None:
+    number, column = next((i, c) for i, c in enumerate(artifact.store.columns) if c.edges)
+    found = _found(client, f"{column.name} {column.edges[0]:g}")
+    assert found["n_users"] == np.sum(artifact.store.catalogue.codes[:, number] == 1) > 0
+    assert {user["profile"][column.name] for user in found["users"]} == {column.label(1)}
+
+
+def test_all_words_have_to_be_found(client: TestClient, artifact: Artifact) -> None:
+    text = artifact.store.text[0]
+    first, second = text.split()[:2]
+    assert {p["id"] for p in _found(client, f"{first} {second}")["posts"]} <= {
+        p["id"] for p in _found(client, first)["posts"]
+    } | {int(artifact.store.catalogue.post_ids[0])}
+    nothing = {"n_users": 0, "users": [], "posts": []}
+    assert _found(client, f"{first} nosuchword") == nothing
+    assert _found(client, " ") == nothing
+
+
+def test_a_word_is_found_from_its_beginning(client: TestClient, artifact: Artifact) -> None:
+    word = artifact.store.topic[0]
+    assert _found(client, word[:3])["posts"]
+    assert not [p for p in _found(client, word[1:])["posts"] if p["topic"] == word]
+
+
+def test_an_id_finds_its_user(client: TestClient, user_id: int) -> None:
+    assert user_id in [user["id"] for user in _found(client, str(user_id))["users"]]
