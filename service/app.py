@@ -18,6 +18,7 @@ from feedrank import __version__
 from feedrank.errors import FeedrankError
 from service.middleware.access_log import AccessLog
 from service.middleware.security import Security
+from service.monitoring import metrics
 from service.monitoring.logs import write_json_lines
 from service.routes import operations, page, recommendations
 from service.routes.errors import add_error_answers
@@ -74,6 +75,7 @@ class Service(FastAPI):
         if settings is None:
             settings = Settings.from_environment()
             write_json_lines(settings.log_level)
+        metrics.warn_if_not_shared()
         inference, shutdown = Inference(settings), Shutdown()
         self.state.inference, self.state.shutdown = inference, shutdown
         self._app = AccessLog(self._secured(settings), shutdown)

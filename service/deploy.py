@@ -9,13 +9,16 @@ import argparse
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 
-from feedrank.artifact.artifact import Artifact
-from feedrank.artifact.manifest import version_of
+from feedrank.artifact.manifest import blaming, check_files, read_manifest, version_of
+from feedrank.artifact.proof import prove_once
 from feedrank.errors import ArtifactError, FeedrankError
 from feedrank.io.outputs import new_directory
+from feedrank.io.writer_lock import one_writer
 from service.deployments import record
 from service.gate import reasons_against
 from service.serving.model_slot import next_path
@@ -34,30 +37,31 @@ class Refused(FeedrankError):
 def deploy(source: Path, link: Path, state: Path, wait: float, forced: str = "") -> str:
     """Let every worker serve the artifact in `source`; returns its version.
 
-    The artifact is checked here, copied beside the others and loaded beside the running one by
-    every worker; only then does the link move. If one worker refuses it, all keep the previous one.
+    The artifact is proved in a process apart, copied beside the others and loaded beside the
+    running one by every worker; only then does the link move. If one worker refuses it, all keep
+    the previous one.
 
     Args:
         source: directory of an artifact.
         link: path that the service serves.
-        state: directory of the worker registry.
+        state: directory of the worker registry, and of proofs.
         wait: seconds until the workers must have followed.
         forced: reason to overrule the gate; it is recorded. Empty: the gate decides.
 
     Raises:
         Refused: the gate has reasons against it.
         ArtifactError: the artifact fails its checks, or a worker refuses it or does not follow.
+        FeedrankError: another process deploys to the same link.
     """
-    _refuse_directory(link)
-    version = version_of(source)
-    as_of = Artifact.load(source).as_of
-    overruled = _gate(source, link, forced)
-    home = link.absolute().parent / VERSIONS / f"{as_of:%Y-%m-%d}-{version}"
-    if not home.exists():
-        with new_directory(home) as new:
-            shutil.copytree(source, new, dirs_exist_ok=True)
-            Artifact.load(new)
-    return _recorded("deploy", link, home, state, wait, forced=forced, overruled=overruled)
+    with _one_deploy(link):
+        prove_once(source, state)
+        overruled = _gate(source, link, forced)
+        home = link.absolute().parent / VERSIONS / version_of(source)
+        if not home.exists():
+            with new_directory(home) as new:
+                shutil.copytree(source, new, dirs_exist_ok=True)
+                check_files(new, read_manifest(new))
+        return _recorded("deploy", link, home, state, wait, forced=forced, overruled=overruled)
 
 
 def _gate(source: Path, link: Path, forced: str) -> list[str]:
@@ -65,7 +69,8 @@ def _gate(source: Path, link: Path, forced: str) -> list[str]:
     live = link.resolve() if link.exists() else None
     if live is not None and version_of(live) == version_of(source):
         return []
-    found = reasons_against(source, live)
+    with blaming(source):
+        found = reasons_against(source, live)
     if found and not forced:
         raise Refused(
             f"'{source}' is refused. {' '.join(found)} To deploy it all the same, say why: "
@@ -77,6 +82,14 @@ def _gate(source: Path, link: Path, forced: str) -> list[str]:
 def _recorded(
     what: str, link: Path, target: Path, state: Path, wait: float, **words: object
 ) -> str:
+    """As `switch`, to a copy of an earlier deploy that may have been changed since; recorded."""
+    try:
+        prove_once(target, state)
+    except ArtifactError as error:
+        raise ArtifactError(
+            f"the kept copy is not what was deployed. {error} Or remove '{target}' and deploy "
+            "again."
+        ) from error
     previous = version_of(link) if link.exists() else None
     version = switch(link, target, state, wait)
     if version != previous:
@@ -90,10 +103,18 @@ def roll_back(link: Path, state: Path, wait: float) -> str:
     Raises:
         ArtifactError: there is no previous artifact, or it fails its checks.
     """
+    with _one_deploy(link):
+        if not previous_path(link).is_symlink():
+            raise ArtifactError(f"'{link}' has served one artifact only: there is no previous one.")
+        return _recorded("rollback", link, previous_path(link).resolve(), state, wait)
+
+
+@contextmanager
+def _one_deploy(link: Path) -> Iterator[None]:
+    """Hold the lock of a link, which must be none or a link; raises `FeedrankError`."""
     _refuse_directory(link)
-    if not previous_path(link).is_symlink():
-        raise ArtifactError(f"'{link}' has served one artifact only: there is no previous one.")
-    return _recorded("rollback", link, previous_path(link).resolve(), state, wait)
+    with one_writer(link.with_name(f".{link.name}.lock")):
+        yield
 
 
 def switch(link: Path, target: Path, state: Path, wait: float) -> str:

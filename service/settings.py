@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
@@ -35,6 +33,11 @@ def _stripped(value: str | None) -> str | None:
     return (value or "").strip() or None
 
 
+def default_state() -> Path:
+    """A directory that `service.deploy` finds too, and that no other user could make before."""
+    return Path.home() / ".local" / "state" / "feedrank"
+
+
 class Settings(BaseSettings):
     """Settings of one service; an argument takes precedence over its variable.
 
@@ -50,7 +53,8 @@ class Settings(BaseSettings):
         api_key: required from callers, except for probes and the pages' files; None for no key.
         cors_origins: origins of other hosts whose pages may read answers, separated by commas.
         max_waiting: open requests; further ones are shed with a 503.
-        state: directory of the worker registry, for `service.deploy`.
+        state: directory of the worker registry, of proofs and of shared metrics, mode 700; in the
+            home directory by default.
         poll_seconds: polling interval for a new artifact.
         drain_seconds: from SIGTERM until no more connections are accepted.
         log_level: of the service and of uvicorn.
@@ -68,7 +72,7 @@ class Settings(BaseSettings):
     # Requests are answered one after another in 2 to 5 ms each (docs/benchmarks.md), so the last of
     # 64 waits for at most a third of a second, within the limit of 0.5 s.
     max_waiting: Count = 64
-    state: Path = Field(default_factory=lambda: Path(gettempdir()) / f"feedrank-{os.getuid()}")
+    state: Path = Field(default_factory=default_state)
     poll_seconds: Seconds = 0.5  # a poll takes 0.1 ms: any value up to seconds costs nothing
     drain_seconds: Seconds = 1.0  # longer than the proxy's interval between two health checks
     log_level: Level = "INFO"

@@ -5,14 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from feedrank.engines.processes import one_thread_of_algebra
 from feedrank.errors import FeedrankError
 from feedrank.io.progress import log_to_stderr
-from feedrank.io.writer_lock import one_writer
-
-LOCK = Path("data/.lock")  # of all stages: one may read what another would replace
+from feedrank.io.writer_lock import LOCK, one_writer
 
 
 def run(main: Callable[[], None]) -> None:

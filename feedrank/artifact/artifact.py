@@ -7,14 +7,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from feedrank.artifact.golden import read_golden, replay
+from feedrank.artifact.golden import replay
 from feedrank.artifact.manifest import (
     GOLDEN,
     RANKER,
+    blaming,
     check_files,
     export_params,
+    read_json,
     read_manifest,
 )
+from feedrank.artifact.schema import check_golden, check_schema
+from feedrank.artifact.trees import check_trees
 from feedrank.errors import ArtifactError
 from feedrank.ranking.ranker import Ranker
 from feedrank.ranking.recommender import Recommender
@@ -39,18 +43,24 @@ class Artifact:
 
     @classmethod
     def load(cls, directory: Path) -> Artifact:
-        """Open an artifact, compare every file with its sha256 and replay the golden requests.
+        """Open an artifact, check it and replay the golden requests.
+
+        A hostile ranker may end the process in XGBoost; `proof.prove` tries one in a process apart.
 
         Raises:
-            ArtifactError: a file is missing or differs, format or features are not those of this
-                code, or an answer is not the stored one.
+            ArtifactError: a file is missing, differs or does not fit the others, format or
+                features are not those of this code, or an answer is not the stored one.
         """
         manifest = read_manifest(directory)
         check_files(directory, manifest)
-        store = FeatureStore.load(directory)
-        ranker = Ranker.load(directory / RANKER)
         params = export_params(directory, manifest)
-        recommender = Recommender(store, ranker, params.candidates, params.exclude)
+        check_schema(directory, manifest)
+        with blaming(directory):
+            store = FeatureStore.load(directory)
+        with blaming(directory / RANKER):
+            ranker = Ranker.load(directory / RANKER)
+            check_trees(ranker.booster)
+            recommender = Recommender(store, ranker, params.candidates, params.exclude)
         expected = [f.name for f in recommender.features]
         for found in (manifest["features"], ranker.feature_names):
             if found != expected:
@@ -59,7 +69,9 @@ class Artifact:
                     f"{expected}, in this order. Export again with this code."
                 )
         artifact = cls(directory, manifest, store, recommender)
-        artifact.replay_golden()
+        with blaming(directory / GOLDEN):
+            check_golden(artifact.golden, store.meta, params.golden_requests)
+            artifact.replay_golden()
         return artifact
 
     @property
@@ -70,7 +82,7 @@ class Artifact:
     @property
     def golden(self) -> list[dict[str, Any]]:
         """The stored requests with their answers."""
-        return read_golden(self.directory / GOLDEN)
+        return list(read_json(self.directory / GOLDEN))
 
     def replay_golden(self) -> None:
         """Answer the stored requests again; raises `ArtifactError` at the first difference."""

@@ -12,6 +12,7 @@ from typing import Any
 from feedrank import __version__
 from feedrank.artifact.golden import draw_golden
 from feedrank.artifact.manifest import FORMAT, GOLDEN, MANIFEST, RANKER, REQUESTS, sha256_of
+from feedrank.artifact.signature import sign
 from feedrank.io.outputs import new_directory
 from feedrank.params import ExportParams
 from feedrank.ranking.ranker import Ranker
@@ -31,7 +32,7 @@ def export(
     k: int,
     requests: Path | None = None,
 ) -> None:
-    """Write an artifact, whole or not at all.
+    """Write an artifact, whole or not at all; signed, if FEEDRANK_SIGNING_KEY is set.
 
     Args:
         directory: of the artifact; a previous one is replaced.
@@ -67,6 +68,7 @@ def export(
             **facts,
         }
         _write_json(new / MANIFEST, manifest)
+        sign(new / MANIFEST)
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -4,33 +4,76 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
-from feedrank.errors import ArtifactError
+from feedrank.artifact.signature import check_signature, signature_path
+from feedrank.errors import ArtifactError, FeedrankError
 from feedrank.params import ExportParams
 
 FORMAT = 3
 MANIFEST, RANKER, GOLDEN = "manifest.json", "ranker.ubj", "golden.json"
 REQUESTS = "requests.parquet"  # hits of every request of validation, for a deployment's gate
+LARGEST_MANIFEST = 1 << 24  # bytes; the demo's has 10 kB
+
+
+@contextmanager
+def blaming(path: Path) -> Iterator[None]:
+    """Turn any error within into an `ArtifactError` that names a file and the remedy.
+
+    Content that somebody else wrote can fail in every way that Python knows; the error itself stays
+    as the cause.
+    """
+    try:
+        yield
+    except FeedrankError:
+        raise
+    except Exception as error:
+        raise ArtifactError(
+            f"'{path}' cannot be read ({type(error).__name__}: {error}). Copy the whole directory "
+            "again, or export again."
+        ) from error
+
+
+def read_json(path: Path) -> Any:
+    """Content of a JSON file; NaN and infinities, which are no JSON, are a `ValueError`."""
+    return _parsed(path.read_bytes())
+
+
+def _parsed(content: bytes) -> Any:
+    return json.loads(content, parse_constant=_refuse_constant)
+
+
+def _refuse_constant(word: str) -> None:
+    raise ValueError(f"{word} is no number")
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
-    """The manifest of an artifact; raises `ArtifactError` if this code cannot use it."""
+    """The manifest of an artifact; raises `ArtifactError` if this code cannot use it.
+
+    It is signed with the key in FEEDRANK_SIGNING_KEY, if that is set.
+    """
+    content = manifest_bytes(directory)
+    check_signature(directory / MANIFEST, content)
     try:
-        manifest: dict[str, Any] = dict(json.loads(_manifest_bytes(directory)))
-    except ValueError as error:
+        manifest: dict[str, Any] = _parsed(content)
+        found = manifest.get("format")
+    except (ValueError, RecursionError, AttributeError) as error:
         raise ArtifactError(
             f"'{directory / MANIFEST}' is not whole. Copy the whole directory again."
         ) from error
-    if manifest.get("format") != FORMAT:
+    if found != FORMAT:
         raise ArtifactError(
-            f"'{directory}' is of format {manifest.get('format')}, this code reads {FORMAT}. "
+            f"'{directory}' is of format {found}, this code reads {FORMAT}. "
             "Export again with this code, or serve with the code that made it."
         )
-    for key in ("features", "files", "recommend"):
-        if key not in manifest:
+    for key, kind in (("features", list), ("files", dict), ("recommend", dict)):
+        if not isinstance(manifest.get(key), kind):
             raise ArtifactError(
                 f"'{directory / MANIFEST}' is not whole: it lacks '{key}'. Export again."
             )
@@ -43,17 +86,25 @@ def version_of(directory: Path) -> str:
     The manifest holds the SHA-256 of every file, so directories of equal content have the same
     version.
     """
-    return hashlib.sha256(_manifest_bytes(directory)).hexdigest()[:12]
+    return hashlib.sha256(manifest_bytes(directory)).hexdigest()[:12]
 
 
-def _manifest_bytes(directory: Path) -> bytes:
+def manifest_bytes(directory: Path) -> bytes:
+    """Content of the manifest's file; raises `ArtifactError` if it is no plain file."""
     path = directory / MANIFEST
-    if not path.exists():
-        raise ArtifactError(
-            f"'{directory}' holds no artifact ('{MANIFEST}' is missing). Make one with "
-            "`dvc repro`, or fetch one with `dvc pull`."
-        )
-    return path.read_bytes()
+    with blaming(path):
+        if not os.path.lexists(path):
+            raise ArtifactError(
+                f"'{directory}' holds no artifact ('{MANIFEST}' is missing). Make one with "
+                "`dvc repro`, or fetch one with `dvc pull`."
+            )
+        found = path.lstat()
+        if not S_ISREG(found.st_mode) or found.st_size > LARGEST_MANIFEST:
+            raise ArtifactError(
+                f"'{path}' is no plain file of at most {LARGEST_MANIFEST} bytes. Copy the whole "
+                "directory again."
+            )
+        return path.read_bytes()
 
 
 def export_params(directory: Path, manifest: dict[str, Any]) -> ExportParams:
@@ -64,17 +115,40 @@ def export_params(directory: Path, manifest: dict[str, Any]) -> ExportParams:
             f"'{directory}' recommends by {found}, this code by {known}. Export again with this "
             "code, or serve with the code that made it."
         )
-    return ExportParams(**manifest["recommend"])
+    with blaming(directory / MANIFEST):
+        return ExportParams(**manifest["recommend"])
 
 
 def check_files(directory: Path, manifest: dict[str, Any]) -> None:
-    """Compare every file with its sha256; raises `ArtifactError` at the first difference."""
+    """Check that a directory holds the manifest's plain files, no other, each with its sha256.
+
+    Raises:
+        ArtifactError: at the first difference.
+    """
+    optional = {MANIFEST, signature_path(directory / MANIFEST).name}
+    with blaming(directory):
+        found = {entry.name: entry for entry in os.scandir(directory)}
+    for name, entry in sorted(found.items()):
+        if not entry.is_file(follow_symlinks=False):
+            raise ArtifactError(
+                f"'{directory / name}' is a link, a directory or a pipe; an artifact holds plain "
+                "files. Copy the whole directory again, with the files that links name."
+            )
+        if name not in optional and name not in manifest["files"]:
+            raise ArtifactError(
+                f"'{directory / name}' is not in '{MANIFEST}'. Copy the artifact to an empty "
+                "directory."
+            )
     for name, digest in manifest["files"].items():
         path = directory / name
-        if not path.exists():
+        if name not in found:
             raise ArtifactError(f"'{path}' is missing. Copy the whole directory again.")
-        if sha256_of(path) != digest:
-            raise ArtifactError(f"'{path}' is not the file that was exported: its sha256 differs.")
+        with blaming(path):
+            if sha256_of(path) != digest:
+                raise ArtifactError(
+                    f"'{path}' is not the file that was exported: its sha256 differs. Copy the "
+                    "whole directory again."
+                )
 
 
 def sha256_of(path: Path) -> str:

@@ -17,7 +17,7 @@ from feedrank.checkout.committed import (
     unsaved_outputs,
 )
 from feedrank.errors import FeedrankError
-from feedrank.io.writer_lock import one_writer
+from feedrank.io.writer_lock import LOCK, one_writer
 
 DVC = (sys.executable, "-m", "dvc")
 
@@ -32,7 +32,7 @@ def go_back(root: Path, discard: bool) -> None:
     Raises:
         FeedrankError: something would be lost; nothing was changed.
     """
-    with one_writer(root / "data" / ".lock"):
+    with one_writer(root / LOCK):
         losses = [] if discard else losses_of(root)
         if losses:
             raise FeedrankError(

@@ -27,6 +27,7 @@ from feedrank.features.row_pass import training_rows
 from feedrank.features.rows import EVER, TrainingRows
 from feedrank.io.progress import log_to_stderr
 from feedrank.io.storage import url_of
+from feedrank.io.writer_lock import LOCK, one_writer
 from feedrank.learning.fit import fit_store
 from feedrank.log.calendar import Calendar
 from feedrank.log.files import Log
@@ -171,22 +172,29 @@ def main() -> int:
     log_to_stderr()
     one_thread_of_algebra()
     try:
-        params, log = load_params(), Log.open(DATA / "log")
-        fitted = FeatureStore.load(DATA / "features").fitted
-        column = fitted.segment_column
-        name = fitted.column_names[column] if column >= 0 else None
-        every, hits = ablations(name), {}
-        for ablation in every:
-            print(f"without {ablation.name}: {ablation.words}", flush=True)
-            hits[ablation.name] = requests_without(ablation, log, params)
-        rows = table_of(hits, params)
+        with one_writer(LOCK):
+            rows = _measured()
     except FeedrankError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    rows = [row | {"words": ablation.words} for row, ablation in zip(rows, every, strict=True)]
-    write_json(REPORT, {"k": params.validate.k[0], "rows": rows})
     print("\n".join(lines_of(rows)))
     return 0
+
+
+def _measured() -> list[dict[str, Any]]:
+    """Rows of the table, which is also written."""
+    params, log = load_params(), Log.open(DATA / "log")
+    fitted = FeatureStore.load(DATA / "features").fitted
+    column = fitted.segment_column
+    name = fitted.column_names[column] if column >= 0 else None
+    every, hits = ablations(name), {}
+    for ablation in every:
+        print(f"without {ablation.name}: {ablation.words}", flush=True)
+        hits[ablation.name] = requests_without(ablation, log, params)
+    rows = table_of(hits, params)
+    rows = [row | {"words": ablation.words} for row, ablation in zip(rows, every, strict=True)]
+    write_json(REPORT, {"k": params.validate.k[0], "rows": rows})
+    return rows
 
 
 def lines_of(rows: list[dict[str, Any]]) -> list[str]:

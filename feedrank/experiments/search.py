@@ -28,6 +28,7 @@ from feedrank.experiments.studies import Search, choice_of, head_of, name_of
 from feedrank.experiments.tuning_folds import EarlierWeeks
 from feedrank.features.row_files import load_rows
 from feedrank.io.progress import log_to_stderr
+from feedrank.io.writer_lock import LOCK, one_writer
 from feedrank.log.files import Log
 from feedrank.params import Params, load_params
 from feedrank.stats.decisions import decision
@@ -76,21 +77,26 @@ def main(words: Sequence[str] | None = None) -> int:
     log_to_stderr()
     one_thread_of_algebra()
     try:
-        params = load_params()
-        log, rows = Log.open(LOG), load_rows(ROWS)
-        weeks_of = partial(EarlierWeeks.of, log, FEATURES, rows, n_folds=given.weeks)
-        name = name_of(params, given.over, given.kind, given.weeks, asdict(log.meta))
-        search = Search(STUDIES, name, params, given.over, given.kind, given.seed)
-        print(head_of(given.over), flush=True)
-        best = choice_of(search.run(partial(rates_of, weeks_of(params)), given.trials))
-        if best == present(given.over, params):
-            print("no trial beats the parameters of `params.yaml`")
-            return 0
-        other = replace(params, validate=replace(params.validate, seed=params.validate.seed + 1))
-        gain = gain_of(weeks_of(other), other, applied(best, other), given.kind)
+        with one_writer(LOCK):
+            return _search(given)
     except FeedrankError as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
+
+
+def _search(given: argparse.Namespace) -> int:
+    params = load_params()
+    log, rows = Log.open(LOG), load_rows(ROWS)
+    weeks_of = partial(EarlierWeeks.of, log, FEATURES, rows, n_folds=given.weeks)
+    name = name_of(params, given.over, given.kind, given.weeks, asdict(log.meta))
+    search = Search(STUDIES, name, params, given.over, given.kind, given.seed)
+    print(head_of(given.over), flush=True)
+    best = choice_of(search.run(partial(rates_of, weeks_of(params)), given.trials))
+    if best == present(given.over, params):
+        print("no trial beats the parameters of `params.yaml`")
+        return 0
+    other = replace(params, validate=replace(params.validate, seed=params.validate.seed + 1))
+    gain = gain_of(weeks_of(other), other, applied(best, other), given.kind)
     print(f"\n{last_words(best, gain, given.kind)}")
     return 0
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from stat import S_IMODE, S_ISDIR
+
+from feedrank.errors import FeedrankError
 
 
 def write_whole(path: Path, *parts: bytes | memoryview) -> None:
@@ -52,3 +55,29 @@ def flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def private_directory(directory: Path) -> Path:
+    """The same path: a directory of this user with mode 700, made if nothing is there.
+
+    Files in any other could be another user's. Root may use a directory of the user it serves.
+
+    Raises:
+        FeedrankError: it cannot be made, or is a link, another user's, or open to others.
+    """
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = directory.lstat()
+    except OSError as error:
+        raise FeedrankError(
+            f"'{directory}' cannot be used ({error.strerror}). Make room or give this user the "
+            "right to it, or choose another directory (the service's is FEEDRANK_STATE)."
+        ) from error
+    mode, is_ours = S_IMODE(found.st_mode), os.getuid() in (0, found.st_uid)
+    if not S_ISDIR(found.st_mode) or not is_ours or mode != 0o700:
+        raise FeedrankError(
+            f"'{directory}' must be a directory of user {os.getuid()} alone, mode 700; it belongs "
+            f"to user {found.st_uid}, mode {mode:o}. If it is yours, run `chmod 700 {directory}`; "
+            "else choose another directory (the service's is FEEDRANK_STATE)."
+        )
+    return directory

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.fs
 
 from feedrank.errors import ParamsError
+from feedrank.io.files import private_directory
 
 Location = Union[Path, str]  # noqa: UP007 (an alias is evaluated, and 3.8 serves)
 P = TypeVar("P", Path, str, Location)
@@ -97,8 +98,8 @@ def fetched(place: Location) -> Path:
         return Path(path)
     copies = Path(tempfile.gettempdir()) / f"feedrank-{os.getuid()}"
     copy = copies / path.rpartition("/")[2]
+    private_directory(copies)
     if not copy.exists():
-        copies.mkdir(mode=0o700, exist_ok=True)
         new = Path(tempfile.mkdtemp(dir=copies))
         pyarrow.fs.copy_files(path, str(new), source_filesystem=filesystem)
         try:

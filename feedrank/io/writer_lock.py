@@ -14,6 +14,8 @@ from pathlib import Path
 
 from feedrank.errors import FeedrankError
 
+LOCK = Path("data/.lock")  # of stages and experiments: one may read what another would replace
+
 
 @contextmanager
 def one_writer(lock: Path) -> Iterator[None]:

@@ -2,38 +2,74 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Literal
 
+from feedrank.errors import FeedrankError
+from feedrank.io.files import private_directory
+from service.settings import default_state
+
+logger = logging.getLogger("feedrank.service")
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+KINDS = ("counter", "histogram", "gauge_livesum", "gauge_livemin", "gauge_livemax")
+FILE_BYTES = 1 << 20  # of `prometheus_client`, some 5,000 series; ours take a twentieth
 
 
-def _share_between_workers() -> None:
+def _share_between_workers() -> str | None:
     """Let all workers of one parent write into one directory, so that each can answer for all.
 
     Must come before the first import of `prometheus_client`, which reads the variable then.
+    Returns the reason why metrics are not shared, where they should be.
     """
     parent = multiprocessing.parent_process()
-    if parent is None or MULTIPROCESS in os.environ:
-        return
-    for path in Path(gettempdir()).glob("feedrank-metrics-*"):
+    if parent is None:
+        return None
+    try:
+        directory = Path(os.environ.get(MULTIPROCESS) or _directory_of(parent.pid))
+        _allocate(directory)
+    except (OSError, FeedrankError) as error:
+        os.environ.pop(MULTIPROCESS, None)
+        return str(error)
+    os.environ[MULTIPROCESS] = str(directory)
+    return None
+
+
+def _directory_of(parent: int | None) -> Path:
+    """Directory of the workers of one parent; those of parents that ended are removed."""
+    state = private_directory(Path(os.environ.get("FEEDRANK_STATE") or default_state()))
+    for path in state.glob("metrics-*"):
         if not _is_alive(path.name.split("-")[-1]):
             shutil.rmtree(path, ignore_errors=True)
-    directory = Path(gettempdir()) / f"feedrank-metrics-{parent.pid}"
-    directory.mkdir(exist_ok=True)
-    os.environ[MULTIPROCESS] = str(directory)
+    return private_directory(state / f"metrics-{parent}")
+
+
+def _allocate(directory: Path) -> None:
+    """Take the room of this process's files, or raise `OSError` and leave nothing.
+
+    They are mapped into memory: a page that the disk has no room for would end the worker with a
+    bus error when it is written.
+    """
+    paths = [directory / f"{kind}_{os.getpid()}.db" for kind in KINDS]
+    try:
+        for path in paths:
+            with path.open("ab") as file:
+                os.posix_fallocate(file.fileno(), 0, FILE_BYTES)
+    except OSError:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def _is_alive(pid: str) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
-_share_between_workers()
+NOT_SHARED = _share_between_workers()
 
 from prometheus_client import (  # noqa: E402
     CollectorRegistry,
@@ -110,6 +146,12 @@ EFFECTIVE = _gauge(
 CATALOGUE = _gauge(
     "catalogue_share", "Share of the catalogue in recent lists.", "arm", mode="livemax"
 )
+
+
+def warn_if_not_shared() -> None:
+    """Log why each worker answers for itself alone, if the workers' metrics are not shared."""
+    if NOT_SHARED is not None:
+        logger.warning("metrics are of one worker alone", extra={"reason": NOT_SHARED})
 
 
 def exposition() -> bytes:

@@ -45,7 +45,6 @@ class Background:
     def start(self) -> None:
         """Start the tasks in the running loop."""
         sys.setswitchinterval(SWITCH_SECONDS)
-        self._register()
         jobs = (
             self._poll(),
             self._warm_up_until_done(),
@@ -72,6 +71,10 @@ class Background:
         metrics.forget_worker()
 
     async def _poll(self) -> None:
+        async def register() -> None:
+            self._register()
+
+        await self.supervisor.turn("register", register)  # not while a disk is full
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._inference.settings.poll_seconds)

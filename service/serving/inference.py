@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
+from feedrank.artifact.proof import prove_once
 from feedrank.ranking.explanations import Reasons, explain
 from feedrank.ranking.recommender import Ranked, UnknownUserError
 from feedrank.state.feature_store import FeatureStore
@@ -76,9 +78,10 @@ class Inference:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.limiter = Limiter(settings.max_waiting)
-        self.slots: dict[Arm, Slot] = {"control": Slot("control", settings.artifact)}
+        prove = partial(prove_once, state=settings.state)
+        self.slots: dict[Arm, Slot] = {"control": Slot("control", settings.artifact, prove)}
         if settings.test_artifact is not None:
-            self.slots["test"] = Slot("test", settings.test_artifact)
+            self.slots["test"] = Slot("test", settings.test_artifact, prove)
         test_share = settings.test_share if "test" in self.slots else 0.0
         self.assignment = Assignment(settings.assignment_salt, test_share)
         self.exposures = ExposureLog(settings.exposures) if settings.exposures else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,7 +57,7 @@ def identity_of(path: Path) -> Identity | None:
     """
     directory = path.resolve()
     try:
-        found = sorted((p.name, p.stat()) for p in directory.iterdir())
+        found = sorted((p.name, p.lstat()) for p in directory.iterdir())
     except OSError:
         return None
     if not any(name == MANIFEST for name, _ in found):
@@ -78,11 +79,14 @@ class Slot:
     Args:
         arm: of the A/B test.
         path: directory of the artifact, or a link to it.
+        prove: raises `ArtifactError` for a new artifact that a process apart cannot load. The
+            first one is not proved: where nothing is served yet, a crash ends nothing.
     """
 
-    def __init__(self, arm: Arm, path: Path) -> None:
+    def __init__(self, arm: Arm, path: Path, prove: Callable[[Path], None]) -> None:
         self.arm: Arm = arm
         self.path = path
+        self._prove = prove
         self.prepared: LoadedArtifact | None = None
         self.refused: Refused | None = None
         self._at_rest: set[Identity | None] = set()
@@ -124,6 +128,7 @@ class Slot:
         if identity not in self._at_rest:
             return None
         try:
+            self._prove(path.resolve())
             loaded = self._load(path)
         except FeedrankError as error:
             self._refuse(identity, str(error))
@@ -142,14 +147,7 @@ class Slot:
                 "one."
             )
         directory = Path(identity[0])
-        try:
-            artifact, version = Artifact.load(directory), version_of(directory)
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            # A directory that was written by something else can fail in any of these ways.
-            kind = type(error).__name__
-            raise ArtifactError(
-                f"'{directory}' cannot be read ({kind}: {error}). Copy the whole directory again."
-            ) from error
+        artifact, version = Artifact.load(directory), version_of(directory)
         drift = Drift(self.arm, artifact)
         return LoadedArtifact(self.arm, version, artifact, datetime.now(UTC), identity, drift)
 
@@ -163,7 +161,11 @@ class Slot:
     def _refuse(self, identity: Identity, reason: str) -> None:
         if identity_of(Path(identity[0])) != identity:
             return  # its files changed meanwhile: a later poll tells
-        self.refused = Refused(identity, version_of(Path(identity[0])), reason)
+        try:
+            version = version_of(Path(identity[0]))
+        except ArtifactError:
+            version = "unreadable"
+        self.refused = Refused(identity, version, reason)
         metrics.REFUSALS.labels(self.arm).inc()
         logger.error(
             "refused", extra={"arm": self.arm, "still": self.current.version, "reason": reason}

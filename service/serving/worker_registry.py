@@ -10,7 +10,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from feedrank.io.files import write_whole
+from feedrank.io.files import private_directory, write_whole
 
 HEARTBEAT_SECONDS = 1.0
 # Anything from 3 s (a loop that is busy with a swap skips beats) to the wait of a deploy, 120 s.
@@ -42,12 +42,16 @@ class Registration:
     Args:
         state: directory of all registries.
         path: of the artifact.
+
+    Raises:
+        FeedrankError: a directory cannot be made, or is not this user's alone.
     """
 
     def __init__(self, state: Path, path: Path) -> None:
-        directory = _registry(state, path)
-        directory.mkdir(parents=True, exist_ok=True)
-        self._file = directory / f"{os.getpid()}-{secrets.token_hex(4)}.json"
+        private_directory(state)
+        self._file = (
+            private_directory(_registry(state, path)) / f"{os.getpid()}-{secrets.token_hex(4)}.json"
+        )
         self._last: WorkerState | None = None
 
     def update(self, worker: WorkerState) -> None:
@@ -72,9 +76,14 @@ def _registry(state: Path, path: Path) -> Path:
 
 
 def live_workers(state: Path, path: Path) -> list[WorkerState]:
-    """States of all workers with a recent heartbeat, in order of their process ids."""
+    """States of all workers with a recent heartbeat, in order of their process ids.
+
+    Raises:
+        FeedrankError: the directory is not this user's alone.
+    """
     found = []
-    for file in _registry(state, path).glob("*.json"):
+    files = _registry(private_directory(state), path).glob("*.json")
+    for file in files:
         try:
             if time.time() - file.stat().st_mtime <= EXPIRY_SECONDS:
                 found.append(WorkerState(**json.loads(file.read_text())))

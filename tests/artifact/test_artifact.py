@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from feedrank.features.spec import features_of
 from feedrank.ranking.first_stage import FirstStage
 from feedrank.ranking.ranker import Ranker
 from tests.support.simulated_logs import Learned, saved, simulated
+from tests.support.small_artifact import edit_manifest, sign_again
 
 FACTS = {"metrics": {"hitrate@5": {"expected": 0.5}}, "params_sha256": "0"}
 
@@ -49,21 +49,6 @@ def copy(made: Path, tmp_path: Path) -> Path:
 
 def _manifest(directory: Path) -> dict[str, Any]:
     return json.loads((directory / MANIFEST).read_text())  # type: ignore[no-any-return]
-
-
-def _edit(directory: Path, **changes: Any) -> None:
-    values = {**_manifest(directory), **changes}
-    kept = {key: value for key, value in values.items() if value is not None}
-    (directory / MANIFEST).write_text(json.dumps(kept))
-
-
-def _sign_again(directory: Path) -> None:
-    """As if every file had been exported the way it is now."""
-    names = _manifest(directory)["files"]
-    _edit(
-        directory,
-        files={n: hashlib.sha256((directory / n).read_bytes()).hexdigest() for n in names},
-    )
 
 
 def _flip_a_byte(path: Path) -> None:
@@ -148,43 +133,43 @@ def _remove_the_manifest(directory: Path) -> None:
 
 
 def _other_format(directory: Path) -> None:
-    _edit(directory, format=99)
+    edit_manifest(directory, format=99)
 
 
 def _no_format(directory: Path) -> None:
-    _edit(directory, format=None)
+    edit_manifest(directory, format=None)
 
 
 def _no_list_of_files(directory: Path) -> None:
-    _edit(directory, files=None)
+    edit_manifest(directory, files=None)
 
 
 def _no_way_to_recommend(directory: Path) -> None:
-    _edit(directory, recommend=None)
+    edit_manifest(directory, recommend=None)
 
 
 def _unknown_way_to_recommend(directory: Path) -> None:
-    _edit(directory, recommend={**_manifest(directory)["recommend"], "magic": 1})
+    edit_manifest(directory, recommend={**_manifest(directory)["recommend"], "magic": 1})
 
 
 def _other_order_of_features(directory: Path) -> None:
-    _edit(directory, features=_manifest(directory)["features"][::-1])
+    edit_manifest(directory, features=_manifest(directory)["features"][::-1])
 
 
 def _fewer_features(directory: Path) -> None:
-    _edit(directory, features=_manifest(directory)["features"][:-1])
+    edit_manifest(directory, features=_manifest(directory)["features"][:-1])
 
 
 def _another_file_for_a_ranker(directory: Path) -> None:
     (directory / "ranker.ubj").write_bytes(b"not a booster")
-    _sign_again(directory)
+    sign_again(directory)
 
 
 def _a_ranker_without_a_first_stage(directory: Path) -> None:
     booster = Ranker.load(directory / "ranker.ubj").booster
     booster.set_attr(feedrank_first_stage=None)
     booster.save_model(directory / "ranker.ubj")
-    _sign_again(directory)
+    sign_again(directory)
 
 
 def _a_ranker_that_answers_otherwise(directory: Path) -> None:
@@ -193,7 +178,7 @@ def _a_ranker_that_answers_otherwise(directory: Path) -> None:
     weights = (first.weights[0] * 1.1, *first.weights[1:])
     other = FirstStage(first.columns, weights, first.bias)
     Ranker(ranker.booster, other).save(directory / "ranker.ubj")
-    _sign_again(directory)
+    sign_again(directory)
 
 
 def _golden(directory: Path, change: Callable[[dict[str, Any]], None]) -> None:
@@ -201,7 +186,7 @@ def _golden(directory: Path, change: Callable[[dict[str, Any]], None]) -> None:
     requests = json.loads(path.read_text())
     change(requests[3])
     path.write_text(json.dumps(requests))
-    _sign_again(directory)
+    sign_again(directory)
 
 
 def _other_posts_stored(directory: Path) -> None:

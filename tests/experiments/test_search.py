@@ -4,18 +4,20 @@ import sys
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
 from feedrank.errors import FeedrankError
-from feedrank.experiments import search
+from feedrank.experiments import ablation, search
 from feedrank.experiments.space import SPACE, Range, applied, present, settings, space_of
 from feedrank.experiments.studies import Search, choice_of, line_of, name_of
 from feedrank.experiments.tuning_folds import EarlierWeeks, earlier_folds
 from feedrank.features.row_pass import training_rows
 from feedrank.features.rows import TrainingRows
+from feedrank.io.writer_lock import one_writer
 from feedrank.learning.fit import fit_store
 from feedrank.log.calendar import Calendar
 from feedrank.log.files import Log
@@ -263,6 +265,7 @@ def test_the_command_searches_and_says_how_to_try_the_best(
     monkeypatch.setattr(search, "load_rows", lambda _: rows)
     monkeypatch.setattr(search, "LOG", log.directory)
     monkeypatch.setattr(search, "FEATURES", features)
+    monkeypatch.setattr(search, "LOCK", tmp_path / ".lock")
     monkeypatch.setattr(search, "STUDIES", tmp_path / "search.sqlite")
     words = ["--trials", "3", "--weeks", "1", "--over", *NAMES]
     assert search.main(words) == 0
@@ -281,3 +284,18 @@ def test_only_a_gain_is_offered_as_an_experiment() -> None:
     sure = search.last_words(choice, Estimate(0.02, 0.01, 0.03, 9), "shown")
     assert "gains +0.0200 [+0.0100, +0.0300] of shown: ahead" in sure
     assert "dvc exp run -n searched -S train.max_depth=6\n" in sure
+
+
+@pytest.mark.parametrize(("module", "words"), [(search, ["--trials", "3"]), (ablation, [])])
+def test_an_experiment_beside_a_running_stage_is_refused(
+    module: ModuleType,
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(module, "LOCK", tmp_path / ".lock")
+    monkeypatch.setattr(module, "load_params", lambda: pytest.fail("it began"))
+    with one_writer(tmp_path / ".lock"):
+        assert module.main(*[words] if words else []) == 2
+    assert "another process writes beside" in capsys.readouterr().err

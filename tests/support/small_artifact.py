@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from feedrank.artifact.export import export
+from feedrank.artifact.manifest import MANIFEST
 from feedrank.demo.simulation import Network
 from feedrank.features.row_pass import training_rows
 from feedrank.features.spec import features_of
@@ -72,3 +75,17 @@ def export_again(directory: Path, scratch: Path, params: ExportParams) -> None:
     """Another artifact of what `write_artifact` left in `scratch`."""
     facts = {"metrics": METRICS, "params": "small", "revision": "unknown"}
     export(directory, scratch / "features", scratch / "ranker.ubj", params, facts, seed=20, k=5)
+
+
+def edit_manifest(directory: Path, **changes: Any) -> None:
+    """Change entries of a manifest; None removes one."""
+    values = {**json.loads((directory / MANIFEST).read_text()), **changes}
+    kept = {key: value for key, value in values.items() if value is not None}
+    (directory / MANIFEST).write_text(json.dumps(kept))
+
+
+def sign_again(directory: Path) -> None:
+    """As if every file of the directory had been exported the way it is now."""
+    paths = [path for path in sorted(directory.iterdir()) if path.name != MANIFEST]
+    files = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in paths if p.is_file()}
+    edit_manifest(directory, files=files)

@@ -61,7 +61,7 @@ def test_a_manifest_that_vanishes_while_it_is_refused_ends_nothing(versions, tmp
     first, second = versions
     link, bad = tmp_path / "live", shutil.copytree(first, tmp_path / "bad")
     point(link, first)
-    slot = Slot("control", link)
+    slot = Slot("control", link, lambda _: None)
     point(link, bad)
     (bad / "manifest.json").write_text("{}")
 

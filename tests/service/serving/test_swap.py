@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.manifest import version_of
-from feedrank.errors import ArtifactError
+from feedrank.errors import ArtifactError, FeedrankError
 from service import deploy as deploying
 from service.deploy import deploy, main, next_path, point, previous_path, roll_back
 from service.serving.background import worker_state
@@ -21,6 +22,7 @@ from service.serving.worker_registry import Registration, WorkerState, live_work
 from tests.support.small_artifact import export_again, small_params
 
 pytest_plugins = ("tests.support.service_fixtures",)
+pytestmark = pytest.mark.usefixtures("quick_proof")
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +42,16 @@ def link(tmp_path, artifact_path):
     return tmp_path / "live"
 
 
+def check(directory, state=None):
+    """Stands for the proof in a process apart, which takes a second or two."""
+    Artifact.load(directory)
+
+
+@pytest.fixture
+def quick_proof(monkeypatch):
+    monkeypatch.setattr(deploying, "prove_once", check)
+
+
 def poll_twice(slot):
     slot.poll()
     slot.poll()
@@ -57,7 +69,7 @@ def spoil(directory: Path) -> None:
 
 
 def test_a_moved_link_brings_the_new_artifact(link, newer_path):
-    slot = Slot("control", link)
+    slot = Slot("control", link, check)
     point(link, newer_path)
 
     swaps = [slot.poll(), slot.poll(), slot.poll()]
@@ -67,7 +79,7 @@ def test_a_moved_link_brings_the_new_artifact(link, newer_path):
 
 
 def test_an_artifact_that_was_taken_before_a_swap_answers_as_before(link, newer_path):
-    slot = Slot("control", link)
+    slot = Slot("control", link, check)
     taken = slot.current
     before = taken.artifact.recommender.rank(3, 86_400, 5)
     point(link, newer_path)
@@ -90,7 +102,7 @@ def test_an_artifact_that_was_taken_before_a_swap_answers_as_before(link, newer_
     ],
 )
 def test_a_bad_artifact_is_refused_and_the_old_one_goes_on(link, newer_path, tmp_path, harm, says):
-    slot = Slot("control", link)
+    slot = Slot("control", link, check)
     good = slot.current
     bad = shutil.copytree(newer_path, tmp_path / "bad")
     harm(bad)
@@ -106,7 +118,7 @@ def test_a_bad_artifact_is_refused_and_the_old_one_goes_on(link, newer_path, tmp
 
 
 def test_files_that_still_change_are_not_touched(link, newer_path):
-    slot = Slot("control", link)
+    slot = Slot("control", link, check)
     point(link, newer_path)
 
     slot.poll()
@@ -116,7 +128,7 @@ def test_files_that_still_change_are_not_touched(link, newer_path):
 
 def test_a_plain_directory_that_was_replaced_is_served(tmp_path, artifact_path, newer_path):
     shutil.copytree(artifact_path, tmp_path / "artifact")
-    slot = Slot("control", tmp_path / "artifact")
+    slot = Slot("control", tmp_path / "artifact", check)
     shutil.rmtree(tmp_path / "artifact")
     slot.poll()  # in the middle of the replacement
     shutil.copytree(newer_path, tmp_path / "artifact")
@@ -127,7 +139,7 @@ def test_a_plain_directory_that_was_replaced_is_served(tmp_path, artifact_path, 
 
 
 def test_a_prepared_artifact_does_not_answer_until_the_link_moves(link, newer_path):
-    slot = Slot("control", link)
+    slot = Slot("control", link, check)
     first = slot.current
     point(next_path(link), newer_path)
     poll_twice(slot)
@@ -168,7 +180,7 @@ def test_a_bad_artifact_is_not_deployed(link, newer_path, tmp_path):
 
 
 def test_all_workers_prepare_before_any_serves(link, newer_path, tmp_path, monkeypatch):
-    slots = [Slot("control", link), Slot("control", link)]
+    slots = [Slot("control", link, check), Slot("control", link, check)]
     registrations = [Registration(tmp_path / "state", link) for _ in slots]
     served = []
 
@@ -241,7 +253,7 @@ def test_an_experiment_that_replaces_or_spoils_its_artifact_touches_nothing_that
     built, link = tmp_path / "models" / "artifact", tmp_path / "models" / "live"
     shutil.copytree(artifact_path, built)
     version = deploy(built, link, tmp_path / "state", wait=1)
-    slot = Slot("control", link)
+    slot = Slot("control", link, check)
 
     for file in built.iterdir():
         file.write_bytes(b"spoilt")  # in place, as no stage would: a link to these files would show
@@ -302,7 +314,7 @@ def test_the_command_says_what_is_served(link, newer_path, tmp_path, capsys, mon
 
 
 def test_a_new_artifact_is_warm_before_it_answers(link, newer_path):
-    slot = Slot("control", link)
+    slot = Slot("control", link, check)
     point(link, newer_path)
     poll_twice(slot)
 
@@ -310,3 +322,88 @@ def test_a_new_artifact_is_warm_before_it_answers(link, newer_path):
 
     n_steps = slot.current.artifact.store.shared.n_steps
     assert derived == set(range(n_steps + 1))
+
+
+def damaged_copy_of(link, newer_path, state):
+    """Deploys twice, then changes a byte of the copy that was served first."""
+    deploy(newer_path, link, state, wait=1)
+    kept = previous_path(link).resolve()
+    content = bytearray((kept / "history_post.npy").read_bytes())
+    content[-1] ^= 1
+    (kept / "history_post.npy").write_bytes(content)
+    return kept
+
+
+def test_a_kept_copy_that_was_changed_is_not_rolled_back_to(link, newer_path, tmp_path):
+    kept = damaged_copy_of(link, newer_path, tmp_path / "state")
+
+    with pytest.raises(ArtifactError, match=r"kept copy is not what was deployed.*sha256 differs"):
+        roll_back(link, tmp_path / "state", wait=1)
+
+    assert link.resolve() != kept
+
+
+def test_a_kept_copy_that_was_changed_is_not_deployed_again(link, newer_path, tmp_path):
+    home = tmp_path / "versions" / version_of(newer_path)
+    shutil.copytree(newer_path, home)
+    (home / "history_post.npy").write_bytes(b"")
+
+    with pytest.raises(ArtifactError, match=f"Or remove '{home}' and deploy again"):
+        deploy(newer_path, link, tmp_path / "state", wait=1)
+
+    assert version_of(link) != version_of(newer_path)
+
+
+def test_a_second_deploy_at_once_is_told_of_the_first(link, newer_path, tmp_path, monkeypatch):
+    def deploy_meanwhile(directory, state):
+        with pytest.raises(FeedrankError, match=f"writes beside .*: process {os.getpid()} on"):
+            roll_back(link, state, wait=1)
+
+    monkeypatch.setattr(deploying, "prove_once", deploy_meanwhile)
+
+    deploy(newer_path, link, tmp_path / "state", wait=1)
+
+    assert version_of(link) == version_of(newer_path)
+
+
+def pipe_for_a_manifest(directory):
+    (directory / "manifest.json").unlink()
+    os.mkfifo(directory / "manifest.json")
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (pipe_for_a_manifest, "is no plain file"),
+        (lambda d: (d / "x").symlink_to("nowhere"), "x' is a link"),
+        (lambda d: (d / "manifest.json").write_text("[1]"), "is not whole"),
+    ],
+)
+def test_an_odd_directory_is_refused_once_in_words(link, newer_path, tmp_path, harm, says):
+    slot = Slot("control", link, check)
+    bad = shutil.copytree(newer_path, tmp_path / "bad")
+    harm(bad)
+    point(link, bad)
+
+    poll_twice(slot)
+    refused = slot.refused
+    slot.poll()
+
+    assert says in refused.reason
+    assert slot.refused is refused
+
+
+def test_a_new_artifact_is_proved_before_this_process_loads_it(link, newer_path):
+    def crashes(directory):
+        assert directory == newer_path
+        raise ArtifactError("ended the process that loaded it (SIGSEGV)")
+
+    slot = Slot("control", link, crashes)
+    before = slot.current
+    point(link, newer_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Artifact, "load", lambda _: pytest.fail("loaded before it was proved"))
+        poll_twice(slot)
+
+    assert slot.current is before
+    assert "SIGSEGV" in slot.refused.reason

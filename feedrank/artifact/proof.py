@@ -1,0 +1,165 @@
+"""Proof of a new artifact: a child process loads it first, so that a crash there is a refusal.
+
+XGBoost ends its process for some files that are no ranker. The child runs this module: it imports
+the library once, then forks for each artifact that it is asked about.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NoReturn
+
+import numpy
+import xgboost
+
+import feedrank
+from feedrank.artifact.artifact import Artifact
+from feedrank.artifact.manifest import blaming, check_files, manifest_bytes, read_manifest
+from feedrank.errors import ArtifactError
+from feedrank.io.files import private_directory
+
+# A load takes 0.7 s for the demo; any limit works that a full disk cache or a busy machine keeps.
+SECONDS = 120
+# Of anonymous memory, and more by bytes of the artifact's files. The demo's child takes 0.3 GB in
+# all for 32 MB of files; without a limit a changed byte of its ranker made XGBoost take 2.7 GB.
+MEMORY, MEMORY_BY_BYTE = 1 << 30, 4
+VERSIONS = (feedrank.__version__, numpy.__version__, xgboost.__version__)
+
+
+class Prover:
+    """A process that proves artifacts, one after another; a context manager that ends it."""
+
+    def __enter__(self) -> Prover:
+        # From the folder of this very library, whatever the folder of this process.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "feedrank.artifact.proof"],
+            cwd=Path(feedrank.__file__).parents[1],
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+    def prove(self, directory: Path) -> None:
+        """Load an artifact and replay its golden requests in a process of its own.
+
+        Raises:
+            ArtifactError: it was refused there, or ended that process, or took too long.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{json.dumps(str(directory.absolute()))}\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise ArtifactError(
+                f"'{directory}' could not be proved: the process that does it ended. Free some "
+                "memory, and try again."
+            )
+        reason = json.loads(answer)
+        if reason is not None:
+            raise ArtifactError(reason)
+
+
+def prove_once(directory: Path, state: Path) -> None:
+    """Check an artifact's files, and prove it unless the same content was proved before.
+
+    Args:
+        directory: of the artifact.
+        state: directory of this user alone, which keeps an empty file for each proof. Processes
+            that share it prove one after another, so that several workers need one proof.
+
+    Raises:
+        ArtifactError: the artifact is refused.
+    """
+    check_files(directory, read_manifest(directory))
+    with _turn(private_directory(state)):
+        record = state / f"proved-{_fingerprint(directory)}"
+        if record.exists():
+            return
+        with Prover() as prover:
+            prover.prove(directory)
+        with suppress(OSError):  # on a full disk the next worker proves it again
+            record.touch()
+
+
+@contextmanager
+def _turn(directory: Path) -> Iterator[None]:
+    """Wait for one's turn among the processes that share a directory."""
+    handle = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _fingerprint(directory: Path) -> str:
+    """SHA-256 of a manifest, which names the content of all files, and of what loads them."""
+    return hashlib.sha256(manifest_bytes(directory) + repr(VERSIONS).encode()).hexdigest()
+
+
+def _answer(directory: Path) -> str | None:
+    """Reason why an artifact is refused, from a fork of this process; None if it is not."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _load(directory, writing)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        reason = pipe.read().decode(errors="replace")
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if reason or code == 0:
+        return reason or None
+    if code == -signal.SIGALRM:
+        return f"'{directory}' was not loaded within {SECONDS} s. Export it again."
+    end = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    return (
+        f"'{directory}' ended the process that loaded it ({end}): its files were not written by "
+        "an export, most likely 'ranker.ubj'. Fetch it again from where it was exported."
+    )
+
+
+def _load(directory: Path, writing: int) -> NoReturn:
+    """Load in this process, within bounds of the kernel's; ends it."""
+    code = 1
+    try:
+        signal.alarm(SECONDS)  # ends the process also within XGBoost
+        with blaming(directory):
+            n_bytes = sum(path.lstat().st_size for path in directory.iterdir())
+        memory = MEMORY + MEMORY_BY_BYTE * n_bytes
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (1, 2):  # a library's last words are no answer
+            os.dup2(nowhere, stream)
+        Artifact.load(directory)
+        code = 0
+    except ArtifactError as error:
+        os.write(writing, str(error).encode(errors="replace"))
+    finally:
+        os._exit(code)
+
+
+def main() -> None:
+    """Answer for each directory on stdin, a JSON string a line, with a reason or null."""
+    for line in sys.stdin:
+        print(json.dumps(_answer(Path(json.loads(line)))), flush=True)
+
+
+if __name__ == "__main__":
+    main()

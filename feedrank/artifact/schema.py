@@ -1,0 +1,230 @@
+"""Schema of an artifact: names, shapes, types and ranges, checked before anything is used.
+
+A sha256 tells that files are those of the manifest; the schema tells that they fit each other,
+whoever wrote the manifest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from feedrank.artifact.manifest import GOLDEN, MANIFEST, RANKER, REQUESTS, blaming, read_json
+from feedrank.errors import ArtifactError
+from feedrank.log.metadata import HOURS_A_DAY, LogMeta
+from feedrank.state.catalogue import Texts
+from feedrank.state.profiles import columns_from
+
+STORE, FITTED = "feature_store.json", "fitted.json"
+INT, FLOAT, UINT = ("<i8",), ("<f8",), ("|u1", "<u2", "<u4", "<u8")
+HIGHEST = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Array:
+    """Expectation of one `.npy` file.
+
+    Attributes:
+        name: without the ending.
+        types: that it may have, as `numpy.dtype.str`.
+        shape: of numbers, and of names whose number the first array with that name sets.
+        low: lowest value.
+        high: highest value, or the name of the dimension that the values number.
+        ends: of offsets, the name of the dimension that they divide; they rise from 0 to it.
+    """
+
+    name: str
+    types: tuple[str, ...]
+    shape: tuple[int | str, ...]
+    low: float = 0
+    high: float | str = HIGHEST
+    ends: str = ""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes that the two JSON files of a feature store agree on."""
+
+    n_users: int
+    n_posts: int
+    n_steps: int
+    n_refits: int
+    codes: tuple[int, ...]
+    segment_column: int
+
+    @property
+    def n_segments(self) -> int:
+        """Segments of users."""
+        return self.codes[self.segment_column] if self.segment_column >= 0 else 1
+
+
+def check_schema(directory: Path, manifest: dict[str, Any]) -> None:
+    """Check an artifact whose files are those of its manifest.
+
+    Raises:
+        ArtifactError: a file is missing or superfluous, or its content does not fit the others.
+    """
+    sizes = _read_sizes(directory, manifest)
+    arrays = list(_arrays(sizes))
+    expected = {GOLDEN, RANKER, STORE, FITTED, *(f"{array.name}.npy" for array in arrays)}
+    for name in sorted(expected ^ (set(manifest["files"]) - {REQUESTS})):
+        raise ArtifactError(
+            f"'{directory / name}' is {'missing' if name in expected else 'no file of an artifact'}"
+            f", by the sizes in '{STORE}' and '{FITTED}'. Export again with this code."
+        )
+    dimensions = {"posts": sizes.n_posts, "steps": sizes.n_steps}
+    for array in arrays:
+        path = directory / f"{array.name}.npy"
+        with blaming(path):
+            _check_header(path, array, dimensions)
+    dimensions["post_keys"] = sizes.n_segments * sizes.n_posts
+    dimensions["column_keys"] = sum(sizes.codes) * sizes.n_segments * dimensions["clusters"]
+    for array in arrays:
+        path = directory / f"{array.name}.npy"
+        with blaming(path):
+            _check_values(path, array, dimensions)
+    with blaming(directory):
+        _check_together(directory, sizes, dimensions["impressions"])
+
+
+def _read_sizes(directory: Path, manifest: dict[str, Any]) -> Sizes:
+    with blaming(directory / STORE):
+        about = read_json(directory / STORE)
+        meta, columns = LogMeta(**about["meta"]), columns_from(about["columns"])
+        last = meta.moment(meta.last_at)
+        _require(meta.last_at >= 0 and meta.n_users > 0 and meta.n_posts > 0, "a size is below 1")
+    with blaming(directory / MANIFEST):
+        stated = datetime.fromisoformat(manifest["as_of"])
+        _require(stated == last, f"'as_of' is {stated}, the log ends at {last}")
+    with blaming(directory / FITTED):
+        fitted = read_json(directory / FITTED)
+        codes = tuple(fitted["column_codes"])
+        _require(codes == tuple(column.n_codes for column in columns), "'column_codes' differ")
+        names = [column.name for column in columns]
+        _require(fitted["column_names"] == names, "'column_names' differ from the profile columns")
+        segment = fitted["segment_column"]
+        _require(isinstance(segment, int) and -1 <= segment < len(codes), "'segment_column'")
+        step = fitted["step_seconds"]
+        _require(isinstance(step, int) and step > 0, "'step_seconds' is no number above 0")
+        _check_numbers(fitted, "refits", "half_life_steps")
+        _require(fitted["half_life_steps"] > 0, "'half_life_steps' is not above 0")
+        first = [refit["first_step"] for refit in fitted["refits"]]
+        _require(first != [] and first == sorted(first), "'refits' are not in order of time")
+        _require(all(isinstance(at, int) and at >= 0 for at in first), "'first_step'")
+        _require(
+            all(len(refit["strengths"]["columns"]) == len(codes) for refit in fitted["refits"]),
+            "'strengths' are of other profile columns",
+        )
+    n_steps = meta.last_at // step + 1
+    return Sizes(meta.n_users, meta.n_posts, n_steps, len(first), codes, segment)
+
+
+def _require(holds: bool, words: str) -> None:
+    if not holds:
+        raise ValueError(words)
+
+
+def _check_numbers(values: dict[str, Any], *keys: str) -> None:
+    """Require that all leaves of some values are numbers from 0 on, or null."""
+    waiting: list[Any] = [values[key] for key in keys]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, (dict, list)):
+            waiting += value.values() if isinstance(value, dict) else value
+        elif value is not None:
+            is_number = isinstance(value, (int, float)) and math.isfinite(value) and value >= 0
+            _require(is_number, f"{value!r} is no number from 0 on")
+
+
+def _arrays(sizes: Sizes) -> Iterator[Array]:
+    n_users, n_posts, n_segments = sizes.n_users, sizes.n_posts, sizes.n_segments
+    lowest, codes = -HIGHEST, sizes.codes
+    yield Array("catalogue_user_ids", INT, (n_users,), lowest)
+    yield Array("catalogue_post_ids", INT, (n_posts,), lowest)
+    yield Array("catalogue_codes", ("<u2",), (n_users, len(codes)))
+    for name in ("text", "topic"):
+        yield Array(f"{name}_blob", ("|u1",), (f"{name}_bytes",))
+        yield Array(f"{name}_offsets", INT, (n_posts + 1,), ends=f"{name}_bytes")
+    yield Array("fitted_topic", INT, (n_posts,), high="posts")
+    for i, n in enumerate((*codes, HOURS_A_DAY)):
+        yield Array(f"fitted_encoded_{i}", FLOAT, (n,), lowest)
+    for i in range(sizes.n_refits):
+        yield Array(f"fitted_rate_{i}", FLOAT, (n_segments, "clusters"), high=1)
+        yield Array(f"fitted_log_gate_{i}", FLOAT, (n_posts, "clusters"), -math.inf, 1)
+        yield Array(f"fitted_cluster_{i}", INT, (n_posts,), high="clusters")
+        yield Array(f"fitted_factor_post_{i}", FLOAT, (n_posts, f"factors_{i}"), lowest)
+        yield Array(f"fitted_factor_rate_{i}", FLOAT, (n_segments, n_posts), high=1)
+    for name in ("by_post", *(f"by_column_{i}" for i in range(sizes.n_refits))):
+        keys = "post_keys" if name == "by_post" else "column_keys"
+        yield Array(f"{name}_key", ("<u4",), (f"{name}_rows",), high=keys)
+        yield Array(f"{name}_shown", UINT, (f"{name}_rows",))
+        yield Array(f"{name}_liked", UINT, (f"{name}_rows",))
+        yield Array(f"{name}_offsets", INT, (sizes.n_steps + 1,), ends=f"{name}_rows")
+    yield Array("history_post", UINT, ("impressions",), high="posts")
+    yield Array("history_step", UINT, ("impressions",), high="steps")
+    yield Array("history_offsets", INT, (n_users + 1,), ends="impressions")
+    yield Array("history_liked", ("|u1",), ("impressions_by_8",))
+
+
+def _check_header(path: Path, array: Array, dimensions: dict[str, int]) -> None:
+    """Shape and type as expected, and as many bytes as they need."""
+    with path.open("rb") as file:
+        _require(np.lib.format.read_magic(file) == (1, 0), "not a .npy file of version 1.0")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        n_bytes = path.stat().st_size - file.tell()
+    _require(dtype.str in array.types, f"it holds {dtype.str}, not {' or '.join(array.types)}")
+    _require(len(shape) == len(array.shape), f"its shape is {shape}")
+    for found, named in zip(shape, array.shape, strict=True):
+        size = dimensions.setdefault(named, found) if isinstance(named, str) else named
+        _require(found == size >= 0, f"its shape is {shape}, with {size} for {found} expected")
+    _require(math.prod(shape) * dtype.itemsize == n_bytes, f"it has {n_bytes} bytes for {shape}")
+
+
+def _check_values(path: Path, array: Array, dimensions: dict[str, int]) -> None:
+    """Values within their range; NaN is within none."""
+    values = np.load(path, mmap_mode="r", allow_pickle=False)
+    if array.ends:
+        rises = values[0] == 0 and values[-1] == dimensions[array.ends]
+        _require(bool(rises and (np.diff(values) >= 0).all()), "offsets do not rise to their end")
+    if values.size:
+        high = dimensions[array.high] - 1 if isinstance(array.high, str) else array.high
+        low, highest = values.min(), values.max()
+        is_within = bool(low >= array.low and highest <= high)
+        _require(is_within, f"values from {low} to {highest} are not within {array.low} to {high}")
+
+
+def _check_together(directory: Path, sizes: Sizes, n_impressions: int) -> None:
+    """Relations of values that one range cannot say."""
+    catalogue = {
+        name: np.load(directory / f"catalogue_{name}.npy", mmap_mode="r")
+        for name in ("user_ids", "post_ids", "codes")
+    }
+    for name in ("user_ids", "post_ids"):
+        _require(bool((np.diff(catalogue[name]) > 0).all()), f"'{name}' are not sorted, each once")
+    is_known = (catalogue["codes"] < np.array(sizes.codes, dtype=np.int64)).all()
+    _require(bool(is_known), "'codes' holds a code that no profile column has")
+    liked = np.load(directory / "history_liked.npy", mmap_mode="r")
+    _require(len(liked) == -(-n_impressions // 8), "'history_liked' has not one bit an impression")
+    for name in ("text", "topic"):
+        texts = Texts.load(directory, name)
+        for row in range(sizes.n_posts):
+            texts[row]  # not of UTF-8: a UnicodeDecodeError
+
+
+def check_golden(golden: list[dict[str, Any]], meta: LogMeta, n: int) -> None:
+    """Check golden requests before they are answered: rows of users and posts, and how many.
+
+    Raises:
+        ValueError: there are not `n`, or one names a row that is not there.
+    """
+    _require(len(golden) == n, f"it holds {len(golden)} requests, and {n} are to be")
+    for request in golden:
+        user, post = request["user"], request["post"]
+        is_known = 0 <= user < meta.n_users and all(0 <= row < meta.n_posts for row in post)
+        _require(is_known and len(post) > 0, f"a request is of user {user} with posts {post}")
