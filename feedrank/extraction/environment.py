@@ -12,6 +12,7 @@ from pathlib import Path
 from feedrank.demo import TRUTH, ensure_demo
 from feedrank.errors import SchemaError, SourceError
 from feedrank.extraction.postgres.connection import Source
+from feedrank.extraction.postgres.waiting import exit_on_sigterm
 from feedrank.log.files import Log
 from feedrank.params import Params
 
@@ -50,7 +51,8 @@ class Database:
         dsn = os.environ.get(DSN, "").strip()
         _refuse_surprise(dsn, log)
         if dsn and dsn != DEMO:
-            yield cls(Source(dsn, params.source), REAL, None)
+            with exit_on_sigterm():
+                yield cls(Source(dsn, params.source), REAL, None)
             return
         with ensure_demo(demo, params.demo) as url:
             yield cls(Source(url, params.source), DEMO, demo / TRUTH)

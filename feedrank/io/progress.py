@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+LINE_SECONDS = 10  # between lines of progress in a log file, as few as a person can bear
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
@@ -27,21 +28,25 @@ def tracked(items: Iterable[T], total: int, words: str, unit: str = "it") -> Ite
 
 @contextmanager
 def reading(total: int, kept: int) -> Iterator[Callable[[int], None]]:
-    """A counter of impressions that are read: a bar on a terminal, and a line at the end.
+    """A counter of impressions that are read: a bar on a terminal, else lines, and one at the end.
 
     Args:
         total: impressions of the source.
         kept: impressions that need not be read, since an earlier run did.
     """
     since, n_read = time.monotonic(), 0
+    said_at = since
     bar = tqdm(
         total=total, initial=kept, desc="extract", unit=" rows", unit_scale=True, disable=None
     )
 
     def count(n: int) -> None:
-        nonlocal n_read
+        nonlocal n_read, said_at
         n_read += n
         bar.update(n)
+        if bar.disable and time.monotonic() - said_at > LINE_SECONDS:
+            said_at = time.monotonic()
+            logger.info(f"extract: {kept + n_read:,} of {total:,} impressions are read.")
 
     with bar:
         yield count

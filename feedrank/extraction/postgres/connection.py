@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any, TypeVar
 
 import psycopg2
 from psycopg2 import errorcodes
@@ -15,7 +16,10 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
 from feedrank.errors import SourceError
+from feedrank.extraction.postgres.waiting import CLIENT_CHECK, Waiting
 from feedrank.params import SourceParams
+
+T = TypeVar("T")
 
 APPLICATION_NAME = "feedrank"
 EXAMPLE = "postgresql://user:password@host:5432/database"
@@ -29,12 +33,25 @@ SETTINGS = {
     "standard_conforming_strings": "on",
     "idle_in_transaction_session_timeout": "0",
     "jit": "off",
-    # Plans must scan ranges of blocks, and hash the few groups. Without statistics of the
-    # expressions the planner chooses otherwise.
-    "enable_indexscan": "off",
-    "enable_bitmapscan": "off",
-    "enable_sort": "off",
 }
+# Transactions that share a snapshot read ranges of blocks of a plain table, and must scan them and
+# hash the few groups; without statistics of the expressions the planner chooses otherwise. The
+# plan of a view is the planner's: these settings would make minutes of its seconds.
+BLOCK_SCANS = dict.fromkeys(("enable_indexscan", "enable_bitmapscan", "enable_sort"), "off")
+# Seconds. A host that drops packets would be waited for minutes, a broken connection for hours.
+NETWORK = {
+    "connect_timeout": "10",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+}
+CHECK_DSN = "Check host, port, database, role and password in FEED_DSN."
+MORE_CONNECTIONS = (
+    "'extract.connections' + 1 are open at the same time, and for a moment one more: lower it, or "
+    "raise the limit of the role, the database, the server or the pooler."
+)
+# Of a failed connection the driver knows no code.
+TOO_MANY = re.compile("too many|connection slots are reserved|no more connections allowed")
 TRANSIENT = {
     errorcodes.ADMIN_SHUTDOWN,
     errorcodes.CRASH_SHUTDOWN,
@@ -65,14 +82,21 @@ class Transaction:
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         """All rows of a query; none of a statement that is not one."""
-        with self._source.translated(), self._connection.cursor() as cursor:
+
+        def fetch(cursor: Any) -> list[tuple[Any, ...]]:
             cursor.execute(statement)
             return list(cursor.fetchall()) if cursor.description else []
 
+        return self._waited(fetch)
+
     def copy(self, query: str, options: str, sink: Any) -> None:
         """Send the rows of a query to the `write` of a sink, in a form of COPY."""
+        statement = f"COPY ({query}) TO STDOUT ({options})"
+        self._waited(lambda cursor: cursor.copy_expert(statement, sink))
+
+    def _waited(self, use: Callable[[Any], T]) -> T:
         with self._source.translated(), self._connection.cursor() as cursor:
-            cursor.copy_expert(f"COPY ({query}) TO STDOUT ({options})", sink)
+            return self._source.waiting.result(lambda: use(cursor))
 
 
 class Source:
@@ -87,7 +111,11 @@ class Source:
         self.params = params
         self._url = _url(dsn)
         # One connection for each transaction: a pooled one could carry another's settings.
-        self._engine = create_engine(self._url, poolclass=NullPool, pool_reset_on_return=None)
+        network = {k: v for k, v in NETWORK.items() if k not in self._url.query}
+        self._engine = create_engine(
+            self._url, poolclass=NullPool, pool_reset_on_return=None, connect_args=network
+        )
+        self.waiting = Waiting(self._engine.raw_connection)
 
     @contextmanager
     def transaction(self, snapshot: str | None = None) -> Iterator[Transaction]:
@@ -100,24 +128,25 @@ class Source:
             SourceError: the database cannot be reached or does not let this role in.
             SnapshotLost: the snapshot is gone.
         """
-        connection = self._connect()
-        try:
+        with closing(self._connect()) as connection, self.waiting.open(connection):
             with self.translated():
                 connection.set_session(
                     isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True
                 )
             transaction = Transaction(connection, self)
+            settings = {
+                **SETTINGS,
+                "statement_timeout": f"{self.params.statement_timeout_seconds}s",
+            }
             if snapshot is not None:
                 transaction.rows(f"SET TRANSACTION SNAPSHOT {literal(snapshot)}")
+                settings |= BLOCK_SCANS
             # LOCAL: behind a pooler, a setting of the session would stay for its next user.
-            timeout = self.params.statement_timeout_seconds * 1000
-            settings = {**SETTINGS, "statement_timeout": str(timeout)}
             transaction.rows(
                 ";".join(f"SET LOCAL {k} TO {literal(value)}" for k, value in settings.items())
             )
+            transaction.rows(CLIENT_CHECK)
             yield transaction
-        finally:
-            connection.close()
 
     def _connect(self) -> Any:
         try:
@@ -125,10 +154,8 @@ class Source:
         except psycopg2.Error as error:
             lost = error.pgcode in TRANSIENT or "starting up" in str(error)
             kind = ConnectionLost if lost else SourceError
-            raise kind(
-                f"cannot connect to {self}: {self._sentence(error)} "
-                "Check host, port, database, role and password in FEED_DSN."
-            ) from None
+            remedy = MORE_CONNECTIONS if TOO_MANY.search(str(error)) else CHECK_DSN
+            raise kind(f"cannot connect to {self}: {self._sentence(error)} {remedy}") from None
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -146,6 +173,8 @@ class Source:
             return ConnectionLost(
                 f"the connection to {self} was lost: {found} Run again: what was read is kept."
             )
+        if "query_wait_timeout" in found:
+            return SourceError(f"the pooler gave no connection in time: {found} {MORE_CONNECTIONS}")
         if error.pgcode == errorcodes.QUERY_CANCELED:
             return SourceError(
                 f"the database stopped a statement: {found} Raise 'source.statement_timeout' "

@@ -65,6 +65,7 @@ class Snapshot:
             stopped.set()
             for future in pending:
                 future.cancel()
+            self._source.waiting.cancel()
             raise
         return [found for future in pending for found in future.result()]
 
