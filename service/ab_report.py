@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import create_engine, text
-from sqlalchemy.exc import SQLAlchemyError
 
 from feedrank.errors import FeedrankError, SchemaError, SourceError
-from feedrank.extraction.postgres.connection import quoted
-from feedrank.params import SourceParams, load_params
+from feedrank.extraction.postgres.connection import Source
+from feedrank.params import load_params
 from feedrank.stats.ab_test import AbOutcomes, ArmRate, Comparison, compare
+from feedrank.stats.decisions import decision
 from service.ab.exposure_log import Exposure, read_exposures
-
-COLUMNS = ["user_id", "post_id", "timestamp"]
+from service.ab.likes import query_likes, read_likes
 
 
 def outcomes_of(exposures: list[Exposure], likes: pd.DataFrame, window: timedelta) -> AbOutcomes:
@@ -29,12 +29,14 @@ def outcomes_of(exposures: list[Exposure], likes: pd.DataFrame, window: timedelt
 
     Args:
         exposures: lists.
-        likes: `user_id`, `post_id`, `timestamp`.
+        likes: `user_id` and `post_id` as text, `timestamp` on the log's clock.
         window: in which a like counts, from the moment of the request.
     """
-    lists = pd.DataFrame({"user_id": e.user_id, "post_id": e.posts, "at": e.at} for e in exposures)
+    lists = pd.DataFrame(
+        {"user_id": str(e.user_id), "post_id": e.posts, "at": e.at} for e in exposures
+    )
     listed = lists.explode("post_id").reset_index(names="row").dropna(subset="post_id")
-    liked = listed.astype({"post_id": "int64"}).merge(likes, on=["user_id", "post_id"])
+    liked = listed.astype({"post_id": str}).merge(likes, on=["user_id", "post_id"])
     delay = liked["timestamp"] - liked["at"]
     hits = liked.loc[(delay >= timedelta(0)) & (delay < window), "row"]
     return AbOutcomes(
@@ -44,39 +46,17 @@ def outcomes_of(exposures: list[Exposure], likes: pd.DataFrame, window: timedelt
     )
 
 
-def read_likes(path: Path) -> pd.DataFrame:
-    """Likes from a CSV or parquet file; raises `SchemaError` if a column is missing."""
-    likes = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    missing = [c for c in COLUMNS if c not in likes.columns]
-    if missing:
-        raise SchemaError(f"'{path}' lacks {missing}; it needs the columns {COLUMNS}.")
-    return likes.assign(timestamp=pd.to_datetime(likes["timestamp"]))
-
-
-def query_likes(dsn: str, source: SourceParams, since: datetime, until: datetime) -> pd.DataFrame:
-    """Likes of a period from the database; raises `SourceError` without the DSN's password."""
-    at = quoted(source.timestamp)
-    query = text(
-        f"SELECT {quoted(source.user_id)}, {quoted(source.post_id)}, {at} "
-        f"FROM {quoted(source.schema)}.{quoted(source.feed)} "
-        f"WHERE {quoted(source.action)} = 'like' AND {at} >= :since AND {at} < :until"
-    )
-    try:
-        with create_engine(dsn).connect() as connection:
-            found = connection.execute(query, {"since": since, "until": until}).all()
-    except SQLAlchemyError as error:
-        raise SourceError(
-            f"likes cannot be read ({type(error).__name__}). Check FEED_DSN, or name a file with "
-            "--likes."
-        ) from None
-    likes = pd.DataFrame([tuple(row) for row in found], columns=COLUMNS)
-    return likes.assign(timestamp=pd.to_datetime(likes["timestamp"]))
-
-
 def in_words(found: Comparison, hours: float) -> str:
     """A comparison as text for people."""
     if found.empty_arms:
         return _without(found)
+    if not found.n_hits:
+        n_lists = found.control.n_requests + found.test.n_requests
+        return (
+            f"no comparison: none of {n_lists:,} lists was "
+            f"followed by a like of one of its posts within {hours:g} h. See whether exposures and "
+            "likes are of the same users and clock, or wait for more."
+        )
     low, high = found.interval
     lines = [
         f"hit rate: a like of a listed post within {hours:g} h of the request",
@@ -89,13 +69,17 @@ def in_words(found: Comparison, hours: float) -> str:
         lines.append(f"{found.n_switched} users were in both arms and are left out")
     if found.is_as_planned:
         lines.append(f"assignment as planned (p = {found.mismatch_p:.3g})")
-        lines.append(_verdict(low, high))
+        verdict = decision(found.difference, low, high)
+        lines.append(_VERDICTS.get(verdict, verdict))
     else:
         lines.append(
             f"SAMPLE RATIO MISMATCH (p = {found.mismatch_p:.2g}): some users are missing from one "
             "arm, so the difference is not valid. Find the cause first."
         )
     return "\n".join(lines)
+
+
+_VERDICTS = {"ahead": "test is better", "behind": "control is better"}
 
 
 def _without(found: Comparison) -> str:
@@ -113,18 +97,26 @@ def _row(name: str, rate: ArmRate) -> str:
     return f"{name:8} {rate.n_users:9,} {rate.n_requests:9,} {rate.rate:9.4f}   {interval}"
 
 
-def _verdict(low: float, high: float) -> str:
-    if low > 0:
-        return "test is better"
-    return "control is better" if high < 0 else "the difference is not significant yet"
+def _plain(value: Any) -> Any:
+    """The same with null for numbers that are none, which JSON cannot hold."""
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _hours(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be more than 0, not '{text}'")
+    return value
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0, 1 for an error, 2 for a sample ratio mismatch or an empty arm."""
+    """Run the command; 0, 1 for an error, 2 for what cannot be compared."""
     parser = argparse.ArgumentParser(prog="python -m service.ab_report", description=__doc__)
     parser.add_argument("exposures", type=Path, help="directory of FEEDRANK_EXPOSURES")
     parser.add_argument("--likes", type=Path, help="CSV or parquet; else the database of FEED_DSN")
-    parser.add_argument("--hours", type=float, default=24, help="in which a like counts")
+    parser.add_argument("--hours", type=_hours, default=24, help="in which a like counts")
     parser.add_argument("--json", action="store_true", help="print numbers for a program")
     given = parser.parse_args(arguments)
     try:
@@ -132,8 +124,8 @@ def main(arguments: list[str] | None = None) -> int:
     except FeedrankError as error:
         print(error, file=sys.stderr)
         return 1
-    print(json.dumps(asdict(found)) if given.json else in_words(found, given.hours))
-    return 0 if found.is_as_planned and not found.empty_arms else 2
+    print(json.dumps(_plain(asdict(found))) if given.json else in_words(found, given.hours))
+    return 0 if found.is_as_planned and not found.empty_arms and found.n_hits else 2
 
 
 def _compared(directory: Path, path: Path | None, window: timedelta) -> Comparison:
@@ -144,7 +136,11 @@ def _compared(directory: Path, path: Path | None, window: timedelta) -> Comparis
             f"'{directory}' holds lists of several planned shares {shares}. Keep each A/B test's "
             "exposures in a directory of its own."
         )
-    likes = read_likes(path) if path else _likes_of_the_database(exposures, window)
+    likes = (
+        read_likes(path, load_params().source.time_zone)
+        if path
+        else _likes_of_the_database(exposures, window)
+    )
     return compare(outcomes_of(exposures, likes, window), shares[0])
 
 
@@ -153,7 +149,7 @@ def _likes_of_the_database(exposures: list[Exposure], window: timedelta) -> pd.D
     if not dsn:
         raise SourceError("no likes: set FEED_DSN, or name a file with --likes.")
     moments = [e.at for e in exposures]
-    return query_likes(dsn, load_params().source, min(moments), max(moments) + window)
+    return query_likes(Source(dsn, load_params().source), min(moments), max(moments) + window)
 
 
 if __name__ == "__main__":

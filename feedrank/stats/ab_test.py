@@ -36,12 +36,14 @@ class ArmRate:
     Attributes:
         n_users: in the arm.
         n_requests: of these users.
+        n_hits: requests whose list was liked in time.
         rate: hits over requests; NaN for no requests.
         variance: of the rate, over users; NaN for fewer than two users.
     """
 
     n_users: int
     n_requests: int
+    n_hits: int
     rate: float
     variance: float
 
@@ -84,6 +86,11 @@ class Comparison:
         return [name for name, arm in arms.items() if arm.n_users == 0]
 
     @property
+    def n_hits(self) -> int:
+        """Hits of both arms: without any, there is nothing to compare."""
+        return self.control.n_hits + self.test.n_hits
+
+    @property
     def is_as_planned(self) -> bool:
         """The numbers of users in the arms fit the planned assignment."""
         return self.mismatch_p >= MISMATCH_P
@@ -115,12 +122,13 @@ def arm_rate(hits: np.ndarray, n: np.ndarray) -> ArmRate:
         n: requests of each user, all above 0.
     """
     n_users, total = len(n), int(n.sum())
-    rate = float(hits.sum() / total) if total else math.nan
+    n_hits = int(hits.sum())
+    rate = n_hits / total if total else math.nan
     if n_users < 2:
-        return ArmRate(n_users, total, rate, math.nan)
+        return ArmRate(n_users, total, n_hits, rate, math.nan)
     left = hits - rate * n
     variance = float(np.sum(left**2)) / total**2 * n_users / (n_users - 1)
-    return ArmRate(n_users, total, rate, variance)
+    return ArmRate(n_users, total, n_hits, rate, variance)
 
 
 def mismatch_p(n_control: int, n_test: int, test_share: float) -> float:

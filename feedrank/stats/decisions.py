@@ -26,6 +26,8 @@ def decision(value: float, low: float, high: float, tolerance: float = EQUAL) ->
     >>> decision(0.02, -0.01, 0.05)
     'undecided, about 3 times the requests would tell'
     """
+    if math.isnan(high - low):
+        return "undecided, too few users for an interval"
     if low > 0:
         return "ahead"
     if high < 0:

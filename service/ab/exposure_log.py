@@ -125,5 +125,11 @@ def _parsed(line: str, place: str) -> Exposure:
         found = json.loads(line)
     except json.JSONDecodeError as error:
         raise SchemaError(f"{place} is not JSON: {error}. Remove this line.") from error
-    del found["served_at"]
-    return Exposure(**{**found, "at": datetime.fromisoformat(found["at"])})
+    try:
+        del found["served_at"]
+        return Exposure(**{**found, "at": datetime.fromisoformat(found["at"])})
+    except (LookupError, TypeError, ValueError) as error:
+        raise SchemaError(
+            f"{place} is not an exposure of this version ({type(error).__name__}: {error}). Remove "
+            "this line, or report with the version that wrote it."
+        ) from error

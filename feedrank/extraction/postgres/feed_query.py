@@ -47,7 +47,7 @@ class FeedSql:
         relation.typed(source.user_id, WHOLE, "whole numbers")
         relation.typed(source.post_id, WHOLE, "whole numbers")
         relation.column(source.action)
-        at, user = _time(relation, source), quoted(source.user_id)
+        at, user = moment(relation, source), quoted(source.user_id)
         chosen: tuple[str, ...] = ()
         if extract is not None:
             chosen = (*window(at, extract.since_at, extract.until_at), *share(user, extract))
@@ -166,7 +166,8 @@ def _all_of(conditions: tuple[str, ...]) -> str:
     return f"WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
-def _time(relation: Relation, source: SourceParams) -> str:
+def moment(relation: Relation, source: SourceParams) -> str:
+    """Expression of a row's time on the log's clock; raises `SchemaError` if it holds none."""
     kind = relation.typed(source.timestamp, TIMES, "moments")
     column = quoted(source.timestamp)
     if kind == "timestamptz":

@@ -272,3 +272,87 @@ def test_a_report_without_likes_or_exposures_says_what_to_do(tmp_path, logged, c
     told = capsys.readouterr().err
     assert "FEEDRANK_EXPOSURES" in told
     assert "set FEED_DSN, or name a file with --likes" in told
+
+
+FEED = (
+    'CREATE TABLE feed_data ("timestamp" timestamptz, user_id int, post_id int, '
+    "action text, target int)"
+)
+
+
+def test_the_database_is_read_as_the_extract_reads_it_zone_and_all(
+    logged, database, capsys, monkeypatch
+):
+    """12:30 in UTC is half past noon of the lists; 06:30 in UTC lies before them."""
+    database.execute(
+        FEED,
+        "INSERT INTO feed_data VALUES ('2021-11-01 12:30+00', 1, 10, 'like', 0), "
+        "('2021-11-01 12:30+06', 3, 10, 'like', 0)",
+    )
+    for scheme in ("postgresql", "postgresql+psycopg2", "postgres", "postgresql+psycopg"):
+        monkeypatch.setenv("FEED_DSN", f"{scheme}://{database.url.split('://')[1]}")
+        assert main([str(logged / "exposures"), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["test"]["n_hits"] == 1
+
+
+def test_a_feed_without_likes_is_no_tie(logged, database, capsys, monkeypatch):
+    database.execute(FEED, "INSERT INTO feed_data VALUES ('2021-11-01 13:00', 1, 10, 'view', 1)")
+    monkeypatch.setenv("FEED_DSN", database.url)
+
+    assert main([str(logged / "exposures")]) == 1
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "'feed_data' holds no row with action 'like' from 2021-11-01 12:00:00" in said.err
+
+
+def test_likes_that_follow_no_list_are_no_tie(logged, tmp_path, capsys):
+    (tmp_path / "l.csv").write_text("user_id,post_id,timestamp\n1,99,2021-11-01T13:00:00\n")
+
+    assert main([str(logged / "exposures"), "--likes", str(tmp_path / "l.csv")]) == 2
+
+    assert "no comparison: none of 200 lists was followed by a like" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "cannot be read: No columns to parse"),
+        (b"user_id,post_id,timestamp\n", "holds no like"),
+        (b"user_id,post,timestamp\n1,2,2021-11-01\n", "lacks the columns ['post_id']; it has"),
+        (b"user_id,post_id,timestamp\n1,2,2021-11-01\n1,2,soon\n", "line 3 of "),
+        (b"user_id,post_id,timestamp\n1,,2021-11-01\n", "post_id '' is empty"),
+        (b"user_id,post_id,timestamp\n1,2,2021-11-01\n1,2,3,4,5\n", "in line 3"),
+        (b"user_id,post_id,timestamp\n\xff\xfe\n", "cannot be read: 'utf-8' codec"),
+    ],
+)
+def test_a_bad_file_of_likes_is_told_by_line_and_remedy(logged, tmp_path, capsys, content, says):
+    (tmp_path / "l.csv").write_bytes(content)
+
+    assert main([str(logged / "exposures"), "--likes", str(tmp_path / "l.csv")]) == 1
+
+    told = capsys.readouterr().err
+    assert says in told
+    assert str(tmp_path / "l.csv") in told
+    assert "rite " in told  # what to do
+
+
+def test_moments_of_a_file_may_have_an_offset_each(logged, tmp_path, capsys):
+    lines = ["1,10,2021-11-01T14:30:00+02:00", "3,10,2021-11-01 12:30:00Z", "5,10,2021-11-01 12:30"]
+    (tmp_path / "l.csv").write_text("\n".join(["user_id,post_id,timestamp", *lines]))
+    frame = pd.read_csv(tmp_path / "l.csv")
+    frame["timestamp"] = pd.to_datetime(frame["timestamp"], format="ISO8601", utc=True)
+    frame.to_parquet(tmp_path / "l.parquet")
+
+    for name in ("l.csv", "l.parquet"):
+        assert main([str(logged / "exposures"), "--likes", str(tmp_path / name), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["test"]["n_hits"] == 3
+
+
+def test_an_exposure_of_another_version_is_told_by_line(logged, capsys):
+    (file,) = (logged / "exposures").glob("*.jsonl")
+    file.write_text('{"user": 1}\n' + file.read_text())
+
+    assert main([str(logged / "exposures"), "--likes", str(logged / "likes.csv")]) == 1
+
+    assert f"line 1 of '{file}' is not an exposure of this version" in capsys.readouterr().err
