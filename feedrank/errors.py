@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+REMEDY = "Copy the whole directory again, or export again."
+
 
 class FeedrankError(Exception):
     """Something the user can act on: the message says what was found and what to do."""
@@ -21,3 +27,19 @@ class SchemaError(FeedrankError):
 
 class ArtifactError(FeedrankError):
     """The artifact is missing, incomplete, of another version, or answers differently."""
+
+
+@contextmanager
+def blaming(path: Path | str, remedy: str = REMEDY) -> Iterator[None]:
+    """Turn any error within into an `ArtifactError` that names a file and the remedy.
+
+    Content that somebody else wrote can fail in every way that Python knows; the error itself stays
+    as the cause.
+    """
+    try:
+        yield
+    except FeedrankError:
+        raise
+    except Exception as error:
+        kind = type(error).__name__
+        raise ArtifactError(f"'{path}' cannot be read ({kind}: {error}). {remedy}") from error

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 
-from feedrank.artifact.manifest import blaming, check_files, read_manifest, version_of
+from feedrank.artifact.manifest import check_files, read_manifest, version_of
 from feedrank.artifact.proof import prove_once
-from feedrank.errors import ArtifactError, FeedrankError
+from feedrank.errors import ArtifactError, FeedrankError, blaming
 from feedrank.io.outputs import new_directory
 from feedrank.io.writer_lock import one_writer
 from service.deployments import record

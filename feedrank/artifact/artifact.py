@@ -11,7 +11,6 @@ from feedrank.artifact.golden import replay
 from feedrank.artifact.manifest import (
     GOLDEN,
     RANKER,
-    blaming,
     check_files,
     export_params,
     read_json,
@@ -19,7 +18,7 @@ from feedrank.artifact.manifest import (
 )
 from feedrank.artifact.schema import check_golden, check_schema
 from feedrank.artifact.trees import check_trees
-from feedrank.errors import ArtifactError
+from feedrank.errors import ArtifactError, blaming
 from feedrank.ranking.ranker import Ranker
 from feedrank.ranking.recommender import Recommender
 from feedrank.state.feature_store import FeatureStore

@@ -5,39 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any
 
 from feedrank.artifact.signature import check_signature, signature_path
-from feedrank.errors import ArtifactError, FeedrankError
+from feedrank.errors import ArtifactError, blaming
 from feedrank.params import ExportParams
 
 FORMAT = 3
 MANIFEST, RANKER, GOLDEN = "manifest.json", "ranker.ubj", "golden.json"
 REQUESTS = "requests.parquet"  # hits of every request of validation, for a deployment's gate
 LARGEST_MANIFEST = 1 << 24  # bytes; the demo's has 10 kB
-
-
-@contextmanager
-def blaming(path: Path) -> Iterator[None]:
-    """Turn any error within into an `ArtifactError` that names a file and the remedy.
-
-    Content that somebody else wrote can fail in every way that Python knows; the error itself stays
-    as the cause.
-    """
-    try:
-        yield
-    except FeedrankError:
-        raise
-    except Exception as error:
-        raise ArtifactError(
-            f"'{path}' cannot be read ({type(error).__name__}: {error}). Copy the whole directory "
-            "again, or export again."
-        ) from error
 
 
 def read_json(path: Path) -> Any:

@@ -24,8 +24,8 @@ import xgboost
 
 import feedrank
 from feedrank.artifact.artifact import Artifact
-from feedrank.artifact.manifest import blaming, check_files, manifest_bytes, read_manifest
-from feedrank.errors import ArtifactError
+from feedrank.artifact.manifest import check_files, manifest_bytes, read_manifest
+from feedrank.errors import ArtifactError, blaming
 from feedrank.io.files import private_directory
 
 # A load takes 0.7 s for the demo; any limit works that a full disk cache or a busy machine keeps.

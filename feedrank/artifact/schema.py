@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from feedrank.artifact.manifest import GOLDEN, MANIFEST, RANKER, REQUESTS, blaming, read_json
-from feedrank.errors import ArtifactError
+from feedrank.artifact.manifest import GOLDEN, MANIFEST, RANKER, REQUESTS, read_json
+from feedrank.errors import ArtifactError, blaming
 from feedrank.log.metadata import HOURS_A_DAY, LogMeta
 from feedrank.state.catalogue import Texts
 from feedrank.state.profiles import columns_from

@@ -6,6 +6,7 @@ Beside it lies `model`, one file with the library, the feature store and the ran
 
 import os
 import sys
+import zipfile
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, List
@@ -50,14 +51,32 @@ def load_models() -> Any:
 
     Raises:
         FileNotFoundError: the file is not where `get_model_path` says.
+        RuntimeError: it was cut or changed, or answers otherwise here, in a sentence.
     """
     path = get_model_path(MODEL)
     if not os.path.isfile(path):
         raise FileNotFoundError(f"'{path}' is missing. Put the file 'model' there.")
+    damage = damage_of(path)
+    if damage:
+        raise RuntimeError(f"'{path}' is not whole: {damage}. Upload both files again.")
     sys.path.insert(0, path)  # the file is a zip that holds the library
     from feedrank.checker.model import Model
+    from feedrank.errors import ArtifactError
 
-    return Model.load(path)
+    try:
+        return Model.load(path)
+    except ArtifactError as error:
+        raise RuntimeError(str(error)) from error
+
+
+def damage_of(path: str) -> str:
+    """What is wrong with a zip by its own checksums, before anything is imported from it; or ""."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            changed = archive.testzip()
+    except Exception as error:  # changed bytes fail in many ways; each is a refusal
+        return str(error) or type(error).__name__
+    return f"the checksum of '{changed}' differs" if changed else ""
 
 
 app = FastAPI(title="feedrank")
@@ -76,7 +95,10 @@ def recommended_posts(id: int, time: datetime, limit: int = 10) -> List[PostGet]
 
 
 if os.path.isfile(get_model_path(MODEL)):
-    load_models()  # at import, so that no request waits for it
+    try:
+        load_models()  # at import, so that no request waits for it
+    except RuntimeError as error:
+        sys.exit(f"error: {error}")  # a sentence rather than a traceback
 
 if __name__ == "__main__":
     import uvicorn

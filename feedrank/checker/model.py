@@ -11,13 +11,14 @@ import numpy as np
 import xgboost as xgb
 
 from feedrank.artifact.golden import close, read_golden, replay
-from feedrank.errors import ArtifactError
+from feedrank.errors import ArtifactError, blaming
 from feedrank.io.arrays import Place, read_array
 from feedrank.ranking.ranker import Ranker
 from feedrank.ranking.recommender import Recommender
 from feedrank.state.feature_store import FeatureStore
 
 ABOUT, GOLDEN, STORE, RANKER = "about.json", "golden.json", "store", "ranker.json"
+REMEDY = "Copy it again, or make it again: dvc repro checker."
 PROBE = ("matrix", "probability", "trees")
 
 
@@ -67,9 +68,14 @@ class Model:
         """Read the file, and answer its probe and golden requests again.
 
         Raises:
-            ArtifactError: it was made for other features, or this XGBoost or numpy gives other
-                answers than the versions that it was made with.
+            ArtifactError: it is not whole, it was made for other features, or this XGBoost or numpy
+                gives other answers than the versions that it was made with.
         """
+        with blaming(path, REMEDY):
+            return cls._load(path)
+
+    @classmethod
+    def _load(cls, path: str) -> Model:
         place = zipfile.Path(path)
         about = json.loads((place / ABOUT).read_text())
         store, ranker = FeatureStore.load(place / STORE), Ranker.load(place / RANKER)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import json
+import runpy
+import shutil
 import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -323,3 +326,43 @@ def test_the_hit_rate_is_the_chance_of_a_like_among_five(
 def test_the_stage_writes_where_the_docs_say() -> None:
     stage = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["checker"]
     assert stage["outs"] == ["models/checker"]
+
+
+def _cut(model: Path) -> None:
+    model.write_bytes(model.read_bytes()[:-1000])
+
+
+def _flip(model: Path) -> None:
+    content = bytearray(model.read_bytes())
+    content[len(content) // 2] ^= 1
+    model.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [_cut, _flip, lambda model: model.write_bytes(b"")])
+def test_a_cut_or_changed_file_is_refused_in_a_sentence(
+    made: tuple[Artifact, Path], tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    shutil.copytree(made[1], tmp_path / "bad")
+    damage(tmp_path / "bad" / "model")
+    before = list(sys.path)
+
+    with pytest.raises(SystemExit, match=r"error: '.*model' is not whole: .+\. Upload both files"):
+        runpy.run_path(str(tmp_path / "bad" / "app.py"))
+
+    assert sys.path == before  # nothing was imported from it
+
+
+@pytest.mark.parametrize("gone", ["about.json", "store/history_post.npy", "golden.json"])
+def test_a_model_that_lacks_a_part_is_refused_in_a_sentence(
+    made: tuple[Artifact, Path], tmp_path: Path, gone: str
+) -> None:
+    with (
+        zipfile.ZipFile(made[1] / "model") as whole,
+        zipfile.ZipFile(tmp_path / "model", "w") as archive,
+    ):
+        for name in whole.namelist():
+            if name != gone:
+                archive.writestr(name, whole.read(name))
+
+    with pytest.raises(ArtifactError, match=r"model' cannot be read \(.*Copy it again, or make it"):
+        Model.load(str(tmp_path / "model"))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import multiprocessing
+import os
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from feedrank.io.files import private_directory
 from feedrank.stats.drift import effective_posts, stability_index
 from service.monitoring import metrics
 from service.monitoring.drift import Drift
@@ -113,3 +118,58 @@ def test_no_label_grows_with_what_callers_make_up(client):
         client.get(PATH, params={"id": 10**9 + number, "time": MOMENT})
 
     assert len(read(client)) - before < 60
+
+
+@pytest.fixture
+def of_a_parent(tmp_path, monkeypatch):
+    """As if this process were one of several workers."""
+    monkeypatch.setenv("FEEDRANK_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv(metrics.MULTIPROCESS, "")
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: SimpleNamespace(pid=os.getpid()))
+    return tmp_path / "state" / f"metrics-{os.getpid()}"
+
+
+def test_workers_take_the_room_of_their_files_in_a_directory_of_their_own(of_a_parent):
+    stale = private_directory(of_a_parent.parent) / "metrics-99999999"
+    stale.mkdir()
+
+    assert metrics._share_between_workers() is None
+
+    assert os.environ[metrics.MULTIPROCESS] == str(of_a_parent)
+    assert of_a_parent.stat().st_mode & 0o777 == 0o700
+    files = list(of_a_parent.iterdir())
+    assert len(files) == len(metrics.KINDS)
+    assert all(f.stat().st_blocks * 512 >= metrics.FILE_BYTES for f in files)  # no hole
+    assert not stale.exists()
+
+
+def test_without_room_a_worker_has_metrics_of_its_own_and_says_so(of_a_parent, monkeypatch, caplog):
+    def full(file, start, length):
+        os.write(file, b"x")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+
+    reason = metrics._share_between_workers()
+
+    assert metrics.MULTIPROCESS not in os.environ
+    assert list(of_a_parent.iterdir()) == []
+    monkeypatch.setattr(metrics, "NOT_SHARED", reason)
+    metrics.warn_if_not_shared()
+    assert "metrics are of one worker alone" in caplog.text
+    assert "No space left" in caplog.records[-1].reason
+
+
+def test_a_directory_that_is_open_to_others_is_not_used(of_a_parent):
+    of_a_parent.parent.mkdir(mode=0o755)
+
+    assert "mode 755" in metrics._share_between_workers()
+    assert metrics.MULTIPROCESS not in os.environ
+
+
+def test_files_of_every_kind_of_metric_are_taken(of_a_parent):
+    modes = {
+        f"gauge_{metric._multiprocess_mode}" if metric._type == "gauge" else metric._type
+        for metric in metrics.REGISTRY._collector_to_names
+    }
+    assert modes == set(metrics.KINDS)
