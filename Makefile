@@ -43,7 +43,7 @@ PORT ?= 8000
 ARTIFACT ?= models/artifact
 serve: $(RUNTIME)         ## the deployed artifact on http://127.0.0.1:8000, or elsewhere: make serve PORT=8001
 	@python -m service.deploy --first $(ARTIFACT) --force="$$FORCE"
-	uvicorn service.app:app --host 127.0.0.1 --port $(PORT)
+	python -m service --port $(PORT)
 
 deploy: $(RUNTIME)        ## serve a checked copy of the artifact, if nothing speaks against it: make deploy FORCE='why all the same'
 	@python -m service.deploy $(ARTIFACT) --force="$$FORCE"
@@ -90,8 +90,9 @@ test-spark: $(SPARK)      ## the engine `spark` against processes; needs Java 17
 prove: $(RUNTIME)         ## rebuild everything in a scratch folder and compare every output, byte by byte
 	python -m benchmarks.prove
 
-chaos: $(RUNTIME)         ## kill every stage and dvc repro at random moments: make chaos WITH='--kills 10 --repro 40 --minutes 30'
-	@python -m benchmarks.chaos.pipeline $(WITH)
+chaos: $(CHECKS)          ## kills at random moments, load with swaps, odd requests, lost connections, full disks, clocks; some minutes
+	@python -m benchmarks.chaos.service
+	@python -m benchmarks.chaos.pipeline
 
 licences: $(RUNTIME)      ## package, version and licence of all that requirements.txt brings in
 	@python -m benchmarks.licences

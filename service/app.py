@@ -1,4 +1,4 @@
-"""The service: `uvicorn service.app:app`."""
+"""The service: what `python -m service` serves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import FileResponse
+from starlette.responses import FileResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -19,15 +19,18 @@ from feedrank.errors import FeedrankError
 from service.middleware.access_log import AccessLog
 from service.middleware.security import Security
 from service.monitoring import metrics
-from service.monitoring.logs import write_json_lines
+from service.monitoring.logs import log_json
 from service.routes import operations, page, recommendations
 from service.routes.errors import add_error_answers
+from service.server.clock import Clock, system_clock
+from service.server.listener import SETTINGS
 from service.serving.background import Background
 from service.serving.inference import Inference
 from service.serving.shutdown import Shutdown, on_signal
 from service.settings import Settings
 
 EXPOSED = ("X-Artifact", "X-Exp-Group", "X-Known-Until", "X-Request-ID", "Retry-After")
+PROBES = ["GET", "HEAD"]  # probes and proxies ask by HEAD; the server leaves the body out
 STATIC = Path(__file__).parent / "static"
 
 
@@ -36,27 +39,30 @@ class Service(FastAPI):
 
     Args:
         settings: None to read them from the environment at the start.
+        clock: the time of day.
     """
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, clock: Clock = system_clock) -> None:
         super().__init__(
             title="feedrank",
             summary="Which posts should this user see at this moment?",
             version=__version__,
             docs_url=None,  # FastAPI's pages load scripts from another host; ours is at /docs
             redoc_url=None,
+            redirect_slashes=False,  # a redirect would need to know the proxy's scheme and prefix
         )
         self._settings = settings
+        self._clock = clock
         self._app: ASGIApp = super().__call__
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or run one start and stop."""
         if scope["type"] == "lifespan":
-            await self._run(receive, send)
+            await self._run(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
-    async def _run(self, receive: Receive, send: Send) -> None:
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         try:
             background = self._start()
@@ -64,6 +70,7 @@ class Service(FastAPI):
             # The server prints the message and leaves with an exit code; no traceback helps.
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
+        scope.setdefault("state", {})[SETTINGS] = self.state.inference.settings
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await background.stop()
@@ -74,9 +81,10 @@ class Service(FastAPI):
         settings = self._settings
         if settings is None:
             settings = Settings.from_environment()
-            write_json_lines(settings.log_level)
+            log_json(settings.log_level)
         metrics.warn_if_not_shared()
-        inference, shutdown = Inference(settings), Shutdown()
+        inference = Inference(settings, self._clock)
+        shutdown = Shutdown(getattr(self.state, "listener", None))
         self.state.inference, self.state.shutdown = inference, shutdown
         self._app = AccessLog(self._secured(settings), shutdown)
         shutdown.listen(settings.drain_seconds)
@@ -102,22 +110,29 @@ class Service(FastAPI):
         )
 
 
-def create_app(settings: Settings | None = None) -> Service:
+def create_app(settings: Settings | None = None, clock: Clock = system_clock) -> Service:
     """The service, not yet started."""
-    app = Service(settings)
+    app = Service(settings, clock)
     add_error_answers(app)
-    routes = [*recommendations.router.routes, *page.router.routes, *operations.router.routes]
+    for path, handler in (
+        ("/", _page(STATIC / "index.html")),
+        ("/docs", _page(STATIC / "docs.html")),
+        ("/docs/", _docs),
+    ):
+        app.add_api_route(path, handler, methods=PROBES, include_in_schema=False)
     for router in (recommendations.router, page.router, operations.router):
         app.include_router(router)
-    for path, name in (("/", "index.html"), ("/docs", "docs.html")):
-        routes.append(APIRoute(path, _page(STATIC / name), include_in_schema=False))
-        app.router.routes.append(routes[-1])
-    for route in routes:
-        # Probes and proxies ask by HEAD; the server leaves the body out.
-        if isinstance(route, APIRoute) and "GET" in (route.methods or ()):
-            app.add_api_route(route.path, route.endpoint, methods=["HEAD"], include_in_schema=False)
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                for path in (route.path, _other_end(route.path)):
+                    app.add_api_route(path, route.endpoint, methods=PROBES, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app
+
+
+def _other_end(path: str) -> str:
+    """A path without its slash at the end, or with one."""
+    return path[:-1] if path.endswith("/") else f"{path}/"
 
 
 def _page(file: Path) -> Any:
@@ -125,6 +140,11 @@ def _page(file: Path) -> Any:
         return FileResponse(file, headers={"Cache-Control": "no-cache"})
 
     return page
+
+
+async def _docs() -> RedirectResponse:
+    # Relative, as the page's own links are: the proxy's scheme and prefix are not known here.
+    return RedirectResponse("../docs")
 
 
 app = create_app()

@@ -53,6 +53,8 @@ class Settings(BaseSettings):
         api_key: required from callers, except for probes and the pages' files; None for no key.
         cors_origins: origins of other hosts whose pages may read answers, separated by commas.
         max_waiting: open requests; further ones are shed with a 503.
+        max_connections: open connections of a worker; further ones get a 503.
+        header_seconds: in which a connection sends a whole header, or is closed.
         state: directory of the worker registry, of proofs and of shared metrics, mode 700; in the
             home directory by default.
         poll_seconds: polling interval for a new artifact.
@@ -72,6 +74,11 @@ class Settings(BaseSettings):
     # Requests are answered one after another in 2 to 5 ms each (docs/benchmarks.md), so the last of
     # 64 waits for at most a third of a second, within the limit of 0.5 s.
     max_waiting: Count = 64
+    # With what the process itself opens it stays within 1,024 files, the usual limit; a proxy or a
+    # few dozen callers need far fewer.
+    max_connections: Count = 800
+    # Any value from 5 to 60: a header is one packet, which is sent again once a second.
+    header_seconds: Seconds = 10.0
     state: Path = Field(default_factory=default_state)
     poll_seconds: Seconds = 0.5  # a poll takes 0.1 ms: any value up to seconds costs nothing
     drain_seconds: Seconds = 1.0  # longer than the proxy's interval between two health checks

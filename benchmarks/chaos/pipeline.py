@@ -1,6 +1,6 @@
 """Kill every stage, and `dvc repro`, at random moments; then run to the end and compare bytes.
 
-    make chaos        (or: python -m benchmarks.chaos.pipeline --kills 3 --repro 3 --minutes 10)
+    make chaos        (or: python -m benchmarks.chaos.pipeline --kills 10 --extract 100 --repro 40)
 
 Works on a small demo in a scratch folder. Prints tries and failures; exit code 1 for a failure.
 """
@@ -26,14 +26,26 @@ from tests.support.checkout import LOCK, copy_tracked
 
 STAGES = ("source", "extract", "features", "validate", "train", "export", "checker", "report")
 DVC = (sys.executable, "-m", "dvc")
+MEND = (sys.executable, "-m", "feedrank.checkout.mend")
+AUTHOR = ("-c", "user.name=chaos", "-c", "user.email=chaos@localhost")
 OUTPUTS = ("log", "truth", "features", "rows")  # of data/; models/ and reports/ are all outputs
 
 
 @dataclass
 class Row:
-    """Tries of one command, and how they ended."""
+    """Tries of one command, and how they ended.
+
+    Attributes:
+        name: in the table.
+        broken: the command that is killed.
+        whole: the commands that then run to their end.
+        most: tries.
+    """
 
     name: str
+    broken: tuple[str, ...]
+    whole: tuple[tuple[str, ...], ...]
+    most: int
     tries: int = 0
     killed: int = 0
     failures: int = 0
@@ -43,12 +55,15 @@ def small_demo(folder: Path) -> None:
     """A copy of the checkout with a small network, run once."""
     copy_tracked(Path.cwd(), folder)
     params = yaml.safe_load((folder / "params.yaml").read_text())
-    params["demo"] |= {"users": 400, "posts": 300, "days": 30}
+    params["demo"] |= {"users": 200, "posts": 200, "days": 30}
     params["validate"] |= {"requests": 300, "bootstrap": 200, "folds": 1}
     params["train"]["trees"] = 20
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     subprocess.run([*DVC, "init", "--no-scm", "-q"], cwd=folder, check=True)
     subprocess.run([*DVC, "repro", "-q"], cwd=folder, check=True, capture_output=True)
+    # A lock that is cut off is mended from the last commit.
+    for command in (["init", "-q"], ["add", "-f", str(LOCK)], [*AUTHOR, "commit", "-qm", "lock"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -77,20 +92,21 @@ def killed(folder: Path, command: tuple[str, ...], after: float) -> bool:
     return False
 
 
-def ended(folder: Path, command: tuple[str, ...]) -> str:
-    """Run a command to its end: empty, or what it said when it failed."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    return done.stderr[-500:] if done.returncode else ""
+def ended(folder: Path, *commands: tuple[str, ...]) -> str:
+    """Run commands to their end: empty, or what the first one said that failed."""
+    for command in commands:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        if done.returncode:
+            return done.stderr[-500:] or f"exit code {done.returncode}"
+    return ""
 
 
-def attempt(
-    folder: Path, row: Row, broken: tuple[str, ...], whole: tuple[str, ...], seconds: float
-) -> None:
+def attempt(folder: Path, row: Row, seconds: float) -> None:
     """One try: kill at a moment within the usual time, run to the end, compare all outputs."""
     before, lock = digests(folder), (folder / LOCK).read_bytes()
     row.tries += 1
-    row.killed += killed(folder, broken, random.uniform(0, seconds))
-    words = ended(folder, whole)
+    row.killed += killed(folder, row.broken, random.uniform(0, seconds))
+    words = ended(folder, *row.whole)
     if words or digests(folder) != before or (folder / LOCK).read_bytes() != lock:
         row.failures += 1
         print(f"{row.name}: {words or 'other bytes'}", file=sys.stderr)
@@ -99,34 +115,41 @@ def attempt(
         subprocess.run([*DVC, "checkout", "--force", "-q"], cwd=folder, check=False)
 
 
+def plan(given: argparse.Namespace) -> list[Row]:
+    """Every stage, and `dvc repro` with the mending of its lock that `make demo` does."""
+    stages = {name: (sys.executable, "-m", f"stages.{name}") for name in STAGES}
+    counts = dict.fromkeys(STAGES, given.kills) | {"extract": given.extract}
+    rows = [Row(name, run, (run,), counts[name]) for name, run in stages.items()]
+    repro = (*DVC, "repro", "-q")
+    return [*rows, Row("dvc repro", (*repro, "--force"), (MEND, repro), given.repro)]
+
+
+def tried(folder: Path, row: Row, until: float) -> Row:
+    """All tries of a row; none begins after `until`."""
+    since = time.monotonic()
+    ended(folder, row.broken)
+    seconds = time.monotonic() - since
+    while row.tries < row.most and time.monotonic() < until:
+        attempt(folder, row, seconds)
+    print(f"{row.name}: {row.tries} tries, {row.failures} failures", file=sys.stderr)
+    return row
+
+
 def main() -> int:
     """Print one line for each command, as Markdown."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos.pipeline")
-    parser.add_argument("--kills", type=int, default=10, help="of each stage")
-    parser.add_argument("--repro", type=int, default=40, help="kills of `dvc repro --force`")
-    parser.add_argument("--minutes", type=float, default=30, help="after which no try begins")
+    parser.add_argument("--kills", type=int, default=2, help="of each stage but extract")
+    parser.add_argument("--extract", type=int, default=4, help="kills of extract")
+    parser.add_argument("--repro", type=int, default=3, help="kills of `dvc repro --force`")
+    parser.add_argument("--minutes", type=float, default=10, help="after which no try begins")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     given = parser.parse_args()
     random.seed(given.seed)
-    rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="feedrank-chaos-") as scratch:
         folder = Path(scratch)
         small_demo(folder)
         until = time.monotonic() + 60 * given.minutes
-        stages = {name: (sys.executable, "-m", f"stages.{name}") for name in STAGES}
-        repro = (*DVC, "repro", "-q", "--force")
-        plan = [(name, command, command, given.kills) for name, command in stages.items()]
-        plan.append(("dvc repro", repro, (*DVC, "repro", "-q"), given.repro))
-        for name, broken, whole, n in [
-            *plan,
-            ("dvc repro", repro, (*DVC, "repro", "-q"), given.repro),
-        ]:
-            rows.append(Row(name))
-            since = time.monotonic()
-            ended(folder, broken)
-            seconds = time.monotonic() - since
-            while rows[-1].tries < n and time.monotonic() < until:
-                attempt(folder, rows[-1], broken, whole, seconds)
+        rows = [tried(folder, row, until) for row in plan(given)]
     print("| command | tries | killed before its end | failures |\n| --- | --- | --- | --- |")
     for row in rows:
         print(f"| `{row.name}` | {row.tries} | {row.killed} | {row.failures} |")

@@ -85,7 +85,7 @@ def serving(artifact: Path, state: Path, workers: int) -> Iterator[tuple[int, in
         port = int(free.getsockname()[1])
     began = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", "service.app:app", "--port", str(port),
+        [sys.executable, "-m", "service", "--port", str(port),
          "--workers", str(workers)],
         env={**os.environ, "FEEDRANK_ARTIFACT": str(artifact), "FEEDRANK_STATE": str(state)},
         stdout=subprocess.DEVNULL,

@@ -9,12 +9,13 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from feedrank.errors import SchemaError
 from service.ab.assignment import Arm
 from service.monitoring import metrics
+from service.server.clock import Clock, system_clock
 
 logger = logging.getLogger("feedrank.service")
 MOST_WAITING = 100_000  # some 30 MB of lines: minutes of the load that one worker answers
@@ -57,18 +58,22 @@ class ExposureLog:
     Args:
         directory: created if it is missing.
         most_waiting: lines that wait at most; the oldest are dropped, and counted, beyond it.
+        clock: of `served_at`, and of the day in a file's name.
     """
 
-    def __init__(self, directory: Path, most_waiting: int = MOST_WAITING) -> None:
+    def __init__(
+        self, directory: Path, most_waiting: int = MOST_WAITING, clock: Clock = system_clock
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._most_waiting = most_waiting
+        self._clock = clock
         self._waiting: deque[bytes] = deque()
 
     def append(self, exposure: Exposure) -> None:
         """Queue one list."""
         line = {
-            "served_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "served_at": self._clock().isoformat(timespec="milliseconds"),
             **asdict(exposure),
             "at": exposure.at.isoformat(),
             "propensity": round(exposure.propensity, 6),
@@ -84,7 +89,7 @@ class ExposureLog:
         lines = list(self._waiting)
         if not lines:
             return
-        path = self._directory / f"exposures-{datetime.now(UTC):%Y-%m-%d}-{os.getpid()}.jsonl"
+        path = self._directory / f"exposures-{self._clock():%Y-%m-%d}-{os.getpid()}.jsonl"
         with path.open("ab", buffering=0) as file:
             end = file.seek(0, os.SEEK_END)
             try:

@@ -63,7 +63,11 @@ class Security:
                 f"the query is longer than {LONGEST_QUERY} bytes; send id, time and limit alone."
             )
             return JSONResponse({"detail": detail}, 414)
-        if self._api_key is None or is_open(scope["path"]) or self._has_key(Headers(scope=scope)):
+        if (
+            self._api_key is None
+            or is_open(_route_path(scope))
+            or self._has_key(Headers(scope=scope))
+        ):
             return None
         detail = "send the service's API key in the header 'X-API-Key'."
         return JSONResponse({"detail": detail}, 401, {"WWW-Authenticate": "Bearer"})
@@ -72,6 +76,11 @@ class Security:
         kind, _, token = headers.get("authorization", "").partition(" ")
         given = headers.get("x-api-key") or (token if kind.lower() == "bearer" else "")
         return hmac.compare_digest(given.encode(), (self._api_key or "").encode())
+
+
+def _route_path(scope: Scope) -> str:
+    """The path after the prefix that a proxy has taken off, and the server has put back."""
+    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
 
 
 def is_open(path: str) -> bool:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 from datetime import UTC, datetime
+from logging.config import dictConfig
+from types import TracebackType
+from typing import Any
 
-LOGGERS = ("feedrank.service", "uvicorn", "uvicorn.error", "uvicorn.asgi")
 PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 
 
@@ -28,18 +31,45 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
-def write_json_lines(level: str) -> None:
-    """Send the logs of the service and of uvicorn to standard output, without its access log.
+def log_config(level: str) -> dict[str, Any]:
+    """Configuration of `logging`, for this process and for uvicorn: every logger writes JSON.
 
     Args:
-        level: DEBUG, INFO, WARNING or ERROR.
+        level: of the service and of uvicorn; DEBUG, INFO, WARNING or ERROR.
     """
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(JsonLines())
-    for name in LOGGERS:
-        logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.propagate = False
-        logger.setLevel(level)
-    access = logging.getLogger("uvicorn.access")
-    access.handlers, access.propagate = [], False
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": f"{__name__}.{JsonLines.__name__}"}},
+        "handlers": {
+            "stdout": {
+                "class": "logging.StreamHandler",
+                "stream": "ext://sys.stdout",
+                "formatter": "json",
+            }
+        },
+        "root": {"handlers": ["stdout"], "level": "WARNING"},
+        "loggers": {
+            "feedrank": {"level": level},
+            "uvicorn": {"handlers": [], "level": level, "propagate": True},
+            "uvicorn.error": {"level": level},
+            "uvicorn.access": {"handlers": [], "propagate": False},  # the service has its own
+        },
+    }
+
+
+def log_json(level: str) -> None:
+    """Write logs, warnings and uncaught exceptions as lines of JSON to standard output."""
+    dictConfig(log_config(level))
+    logging.captureWarnings(True)
+    sys.excepthook = _uncaught
+    threading.excepthook = lambda e: _uncaught(e.exc_type, e.exc_value, e.exc_traceback)
+
+
+def _uncaught(
+    kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None
+) -> None:
+    if error is not None and not issubclass(kind, KeyboardInterrupt):
+        logging.getLogger("feedrank.service").critical(
+            "uncaught exception", exc_info=(kind, error, traceback)
+        )

@@ -26,11 +26,11 @@ def _share_between_workers() -> str | None:
     Must come before the first import of `prometheus_client`, which reads the variable then.
     Returns the reason why metrics are not shared, where they should be.
     """
-    parent = multiprocessing.parent_process()
+    parent = _parent()
     if parent is None:
         return None
     try:
-        directory = Path(os.environ.get(MULTIPROCESS) or _directory_of(parent.pid))
+        directory = Path(os.environ.get(MULTIPROCESS) or _directory_of(parent))
         _allocate(directory)
     except (OSError, FeedrankError) as error:
         os.environ.pop(MULTIPROCESS, None)
@@ -39,7 +39,7 @@ def _share_between_workers() -> str | None:
     return None
 
 
-def _directory_of(parent: int | None) -> Path:
+def _directory_of(parent: int) -> Path:
     """Directory of the workers of one parent; those of parents that ended are removed."""
     state = private_directory(Path(os.environ.get("FEEDRANK_STATE") or default_state()))
     for path in state.glob("metrics-*"):
@@ -63,6 +63,14 @@ def _allocate(directory: Path) -> None:
         for path in paths:
             path.unlink(missing_ok=True)
         raise
+
+
+def _parent() -> int | None:
+    """Process id of the parent that all workers have: uvicorn's, or gunicorn's, which forks."""
+    if os.environ.get("SERVER_SOFTWARE", "").startswith("gunicorn/"):
+        return os.getppid()
+    parent = multiprocessing.parent_process()
+    return parent.pid if parent else None
 
 
 def _is_alive(pid: str) -> bool:
@@ -111,6 +119,7 @@ ANSWERS = _counter("answers", "Answers by route and outcome.", "route", "outcome
 RECOMMENDED = _counter("recommended", "Lists by arm of the A/B test.", "arm")
 SWAPS = _counter("swaps", "Hot swaps of an artifact.", "arm")
 REFUSALS = _counter("refusals", "New artifacts that failed their checks.", "arm")
+CONNECTIONS_REFUSED = _counter("connections_refused", "Connections beyond the limit of one worker.")
 EXPOSURES_DROPPED = _counter(
     "exposures_dropped", "Exposures that could not be written in time, and are lost."
 )

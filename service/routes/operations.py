@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -46,7 +46,8 @@ async def ready(http: Request, inference: Running) -> JSONResponse:
 @router.get("/version", response_model=Versions, response_description="One artifact, or two.")
 async def version(inference: Running) -> JSONResponse:
     """Version of the service; each artifact's age and manifest, and why a newer one is refused."""
-    artifacts = [_version(slot) for slot in inference.slots.values()]
+    now = inference.clock()
+    artifacts = [_version(slot, now) for slot in inference.slots.values()]
     return JSONResponse({"service": __version__, "artifacts": artifacts})
 
 
@@ -57,10 +58,10 @@ async def get_metrics(inference: Running) -> Response:
     return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
 
 
-def _version(slot: Slot) -> dict[str, Any]:
+def _version(slot: Slot, now: datetime) -> dict[str, Any]:
     loaded = slot.current
     as_of = loaded.artifact.as_of
-    age = datetime.now(UTC).replace(tzinfo=None) - as_of
+    age = now.replace(tzinfo=None) - as_of
     return {
         "exp_group": slot.arm,
         "artifact": loaded.version,

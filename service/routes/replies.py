@@ -29,17 +29,8 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 
 def list_route(router: APIRouter, path: str, model: Any) -> Callable[[Handler], Handler]:
-    """Register a route of lists; it answers alike with and without the trailing slash."""
-    other = path.removesuffix("/") if path.endswith("/") else f"{path}/"
-
-    def register(handler: Handler) -> Handler:
-        router.add_api_route(other, handler, include_in_schema=False)
-        router.add_api_route(
-            path, handler, response_model=model, responses=PROBLEMS, response_description=LISTED
-        )
-        return handler
-
-    return register
+    """Register a route of lists."""
+    return router.get(path, response_model=model, responses=PROBLEMS, response_description=LISTED)
 
 
 async def _feed_request(http: Request, user_id: UserId, at: Time, limit: Limit = 5) -> FeedRequest:

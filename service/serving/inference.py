@@ -14,6 +14,7 @@ from feedrank.state.feature_store import FeatureStore
 from service.ab.assignment import Arm, Assignment
 from service.ab.exposure_log import Exposure, ExposureLog
 from service.monitoring import metrics
+from service.server.clock import Clock, system_clock
 from service.serving.limiter import Limiter
 from service.serving.model_slot import LoadedArtifact, Slot
 from service.settings import Settings
@@ -75,16 +76,19 @@ class Inference:
         ArtifactError: an artifact is missing or fails its checks.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
         self.settings = settings
+        self.clock = clock
         self.limiter = Limiter(settings.max_waiting)
         prove = partial(prove_once, state=settings.state)
-        self.slots: dict[Arm, Slot] = {"control": Slot("control", settings.artifact, prove)}
+        self.slots: dict[Arm, Slot] = {"control": Slot("control", settings.artifact, prove, clock)}
         if settings.test_artifact is not None:
-            self.slots["test"] = Slot("test", settings.test_artifact, prove)
+            self.slots["test"] = Slot("test", settings.test_artifact, prove, clock)
         test_share = settings.test_share if "test" in self.slots else 0.0
         self.assignment = Assignment(settings.assignment_salt, test_share)
-        self.exposures = ExposureLog(settings.exposures) if settings.exposures else None
+        self.exposures: ExposureLog | None = None
+        if settings.exposures is not None:
+            self.exposures = ExposureLog(settings.exposures, clock=clock)
 
     def artifact_for(self, user_id: int) -> LoadedArtifact:
         """The artifact that answers this user."""

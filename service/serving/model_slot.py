@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from feedrank.artifact.artifact import Artifact
@@ -14,6 +14,7 @@ from feedrank.errors import ArtifactError, FeedrankError
 from service.ab.assignment import Arm
 from service.monitoring import metrics
 from service.monitoring.drift import Drift
+from service.server.clock import Clock, system_clock
 from service.serving.cache_warmup import warm_up
 
 logger = logging.getLogger("feedrank.service")
@@ -83,10 +84,13 @@ class Slot:
             first one is not proved: where nothing is served yet, a crash ends nothing.
     """
 
-    def __init__(self, arm: Arm, path: Path, prove: Callable[[Path], None]) -> None:
+    def __init__(
+        self, arm: Arm, path: Path, prove: Callable[[Path], None], clock: Clock = system_clock
+    ) -> None:
         self.arm: Arm = arm
         self.path = path
         self._prove = prove
+        self._clock = clock
         self.prepared: LoadedArtifact | None = None
         self.refused: Refused | None = None
         self._at_rest: set[Identity | None] = set()
@@ -149,7 +153,7 @@ class Slot:
         directory = Path(identity[0])
         artifact, version = Artifact.load(directory), version_of(directory)
         drift = Drift(self.arm, artifact)
-        return LoadedArtifact(self.arm, version, artifact, datetime.now(UTC), identity, drift)
+        return LoadedArtifact(self.arm, version, artifact, self._clock(), identity, drift)
 
     def _swap(self, loaded: LoadedArtifact) -> None:
         old, self.current = self.current.version, loaded

@@ -85,7 +85,8 @@ def live_workers(state: Path, path: Path) -> list[WorkerState]:
     files = _registry(private_directory(state), path).glob("*.json")
     for file in files:
         try:
-            if time.time() - file.stat().st_mtime <= EXPIRY_SECONDS:
+            # A heartbeat from the future is an old one too: the clock was set back since.
+            if abs(time.time() - file.stat().st_mtime) <= EXPIRY_SECONDS:
                 found.append(WorkerState(**json.loads(file.read_text())))
         except FileNotFoundError:
             continue  # its worker has just shut down

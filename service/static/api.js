@@ -2,6 +2,9 @@
 
 import { $ } from "./dom.js";
 
+// The service may lie under a prefix: its addresses are relative to this file's folder.
+const ROOT = new URL("..", import.meta.url).href.slice(0, -1);
+
 export class Problem extends Error {
   constructor(status, detail) {
     super(detail);
@@ -19,7 +22,7 @@ export function onKey(retry) {
 
 export async function get(path, query = {}, signal = undefined) {
   const key = sessionStorage.getItem("key");
-  const address = `${path}?${new URLSearchParams(query)}`;
+  const address = `${ROOT}${path}?${new URLSearchParams(query)}`;
   let answer;
   try {
     answer = await fetch(address, { headers: key ? { "X-API-Key": key } : {}, signal });

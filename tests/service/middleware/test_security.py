@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 
 import pytest
 from starlette.testclient import TestClient
@@ -59,6 +60,37 @@ def test_probes_and_the_pages_files_need_no_key(locked, path):
 
 def test_a_probe_with_a_trailing_slash_needs_no_key_either(locked):
     assert locked.get("/health/").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/", "/", "/docs", "/static/page.js"])
+def test_a_prefix_that_a_proxy_takes_off_changes_nothing(settings, user_id, path):
+    app = create_app(settings.model_copy(update={"api_key": "sesame"}))
+    with TestClient(app, root_path="/rank") as client:
+        assert client.get(f"/rank{path}").status_code == 200
+        assert client.get(f"/rank{PATH}", params={"id": user_id}).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/health", "/feed/suggestions", "/version", PATH])
+def test_a_slash_at_the_end_is_no_matter(client, user_id, path):
+    query = {"id": user_id, "time": MOMENT} if path == PATH else {}
+    answers = [
+        client.get(form, params=query, follow_redirects=False)
+        for form in (path.rstrip("/"), path.rstrip("/") + "/")
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].json() == answers[1].json()
+
+
+def test_a_redirect_keeps_the_proxys_scheme_and_prefix(client):
+    answer = client.get("/docs/", follow_redirects=False)
+
+    assert (answer.status_code, answer.headers["Location"]) == (307, "../docs")
+
+
+@pytest.mark.parametrize("page", ["/", "/docs"])
+def test_addresses_of_a_page_are_relative(client, page):
+    assert not re.findall(r"""(?:href|src)=["']/""", client.get(page).text)
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/", "/docs", "/metrics"])

@@ -7,6 +7,8 @@ import json
 import multiprocessing
 import os
 import re
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -173,3 +175,29 @@ def test_files_of_every_kind_of_metric_are_taken(of_a_parent):
         for metric in metrics.REGISTRY._collector_to_names
     }
     assert modes == set(metrics.KINDS)
+
+
+def test_workers_that_gunicorn_forks_share_their_metrics(tmp_path):
+    code = (
+        "from service.monitoring import metrics; metrics.SWAPS.labels('control').inc(); "
+        "print(metrics.exposition().decode())"
+    )
+    variables = {
+        **os.environ,
+        "SERVER_SOFTWARE": "gunicorn/23.0.0",
+        "FEEDRANK_STATE": str(tmp_path),
+    }
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=CODE,
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for _ in range(2)
+    ]
+
+    assert 'feedrank_swaps_total{arm="control"} 1.0' in told[0]
+    assert 'feedrank_swaps_total{arm="control"} 2.0' in told[1]

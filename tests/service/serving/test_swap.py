@@ -407,3 +407,14 @@ def test_a_new_artifact_is_proved_before_this_process_loads_it(link, newer_path)
 
     assert slot.current is before
     assert "SIGSEGV" in slot.refused.reason
+
+
+def test_a_worker_that_died_before_the_clock_was_set_back_is_not_alive(tmp_path):
+    Registration(tmp_path, tmp_path / "live").update(WorkerState(1, "version"))
+    (entry,) = tmp_path.rglob("*.json")
+
+    assert len(live_workers(tmp_path, tmp_path / "live")) == 1
+    later = entry.stat().st_mtime + 3600
+    os.utime(entry, (later, later))
+
+    assert live_workers(tmp_path, tmp_path / "live") == []

@@ -1,0 +1,72 @@
+"""The service under faults: kills, swaps, odd requests, silent connections, full disks, clocks.
+
+    make chaos        (or: python -m benchmarks.chaos.service --full)
+
+Works on a small artifact in a scratch folder. Prints tries and failures; exit code 1 for a failure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.chaos import clock, faults, under_load
+from benchmarks.chaos.scene import Row, Scene
+
+# Option: tries of the usual run, which takes minutes, and of the full one.
+COUNTS = {
+    "requests": (5_000, 100_000),
+    "swaps": (4, 50),
+    "sigterms": (2, 20),
+    "supervisors": (1, 5),
+    "odd": (1_000, 10_000),
+    "silent": (500, 500),
+    "disk": (2_000, 10_000),
+    "hours": (4, 24),
+}
+
+
+def plan(scene: Scene, n: argparse.Namespace) -> list[Callable[[], Row | list[Row]]]:
+    """The parts that have a count, none of them run."""
+    parts: list[tuple[int, Callable[[], Row | list[Row]]]] = [
+        (n.odd, lambda: faults.odd(scene, n.odd)),
+        (n.silent, lambda: faults.silent(scene, n.silent)),
+        (n.disk, lambda: faults.full_disk(scene, n.disk)),
+        (n.supervisors, lambda: under_load.supervisor_kills(scene, n.supervisors)),
+        (n.hours, lambda: clock.fast_day(scene, n.hours)),
+        (n.requests, lambda: under_load.sigterms(scene, n.requests, n.swaps, n.sigterms)),
+    ]
+    return [part for count, part in parts if count]
+
+
+def main() -> int:
+    """Print one line for each fault, as Markdown."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos.service")
+    parser.add_argument("--full", action="store_true", help="the counts of docs/reliability.md")
+    for name, (usual, full) in COUNTS.items():
+        parser.add_argument(
+            f"--{name}", type=int, help=f"{usual:,}; {full:,} of a full run; 0: none"
+        )
+    given = parser.parse_args()
+    for name, counts in COUNTS.items():
+        if getattr(given, name) is None:
+            setattr(given, name, counts[given.full])
+    random.seed(0)
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="feedrank-chaos-") as scratch:
+        for part in plan(Scene.made_in(Path(scratch)), given):
+            found = part()
+            rows += found if isinstance(found, list) else [found]
+            print(rows[-1], file=sys.stderr, flush=True)
+    print("| fault | tries | failures | |\n| --- | --- | --- | --- |")
+    for row in rows:
+        print(f"| {row.name} | {row.tries:,} | {row.failures} | {row.words} |")
+    return int(any(row.failures for row in rows))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,39 @@
+"""The service: `python -m service`, or with several workers `python -m service --workers 2`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+
+from feedrank.errors import FeedrankError
+from service.monitoring.logs import log_config, log_json
+from service.server.processes import allow_files, serve
+from service.settings import Settings
+
+
+def main() -> int:
+    """Serve; 1 for a setting that cannot be used."""
+    parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0 is all")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--workers", type=int, help="processes; WEB_CONCURRENCY, or 1, by default")
+    parser.add_argument(
+        "--root-path", default="", help="prefix that a proxy takes off, as in /rank"
+    )
+    given = vars(parser.parse_args())
+    log_json("INFO")
+    try:
+        settings = Settings.from_environment()
+        allow_files(settings.max_connections)
+    except FeedrankError as error:
+        logging.getLogger("feedrank.service").error(str(error))
+        return 1
+    connection = "service.server.connection:Connection"
+    options = {"http": connection, "log_config": log_config(settings.log_level), "ws": "none"}
+    serve({**given, **options}, settings)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Server: the listening socket, its connections and the processes that answer them."""
