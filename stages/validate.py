@@ -17,7 +17,7 @@ from feedrank.validation.fold import barred_posts, run_fold
 from feedrank.validation.results.details import calibration_of, curve_of, days_of
 from feedrank.validation.results.metrics_json import headline_of, write_json
 from feedrank.validation.results.requests_table import write_requests
-from feedrank.validation.results.slices import slice_table, topic_table
+from feedrank.validation.results.slices import slice_table, supported_slices, topic_table
 from feedrank.validation.results.summary import Summary
 from stages.run import run
 
@@ -49,8 +49,8 @@ def main() -> None:
     with new_outputs(*OUTPUTS) as new:
         write_requests(new[REQUESTS], summary.requests(log, store.catalogue))
         write_json(new[DETAILS], summary.details(slices, topic_table(results, store)))
-        write_csv(new[SLICES], slices)
-        write_csv(new[DAYS], days_of(results, log, params.validate))
+        write_csv(new[SLICES], supported_slices(slices, summary.trust.headline))
+        write_csv(new[DAYS], days_of(results, log, params.validate, summary.trust.headline))
         write_csv(new[CALIBRATION], calibration_of(results))
         write_csv(new[CURVE], curve_of(results))
         write_json(new[METRICS], metrics)

@@ -6,6 +6,7 @@ page and by `templates.py` for DVC.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -21,13 +22,13 @@ APART = 6  # pixels between the intervals of one row
 
 
 def hit_rate_by_day() -> alt.LayerChart:
-    """Expected hit rate of each method by day, with our 95 % band; folds are not joined."""
+    """The headline's hit rate of each method by day, with our 95 % band; folds are not joined."""
     base = alt.Chart(TABLE).encode(x=_days(), color=_colour("method"), detail="fold:N")
     band = base.transform_filter(alt.datum.method == OURS).mark_area(opacity=0.16)
     rates = base.mark_line(point=DOTS)
     layers = [
-        band.encode(y=_y("low", "expected hit rate"), y2="high"),
-        rates.encode(y=_y("expected", "expected hit rate")),
+        band.encode(y=_y("low", "hit rate"), y2="high"),
+        rates.encode(y=_y("rate", "hit rate")),
     ]
     return alt.LayerChart(layer=layers, height=HEIGHT)
 
@@ -69,15 +70,20 @@ def importance() -> alt.Chart:
     ).properties(height=alt.Step(ROW))
 
 
-def slices(domain: list[float] | None = None, mean: float | None = None) -> alt.LayerChart:
-    """Shown and expected hit rates of slices of the requests, with 95 % intervals.
+def slices(
+    domain: list[float] | None = None,
+    mean: float | None = None,
+    kinds: Sequence[str] = ("shown", "expected"),
+) -> alt.LayerChart:
+    """Hit rates of slices of the requests, with 95 % intervals.
 
     Args:
         domain: both ends of the axis, for charts side by side.
         mean: where a dashed line stands.
+        kinds: of hit rate.
     """
-    kinds = [(kind, f"{kind}_low", f"{kind}_high") for kind in ("shown", "expected")]
-    return _intervals("value", "requests", kinds, "hit rate", mean, domain)
+    rates = [(kind, f"{kind}_low", f"{kind}_high") for kind in kinds]
+    return _intervals("value", "requests", rates, "hit rate", mean, domain)
 
 
 def ranks(mean: float) -> alt.LayerChart:

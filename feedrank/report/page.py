@@ -14,11 +14,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from feedrank.report import charts, tables
 from feedrank.report.drawing import svg
 from feedrank.report.theme import DARK, LIGHT
-from feedrank.validation.results.leads import leads_in_words
+from feedrank.report.verdict import rival_of, sentence
+from feedrank.validation.results.leads import in_words, leads_in_words
 
 METHODS = ("feedrank", "most_liked", "random")  # of the chart of days: more lines would cross
 MOST_FEATURES, MOST_SLICES = 15, 16  # rows of a chart: what a phone shows without scrolling
-ENDS = [f"{kind}{end}" for kind in ("shown", "expected") for end in ("_low", "_high")]
 
 
 @dataclass(frozen=True)
@@ -58,17 +58,26 @@ def page_of(reports: Reports) -> str:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True,
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    templates.filters |= {"number": tables.number, "count": "{:,.0f}".format, "ends": tables.ends}
+    templates.filters |= {
+        "number": tables.number,
+        "count": "{:,.0f}".format,
+        "ends": tables.ends,
+        "signed": tables.signed,
+        "in_words": in_words,
+    }
     return templates.get_template("page.html").render(
         k=k, ours=metrics[f"hitrate@{k}"], auc=metrics["auc"], details=details,
         truth=metrics.get("demo", {}).get("true"), matching=details["matching"]["feedrank"],
+        verdict=sentence(k, metrics), rival=rival_of(k, metrics), lead=metrics[f"lead@{k}"],
         first_day=reports.days["day"].min(), last_day=reports.days["day"].max(),
         headline=metrics["headline"],
         leads=leads_in_words(metrics[f"lead@{k}"], metrics["headline"]), most_slices=MOST_SLICES,
         charts=_charts(reports), slices=dict(_slices(reports)),
         methods=tables.methods_table(k, metrics), topics=tables.topics_table(details),
+        ranking=tables.ranking_table(details, k), session_auc=details["ranking"]["feedrank"],
         randomness=tables.randomness_table(details, reports.days),
-        ablation=reports.ablation and tables.ablation_table(reports.ablation),
+        ablation=reports.ablation
+        and tables.ablation_table(reports.ablation, tables.kinds_of(metrics)),
         is_ablation_of_this_run=reports.ablation and _is_of_this_run(reports),
         light=LIGHT, dark=DARK,
     )  # fmt: skip
@@ -82,7 +91,12 @@ def _charts(reports: Reports) -> dict[str, str]:
     mean = float(np.average(calibration["liked"], weights=calibration["rows"]))
     largest = importance[importance["effect"] > 0].nlargest(MOST_FEATURES, "effect")
     return {
-        "days": svg(charts.hit_rate_by_day(), days[days["method"].isin(METHODS)]),
+        "days": svg(
+            charts.hit_rate_by_day(),
+            days[days["method"].isin(METHODS)].replace(
+                {"method": {name: in_words(name) for name in METHODS}}
+            ),
+        ),
         "calibration": svg(charts.calibration(), calibration),
         "curve": svg(charts.learning_curve(), reports.curve),
         "ranks": svg(charts.ranks(mean), ranks) if len(ranks) else "",
@@ -92,14 +106,15 @@ def _charts(reports: Reports) -> dict[str, str]:
 
 def _slices(reports: Reports) -> Iterator[tuple[str, str]]:
     """A chart for each way to cut the requests, on one axis."""
-    judged = reports.slices.dropna(subset=["shown", "expected"])
-    ends = judged[ENDS].to_numpy(float)
+    kinds = sorted(tables.kinds_of(reports.metrics), reverse=True)  # as the legend names them
+    judged = reports.slices.dropna(subset=kinds)
+    ends = judged[[f"{kind}{end}" for kind in kinds for end in ("_low", "_high")]].to_numpy(float)
     domain = [float(ends.min(initial=1.0)), float(ends.max(initial=0.0))]
     mean = reports.metrics[f"hitrate@{reports.k}"]["shown"]
     for by, table in judged.groupby("by", sort=False):
         largest = table.loc[table["requests"].nlargest(MOST_SLICES).index.sort_values()]
         if len(largest) > 1:
-            yield str(by), svg(charts.slices(domain, mean), largest)
+            yield str(by), svg(charts.slices(domain, mean, kinds), largest)
 
 
 def _is_of_this_run(reports: Reports) -> bool:

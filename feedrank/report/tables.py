@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from feedrank.validation.results.leads import supported
+from feedrank.validation.results.leads import decided, in_words
 
 EMPTY, CHANGE, MINUS = "\N{EN DASH}", "\N{GREEK CAPITAL LETTER DELTA}", "\N{MINUS SIGN}"
-KINDS = ("expected", "shown")
 
 
 class Table(NamedTuple):
@@ -21,21 +20,39 @@ class Table(NamedTuple):
     ours: str | None = None
 
 
+def kinds_of(metrics: dict[str, Any]) -> tuple[str, ...]:
+    """Hit rates of the page, the headline's first: a void `expected` is on none of its tables."""
+    return ("shown",) if metrics["headline"] == "shown" else ("expected", "shown")
+
+
 def methods_table(k: str, metrics: dict[str, Any]) -> Table:
-    """Every method's hit rates, and our lift over it; limits of a simulation below."""
+    """Every method's hit rates, our lift over it, and whether we lead; limits of a simulation."""
     methods = {"feedrank": metrics[f"hitrate@{k}"], **metrics[f"baselines@{k}"]}
-    true, headline = metrics.get("demo", {}).get("true", {}), metrics["headline"]
-    lifts = {name: supported(lead, headline) for name, lead in metrics[f"lead@{k}"].items()}
+    true, kinds = metrics.get("demo", {}).get("true", {}), kinds_of(metrics)
+    lifts = metrics[f"lead@{k}"]
     rows = [
-        [name, *(number(m[kind]) for kind in KINDS), number(m["catalogue"], 4),
+        [in_words(name), *(number(m[kind]) for kind in kinds),
          *([number(true.get(name))] if true else []),
-         *(interval(lifts.get(name, {}), kind) for kind in KINDS)]
-        for name, m in sorted(methods.items(), key=lambda m: -(m[1][headline] or 0.0))
+         *(interval(lifts.get(name, {}), kind) for kind in kinds),
+         _briefly(decided(lifts[name], kinds[0])) if name in lifts else EMPTY]
+        for name, m in sorted(methods.items(), key=lambda m: -(m[1][kinds[0]] or 0.0))
     ]  # fmt: skip
-    rows += [[name, *[EMPTY] * 3, number(value), *[EMPTY] * 2] for name, value in true.items()
-             if name not in methods]  # fmt: skip
-    rates = ["method", *KINDS, "catalogue", *(["true"] if true else [])]
-    return Table([*rates, *(f"{kind} lift" for kind in KINDS)], rows, "feedrank")
+    rows += [[name, *[EMPTY] * len(kinds), number(value), *[EMPTY] * (len(kinds) + 1)]
+             for name, value in true.items() if name not in methods]  # fmt: skip
+    rates = ["method", *kinds, *(["true"] if true else [])]
+    head = [*rates, *(f"{kind} lift" for kind in kinds), f"ours is, by {kinds[0]}"]
+    return Table(head, rows, "feedrank")
+
+
+def ranking_table(details: dict[str, Any], k: str) -> Table:
+    """Ranking metrics of each method, with intervals."""
+    names = [*(f"{name}@{k}" for name in ("ndcg", "mrr", "recall", "novelty", "coverage"))]
+    rows = [
+        [in_words(method), *(_with_ends(values, name) for name in names)]
+        for method, values in details["ranking"].items()
+    ]  # fmt: skip
+    head = [f"NDCG@{k}", f"MRR@{k}", f"recall@{k}", f"novelty@{k}", f"coverage@{k}"]
+    return Table(["method", *head], rows, "feedrank")
 
 
 def topics_table(details: dict[str, Any]) -> Table:
@@ -49,15 +66,15 @@ def topics_table(details: dict[str, Any]) -> Table:
     return Table(["topic", "impressions", *rates.values()], rows)
 
 
-def ablation_table(ablation: dict[str, Any]) -> Table:
+def ablation_table(ablation: dict[str, Any], kinds: Sequence[str]) -> Table:
     """Hit rates without a part, and by how much they change."""
     rows = [
-        [row["without"], *(number(row[kind]) for kind in KINDS),
+        [row["without"], *(number(row[kind]) for kind in kinds),
          *(EMPTY if row["without"] == "full" else
-           interval(row | {kind: row[f"{kind}_change"]}, kind) for kind in KINDS)]
+           interval(row | {kind: row[f"{kind}_change"]}, kind) for kind in kinds)]
         for row in ablation["rows"]
     ]  # fmt: skip
-    return Table(["without", *KINDS, *(f"{CHANGE} {kind}" for kind in KINDS)], rows, "full")
+    return Table(["without", *kinds, *(f"{CHANGE} {kind}" for kind in kinds)], rows, "full")
 
 
 def randomness_table(details: dict[str, Any], days: pd.DataFrame) -> Table:
@@ -66,7 +83,7 @@ def randomness_table(details: dict[str, Any], days: pd.DataFrame) -> Table:
     for found in details["randomness"]:
         tests.setdefault(found["test"], []).append(found)
     rows = [
-        [name, *(f"{number(f['size'])}, z {signed(f['z'], 1)}" for f in found),
+        [in_words(name), *(f"{number(f['size'])}, z {signed(f['z'], 1)}" for f in found),
          ", ".join(dict.fromkeys(f["verdict"] for f in found))]
         for name, found in tests.items()
     ]  # fmt: skip
@@ -88,6 +105,19 @@ def interval(values: Mapping[str, Any], kind: str) -> str:
     """A difference with its interval; a dash where there is none."""
     value, low, high = (values.get(f"{kind}{end}") for end in ("", "_low", "_high"))
     return EMPTY if value is None else f"{signed(value)} [{signed(low)}, {signed(high)}]"
+
+
+def _briefly(decision: str) -> str:
+    """A decision in the width of a column: 'undecided, 5 times'."""
+    return decision.removesuffix(" the requests would tell").replace("about ", "")
+
+
+def _with_ends(values: Mapping[str, Any], name: str) -> str:
+    """A value with its interval, if it has one."""
+    if values.get(f"{name}_low") is None:
+        return number(values.get(name))
+    low, high = (number(values[f"{name}{end}"]) for end in ("_low", "_high"))
+    return f"{number(values[name])} [{low}, {high}]"
 
 
 def ends(values: dict[str, Any], kind: str) -> str:

@@ -37,7 +37,7 @@ class Plot(NamedTuple):
 
 RATES = ("shown", "shown_low", "shown_high", "expected", "expected_low", "expected_high")
 PLOTS = {
-    "hit_rate_by_day": Plot(charts.hit_rate_by_day(), ("expected", "low", "high")),
+    "hit_rate_by_day": Plot(charts.hit_rate_by_day(), ("rate", "low", "high")),
     "slices": Plot(charts.slices(), ("requests", *RATES), rows="by"),
     "calibration": Plot(charts.calibration(), ("predicted", "liked")),
     "learning_curve": Plot(charts.learning_curve(), ("trees", "test", "training")),

@@ -15,6 +15,7 @@ from feedrank.log.calendar import Calendar
 from feedrank.report.page import Reports, page_of
 from feedrank.report.templates import PLOTS
 from feedrank.report.theme import DARK, LIGHT
+from feedrank.report.verdict import sentence
 from feedrank.training.importance import importance
 from feedrank.validation.fold import FoldResult, joined, run_fold
 from feedrank.validation.results.details import calibration_of, curve_of, days_of
@@ -27,6 +28,7 @@ from feedrank.validation.results.slices import (
     slice_table,
     slices_in_words,
     slices_of,
+    supported_slices,
     topic_table,
     worst_slices,
 )
@@ -63,7 +65,7 @@ def found(learned: Learned, results: list[FoldResult]) -> Reports:
     return Reports(
         metrics=metrics,
         details=summary.details(slices, topic_table(results, learned.store)),
-        days=days_of(results, learned.log, params),
+        days=days_of(results, learned.log, params, "expected"),
         calibration=calibration_of(results),
         slices=slices,
         curve=curve_of(results),
@@ -114,7 +116,7 @@ def test_the_page_has_the_numbers_of_the_metrics(found: Reports) -> None:
     ours = found.metrics["hitrate@5"]
     assert f"<b>{ours['expected']:.3f}</b>" in page
     for method in ("feedrank", *found.metrics["baselines@5"]):
-        assert f'<th scope="row">{method}</th>' in page
+        assert f'<th scope="row">{method.replace("_", " ")}</th>' in page
     assert "<h2>Ablation</h2>" in page
     assert "width=device-width" in page
 
@@ -150,7 +152,13 @@ def test_no_lead_rests_on_an_estimate_that_is_void(found: Reports) -> None:
     page = page_of(replace(found, metrics=metrics | {"headline": "shown"}))
     assert "by expected" not in page
     assert "+0.050 [+0.010, +0.090]" not in page
-    assert "Against most_liked: by shown too close to tell." in page
+    assert "Against most liked: by shown undecided, about 9 times the requests would tell." in page
+    assert "strongest other method, most liked, manages" in page
+    for name in ("expected", "expected lift", "\N{GREEK CAPITAL LETTER DELTA} expected"):
+        assert f'data-name="{name}"' not in page
+    assert ">expected</text>" not in page  # no legend of a chart, so no dot
+    assert "Shown hit rate; the band" in page
+    assert ">expected</text>" in page_of(found)
     tiles = re.findall(r'class="tile"><span class="soft">([^<]*)</span><b>([^<]*)<', page)
     ours = found.metrics[f"hitrate@{found.k}"]
     assert tiles[0] == (f"Shown hit rate@{found.k}", f"{ours['shown']:.3f}")
@@ -196,9 +204,43 @@ def test_it_is_said_in_words_whether_a_lead_is_sure(found: Reports) -> None:
     leads = {"random": sure | both, "most_liked": sure | unsure, "classic": sure | unjudged}
     page = page_of(replace(found, metrics=found.metrics | {f"lead@{found.k}": leads}))
     assert (
-        "Significantly ahead of random, classic. Against most_liked: by expected ahead, by shown "
-        "too close to tell."
+        "Significantly ahead of random, classic. Against most liked: by expected ahead; by shown "
+        "undecided, about 2 times the requests would tell."
     ) in page
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "says"),
+    [
+        (0.01, 0.09, "Ours is better, beyond chance."),
+        (-0.09, -0.01, "Ours is worse, beyond chance: it should not be deployed."),
+        (-0.004, 0.005, "For all that matters, both are equal."),
+        (-0.02, 0.09, "Which one is better is undecided, about 3 times the requests would tell. "
+         "Among the posts that were shown anyway, ours is better beyond chance."),
+    ],
+)  # fmt: skip
+def test_the_first_sentence_says_how_often_and_who_is_better(
+    low: float, high: float, says: str
+) -> None:
+    lead = {"expected": (low + high) / 2, "expected_low": low, "expected_high": high}
+    ours = {"expected": 0.664, "expected_low": 0.608, "expected_high": 0.725}
+    metrics = {
+        "hitrate@5": ours, "headline": "expected",
+        "lead@5": {"a_b": lead | {"shown": 0.1, "shown_low": 0.05, "shown_high": 0.2}, "c": lead},
+        "baselines@5": {"a_b": {"expected": 0.62}, "c": {"expected": 0.5}},
+    }  # fmt: skip
+    assert sentence("5", metrics) == (
+        "Of 100 times that a user opens the feed, our 5 posts hold one that the user likes about "
+        "66 times (61 to 72); the strongest other method, a b, manages about 62. " + says
+    )
+
+
+def test_a_void_rate_is_in_no_table_of_slices_that_is_written(found: Reports) -> None:
+    kept = supported_slices(found.slices, "expected")
+    assert kept["expected"].notna().any()
+    void = supported_slices(found.slices, "shown")
+    assert void.filter(like="expected").isna().all(axis=None)
+    pd.testing.assert_frame_equal(void.filter(like="shown"), kept.filter(like="shown"))
 
 
 def test_every_number_of_a_table_has_its_name_on_a_phone(found: Reports) -> None:

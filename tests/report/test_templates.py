@@ -20,7 +20,7 @@ PLOTTED: dict[str, dict[str, Any]] = {
 # Rows as DVC reads them from a CSV file: all text, and nothing for what was not judged.
 ROWS = {
     "hit_rate_by_day": [
-        {"day": f"2021-12-0{day}", "fold": "0", "method": method, "expected": "0.6", "low": "0.5",
+        {"day": f"2021-12-0{day}", "fold": "0", "method": method, "rate": "0.6", "low": "0.5",
          "high": "0.7"}
         for day in (1, 2) for method in ("feedrank", "random")
     ],

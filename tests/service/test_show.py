@@ -8,6 +8,7 @@ import pytest
 
 from service.show import table_of
 
+TELL = "the requests would tell"
 RATES = {"expected": 0.6, "shown": None, "catalogue": 0.01}
 
 
@@ -25,9 +26,19 @@ def _metrics(lead: dict[str, float | None]) -> dict[str, Any]:
     [
         (0.087, 0.035, 0.131, "+0.087 [+0.035, +0.131], ahead"),
         (-0.05, -0.09, -0.0104, "-0.050 [-0.090, -0.010], behind"),
-        (0.042, -0.011, 0.1, "+0.042 [-0.011, +0.100], too close to tell"),
-        (-0.0004, -0.01, 0.01, "+0.000 [-0.010, +0.010], too close to tell"),
-        (0.0, 0.0, 0.0, "+0.000 [+0.000, +0.000], too close to tell"),
+        (
+            0.042,
+            -0.011,
+            0.1,
+            f"+0.042 [-0.011, +0.100], undecided, about 2 times {TELL}",
+        ),
+        (
+            -0.0004,
+            -0.01,
+            0.01,
+            f"+0.000 [-0.010, +0.010], undecided, about 4 times {TELL}",
+        ),
+        (0.0, 0.0, 0.0, "+0.000 [+0.000, +0.000], equal within 0.005"),
     ],
 )
 def test_a_lead_is_called_what_it_is(value: float, low: float, high: float, says: str) -> None:

@@ -16,6 +16,7 @@ from feedrank.stats.intervals import proportion, rounded
 from feedrank.validation.fold import FoldResult, joined
 from feedrank.validation.hitrate.scores import Scores, score
 from feedrank.validation.methods import OURS
+from feedrank.validation.results.ranking_metrics import ranking_metrics
 from feedrank.validation.results.warnings import Trust
 
 
@@ -31,7 +32,7 @@ def details_of(
         "matching": _matching(results, scores[0]),
         "folds": [_fold(result, params) for result in results],
         "precision_by_rank": _precision(results, max(params.k)),
-        "catalogue_recommended": _reach(results, scores[0].k),
+        "ranking": ranking_metrics(joined(results), scores[0], results[0].n_posts),
         "candidate_cut": _first_stage(results),
     }
 
@@ -111,22 +112,23 @@ def _precision(results: Sequence[FoldResult], k: int) -> list[dict[str, Any]]:
     return rows
 
 
-def _reach(results: Sequence[FoldResult], k: int) -> dict[str, float | None]:
-    """Share of all posts that any list of a method holds."""
-    return {
-        name: rounded(len(np.unique(top[top >= 0])) / max(results[0].n_posts, 1))
-        for name, top in zip(results[0].names, joined(results).top[:, :, :k], strict=True)
-    }
-
-
 def _first_stage(results: Sequence[FoldResult]) -> dict[str, Any]:
     """Share of the best k of all posts that the first stage keeps."""
     kept = proportion(np.concatenate([r.kept for r in results]), joined(results).user)
     return {**kept.entries("kept", "low", "high"), "n_requests": kept.n_requests}
 
 
-def days_of(results: Sequence[FoldResult], log: Log, params: ValidateParams) -> pd.DataFrame:
-    """Hit rates by day of the test periods, with intervals, one row a day and method."""
+def days_of(
+    results: Sequence[FoldResult], log: Log, params: ValidateParams, kind: str
+) -> pd.DataFrame:
+    """Hit rates by day of the test periods, with intervals, one row a day and method.
+
+    Args:
+        results: of all folds.
+        log: whose calendar names the days.
+        params: of the bootstrap.
+        kind: of hit rate, the headline's.
+    """
     rows = []
     for fold, result in enumerate(results):
         days = result.replayed.at // SECONDS_A_DAY
@@ -139,9 +141,8 @@ def days_of(results: Sequence[FoldResult], log: Log, params: ValidateParams) -> 
                         "day": name_of_day,
                         "fold": fold,
                         "method": name,
-                        **hits.expected.entries("expected", "low", "high"),
-                        **hits.shown.entries("shown"),
-                        "requests": hits.expected.n_requests,
+                        **(rate := getattr(hits, kind)).entries("rate", "low", "high"),
+                        "requests": rate.n_requests,
                     }
                 )
     return pd.DataFrame(rows)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from feedrank.stats.decisions import decision
+
 Lead = Mapping[str, "float | None"]
 
 
@@ -13,7 +15,7 @@ def lead_in_words(lead: Lead) -> str:
     Args:
         lead: of `reports/metrics.json`; a hit rate without a value has None and is left out.
     """
-    return "; ".join(f"{k} {_numbers(lead, k)}, {_verdict(lead, k)}" for k in _kinds(lead))
+    return "; ".join(f"{k} {_numbers(lead, k)}, {decided(lead, k)}" for k in _kinds(lead))
 
 
 def leads_in_words(leads: Mapping[str, Lead], headline: str) -> list[str]:
@@ -27,14 +29,21 @@ def leads_in_words(leads: Mapping[str, Lead], headline: str) -> list[str]:
     sure = [
         name
         for name, lead in leads.items()
-        if all(_verdict(lead, kind) == "ahead" for kind in _kinds(lead))
+        if all(decided(lead, kind) == "ahead" for kind in _kinds(lead))
     ]
-    first = [f"Significantly ahead of {', '.join(sure)}."] if sure else []
+    first = [f"Significantly ahead of {', '.join(map(in_words, sure))}."] if sure else []
     return first + [
-        f"Against {name}: " + ", ".join(f"by {k} {_verdict(lead, k)}" for k in _kinds(lead)) + "."
+        f"Against {in_words(name)}: "
+        + "; ".join(f"by {k} {decided(lead, k)}" for k in _kinds(lead))
+        + "."
         for name, lead in leads.items()
         if name not in sure
     ]
+
+
+def in_words(method: str) -> str:
+    """Name of a method for people."""
+    return method.replace("_", " ")
 
 
 def supported(lead: Lead, headline: str) -> Lead:
@@ -44,7 +53,7 @@ def supported(lead: Lead, headline: str) -> Lead:
 
 def behind(lead: Lead, kind: str) -> bool:
     """Whether ours is significantly behind by a hit rate."""
-    return _verdict(lead, kind) == "behind"
+    return decided(lead, kind) == "behind"
 
 
 def _kinds(lead: Lead) -> list[str]:
@@ -61,6 +70,9 @@ def _numbers(lead: Lead, kind: str) -> str:
     return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
-def _verdict(lead: Lead, kind: str) -> str:
-    _, low, high = _rounded(lead, kind)
-    return "ahead" if low > 0 else "behind" if high < 0 else "too close to tell"
+def decided(lead: Lead, kind: str) -> str:
+    """Ahead, behind, equal, or undecided with what it would take, by one hit rate."""
+    if lead[kind] is None:
+        return "undecided: no request judges both"
+    value, low, high = _rounded(lead, kind)
+    return decision(value, low, high)

@@ -115,6 +115,13 @@ def slice_table(
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(COLUMNS[3:], float))
 
 
+def supported_slices(table: pd.DataFrame, headline: str) -> pd.DataFrame:
+    """The table without values of `expected`, where the headline is 'shown' since it is void."""
+    if headline == "expected":
+        return table
+    return table.assign(**{name: np.nan for name in COLUMNS if name.startswith("expected")})
+
+
 def worst_slices(table: pd.DataFrame) -> list[str]:
     """The slices whose lead has the lowest upper ends of its interval, in words."""
     worst = _large(table).sort_values("lead_high", kind="stable").head(N_WORST)
