@@ -79,6 +79,11 @@ class Artifact:
         return self.store.meta.moment(self.store.meta.last_at)
 
     @property
+    def as_of_utc(self) -> datetime:
+        """The same in UTC."""
+        return self.store.meta.utc(self.as_of)
+
+    @property
     def golden(self) -> list[dict[str, Any]]:
         """The stored requests with their answers."""
         return list(read_json(self.directory / GOLDEN))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -111,7 +111,7 @@ class Model:
 
         Args:
             user_id: as in the database.
-            at: a moment on the database's clock; one with an offset is converted to UTC.
+            at: a moment on the database's clock; one with an offset is converted to it.
             limit: length of the list.
 
         Raises:
@@ -120,11 +120,11 @@ class Model:
         """
         if limit < 1:
             raise ValueError(f"limit is {limit}; ask for 1 post or more")
-        if at.tzinfo is not None:
-            at = at.astimezone(timezone.utc).replace(tzinfo=None)
         rows = [
             (self.store.catalogue.post(post_id), post_id)
-            for post_id, _ in self.recommender.recommend(user_id, at, limit)
+            for post_id, _ in self.recommender.recommend(
+                user_id, self.recommender.meta.local(at), limit
+            )
         ]
         text, topic = self.store.text, self.store.topic
         return [{"id": post_id, "text": text[row], "topic": topic[row]} for row, post_id in rows]

@@ -101,7 +101,8 @@ class Extract:
         log, report = new[self.log], new[self.reports / REPORT]
         shutil.rmtree(log, ignore_errors=True)
         writer = LogWriter(log, spool, reader.encoder)
-        meta = writer.write(state.users, state.posts, self.name, self.params.connections)
+        clock = (self.source.params.time_zone, state.offsets)
+        meta = writer.write(state.users, state.posts, self.name, clock, self.params.connections)
         write_report(
             report, new[self.reports / PLOT], meta, state.times, state.left_out_columns, dropped
         )

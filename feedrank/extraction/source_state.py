@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from feedrank.extraction.audit.clock import read_offsets
 from feedrank.extraction.audit.day_counts import Day, Days
 from feedrank.extraction.audit.impossible_times import PossibleTimes
 from feedrank.extraction.audit.source_counts import count_days
@@ -18,6 +19,7 @@ from feedrank.extraction.postgres.feed_query import FeedSql
 from feedrank.extraction.postgres.row_format import Layout
 from feedrank.extraction.postgres.snapshot import Snapshot
 from feedrank.extraction.users_posts import read_posts, read_users
+from feedrank.log.metadata import Offsets
 from feedrank.params import ExtractParams, SourceParams
 from feedrank.schema import POST_ID, USER_ID, ids
 
@@ -34,6 +36,7 @@ class SourceState:
         posts: as `read_posts` gives them.
         days: the source's own counts of the feed, without impossible times.
         times: the possible times, and what is left out for its impossible ones.
+        offsets: of the log's clock from UTC.
         left_out_columns: why a column of users is not in their profile, by name.
     """
 
@@ -42,6 +45,7 @@ class SourceState:
     posts: pd.DataFrame
     days: Days
     times: PossibleTimes
+    offsets: Offsets
     left_out_columns: dict[str, str]
 
     @classmethod
@@ -69,7 +73,8 @@ class SourceState:
         sql = sql.with_a_time() if days.without_time != Day() else sql
         times = PossibleTimes.of(days, snapshot.first.rows(sql.today())[0][0], extract)
         sql = sql.between(times.since, times.until)
-        return cls(sql, user_rows, post_rows, times.days, times, left_out)
+        offsets = read_offsets(snapshot.first, source.time_zone, times.days)
+        return cls(sql, user_rows, post_rows, times.days, times, offsets, left_out)
 
     def of_chunks(self, params: ExtractParams) -> dict[str, Any]:
         """Everything that decides the bytes of chunks, as JSON: equal states have equal chunks."""

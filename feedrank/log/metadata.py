@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
+from typing import Tuple
 
 import numpy as np
 
 FORMAT = 1
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+SECOND = timedelta(seconds=1)
+Offsets = Tuple[Tuple[int, int], ...]
 SECONDS_A_DAY, SECONDS_AN_HOUR, HOURS_A_DAY = 86_400, 3600, 24
 
 
@@ -18,7 +22,11 @@ def hour_of_day(at: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class LogMeta:
-    """What a log holds, as written in `meta.json`."""
+    """What a log holds, as written in `meta.json`.
+
+    `offsets` of the log's clock from UTC are pairs of Unix time and seconds, each until the next.
+    The first one is also that of all earlier moments.
+    """
 
     origin: str
     last_at: int
@@ -28,7 +36,15 @@ class LogMeta:
     n_likes: int
     n_buckets: int
     source: str
+    time_zone: str = "UTC"
+    offsets: Offsets = ((0, 0),)
     format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        offsets = tuple((int(since), int(shift)) for since, shift in self.offsets)
+        if not offsets or any(abs(shift) > SECONDS_A_DAY for _, shift in offsets):
+            raise ValueError(f"'offsets' of a clock cannot be {self.offsets}")
+        object.__setattr__(self, "offsets", tuple(sorted(offsets)))
 
     @property
     def origin_at(self) -> datetime:
@@ -42,7 +58,21 @@ class LogMeta:
 
     def seconds(self, at: datetime) -> int:
         """Whole seconds from the origin to a moment; negative before it."""
-        return (at - self.origin_at) // timedelta(seconds=1)
+        return (at - self.origin_at) // SECOND
+
+    def local(self, at: datetime) -> datetime:
+        """A moment on the log's clock, naive; a naive one is taken to be that already."""
+        if at.tzinfo is None:
+            return at
+        utc = (at - EPOCH) // SECOND
+        shift = [shift for since, shift in self.offsets if since <= utc] or [self.offsets[0][1]]
+        return at.astimezone(timezone(timedelta(seconds=shift[-1]))).replace(tzinfo=None)
+
+    def utc(self, at: datetime) -> datetime:
+        """A moment of the log's clock in UTC; the later of the two where the clock was put back."""
+        seconds = (at.replace(tzinfo=timezone.utc) - EPOCH) // SECOND
+        shift = [s for since, s in self.offsets if since + s <= seconds] or [self.offsets[0][1]]
+        return at.replace(tzinfo=timezone(timedelta(seconds=shift[-1]))).astimezone(timezone.utc)
 
     def moment(self, at: int) -> datetime:
         """The moment that lies `at` seconds after the origin."""

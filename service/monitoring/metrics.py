@@ -6,7 +6,7 @@ import logging
 import multiprocessing
 import os
 import shutil
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -180,9 +180,9 @@ def forget_worker(pid: int | None = None) -> None:
 
 
 def serves(arm: str, version: str, as_of: datetime) -> None:
-    """Record the artifact of an arm; `as_of` is read as UTC."""
+    """Record the artifact of an arm; `as_of` has an offset."""
     WORKERS.labels(arm, version).set(1)
-    AS_OF.labels(arm).set(as_of.replace(tzinfo=UTC).timestamp())
+    AS_OF.labels(arm).set(as_of.timestamp())
     for counter in (SWAPS, REFUSALS):
         counter.labels(arm).inc(0)  # so that it is exported before its first event
 

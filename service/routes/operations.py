@@ -61,7 +61,7 @@ async def get_metrics(inference: Running) -> Response:
 def _version(slot: Slot, now: datetime) -> dict[str, Any]:
     loaded = slot.current
     as_of = loaded.artifact.as_of
-    age = now.replace(tzinfo=None) - as_of
+    age = now - loaded.artifact.as_of_utc
     return {
         "exp_group": slot.arm,
         "artifact": loaded.version,

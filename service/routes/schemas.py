@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import Query
@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 MOST_POSTS = 100  # of one list: some screens of a feed, ranked in the time of five
 INT64 = 2**63
+DAY = timedelta(days=1)
 ISO_TIME = re.compile(
     r"\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:?\d{2})?)?", re.ASCII
 )
@@ -27,8 +28,8 @@ def whole_number(value: Any) -> Any:
     return value
 
 
-def naive_moment(value: Any) -> Any:
-    """A naive moment on the log's clock: one with an offset is converted to UTC."""
+def moment(value: Any) -> Any:
+    """A moment: naive on the log's clock, or with an offset in UTC."""
     if not isinstance(value, str):
         return value
     if not ISO_TIME.fullmatch(value):
@@ -38,7 +39,10 @@ def naive_moment(value: Any) -> Any:
         )
     try:
         at = datetime.fromisoformat(value.upper())
-        return at if at.tzinfo is None else at.astimezone(UTC).replace(tzinfo=None)
+        if at.tzinfo is None:
+            return at
+        # The log's clock is less than a day ahead or behind, where there must be a moment too.
+        return (at.astimezone(UTC) - DAY + 2 * DAY) - DAY
     except (ValueError, OverflowError):
         raise ValueError("there is no such moment; check month, day, hour and offset") from None
 
@@ -56,12 +60,12 @@ UserId = Annotated[
 ]
 Time = Annotated[
     datetime,
-    BeforeValidator(naive_moment),
+    BeforeValidator(moment),
     Query(
         alias="time",
         description="Moment of the request, ISO 8601. Without an offset it is on the log's own "
-        "clock; with one it is converted to UTC. The answer uses nothing later. A moment after the "
-        "log's end is answered as the end.",
+        "clock; with one it is converted to that. The answer uses nothing later. A moment after "
+        "the log's end is answered as the end.",
         examples=["2021-12-15T18:00:00"],
     ),
 ]
@@ -150,7 +154,7 @@ class Version(BaseModel):
     exp_group: Literal["control", "test"]
     artifact: str
     as_of: str = Field(description="Time of the last impression in the artifact.")
-    as_of_age_days: float = Field(description="Days from then to now, by the clock in UTC.")
+    as_of_age_days: float = Field(description="Days from then to now.")
     loaded_at: str
     refused: str | None = Field(description="Why a newer artifact is not served; null if none is.")
     manifest: dict[str, Any]

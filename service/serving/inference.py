@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -22,7 +22,7 @@ from service.settings import Settings
 
 @dataclass(frozen=True)
 class FeedRequest:
-    """A request: user, moment and length of the list."""
+    """A request: user, moment and length of the list; a naive moment is on the log's clock."""
 
     user_id: int
     at: datetime
@@ -119,6 +119,7 @@ class Inference:
         user = artifact.store.catalogue.user(request.user_id)
         if user < 0:
             raise UnknownUserError(request.user_id)
+        request = replace(request, at=artifact.store.meta.local(request.at))
         at = artifact.store.meta.seconds(request.at)
         ranked = artifact.recommender.rank(user, at, request.limit)
         return Answer(request, loaded, user, at, ranked)

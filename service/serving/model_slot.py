@@ -95,7 +95,7 @@ class Slot:
         self.refused: Refused | None = None
         self._at_rest: set[Identity | None] = set()
         self.current = self._load(path)
-        metrics.serves(arm, self.current.version, self.current.artifact.as_of)
+        metrics.serves(arm, self.current.version, self.current.artifact.as_of_utc)
 
     def poll(self) -> bool:
         """Prepare the artifact of the link `<path>.next`, then serve the artifact of the path.
@@ -159,7 +159,7 @@ class Slot:
         old, self.current = self.current.version, loaded
         self.refused = None
         metrics.swapped(self.arm, old)
-        metrics.serves(self.arm, loaded.version, loaded.artifact.as_of)
+        metrics.serves(self.arm, loaded.version, loaded.artifact.as_of_utc)
         logger.info("swapped", extra={"arm": self.arm, "from": old, "to": loaded.version})
 
     def _refuse(self, identity: Identity, reason: str) -> None:

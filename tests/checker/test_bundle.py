@@ -11,7 +11,8 @@ import sys
 import tomllib
 import zipfile
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -165,11 +166,16 @@ def test_rows_of_another_width_are_refused(model: Model, matrix: np.ndarray) -> 
         model.predict_proba(matrix[0])
 
 
-def test_a_moment_with_an_offset_is_turned_to_utc(model: Model, artifact: Artifact) -> None:
+def test_a_moment_with_an_offset_is_turned_to_the_clock_of_the_log(
+    model: Model, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = replace(artifact.store.meta, offsets=((0, 3 * 3600),))
+    monkeypatch.setattr(model.recommender, "meta", clock)
     user = int(artifact.store.catalogue.user_ids[0])
     at = datetime(2021, 10, 20, 2, 30)
-    moscow = (at + timedelta(hours=3)).replace(tzinfo=timezone(timedelta(hours=3)))
-    assert model.posts(user, at, 5) == model.posts(user, moscow, 5)
+    utc = (at - timedelta(hours=3)).replace(tzinfo=UTC)
+    others = model.posts(user, utc.replace(tzinfo=None), 5)
+    assert model.posts(user, at, 5) == model.posts(user, utc, 5) != others
 
 
 def test_posts_come_with_their_texts_and_topics(model: Model, artifact: Artifact) -> None:

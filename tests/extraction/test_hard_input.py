@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -178,3 +179,22 @@ def test_a_share_holds_whole_users_and_a_smaller_one_is_part_of_it(
         assert impressions(tmp_path / str(share)) == sorted(rows)
     assert 0 < len(kept[0.2]) < len(kept[0.6]) < 50
     assert kept[0.2] < kept[0.6]
+
+
+def test_a_zone_with_summer_time_travels_in_the_log(database: TestDatabase, tmp_path: Path) -> None:
+    small(database)
+    database.execute(
+        """ALTER TABLE feed_data ALTER timestamp TYPE timestamptz
+             USING timestamp AT TIME ZONE 'UTC' + interval '29 days'"""
+    )
+    names = source_params(time_zone="Europe/Berlin")
+    meta = extraction(database.url, tmp_path, names).run()
+    assert meta.time_zone == "Europe/Berlin"
+    assert [shift for _, shift in meta.offsets[:2]] == [7200, 3600]
+    assert meta.offsets[1][0] == datetime(2021, 10, 31, 1, tzinfo=UTC).timestamp()
+    rows = database.execute(
+        "SELECT date_trunc('second', timestamp) FROM feed_data WHERE action = 'view' ORDER BY 1"
+    )
+    shown = [datetime.fromisoformat(at) for at, *_ in impressions(tmp_path)]
+    assert [meta.local(at) for (at,) in rows] == shown
+    assert [meta.utc(at) for at in shown] == [at for (at,) in rows]

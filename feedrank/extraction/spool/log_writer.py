@@ -18,7 +18,7 @@ from feedrank.extraction.spool.chunks import Spool
 from feedrank.extraction.spool.encoder import Encoder
 from feedrank.log.files import GROUP_ROWS, write_groups, write_meta
 from feedrank.log.impressions import Impressions
-from feedrank.log.metadata import SECONDS_A_DAY, LogMeta
+from feedrank.log.metadata import SECONDS_A_DAY, LogMeta, Offsets
 
 DROPPED_FILE = "dropped.parquet"
 
@@ -36,24 +36,34 @@ class LogWriter:
     spool: Spool
     encoder: Encoder
 
-    def write(self, users: pd.DataFrame, posts: pd.DataFrame, source: str, threads: int) -> LogMeta:
+    def write(
+        self,
+        users: pd.DataFrame,
+        posts: pd.DataFrame,
+        source: str,
+        clock: tuple[str, Offsets],
+        threads: int,
+    ) -> LogMeta:
         """Write the log, `meta.json` last.
 
         Args:
             users: as `users.parquet` holds them.
             posts: as `posts.parquet` holds them.
             source: name of the source.
+            clock: time zone of the log, and its offsets from UTC.
             threads: buckets in memory at the same time; more than two count as two.
         """
         self.directory.mkdir(parents=True)
         users.to_parquet(self.directory / "users.parquet", index=False)
         posts.to_parquet(self.directory / "posts.parquet", index=False)
         self._write_dropped()
-        meta = self._meta(source, self._write_buckets(threads))
+        meta = self._meta(source, clock, self._write_buckets(threads))
         write_meta(self.directory, meta)
         return meta
 
-    def _meta(self, source: str, written: list[tuple[int, int]]) -> LogMeta:
+    def _meta(
+        self, source: str, clock: tuple[str, Offsets], written: list[tuple[int, int]]
+    ) -> LogMeta:
         origin = datetime.combine(day_date(self.encoder.first_day), time())
         return LogMeta(
             origin=(origin + timedelta(seconds=self._since)).isoformat(),
@@ -64,6 +74,8 @@ class LogWriter:
             n_likes=sum(n for _, n in written),
             n_buckets=len(written),
             source=source,
+            time_zone=clock[0],
+            offsets=clock[1],
         )
 
     @property

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from fastapi.testclient import TestClient
 
 from feedrank import __version__
+from service.ab.exposure_log import read_exposures
 from service.app import create_app
 from service.settings import Settings
 from tests.support.small_artifact import MOMENT, PATH
@@ -188,3 +191,24 @@ def start(app):
 
     asyncio.run(app({"type": "lifespan"}, receive, send))
     assert sent[0]["type"] == "lifespan.startup.complete", sent[0].get("message")
+
+
+def test_naive_utc_and_offset_forms_of_a_moment_get_one_list_and_one_exposure(
+    settings, tmp_path, user_id
+):
+    settings = replace(settings, exposures=tmp_path / "exposures")
+    app = create_app(settings)
+    with TestClient(app) as client:
+        slot = app.state.inference.slots["control"]
+        artifact = slot.current.artifact
+        meta = replace(artifact.store.meta, offsets=((0, 3 * 3600),))
+        store = replace(artifact.store, meta=meta)
+        slot.current = replace(slot.current, artifact=replace(artifact, store=store))
+        forms = ["2021-10-20T01:30:00", "2021-10-19T22:30:00Z", "2021-10-20T04:00:00+05:30"]
+        answers = [client.get(PATH, params={"id": user_id, "time": at}) for at in forms]
+        app.state.inference.exposures.write()
+    exposures = list(read_exposures(tmp_path / "exposures"))
+    assert len({answer.text for answer in answers}) == 1
+    assert {answer.headers["X-Known-Until"] for answer in answers} == {"2021-10-20T00:00:00"}
+    assert {exposure.at for exposure in exposures} == {datetime(2021, 10, 20, 1, 30)}
+    assert len(exposures) == len(forms)
