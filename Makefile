@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help demo serve deploy daily rollback ab-report bench-service soak check checker-test api lint test test-slow test-spark \
+.PHONY: help check-source demo serve deploy daily rollback ab-report bench-service soak check checker-test api lint test test-slow test-spark \
   prove chaos licences full-size compare back mend search ablation clean-demo
 
 help:           ## this list
@@ -53,6 +53,9 @@ daily: $(RUNTIME)         ## extract, build, validate, deploy or refuse; for cro
 
 rollback: $(RUNTIME)      ## move that link back to what was served before
 	@python -m service.deploy --rollback
+
+check-source: $(RUNTIME)  ## problems of the database of FEED_DSN, all at once, in seconds; reads no rows but a sample
+	@python -m feedrank.extraction.check.findings
 
 EXPOSURES ?= exposures
 ab-report: $(RUNTIME)     ## hit rate of control and test, from exposures and likes: make ab-report EXPOSURES=exposures

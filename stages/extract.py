@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from feedrank.extraction.check.findings import all_problems_at_once
 from feedrank.extraction.environment import Database
 from feedrank.extraction.extract import Extract
 from feedrank.io.malloc import keep_freed_memory
@@ -28,7 +29,7 @@ def main() -> None:
             spool=DATA / ".spool",
             name=database.name,
         )
-        with new_outputs(TRUTH) as new:
+        with new_outputs(TRUTH) as new, all_problems_at_once(database.source, params):
             database.copy_truth(new[TRUTH])
             extract.run()
 

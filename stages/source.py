@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from feedrank.extraction.check.findings import all_problems_at_once
 from feedrank.extraction.environment import Database, is_offline
 from feedrank.extraction.fingerprint import keep_fingerprint, refresh_fingerprint
 from feedrank.params import load_params
@@ -23,7 +24,10 @@ def main() -> None:
     if is_offline():
         keep_fingerprint(FINGERPRINT)
         return
-    with Database.of_environment(DATA / "demo", DATA / "log", params) as database:
+    with (
+        Database.of_environment(DATA / "demo", DATA / "log", params) as database,
+        all_problems_at_once(database.source, params),
+    ):
         refresh_fingerprint(
             FINGERPRINT, CACHE, database.source, database.name, params.extract.connections
         )

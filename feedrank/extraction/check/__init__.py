@@ -1,0 +1,1 @@
+"""Check of a source before a build: every problem at once."""

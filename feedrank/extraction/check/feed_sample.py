@@ -1,0 +1,197 @@
+"""Sample of a feed: counts by day from some blocks, and what they say of the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from feedrank.errors import SchemaError
+from feedrank.extraction.audit.day_counts import Day, Days, day_name
+from feedrank.extraction.audit.impossible_times import PossibleTimes
+from feedrank.extraction.postgres.catalog import Relation, describe
+from feedrank.extraction.postgres.connection import Transaction, literal, quoted
+from feedrank.extraction.postgres.feed_query import FeedSql
+from feedrank.extraction.postgres.row_format import Layout
+from feedrank.params import Params
+from feedrank.schema import LIKE, VIEW
+
+ROWS = 200_000  # of a sample: read, joined and sorted in about a second
+# The like rate of one day in a sample of 90 days is known to 0.7 points: a day that differs from
+# all by a factor of three is no chance.
+FACTOR, FEWEST = 3, 500
+QUERY = """
+    WITH sample AS (SELECT {at} AS at, {user} AS u, {post} AS p, {action} AS a, {target} AS t
+      FROM {path} {part})
+    SELECT CASE WHEN isfinite(at) THEN at::date - date '2000-01-01' END,
+      count(*) FILTER (WHERE a = {view}), count(*) FILTER (WHERE a = {view} AND t = 1),
+      count(*) FILTER (WHERE a = {like}),
+      count(*) FILTER (WHERE (a IN ({view}, {like})) IS NOT TRUE),
+      count(*) FILTER (WHERE a = {view} AND (t IN (0, 1)) IS NOT TRUE),
+      count(*) FILTER (WHERE u IS NULL OR p IS NULL),
+      count(*) FILTER (WHERE u IS NOT NULL AND users.id IS NULL),
+      count(*) FILTER (WHERE p IS NOT NULL AND posts.id IS NULL),
+      count(*) FILTER (WHERE a = {view})
+        - count(DISTINCT ROW(u, p, at)) FILTER (WHERE a = {view}),
+      max(at) FILTER (WHERE isfinite(at))
+    FROM sample LEFT JOIN (SELECT DISTINCT {user_id} AS id FROM {users}) AS users ON users.id = u
+      LEFT JOIN (SELECT DISTINCT {post_id} AS id FROM {posts}) AS posts ON posts.id = p
+    GROUP BY 1"""
+
+
+@dataclass(frozen=True)
+class FeedSample:
+    """Counts of a sample.
+
+    Attributes:
+        n_rows: of the whole feed, about.
+        n: rows of the sample.
+        days: its impressions and likes, by day.
+        strange_actions: rows of another action than 'view' and 'like'.
+        strange_targets: impressions whose target is neither 0 nor 1.
+        nulls: rows without user or post.
+        orphans: rows of users or posts that their tables lack.
+        duplicates: impressions that repeat user, post and time of another one.
+        newest: the last moment, on the log's clock.
+        now: of the server's clock, on the log's.
+        zone: kind of the time column, and the name of the zone.
+    """
+
+    params: Params
+    n_rows: int
+    n: int
+    days: Days
+    strange_actions: int
+    strange_targets: int
+    nulls: int
+    orphans: int
+    duplicates: int
+    newest: datetime | None
+    now: datetime
+    zone: tuple[str, str]
+
+    @classmethod
+    def of(cls, transaction: Transaction, feed: Relation, params: Params) -> FeedSample:
+        """A sample of blocks spread over a table, or the first rows of anything else."""
+        source = params.source
+        users = describe(transaction, source.schema, source.users)
+        posts = describe(transaction, source.schema, source.posts)
+        sql = FeedSql.of(feed, source, None, Layout.for_bounds([]))
+        n_rows = int(transaction.rows(_n_rows(feed))[0][0])
+        part = f"LIMIT {ROWS}"
+        if feed.has_blocks and n_rows > ROWS:
+            part = f"TABLESAMPLE SYSTEM ({100 * ROWS / n_rows:.6f}) REPEATABLE (1)"
+        rows = transaction.rows(
+            QUERY.format(
+                at=sql.at, user=sql.user, post=sql.post, action=sql.action, target=sql.target,
+                path=feed.path, part=part, view=literal(VIEW), like=literal(LIKE),
+                user_id=quoted(users.column(source.user_id, "id")), users=users.path,
+                post_id=quoted(posts.column(source.post_id, "id")), posts=posts.path,
+            )
+        )  # fmt: skip
+        sums = [sum(row[column] for row in rows) for column in range(1, 10)]
+        days = {row[0]: Day(row[1], row[2], row[3]) for row in rows if row[0] is not None}
+        now = transaction.rows(f"SELECT now() AT TIME ZONE {literal(source.time_zone)}")[0][0]
+        return cls(
+            params=params,
+            n_rows=max(n_rows, sums[0] + sums[2] + sums[3]),
+            n=sums[0] + sums[2] + sums[3],
+            days=Days(days),
+            strange_actions=sums[3],
+            strange_targets=sums[4],
+            nulls=sums[5],
+            orphans=sums[6] + sums[7],
+            duplicates=sums[8],
+            newest=max((row[10] for row in rows if row[10] is not None), default=None),
+            now=now,
+            zone=(feed.columns[source.timestamp], source.time_zone),
+        )
+
+    def problems(self) -> Iterator[str]:
+        """What stops an extract."""
+        source, most = self.params.source, self.params.extract.max_orphan_share
+        if self.strange_actions:
+            yield (
+                f"column '{source.action}' of '{source.feed}' holds other values than '{VIEW}' "
+                f"and '{LIKE}' in {self.strange_actions:,} of {self.n:,} rows. Make a view that "
+                "filters such rows out."
+            )
+        if self.strange_targets:
+            yield (
+                f"column '{source.target}' of '{source.feed}' is neither 0 nor 1 in "
+                f"{self.strange_targets:,} views. Make a view that has coalesce(target, 0) if NULL "
+                "means 'not liked'."
+            )
+        if not self.days.total.views:
+            yield f"'{source.feed}' holds no rows of action '{VIEW}'. Fill it."
+        elif not self.days.total.liked:
+            yield f"no view of '{source.feed}' has {source.target} 1: there is nothing to learn."
+        if self.orphans + self.nulls > most * self.n > 0:
+            yield (
+                f"{self.orphans:,} of {self.n:,} rows are of users or posts that their tables "
+                f"lack, {self.nulls:,} of none. Add them, or raise 'extract.max_orphan_share' "
+                f"(now {most})."
+            )
+
+    def warnings(self) -> Iterator[str]:
+        """What a build survives, but a person should know."""
+        if self.duplicates:
+            yield (
+                f"{self.duplicates:,} of {self.days.total.views:,} views repeat user, post and "
+                "time of another one. Make a view that keeps one of each."
+            )
+        if self.newest is not None and self.newest > self.now + timedelta(minutes=5):
+            yield (
+                f"the newest row ({self.newest:%Y-%m-%d %H:%M}) is later than the server's clock "
+                f"in 'source.time_zone' ({self.now:%Y-%m-%d %H:%M} in {self.zone[1]}). Name the "
+                "zone of the log."
+            )
+        yield from self._times()
+        yield from self._days()
+
+    def facts(self) -> Iterator[str]:
+        """Span and like rate."""
+        total = self.days.total
+        if total.views:
+            yield (
+                f"{total.views:,} views in {self.n:,} rows looked at, "
+                f"{total.liked / total.views:.4f} of them liked, {day_name(self.days.first)} to "
+                f"{day_name(self.days.last)}."
+            )
+        has_zone = self.zone[0] == "timestamptz"
+        yield f"times are {'converted to' if has_zone else 'taken to be in'} {self.zone[1]}."
+
+    def _times(self) -> Iterator[str]:
+        if not self.days.total.views:
+            return
+        today = (self.now - datetime(2000, 1, 1)).days
+        try:
+            words = PossibleTimes.of(self.days, today, self.params.extract).warning()
+        except SchemaError as error:
+            words = str(error)
+        if words is not None:
+            yield words
+
+    def _days(self) -> Iterator[str]:
+        """Days whose like rate is far from that of all, as after a change of what is logged."""
+        total = self.days.total
+        rate = total.liked / total.views if total.views else 0.0
+        odd = [
+            day_name(d)
+            for d, day in sorted(self.days.days.items())
+            if day.views >= FEWEST and not rate / FACTOR <= day.liked / day.views <= rate * FACTOR
+        ]
+        if odd:
+            yield (
+                f"the like rate of {len(odd)} days, such as {', '.join(odd[:3])}, is not within a "
+                f"factor of {FACTOR} of all ({rate:.4f}). If likes were not logged then, set "
+                "'extract.since' or 'extract.until'."
+            )
+
+
+def _n_rows(feed: Relation) -> str:
+    """Query of the server's own estimate, in no time; -1 for a table that was never analysed."""
+    estimate = f"SELECT reltuples::bigint FROM pg_class WHERE oid = {feed.oid}"
+    return (
+        estimate if feed.has_blocks and feed.blocks > 5000 else f"SELECT count(*) FROM {feed.path}"
+    )
