@@ -12,7 +12,8 @@ from feedrank.experiments.paired import Pairs, is_refused, kind_of
 from feedrank.validation.results.leads import behind
 from feedrank.validation.results.requests_table import read_requests
 
-SIMPLE = ("random", "most_liked", "most_liked_by_segment")  # rules that need no ranker at all
+# Rules that need no ranker at all.
+SIMPLE = ("random", "most_liked", "most_liked_by_segment", "decayed_likes")
 RESAMPLES, SEED = 2_000, 20  # of `make compare`, and of `validate.seed` as shipped
 
 

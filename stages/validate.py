@@ -14,6 +14,7 @@ from feedrank.oracle.true_hit_rates import truth_of
 from feedrank.params import load_params
 from feedrank.state.feature_store import FeatureStore
 from feedrank.validation.fold import barred_posts, run_fold
+from feedrank.validation.methods import log_lacks
 from feedrank.validation.results.details import calibration_of, curve_of, days_of
 from feedrank.validation.results.metrics_json import headline_of, write_json
 from feedrank.validation.results.requests_table import write_requests
@@ -35,6 +36,7 @@ def main() -> None:
     params = load_params()
     log, rows, store = Log.open(LOG), load_rows(ROWS), FeatureStore.load(FEATURES)
     calendar = Calendar.of(log.meta, params.features.warmup_days, params.validate.test_days)
+    log_lacks(params.validate, store.fitted.n_segments)
     with running_on(params.engine) as engine:
         features = engine.share(FEATURES)
         results = [
@@ -55,7 +57,7 @@ def main() -> None:
         write_csv(new[CURVE], curve_of(results))
         write_json(new[METRICS], metrics)
         write_json(new[HEADLINE], headline_of(metrics))
-    print("\n".join(summary.words(slices)))
+    print("\n".join(summary.words(slices, metrics)))
 
 
 if __name__ == "__main__":

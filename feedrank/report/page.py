@@ -15,7 +15,7 @@ from feedrank.report import charts, tables
 from feedrank.report.drawing import svg
 from feedrank.report.theme import DARK, LIGHT
 from feedrank.report.verdict import rival_of, sentence
-from feedrank.validation.results.leads import in_words, leads_in_words
+from feedrank.validation.results.leads import in_words, leaders_in_words, leads_in_words
 
 METHODS = ("feedrank", "most_liked", "random")  # of the chart of days: more lines would cross
 MOST_FEATURES, MOST_SLICES = 15, 16  # rows of a chart: what a phone shows without scrolling
@@ -54,6 +54,7 @@ class Reports:
 def page_of(reports: Reports) -> str:
     """The whole page."""
     k, metrics, details = reports.k, reports.metrics, reports.details
+    leads = metrics[f"lead@{k}"]
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True,
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
@@ -68,10 +69,11 @@ def page_of(reports: Reports) -> str:
     return templates.get_template("page.html").render(
         k=k, ours=metrics[f"hitrate@{k}"], auc=metrics["auc"], details=details,
         truth=metrics.get("demo", {}).get("true"), matching=details["matching"]["feedrank"],
-        verdict=sentence(k, metrics), rival=rival_of(k, metrics), lead=metrics[f"lead@{k}"],
+        verdict=sentence(k, metrics), rival=rival_of(k, metrics), lead=leads,
         first_day=reports.days["day"].min(), last_day=reports.days["day"].max(),
         headline=metrics["headline"],
-        leads=leads_in_words(metrics[f"lead@{k}"], metrics["headline"]), most_slices=MOST_SLICES,
+        leaders=leaders_in_words(leads, metrics["headline"]),
+        leads=leads_in_words(leads, metrics["headline"]), most_slices=MOST_SLICES,
         charts=_charts(reports), slices=dict(_slices(reports)),
         methods=tables.methods_table(k, metrics), topics=tables.topics_table(details),
         ranking=tables.ranking_table(details, k), session_auc=details["ranking"]["feedrank"],

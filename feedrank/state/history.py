@@ -40,6 +40,12 @@ class History:
             bits[first % 8 : first % 8 + last - first],
         )
 
+    def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """User, post, step and liked (bool) of every impression, in the order of the history."""
+        user = np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+        liked = np.unpackbits(np.asarray(self.liked))[: len(self.post)].astype(bool)
+        return user, np.asarray(self.post), np.asarray(self.step), liked
+
     def barred(self, user: int, step: int, rule: str) -> np.ndarray:
         """Posts that a user is not shown again, given the impressions strictly before a step.
 

@@ -19,7 +19,7 @@ from feedrank.ranking.ranker import Ranker
 from feedrank.state.feature_store import FeatureStore
 from feedrank.validation.feed.randomness import Finding, randomness_of
 from feedrank.validation.learning_curve import learning_curve
-from feedrank.validation.methods import FoldModels, method_names
+from feedrank.validation.methods import FoldModels
 from feedrank.validation.replay.propensity import Propensity
 from feedrank.validation.replay.replay import ReplayResult
 from feedrank.validation.replay.requests import Requests, requests_of
@@ -84,7 +84,7 @@ def run_fold(
     earlier, later = rows.between(0, fold.cutoff), rows.between(fold.cutoff, fold.until)
     return FoldResult(
         fold,
-        method_names(params.validate),
+        tuple(models.names),
         log.meta.n_posts,
         ReplayResult.joined([replayed for replayed, _ in parts]),
         np.concatenate([kept for _, kept in parts]),

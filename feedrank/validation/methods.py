@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib.util
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from typing import Any
 
 import numpy as np
 
@@ -18,27 +21,56 @@ from feedrank.ranking.ranker import Ranker
 from feedrank.ranking.recommender import Recommender
 from feedrank.state.feature_store import FeatureStore
 from feedrank.training.fit import fit_ranker
-from feedrank.validation.baselines.als import Als, has_implicit
+from feedrank.validation.baselines.als import Als
 from feedrank.validation.baselines.baseline import Random
 from feedrank.validation.baselines.classic import Classic
+from feedrank.validation.baselines.decayed_likes import DecayedLikes, choose_half_life
+from feedrank.validation.baselines.ease import Ease, EaseWeights
+from feedrank.validation.baselines.lightgbm_peer import (
+    OBJECTIVES,
+    LightGbm,
+    PeerRows,
+    fit_lightgbm,
+)
 from feedrank.validation.baselines.logistic import Logistic, LogisticWeights
 from feedrank.validation.baselines.most_liked import MostLiked
+from feedrank.validation.baselines.peer_features import PeerFeatures
 from feedrank.validation.replay.replay import Ranks, ReplayResult, replay_requests
 from feedrank.validation.replay.requests import Requests
 
+logger = logging.getLogger(__name__)
 OURS, FRESH, AGED = "feedrank", "feedrank_fresh", "feedrank_aged"
-BASELINES = ("random", "most_liked", "most_liked_by_segment", "classic")
-COSTLY = ("logistic", "als")
+BY_SEGMENT = "most_liked_by_segment"
+BASELINES = ("random", "most_liked", BY_SEGMENT, "decayed_likes", "classic")
+COSTLY = ("logistic", "ease", "als", *OBJECTIVES)
+LIBRARIES = {"als": "implicit", **dict.fromkeys(OBJECTIVES, "lightgbm")}  # requirements-extra.txt
 # Matches are looked for in the best twentieth of all posts. A match at ten times k weighs 1 / 100,
 # so what lies deeper adds little; fewer than 50 places would leave small catalogues without any.
 DEPTH_SHARE, LEAST_DEPTH = 0.05, 50
 
 
-def method_names(params: ValidateParams) -> tuple[str, ...]:
-    """Ours first, then ours in the other state, then the baselines that are installed."""
+def method_names(params: ValidateParams, n_segments: int = 2) -> tuple[str, ...]:
+    """Ours first, then ours in the other state, then the baselines that have what they need."""
     other = FRESH if params.state == "aged" else AGED
-    costly = COSTLY if params.baselines == "all" else ()
-    return (OURS, other, *BASELINES, *(n for n in costly if n != "als" or has_implicit()))
+    wanted = (*BASELINES, *COSTLY) if params.baselines == "all" else BASELINES
+    return (OURS, other, *(n for n in wanted if not _lack(n, n_segments)))
+
+
+def _lack(name: str, n_segments: int) -> str:
+    """Reason why a baseline is left out; empty: it is not."""
+    if name == BY_SEGMENT and n_segments == 1:
+        return "no profile column splits the users, so it would repeat 'most_liked'"
+    library = LIBRARIES.get(name)
+    if library is not None and importlib.util.find_spec(library) is None:
+        return f"'{library}' is not installed: pip install -r requirements-extra.txt"
+    return ""
+
+
+def log_lacks(params: ValidateParams, n_segments: int) -> None:
+    """Say which baselines are left out and why."""
+    for name in (*BASELINES, *COSTLY) if params.baselines == "all" else BASELINES:
+        if reason := _lack(name, n_segments):
+            logger.info("Baseline '%s' is left out: %s.", name, reason)
 
 
 def clusters_at(store: FeatureStore, fold: Fold) -> np.ndarray:
@@ -120,15 +152,13 @@ class FoldModels:
 
     Attributes:
         ours: our ranker.
-        classic: fitted on the same rows.
-        logistic: fitted on the same rows; None unless `validate.baselines` is 'all'.
-        als: of likes before the cutoff; None likewise, or without its library.
+        names: of the methods.
+        fitted: what a baseline learned before the cutoff, by name.
     """
 
     ours: FoldRanker
-    classic: Classic
-    logistic: LogisticWeights | None
-    als: Als | None
+    names: Sequence[str]
+    fitted: Mapping[str, Any]
 
     @classmethod
     def fit(
@@ -140,32 +170,66 @@ class FoldModels:
     ) -> FoldModels:
         """All models, from rows before the cutoff."""
         store = FeatureStore.load(fetched(features))
-        earlier = rows.between(0, fold.cutoff)
-        step, seed = fold.cutoff // store.fitted.step_seconds, params.validate.seed
-        names = method_names(params.validate)
+        names = method_names(params.validate, store.fitted.n_segments)
         ranker = fit_ranker(rows, fold.cutoff, features_of(store.fitted), params.train)
-        return cls(
-            FoldRanker(features, fold, ranker, params),
-            Classic.fit(store, earlier, seed),
-            LogisticWeights.fit(earlier, seed) if "logistic" in names else None,
-            Als.fit(store, step, seed) if "als" in names else None,
-        )
+        fitted = fit_baselines(names, store, rows.between(0, fold.cutoff), fold, params)
+        return cls(FoldRanker(features, fold, ranker, params), names, fitted)
 
     def methods(self) -> list[Ranks]:
-        """The methods in the order of `method_names`.
+        """The methods in the order of `names`.
 
         Those that count or read features have the state of the headline; trained models have what
         they were fitted on.
         """
-        ours = self.ours
-        found: list[Ranks] = [
-            ours.headline,
-            ours.aged if ours.headline is ours.fresh else ours.fresh,
-            Random(len(ours.store.catalogue.post_ids), ours.params.validate.seed),
-            MostLiked(ours.store, by_segment=False, as_of=ours.as_of),
-            MostLiked(ours.store, by_segment=True, as_of=ours.as_of),
-            self.classic,
-        ]
-        if self.logistic is not None:
-            found.append(Logistic(ours.headline, self.logistic))
-        return found if self.als is None else [*found, self.als]
+        return [self._makers[name](name) for name in self.names]
+
+    @cached_property
+    def _makers(self) -> Mapping[str, Callable[[str], Ranks]]:
+        ours, fitted = self.ours, self.fitted
+        store, as_of = ours.store, ours.as_of
+        features = cache(lambda: PeerFeatures(store))  # one for all that read them
+        return {
+            OURS: lambda _: ours.headline,
+            FRESH: lambda _: ours.fresh,
+            AGED: lambda _: ours.aged,
+            "random": lambda _: Random(len(store.catalogue.post_ids), ours.params.validate.seed),
+            "most_liked": lambda _: MostLiked(store, by_segment=False, as_of=as_of),
+            BY_SEGMENT: lambda _: MostLiked(store, by_segment=True, as_of=as_of),
+            "decayed_likes": lambda n: DecayedLikes(store, fitted[n], as_of),
+            "classic": fitted.__getitem__,
+            "logistic": lambda n: Logistic(ours.headline, fitted[n]),
+            "ease": lambda n: Ease(store, fitted[n], as_of),
+            "als": fitted.__getitem__,
+            **dict.fromkeys(OBJECTIVES, lambda n: LightGbm(features(), fitted[n], store, as_of)),
+        }
+
+
+def fit_baselines(
+    names: Sequence[str], store: FeatureStore, rows: TrainingRows, fold: Fold, params: Params
+) -> dict[str, Any]:
+    """What baselines learn before a cutoff, by name.
+
+    Args:
+        names: of the methods; others are not fitted.
+        store: of the whole log; steps of the cutoff or later are not read.
+        rows: our training rows before the cutoff.
+        fold: the fold.
+        params: of validation and of the ranker, whose number of threads is everyone's.
+    """
+    seconds, seed = store.fitted.step_seconds, params.validate.seed
+    step, n_late = fold.cutoff // seconds, -(-(fold.until - fold.cutoff) // seconds)
+    found: dict[str, Any] = {
+        "decayed_likes": choose_half_life(store, step, n_late),
+        "classic": Classic.fit(store, rows, seed),
+    }
+    if "logistic" in names:
+        found["logistic"] = LogisticWeights.fit(rows, seed)
+    if "ease" in names:
+        found["ease"] = EaseWeights.fit(store, step)
+    if "als" in names:
+        found["als"] = Als.fit(store, step, seed)
+    if trees := [n for n in OBJECTIVES if n in names]:
+        requests = PeerRows.of(store, fold.since // seconds, step, seed)
+        threads = params.train.threads
+        found |= {n: fit_lightgbm(requests, OBJECTIVES[n], threads, seed) for n in trees}
+    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +14,6 @@ from feedrank.validation.baselines.baseline import Baseline
 # Not searched. 15 iterations are the library's default, and those of Hu et al. alpha is less than
 # their 40, since likes are rarer than plays; more factors than 32 have some 50 likes a user to fit.
 N_FACTORS, REGULARIZATION, ITERATIONS, ALPHA = 32, 1.0, 15, 10.0
-
-
-def has_implicit() -> bool:
-    """Whether `implicit` is installed (`requirements-extra.txt`)."""
-    return importlib.util.find_spec("implicit") is not None
 
 
 @dataclass(frozen=True)
@@ -57,17 +51,14 @@ class Als(Baseline):
                 num_threads=1,
                 random_state=seed,
             )
-            model.fit(_likes(store, step), show_progress=False)
+            model.fit(likes_before(store, step), show_progress=False)
         post = np.asarray(model.item_factors)
         return cls(np.asarray(model.user_factors), post, len(post))
 
 
-def _likes(store: FeatureStore, step: int) -> csr_matrix:
+def likes_before(store: FeatureStore, step: int) -> csr_matrix:
     """Number of likes before a step, shape (n_users, n_posts)."""
-    history = store.history
-    n_shown = np.diff(history.offsets)
-    liked = np.unpackbits(np.asarray(history.liked))[: len(history.post)].astype(bool)
-    kept = np.flatnonzero(liked & (np.asarray(history.step) < step))
-    user = np.repeat(np.arange(len(n_shown)), n_shown)[kept]
-    shape = (len(n_shown), len(store.catalogue.post_ids))
-    return csr_matrix((np.ones(len(kept), np.float32), (user, history.post[kept])), shape)
+    user, post, of_row, liked = store.history.columns()
+    kept = liked & (of_row < step)
+    shape = (len(store.catalogue.user_ids), len(store.catalogue.post_ids))
+    return csr_matrix((np.ones(kept.sum(), np.float32), (user[kept], post[kept])), shape)

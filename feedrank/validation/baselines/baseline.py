@@ -9,6 +9,7 @@ import numpy as np
 
 from feedrank.ranking.recommender import Ranked
 from feedrank.ranking.top_k import best_rows
+from feedrank.state.feature_store import FeatureStore
 
 
 class Baseline(ABC):
@@ -26,6 +27,25 @@ class Baseline(ABC):
         score = self.score(user, at, post)
         best = best_rows(score, k)
         return Ranked(post[best], score[best], len(post))
+
+
+class Stepped(Baseline):
+    """A baseline that reads the log as of the step of each request.
+
+    Args:
+        store: that is read.
+        as_of: seconds since the log's origin at which the state is frozen; None: it is fresh.
+    """
+
+    def __init__(self, store: FeatureStore, as_of: int | None = None) -> None:
+        self.n_posts = len(store.catalogue.post_ids)
+        self.store = store
+        self._seconds = store.fitted.step_seconds
+        self._last_step = store.shared.n_steps if as_of is None else as_of // self._seconds
+
+    def step(self, at: int) -> int:
+        """First step that a request at that moment does not know."""
+        return min(max(at // self._seconds, 0), self._last_step)
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ import numpy as np
 from feedrank.state.counts.tally import Tally
 from feedrank.state.feature_store import FeatureStore
 from feedrank.stats.shrinkage import base_rate
-from feedrank.validation.baselines.baseline import Baseline
+from feedrank.validation.baselines.baseline import Stepped
 
 # Prior strength in impressions. Any value from 20 to 200 has a true hit rate within .007 of that of
 # 50, on two networks of the demo's size (seeds 20 and 21), of everyone and by segment.
 LIKED_PRIOR = 50.0
 
 
-class MostLiked(Baseline):
+class MostLiked(Stepped):
     """The like rate before each moment's step, the same order for everyone or for a segment.
 
     Args:
@@ -24,19 +24,16 @@ class MostLiked(Baseline):
     """
 
     def __init__(self, store: FeatureStore, by_segment: bool, as_of: int | None = None) -> None:
-        fitted, catalogue = store.fitted, store.catalogue
-        self.n_posts = len(catalogue.post_ids)
-        segment = fitted.segment(catalogue.codes)
+        super().__init__(store, as_of)
+        segment = store.fitted.segment(store.catalogue.codes)
         self._segment = segment if by_segment else np.zeros_like(segment)
         self._by_segment = by_segment
         self._states = store.states
-        self._seconds = fitted.step_seconds
-        self._last_step = store.shared.n_steps if as_of is None else as_of // self._seconds
         self._step, self._rate = -1, np.empty((0, 0))
 
     def score(self, user: int, at: int, post: np.ndarray) -> np.ndarray:
         """The rate in the steps before the moment's own."""
-        step = min(max(at // self._seconds, 0), self._last_step)
+        step = self.step(at)
         if step != self._step:
             self._step, self._rate = step, self._rates(step)
         return np.asarray(self._rate[self._segment[user], post])

@@ -46,6 +46,25 @@ def in_words(method: str) -> str:
     return method.replace("_", " ")
 
 
+def leaders_in_words(leads: Mapping[str, Lead], headline: str) -> str:
+    """Baselines that are significantly ahead of ours, or that none is, one sentence.
+
+    Args:
+        leads: by baseline, of `reports/metrics.json`.
+        headline: 'shown' where `expected` is void: then it is not looked at.
+    """
+    kept = {name: supported(lead, headline) for name, lead in leads.items()}
+    ahead = [
+        f"{in_words(name)} (ours less it: {kind} {_numbers(lead, kind)})"
+        for name, lead in kept.items()
+        for kind in _kinds(lead)
+        if behind(lead, kind)
+    ]
+    if not ahead:
+        return "No baseline is significantly ahead of our lists."
+    return f"Significantly ahead of our lists: {', '.join(ahead)}."
+
+
 def supported(lead: Lead, headline: str) -> Lead:
     """The lead without `expected`, which is void where the headline is 'shown'."""
     return {**lead, "expected": None} if headline == "shown" else lead

@@ -16,6 +16,7 @@ from feedrank.validation.fold import FoldResult, joined
 from feedrank.validation.hitrate.scores import Scores, score
 from feedrank.validation.methods import OURS
 from feedrank.validation.results.details import details_of, n_listed
+from feedrank.validation.results.leads import leaders_in_words
 from feedrank.validation.results.metrics_json import metrics_of
 from feedrank.validation.results.requests_table import requests_table
 from feedrank.validation.results.slices import slices_in_words, worst_slices
@@ -37,7 +38,7 @@ class Summary:
         replayed, names = joined(results), results[0].names
         scores = [score(replayed, names, k, params) for k in params.k]
         found = [r.randomness for r in results]
-        trust = trust_of([r.replayed for r in results], scores[0], names, found)
+        trust = trust_of([r.replayed for r in results], scores[0], names, found, params.requests)
         return cls(results, params, scores, trust)
 
     def metrics(self, truth: dict[str, Any] | None) -> dict[str, Any]:
@@ -58,8 +59,13 @@ class Summary:
             self.results, self.scores, log, catalogue, self.trust.headline == "shown"
         )
 
-    def words(self, slices: pd.DataFrame) -> list[str]:
-        """Headline, matches, tests of the feed, warnings and slices, a sentence each."""
+    def words(self, slices: pd.DataFrame, metrics: dict[str, Any]) -> list[str]:
+        """Who leads, headline, matches, tests of the feed, warnings and slices, a sentence each.
+
+        Args:
+            slices: hit rates by slice.
+            metrics: of `metrics`.
+        """
         first = self.scores[0]
         ours = first.methods[OURS]
         expected, shown = ours.expected, ours.shown
@@ -69,6 +75,7 @@ class Summary:
         rank, matches = joined(self.results).shown_rank, ours.detail.shift
         listed = n_listed(rank[self.results[0].names.index(OURS)], first.k)
         return [
+            leaders_in_words(metrics[f"lead@{first.k}"], self.trust.headline),
             f"hitrate@{first.k}/{rates}, {expected.n_requests} requests",
             f"{listed} impressions are in our lists, {matches.n_matching} in them or near: an "
             f"effective sample of {matches.n_effective:.0f}",

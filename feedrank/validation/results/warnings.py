@@ -66,14 +66,13 @@ class _Method:
         support = _share(np.isin(listed[listed >= 0], replayed.shown_post))
         return cls(shift.n_matching, shift.n_effective, shift.value, support)
 
-    def doubts(self) -> Iterator[tuple[str, str]]:
+    def doubts(self, more: str = "") -> Iterator[tuple[str, str]]:
         """Reasons not to trust its estimate: a sentence for ours, a few words for a baseline."""
         unsupported, times = f"{1 - self.support:.0%}", f"{np.exp(self.shift):.2f}"
         if self.n_effective < FEWEST_EFFECTIVE:
             yield (
                 f"Only {self.n_matching} impressions match our lists, an effective sample of "
-                f"{self.n_effective:.0f}: the estimate relies mostly on the model. Replay more "
-                "requests.",
+                f"{self.n_effective:.0f}: the estimate relies mostly on the model. {more}",
                 f"effective sample of {self.n_effective:.0f}",
             )
         if self.support < LEAST_SUPPORT:
@@ -95,6 +94,7 @@ def trust_of(
     scores: Scores,
     names: Sequence[str],
     findings: Sequence[Sequence[Finding]],
+    asked: int,
 ) -> Trust:
     """Warnings about the feed, the labels, the matches and the calibration.
 
@@ -103,15 +103,17 @@ def trust_of(
         scores: of all of them.
         names: of the methods.
         findings: of the tests of each fold's feed.
+        asked: requests of a fold at most: a fold with fewer has replayed all that there are.
     """
+    more = _advice(any(len(fold.user) >= asked for fold in folds))
     replayed = ReplayResult.joined(folds)
     ours = _Method.of(OURS, replayed, scores, names)
     baselines = {n: _Method.of(n, replayed, scores, names) for n in LEADS if n in scores.methods}
     unfair = _unfair(findings)
     warnings = [_of_finding(f) for f in unfair]
-    severe = [*_of_labels(folds), *_of_users(replayed)]
+    severe = [*_of_labels(folds, more), *_of_users(replayed)]
     warnings += severe
-    warnings += [sentence for sentence, _ in ours.doubts()]
+    warnings += [sentence for sentence, _ in ours.doubts(more)]
     warnings += [*_of_calibration(scores.calibration.slope), *_of_baselines(baselines)]
     probability = replayed.top_probability[names.index(OURS), :, : scores.k]
     shown = replayed.shown_probability
@@ -121,7 +123,14 @@ def trust_of(
     return Trust(warnings, severe, feed, ours.support, beyond, "shown" if unfair else "expected")
 
 
-def _of_labels(folds: Sequence[ReplayResult]) -> Iterator[str]:
+def _advice(are_left: bool) -> str:
+    """How to get more requests, where some are left and where all were replayed."""
+    if are_left:
+        return "Replay more requests ('validate.requests')."
+    return "All requests were replayed: lengthen 'validate.test_days', or extract more users."
+
+
+def _of_labels(folds: Sequence[ReplayResult], more: str) -> Iterator[str]:
     """Folds with hardly any likes, or hardly any impressions without."""
     for number, replayed in enumerate(folds):
         n_liked, n = int(replayed.shown_liked.sum()), len(replayed.shown_liked)
@@ -130,7 +139,7 @@ def _of_labels(folds: Sequence[ReplayResult]) -> Iterator[str]:
             yield (
                 f"Of {n} impressions in the requests of fold {number}, only {count} were {kind}: "
                 "too few to calibrate by, whatever the interval. See whether the column that "
-                "'source.target' names is filled to the end of the log, or replay more requests."
+                f"'source.target' names is filled to the end of the log. {more}"
             )
 
 

@@ -9,9 +9,7 @@ import pytest
 from feedrank.features.rows import TrainingRows
 from feedrank.log.calendar import Calendar
 from feedrank.stats.classification import auc
-from feedrank.validation import methods
-from feedrank.validation.baselines.als import Als, _likes, has_implicit
-from feedrank.validation.baselines.classic import Classic
+from feedrank.validation.baselines.als import Als, likes_before
 from feedrank.validation.baselines.logistic import Logistic, LogisticWeights
 from feedrank.validation.fold import run_fold
 from feedrank.validation.hitrate.scores import score
@@ -57,10 +55,10 @@ def test_the_regression_s_list_is_that_of_its_scores(learned: Learned) -> None:
 
 def test_without_the_library_its_baseline_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "als" not in method_names(DEFAULTS.validate)
-    monkeypatch.setattr(methods, "has_implicit", lambda: False)
-    assert method_names(ALL)[-1] == "logistic"
-    monkeypatch.setattr(methods, "has_implicit", lambda: True)
-    assert method_names(ALL)[-2:] == ("logistic", "als")
+    monkeypatch.setattr("importlib.util.find_spec", lambda library: None)
+    assert method_names(ALL)[-2:] == ("logistic", "ease")
+    monkeypatch.setattr("importlib.util.find_spec", lambda library: library)
+    assert method_names(ALL)[-4:] == ("ease", "als", "lightgbm_binary", "lightgbm_rank")
 
 
 def test_the_headline_is_of_the_state_that_is_asked_for() -> None:
@@ -73,19 +71,19 @@ def test_the_regression_reads_features_in_the_state_of_the_headline(
     learned: Learned, tmp_path: Path, state: str
 ) -> None:
     p, fold = learned.params, Calendar.of(learned.log.meta, None, None).folds(1)[0]
-    classic = Classic.fit(learned.store, learned.rows[:500], 1)
     weights = LogisticWeights.fit(learned.rows, seed=1)
     features = saved(learned, tmp_path)[0]
     validate = replace(p.validate, state=state)
     ours = FoldRanker(features, fold, learned.ranker, replace(p, validate=validate))
-    methods = FoldModels(ours, classic, weights, None).methods()
+    names = (method_names(validate)[0], "logistic")
+    methods = FoldModels(ours, names, {"logistic": weights}).methods()
     assert isinstance(methods[-1], Logistic)
     assert methods[-1].recommender is methods[0]
 
 
-@pytest.mark.skipif(not has_implicit(), reason="requirements-extra.txt is not installed")
+@pytest.mark.skipif("als" not in method_names(ALL), reason="'implicit' is not installed")
 def test_als_is_fitted_on_likes_before_the_step_alone(learned: Learned) -> None:
-    likes = _likes(learned.store, 10)
+    likes = likes_before(learned.store, 10)
     expected = sum(int(b.liked[b.at < 10 * 86_400].sum()) for b in learned.log.buckets())
     assert likes.sum() == expected
     one, again = (Als.fit(learned.store, 10, seed=1) for _ in range(2))

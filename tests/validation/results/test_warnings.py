@@ -32,9 +32,9 @@ def _replayed() -> ReplayResult:
     )  # fmt: skip
 
 
-def _trust(replayed: ReplayResult, *findings: Finding) -> Trust:
+def _trust(replayed: ReplayResult, *findings: Finding, asked: int = N) -> Trust:
     scores = score(replayed, NAMES, K, VALIDATE)
-    return trust_of([replayed], scores, NAMES, [[FAIR], list(findings)])
+    return trust_of([replayed], scores, NAMES, [[FAIR], list(findings)], asked)
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +64,16 @@ def test_few_matches_are_warned_of(replayed: ReplayResult) -> None:
         replayed, shown_rank=np.where(replayed.shown_request < 9, replayed.shown_rank, -1)
     )
     assert any("impressions match our lists" in w for w in _trust(few).warnings)
+
+
+@pytest.mark.parametrize(("asked", "advice"), [(N, "Replay more"), (N + 1, "All requests were")])
+def test_more_requests_are_asked_for_only_where_some_are_left(
+    replayed: ReplayResult, asked: int, advice: str
+) -> None:
+    few = replace(
+        replayed, shown_rank=np.where(replayed.shown_request < 9, replayed.shown_rank, -1)
+    )
+    assert any(advice in w for w in _trust(few, asked=asked).warnings)
 
 
 def test_few_users_are_warned_of(replayed: ReplayResult) -> None:
@@ -101,7 +111,7 @@ def test_labels_of_one_kind_are_warned_of_in_their_fold(
         liked[:n_others] = not is_liked
         empty = replace(replayed, shown_liked=liked)
         scores = score(ReplayResult.joined([replayed, empty]), NAMES, K, VALIDATE)
-        trust = trust_of([replayed, empty], scores, NAMES, [[FAIR], [FAIR]])
+        trust = trust_of([replayed, empty], scores, NAMES, [[FAIR], [FAIR]], N)
         said = [w for w in trust.warnings if f"fold 1, only {n_others} were {kind}:" in w]
         assert len(said) == is_warned
 
@@ -123,7 +133,7 @@ def test_baselines_with_little_support_are_named_in_one_sentence(replayed: Repla
     both["shown_rank"][1] = -1
     both["top"][2] += 3
     three = replace(replayed, **both)
-    warnings = trust_of([three], score(three, names, K, VALIDATE), names, [[FAIR]]).warnings
+    warnings = trust_of([three], score(three, names, K, VALIDATE), names, [[FAIR]], N).warnings
     assert len(warnings) == 1
     assert "'most_liked' (effective sample of 0)" in warnings[0]
     assert "'most_liked_by_segment' (60% of its places not shown)" in warnings[0]
