@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import signal
 from pathlib import Path
@@ -82,6 +83,7 @@ class Service(FastAPI):
         if settings is None:
             settings = Settings.from_environment()
             log_json(settings.log_level)
+            faulthandler.enable()  # the first artifact is not proved: a crash says where at least
         metrics.warn_if_not_shared()
         inference = Inference(settings, self._clock)
         shutdown = Shutdown(getattr(self.state, "listener", None))

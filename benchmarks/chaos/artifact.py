@@ -1,6 +1,6 @@
 """Change an artifact in a thousand ways; each must be refused in words, or answer as before.
 
-    make chaos-artifact        (or: python -m benchmarks.chaos.artifact --tries 1000 --seed 0)
+    python -m benchmarks.chaos.artifact --tries 1000 --seed 0      (or, with all others: make chaos)
 
 Half of the changes are whole again: every sha256 is that of its file, so that only content tells. A
 slot of the service polls each, as a worker does: a process apart proves it, then this one loads it.

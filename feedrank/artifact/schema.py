@@ -98,6 +98,7 @@ def _read_sizes(directory: Path, manifest: dict[str, Any]) -> Sizes:
         about = read_json(directory / STORE)
         meta, columns = LogMeta(**about["meta"]), columns_from(about["columns"])
         last = meta.moment(meta.last_at)
+        meta.utc(last)  # an OverflowError near the ends of the calendar
         _require(meta.last_at >= 0 and meta.n_users > 0 and meta.n_posts > 0, "a size is below 1")
     with blaming(directory / MANIFEST):
         stated = datetime.fromisoformat(manifest["as_of"])
@@ -112,6 +113,7 @@ def _read_sizes(directory: Path, manifest: dict[str, Any]) -> Sizes:
         _require(isinstance(segment, int) and -1 <= segment < len(codes), "'segment_column'")
         step = fitted["step_seconds"]
         _require(isinstance(step, int) and step > 0, "'step_seconds' is no number above 0")
+        meta.utc(meta.moment(meta.last_at + step))
         _check_numbers(fitted, "refits", "half_life_steps")
         _require(fitted["half_life_steps"] > 0, "'half_life_steps' is not above 0")
         first = [refit["first_step"] for refit in fitted["refits"]]

@@ -23,7 +23,7 @@ from feedrank.artifact.signature import VARIABLE, sign
 from feedrank.artifact.trees import check_trees
 from feedrank.errors import ArtifactError
 from feedrank.ranking.ranker import Ranker
-from tests.support.small_artifact import CODE, edit_manifest, sign_again
+from tests.support.small_artifact import CODE, edit_manifest, kill_its_reader, sign_again
 
 pytest_plugins = ("tests.support.service_fixtures",)
 Damage = Callable[[Path], Any]
@@ -126,13 +126,6 @@ def _tree_that_leaves_itself(directory: Path) -> None:
     # The array's type and length follow the key; a leaf's -1 becomes a node that is not there.
     leaf = raw.index(b"\xff\xff\xff\xff", at)
     path.write_bytes(raw[:leaf] + b"\x00\x0f\xff\xff" + raw[leaf + 4 :])
-
-
-def _array_longer_than_the_file(directory: Path) -> None:
-    path = directory / "ranker.ubj"
-    raw, name = path.read_bytes(), b"right_children[$l#L"
-    at = raw.index(name) + len(name)  # of eight bytes that say how many numbers follow
-    path.write_bytes(raw[: at + 5] + b"\x7f" + raw[at + 6 :])
 
 
 CONTENT: dict[str, tuple[Damage, str]] = {
@@ -273,8 +266,7 @@ def test_a_tree_that_leaves_itself_or_goes_round_is_refused(tree: dict[str, list
 def test_a_file_that_kills_xgboost_is_refused_by_a_process_apart(
     copy: Path, tmp_path: Path
 ) -> None:
-    _array_longer_than_the_file(copy)
-    sign_again(copy)
+    kill_its_reader(copy)
     code = "from feedrank.ranking.ranker import Ranker; from pathlib import Path\n"
     code += f"Ranker.load(Path({str(copy / 'ranker.ubj')!r}))"
     died = subprocess.run([sys.executable, "-c", code], cwd=CODE, capture_output=True)

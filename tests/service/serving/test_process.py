@@ -18,7 +18,14 @@ import pytest
 from feedrank.artifact.manifest import version_of
 from service.deploy import point
 from tests.support.service_process import PATIENCE, serving, start
-from tests.support.small_artifact import CODE, MOMENT, PATH, export_again, small_params
+from tests.support.small_artifact import (
+    CODE,
+    MOMENT,
+    PATH,
+    export_again,
+    kill_its_reader,
+    small_params,
+)
 
 pytest_plugins = ("tests.support.service_fixtures",)
 
@@ -90,6 +97,17 @@ def test_a_missing_artifact_ends_the_process_with_a_message_and_no_traceback(tmp
     assert not any("Traceback" in line for line in server.lines)
 
 
+def test_a_first_artifact_that_kills_the_process_leaves_words(artifact_path, tmp_path):
+    bad = shutil.copytree(artifact_path, tmp_path / "bad")
+    kill_its_reader(bad)
+
+    server = start({"FEEDRANK_ARTIFACT": str(bad), "FEEDRANK_STATE": str(tmp_path / "state")})
+
+    assert server.wait() < 0
+    assert any("Fatal Python error" in line for line in server.lines)
+    assert any("ranking/ranker.py" in line for line in server.lines)
+
+
 def test_a_wrong_variable_ends_the_process_with_its_name(tmp_path):
     server = start({"FEEDRANK_TEST_SHARE": "2", "FEEDRANK_STATE": str(tmp_path)})
 
@@ -142,7 +160,7 @@ def test_a_bad_artifact_under_load_is_refused_and_nobody_notices(
     link, artifact_path, newer_path, tmp_path, user_id
 ):
     bad = shutil.copytree(newer_path, tmp_path / "bad")
-    (bad / "history_post.npy").write_bytes(b"broken")
+    kill_its_reader(bad)
     with serving(link, tmp_path / "state") as server, Load(server.address, user_id) as load:
         refused = command(link, tmp_path / "state", bad)
         point(link, bad)  # somebody moves the link by hand
@@ -152,7 +170,7 @@ def test_a_bad_artifact_under_load_is_refused_and_nobody_notices(
 
     assert refused.returncode == 1
     assert "nothing changed: " in refused.stderr
-    assert "sha256 differs" in told
+    assert "ended the process that loaded it" in told
     assert {(status, v) for status, v, _ in load.answers} == {(200, version_of(artifact_path))}
     assert 'feedrank_refusals_total{arm="control"} 1.0' in metrics
 
