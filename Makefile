@@ -93,10 +93,10 @@ test-spark: $(SPARK)      ## the engine `spark` against processes; needs Java 17
 prove: $(RUNTIME)         ## rebuild everything in a scratch folder and compare every output, byte by byte
 	python -m benchmarks.prove
 
-chaos: $(CHECKS)          ## kills at random moments, load with swaps, odd requests, bad artifacts, lost connections, full disks, clocks; some minutes
-	@python -m benchmarks.chaos.service
+chaos: $(CHECKS)          ## kills at random moments, load with swaps, odd requests, bad artifacts, lost connections, full disks, clocks; or all: make chaos WITH=--full
+	@python -m benchmarks.chaos.service $(WITH)
 	@python -m benchmarks.chaos.artifact
-	@python -m benchmarks.chaos.pipeline
+	@python -m benchmarks.chaos.pipeline $(WITH)
 
 licences: $(RUNTIME)      ## package, version and licence of all that requirements.txt brings in
 	@python -m benchmarks.licences

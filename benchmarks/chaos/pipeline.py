@@ -1,6 +1,6 @@
 """Kill every stage, and `dvc repro`, at random moments; then run to the end and compare bytes.
 
-    make chaos        (or: python -m benchmarks.chaos.pipeline --kills 10 --extract 100 --repro 40)
+    make chaos        (or: python -m benchmarks.chaos.pipeline --full)
 
 Works on a small demo in a scratch folder. Prints tries and failures; exit code 1 for a failure.
 """
@@ -16,18 +16,31 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import yaml
 
+from benchmarks.chaos.scene import counts
 from tests.support.checkout import LOCK, copy_tracked
 
 STAGES = ("source", "extract", "features", "validate", "train", "export", "checker", "report")
 DVC = (sys.executable, "-m", "dvc")
 MEND = (sys.executable, "-m", "feedrank.checkout.mend")
 AUTHOR = ("-c", "user.name=chaos", "-c", "user.email=chaos@localhost")
+# Option: tries of the usual run, which takes minutes, and of the full one.
+COUNTS = {
+    "kills": (2, 10),  # of each stage but extract
+    "extract": (4, 100),
+    "database": (2, 20),
+    "repro": (2, 40),
+    "minutes": (10, 90),  # after which no try begins
+    "seed": (0, 0),  # of the moments
+}
+DATABASE = "extract, its PostgreSQL killed"
+PATIENCE = 120.0  # seconds for a command to see that its database is gone
 OUTPUTS = ("log", "truth", "features", "rows")  # of data/; models/ and reports/ are all outputs
 
 
@@ -92,6 +105,21 @@ def killed(folder: Path, command: tuple[str, ...], after: float) -> bool:
     return False
 
 
+def database_killed(folder: Path, command: tuple[str, ...], after: float) -> bool:
+    """Run a command and kill its PostgreSQL; whether it ran. The command must end in words."""
+    run = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    time.sleep(after)
+    pids = [int(file.read_text().split()[0]) for file in (folder / "data").rglob("postmaster.pid")]
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    said, _ = run.communicate(timeout=PATIENCE)
+    assert "Traceback" not in said, said
+    return bool(pids)
+
+
 def ended(folder: Path, *commands: tuple[str, ...]) -> str:
     """Run commands to their end: empty, or what the first one said that failed."""
     for command in commands:
@@ -105,7 +133,8 @@ def attempt(folder: Path, row: Row, seconds: float) -> None:
     """One try: kill at a moment within the usual time, run to the end, compare all outputs."""
     before, lock = digests(folder), (folder / LOCK).read_bytes()
     row.tries += 1
-    row.killed += killed(folder, row.broken, random.uniform(0, seconds))
+    kill = database_killed if row.name == DATABASE else killed
+    row.killed += kill(folder, row.broken, random.uniform(0, seconds))
     words = ended(folder, *row.whole)
     if words or digests(folder) != before or (folder / LOCK).read_bytes() != lock:
         row.failures += 1
@@ -120,7 +149,8 @@ def plan(given: argparse.Namespace) -> list[Row]:
     stages = {name: (sys.executable, "-m", f"stages.{name}") for name in STAGES}
     counts = dict.fromkeys(STAGES, given.kills) | {"extract": given.extract}
     rows = [Row(name, run, (run,), counts[name]) for name, run in stages.items()]
-    repro = (*DVC, "repro", "-q")
+    extract, repro = stages["extract"], (*DVC, "repro", "-q")
+    rows.append(Row(DATABASE, extract, (extract,), given.database))
     return [*rows, Row("dvc repro", (*repro, "--force"), (MEND, repro), given.repro)]
 
 
@@ -137,22 +167,16 @@ def tried(folder: Path, row: Row, until: float) -> Row:
 
 def main() -> int:
     """Print one line for each command, as Markdown."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos.pipeline")
-    parser.add_argument("--kills", type=int, default=2, help="of each stage but extract")
-    parser.add_argument("--extract", type=int, default=4, help="kills of extract")
-    parser.add_argument("--repro", type=int, default=3, help="kills of `dvc repro --force`")
-    parser.add_argument("--minutes", type=float, default=10, help="after which no try begins")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    given = parser.parse_args()
+    given = counts("benchmarks.chaos.pipeline", COUNTS)
     random.seed(given.seed)
     with tempfile.TemporaryDirectory(prefix="feedrank-chaos-") as scratch:
         folder = Path(scratch)
         small_demo(folder)
         until = time.monotonic() + 60 * given.minutes
-        rows = [tried(folder, row, until) for row in plan(given)]
+        rows = [tried(folder, row, until) for row in plan(given) if row.most]
     print("| command | tries | killed before its end | failures |\n| --- | --- | --- | --- |")
     for row in rows:
-        print(f"| `{row.name}` | {row.tries} | {row.killed} | {row.failures} |")
+        print(f"| {row.name} | {row.tries} | {row.killed} | {row.failures} |")
     return int(any(row.failures for row in rows))
 
 

@@ -1,7 +1,8 @@
-"""Where the services of one run find their files, and a line of the table."""
+"""What all parts share: counts, where services find their files, and lines of the table."""
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,3 +65,21 @@ class Scene:
         new = self.folder / "live.new"
         new.symlink_to(self.artifacts[number % 2])
         new.replace(self.folder / "live")
+
+
+def counts(program: str, tries: dict[str, tuple[int, int]]) -> argparse.Namespace:
+    """The command line's counts; by default the usual ones, of minutes, or with `--full` all.
+
+    Args:
+        program: its name.
+        tries: by option, of the usual run and of the full one.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {program}")
+    parser.add_argument("--full", action="store_true", help="the counts of docs/reliability.md")
+    for name, (usual, full) in tries.items():
+        parser.add_argument(f"--{name}", type=int, help=f"{usual:,}, or {full:,}; 0: none")
+    given = parser.parse_args()
+    for name, both in tries.items():
+        if getattr(given, name) is None:
+            setattr(given, name, both[given.full])
+    return given

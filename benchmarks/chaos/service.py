@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.chaos import clock, faults, under_load
-from benchmarks.chaos.scene import Row, Scene
+from benchmarks.chaos.scene import Row, Scene, counts
 
 # Option: tries of the usual run, which takes minutes, and of the full one.
 COUNTS = {
@@ -45,16 +45,7 @@ def plan(scene: Scene, n: argparse.Namespace) -> list[Callable[[], Row | list[Ro
 
 def main() -> int:
     """Print one line for each fault, as Markdown."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos.service")
-    parser.add_argument("--full", action="store_true", help="the counts of docs/reliability.md")
-    for name, (usual, full) in COUNTS.items():
-        parser.add_argument(
-            f"--{name}", type=int, help=f"{usual:,}; {full:,} of a full run; 0: none"
-        )
-    given = parser.parse_args()
-    for name, counts in COUNTS.items():
-        if getattr(given, name) is None:
-            setattr(given, name, counts[given.full])
+    given = counts("benchmarks.chaos.service", COUNTS)
     random.seed(0)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="feedrank-chaos-") as scratch:

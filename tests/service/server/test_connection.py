@@ -110,7 +110,9 @@ def test_newcomers_are_refused_and_those_who_had_come_are_accepted():
             assert accepted.recv(4) == b"sent"
         newcomer = threading.Thread(target=come)
         newcomer.start()
-        while not any(state == "02" for state in tcp_states(listener_address[1])):
+        while newcomer.is_alive() and not any(
+            state == "02" for state in tcp_states(listener_address[1])
+        ):
             pass  # until its first packet was sent, and dropped
     newcomer.join()
 
