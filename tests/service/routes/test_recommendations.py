@@ -196,7 +196,7 @@ def start(app):
 def test_naive_utc_and_offset_forms_of_a_moment_get_one_list_and_one_exposure(
     settings, tmp_path, user_id
 ):
-    settings = replace(settings, exposures=tmp_path / "exposures")
+    settings = settings.model_copy(update={"exposures": tmp_path / "exposures"})
     app = create_app(settings)
     with TestClient(app) as client:
         slot = app.state.inference.slots["control"]
