@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -59,6 +59,11 @@ def _number(value: Any) -> Any:
     return value
 
 
+def _date_as_text(value: Any) -> Any:
+    """A date or moment that stands without quotes, as its text."""
+    return value.isoformat() if isinstance(value, date) else value
+
+
 def _read_by(parse: Callable[[str], object]) -> AfterValidator:
     """Keeps the text as the file writes it, if `parse` takes it."""
 
@@ -73,5 +78,5 @@ Whole = Annotated[int, BeforeValidator(_number)]
 Days = Annotated[Whole, Field(ge=1, le=LONGEST // SECONDS_A_DAY)]
 Number = Annotated[float, BeforeValidator(_number)]
 Duration = Annotated[str, _read_by(duration_seconds)]
-Moment = Annotated[str, _read_by(moment)]
+Moment = Annotated[str, BeforeValidator(_date_as_text), _read_by(moment)]
 Master = Annotated[str, _read_by(spark_master)]

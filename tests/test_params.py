@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,14 @@ def test_a_number_is_one_in_any_notation(tmp_path: Path, text: str, number: floa
     written = FILE.read_text().replace("learning_rate: 0.1", f"learning_rate: {text}")
     (tmp_path / "params.yaml").write_text(written)
     assert load_params(tmp_path / "params.yaml").train.learning_rate == number
+
+
+@pytest.mark.parametrize("text", ["2021-10-01", "'2021-10-01'", "2021-10-01T00:00:00"])
+def test_a_date_is_one_with_and_without_quotes(tmp_path: Path, text: str) -> None:
+    written = FILE.read_text().replace("since: null", f"since: {text}")
+    (tmp_path / "params.yaml").write_text(written)
+    since = load_params(tmp_path / "params.yaml").extract.since_at
+    assert since == datetime(2021, 10, 1)
 
 
 def test_a_whole_number_may_be_written_as_a_power_of_ten(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from feedrank.errors import SchemaError
 from feedrank.extraction.audit.data_report import PLOT, REPORT, Dropped, write_report
 from feedrank.extraction.audit.day_counts import Disproved, prove_equal
+from feedrank.extraction.audit.repeats import warning_of_no_repeats
 from feedrank.extraction.feed_reader import FeedReader
 from feedrank.extraction.postgres.connection import Source
 from feedrank.extraction.postgres.retry import retrying
@@ -21,6 +22,7 @@ from feedrank.extraction.spool.encoder import Encoder
 from feedrank.extraction.spool.log_writer import LogWriter, bucket_bounds
 from feedrank.extraction.spool.read_back import spool_days
 from feedrank.io.outputs import new_outputs
+from feedrank.log.files import Log
 from feedrank.log.metadata import LogMeta
 from feedrank.params import ExtractParams
 
@@ -106,8 +108,9 @@ class Extract:
         write_report(
             report, new[self.reports / PLOT], meta, state.times, state.left_out_columns, dropped
         )
-        if warning := state.times.warning():
-            logger.warning("extract: %s", warning)
+        for warning in (state.times.warning(), warning_of_no_repeats(Log.open(log))):
+            if warning is not None:
+                logger.warning("extract: %s", warning)
         if state.left_out_columns:
             logger.info(
                 "extract: columns of '%s' not used as profile: %s. 'source.profile' chooses.",

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from feedrank.errors import FeedrankError, SchemaError, SourceError
 from feedrank.log.files import Log
@@ -198,3 +199,21 @@ def test_a_zone_with_summer_time_travels_in_the_log(database: TestDatabase, tmp_
     shown = [datetime.fromisoformat(at) for at, *_ in impressions(tmp_path)]
     assert [meta.local(at) for (at,) in rows] == shown
     assert [meta.utc(at) for at in shown] == [at for (at,) in rows]
+
+
+def test_text_that_is_not_utf_8_is_named_and_not_repeated(
+    database: TestDatabase, tmp_path: Path
+) -> None:
+    database.alone("CREATE DATABASE ascii ENCODING SQL_ASCII LOCALE 'C' TEMPLATE template0")
+    name = make_url(database.url).set(database="ascii")
+    ascii_database = TestDatabase(name.render_as_string(hide_password=False))
+    try:
+        small(ascii_database)
+        ascii_database.execute(r"UPDATE user_data SET city = E'Malm\xf6' WHERE user_id = 3")
+        with pytest.raises(
+            SchemaError, match=r"'user_data' or .* not UTF-8.*SQL_ASCII.*view"
+        ) as caught:
+            extraction(ascii_database.url, tmp_path).run()
+        assert "Malm" not in str(caught.value)
+    finally:
+        database.alone("DROP DATABASE ascii WITH (FORCE)")

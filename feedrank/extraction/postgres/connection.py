@@ -15,17 +15,15 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
-from feedrank.errors import SourceError
+from feedrank.errors import FeedrankError, SchemaError, SourceError
 from feedrank.extraction.postgres.waiting import CLIENT_CHECK, Waiting
 from feedrank.params import SourceParams
 
 T = TypeVar("T")
-
-APPLICATION_NAME = "feedrank"
 EXAMPLE = "postgresql://user:password@host:5432/database"
 # Text forms must not depend on the settings of a role, and no plan may be compiled for every chunk.
 SETTINGS = {
-    "application_name": APPLICATION_NAME,
+    "application_name": "feedrank",
     "datestyle": "ISO, YMD",
     "timezone": "UTC",
     "extra_float_digits": "1",
@@ -34,11 +32,10 @@ SETTINGS = {
     "idle_in_transaction_session_timeout": "0",
     "jit": "off",
 }
-# Transactions that share a snapshot read ranges of blocks of a plain table, and must scan them and
-# hash the few groups; without statistics of the expressions the planner chooses otherwise. The
-# plan of a view is the planner's: these settings would make minutes of its seconds.
+# Transactions that share a snapshot must scan ranges of blocks of a table, and hash the few groups;
+# the planner lacks statistics of the expressions. Of a view's seconds they would make minutes.
 BLOCK_SCANS = dict.fromkeys(("enable_indexscan", "enable_bitmapscan", "enable_sort"), "off")
-# Seconds. A host that drops packets would be waited for minutes, a broken connection for hours.
+# Seconds. Else a host that drops packets costs minutes, a broken connection hours.
 NETWORK = {
     "connect_timeout": "10",
     "keepalives_idle": "30",
@@ -66,7 +63,7 @@ SNAPSHOT_GONE = {errorcodes.UNDEFINED_OBJECT, errorcodes.INVALID_PARAMETER_VALUE
 
 
 class ConnectionLost(SourceError):
-    """The connection broke or the server asks to come back later: trying again may help."""
+    """The connection broke, or the server is busy: trying again may help."""
 
 
 class SnapshotLost(ConnectionLost):
@@ -125,8 +122,8 @@ class Source:
             snapshot: one that another transaction exported; a new one by default.
 
         Raises:
-            SourceError: the database cannot be reached or does not let this role in.
-            SnapshotLost: the snapshot is gone.
+            SourceError: the database cannot be reached or lets this role not in, or the snapshot
+                is gone (`SnapshotLost`).
         """
         with closing(self._connect()) as connection, self.waiting.open(connection):
             with self.translated():
@@ -165,7 +162,7 @@ class Source:
         except psycopg2.Error as error:
             raise self._translation(error) from None
 
-    def _translation(self, error: psycopg2.Error) -> SourceError:
+    def _translation(self, error: psycopg2.Error) -> FeedrankError:
         found = self._sentence(error)
         if error.pgcode in SNAPSHOT_GONE and "snapshot" in found:
             return SnapshotLost(f"the snapshot is gone: {found}")
@@ -188,12 +185,17 @@ class Source:
             )
         if error.pgcode == errorcodes.INVALID_PARAMETER_VALUE and "time zone" in found:
             return SourceError(f"'source.time_zone' is not known to the database: {found}")
+        if error.pgcode == errorcodes.CHARACTER_NOT_IN_REPERTOIRE:
+            return SchemaError(
+                f"text in '{self.params.users}' or '{self.params.posts}' is not UTF-8 (SQL_ASCII): "
+                f"{found} Convert it in a view: convert_from(convert_to(x, 'SQL_ASCII'), 'LATIN1')."
+            )
         return SourceError(f"the database refused a statement: {found}")
 
     def _sentence(self, error: Exception) -> str:
         """The first line of a message as a sentence, without any password of the URL."""
         text = " ".join(str(error).split("\nLINE ")[0].split())
-        text += "" if text.endswith((".", "?", "!")) else "."
+        text += "." * (not text.endswith((".", "?", "!")))
         for secret in _secrets(self._url):
             text = text.replace(secret, "***")
         return text
