@@ -24,6 +24,7 @@ from feedrank.extraction.postgres.snapshot import Snapshot
 from feedrank.extraction.profile_choice import ProfileChoice
 from feedrank.extraction.source_state import relations
 from feedrank.io.files import write_whole
+from feedrank.log.calendar import FEWEST_DAYS, too_few_days
 
 FORMAT = 1  # of the fingerprint: another one makes the extract run again
 logger = logging.getLogger(__name__)
@@ -81,6 +82,9 @@ def _content(source: Source, connections: int) -> dict[str, Any]:
         layout = Layout.for_bounds([*user_ids, *post_ids])
         sql = FeedSql.of(feed, source.params, None, layout)
         found = count_rows(snapshot, sql, connections, with_checks=True)
+    n_days = len({day for day, *_ in found})
+    if 0 < n_days < FEWEST_DAYS:
+        logger.warning("source: %s", too_few_days(n_days))
     feed_content = {"sha256": _sha256(_sums(found)), "is_narrow": layout.is_narrow}
     return {"users": user_content, "posts": post_content, "feed": feed_content}
 

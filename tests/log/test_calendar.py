@@ -59,11 +59,34 @@ def test_a_short_log_keeps_most_of_its_days_for_training(days: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("days", "warmup", "test"), [(1, None, None), (2, None, None), (10, 7, 3), (30, None, 28)]
+    ("days", "warmup", "test", "lower"),
+    [
+        (10, 7, 3, "'features.warmup_days' or 'validate.test_days'"),
+        (30, None, 28, "'features.warmup_days' or 'validate.test_days'"),
+        (10, 1, 9, "'validate.test_days'"),
+    ],
 )
 def test_a_log_too_short_for_its_uses_is_refused_with_the_numbers(
-    days: int, warmup: int | None, test: int | None
+    days: int, warmup: int | None, test: int | None, lower: str
 ) -> None:
-    message = rf"the log has {days} days: .*'features.warmup_days'.*'validate.test_days'.*Lower"
+    message = (
+        rf"the log has {days} days: .*'features.warmup_days'.*'validate.test_days'.*Lower {lower},"
+    )
     with pytest.raises(ParamsError, match=message):
         Calendar.of(_meta(days), warmup, test)
+
+
+@pytest.mark.parametrize("days", [1, 2])
+def test_a_log_of_a_day_or_two_is_told_to_grow_not_to_lower_anything(days: int) -> None:
+    with pytest.raises(ParamsError, match=r"3 are the least: .* Extract a longer period") as error:
+        Calendar.of(_meta(days), None, None)
+    assert "Lower" not in str(error.value)
+
+
+def test_hours_of_a_last_day_are_no_fold_of_their_own() -> None:
+    partial = replace(META, last_at=9 * SECONDS_A_DAY + 5 * 3600)
+    folds = Calendar.of(partial, 2, 1).folds(2)
+    assert [f.cutoff // SECONDS_A_DAY for f in folds] == [7, 8]
+    assert [f.until // SECONDS_A_DAY for f in folds] == [8, 10]
+    whole = replace(META, last_at=9 * SECONDS_A_DAY + 22 * 3600)
+    assert Calendar.of(whole, 2, 1).folds(1)[0].cutoff == 9 * SECONDS_A_DAY
