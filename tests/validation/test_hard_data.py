@@ -193,7 +193,12 @@ def _validation_is_sound(made: Learned, features: Path) -> None:
     assert 0 <= metrics["hitrate@5"]["expected"] <= 1
     assert metrics["hitrate@5"]["n_requests"] > 0
     json.dumps([metrics, details], allow_nan=False)
-    tables = (days_of(results, log, validate), calibration_of(results), slices, curve_of(results))
+    tables = (
+        days_of(results, log, validate, "expected"),
+        calibration_of(results),
+        slices,
+        curve_of(results),
+    )
     effects = importance(made.ranker, made.rows.matrix)
     page = page_of(Reports(metrics, details, *tables, effects, None))
     assert "NaN" not in page
