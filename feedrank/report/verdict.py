@@ -42,7 +42,7 @@ def _words(lead: dict[str, Any], kind: str) -> str:
     if found == "ahead":
         return "Ours is better, beyond chance."
     if found == "behind":
-        return "Ours is worse, beyond chance: it should not be deployed."
+        return "Ours is worse, beyond chance."
     if found.startswith("equal"):
         return "For all that matters, both are equal."
     words = f"Which one is better is {found}."

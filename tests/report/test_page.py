@@ -213,7 +213,7 @@ def test_it_is_said_in_words_whether_a_lead_is_sure(found: Reports) -> None:
     ("low", "high", "says"),
     [
         (0.01, 0.09, "Ours is better, beyond chance."),
-        (-0.09, -0.01, "Ours is worse, beyond chance: it should not be deployed."),
+        (-0.09, -0.01, "Ours is worse, beyond chance."),
         (-0.004, 0.005, "For all that matters, both are equal."),
         (-0.02, 0.09, "Which one is better is undecided, about 3 times the requests would tell. "
          "Among the posts that were shown anyway, ours is better beyond chance."),
