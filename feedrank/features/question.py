@@ -55,6 +55,14 @@ class Question:
         return self.users.segment[self._user]
 
     @cached_property
+    def cluster_log_ratio(self) -> np.ndarray:
+        """Each user's log ratios, averaged over the clusters of the post in one order, (n,)."""
+        total = np.zeros(len(self.post))
+        for cluster, probability in enumerate(self.shared.membership):
+            total += self.tables.cluster[self.of, cluster] * probability[self.post]
+        return total
+
+    @cached_property
     def factor_log_ratio(self) -> np.ndarray:
         """Factors of each user times those of the post, added up in one order, shape (n,)."""
         total = np.zeros(len(self.post))

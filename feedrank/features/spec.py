@@ -105,7 +105,7 @@ LINEAR: tuple[Column, ...] = (
     ("segment_post_log_ratio", lambda q: q.shared.segment_post[q.segment, q.post],
      "this post does better with people like this user than others of its cluster"),
     ("user_log_ratio", lambda q: q.tables.like_rate[q.of], "this user likes more often"),
-    ("user_cluster_log_ratio", lambda q: q.tables.cluster[q.of, q.cluster],
+    ("user_cluster_log_ratio", lambda q: q.cluster_log_ratio,
      "this user liked such posts before"),
     ("user_topic_log_ratio", lambda q: q.tables.topic[q.of, q.topic],
      "this user liked this topic before"),

@@ -57,11 +57,13 @@ class PostState:
         rate: like rate by segment, quality included, shape (n_segments, n_posts).
         base: the same without quality, shape (n_segments, n_posts).
         quality: likes over those that the cluster lets expect, shape (n_posts,).
+        membership: probability of each cluster, shape (n_posts, n_clusters).
     """
 
     rate: np.ndarray
     base: np.ndarray
     quality: np.ndarray
+    membership: np.ndarray
 
 
 def post_state(clusters: PostClusters, counts: Tally) -> PostState:
@@ -72,7 +74,7 @@ def post_state(clusters: PostClusters, counts: Tally) -> PostState:
         rate = cluster_rates_of(counts, membership, quality, prior=clusters.rate)
         membership, quality = expect(counts, clusters.log_gate, rate, clusters.quality_strength)
     of_cluster = membership * quality
-    return PostState(rate @ of_cluster.T, rate @ membership.T, of_cluster.sum(1))
+    return PostState(rate @ of_cluster.T, rate @ membership.T, of_cluster.sum(1), membership)
 
 
 def expect(

@@ -15,7 +15,7 @@ from feedrank.state.counts.tally import Tally
 from feedrank.state.fitted import FittedParameters, Refit
 from feedrank.stats.shrinkage import base_rate, log_ratio, ratio
 
-KEPT_STATES = 128  # 1.2 MB each at full size; the reference log has 90 days
+KEPT_STATES = 128  # 1.5 MB each at full size; the reference log has 90 days
 # Prior strength of the recent like rate of all posts, in impressions: the same number for all
 # posts, so that the first stage's order does not depend on it.
 LEVEL_PRIOR = 50.0
@@ -37,6 +37,7 @@ class SharedState:
         post_logit: log-odds of liking with quality, shape (n_segments, n_posts).
         cluster_logit: log-odds of liking without quality, shape (n_segments, n_posts).
         segment_post: log ratio of a post's likes in a segment over `post_logit`, same shape.
+        membership: probability of each cluster, shape (n_clusters, n_posts).
         quality: log, shape (n_posts,).
         trend: log ratio of recent likes over lifetime, shape (n_posts,).
         age_days: since first shown, NaN if never, shape (n_posts,).
@@ -55,6 +56,7 @@ class SharedState:
     post_logit: np.ndarray
     cluster_logit: np.ndarray
     segment_post: np.ndarray
+    membership: np.ndarray
     quality: np.ndarray
     trend: np.ndarray
     age_days: np.ndarray
@@ -138,6 +140,7 @@ class SharedHistory:
             segment_post=log_ratio(
                 counts.liked, counts.shown * posts.rate, refit.strengths.segment_post
             ),
+            membership=np.ascontiguousarray(posts.membership.T, np.float32),
             quality=np.log(posts.quality).astype(np.float32),
             trend=log_ratio(recent.liked.sum(0), n_recent * lifetime_rate, refit.strengths.trend),
             age_days=age.astype(np.float32),

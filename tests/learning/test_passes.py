@@ -134,7 +134,7 @@ def test_column_counts_are_the_rows_of_each_code_segment_and_cluster(usual: Lear
 def test_an_refit_keeps_what_was_before_it_as_one_step_and_nothing_of_the_next_one(
     usual: Learned,
 ) -> None:
-    fitted, firsts = usual.store.fitted, [7, 10, 15, 23]
+    fitted, firsts = usual.store.fitted, [7, 9, 13, 19, 26]
     assert [refit.first_step for refit in fitted.refits] == firsts
     for counts, first, last in zip(
         usual.store.shared.by_column, firsts, [*firsts[1:], 30], strict=True

@@ -16,7 +16,7 @@ from feedrank.stats.correspondence import LEAST_EVENTS, contrasts
 from feedrank.stats.shrinkage import fit_strength
 
 # Ranges in which other values change no more than another seed: docs/ranking.md, "Constants".
-EM_ITERATIONS, TASTE_ITERATIONS = 20, 8
+EM_ITERATIONS, TASTE_ITERATIONS = 20, 16
 STRENGTH_EVERY = 5  # iterations from one fit of the quality's prior strength to the next
 GATE_RIDGE, GATE_STEPS = 1.0, 8
 TEXT_RIDGE = 10.0  # of the first guess, in posts of average weight

@@ -18,14 +18,17 @@ from feedrank.state.factors import Factors
 from feedrank.state.history import InteractionSample
 from feedrank.stats.shrinkage import HIGHEST_RATE
 
+FittedPosts = tuple[PostClusters, Factors]
+
 
 def fit_posts(
     counts: Tally, sample: InteractionSample, texts: csr_matrix, params: FeaturesParams
-) -> tuple[PostClusters, Factors]:
-    """Clusters and factors of posts from all impressions before a refit.
+) -> list[FittedPosts]:
+    """Clusters and factors of posts from all impressions before a refit, of one kind or two.
 
-    If users of one segment differ in the posts that they like, beyond chance, clusters are fitted
-    again with users' tastes as evidence, and factors to the likes that these leave unexplained.
+    If users of one segment differ in the posts that they like, beyond chance, these tastes may lie
+    in factors or in clusters. The second kind are clusters fitted again with users' tastes as
+    evidence, and factors fitted to the likes that these leave unexplained.
 
     Args:
         counts: impressions and likes, shape (n_segments, n_posts).
@@ -39,6 +42,7 @@ def fit_posts(
     rate = post_state(clusters, counts).rate
     expected = expected_likes(sample, rate)
     found = factors(expected)
+    kinds = [(clusters, Factors.of(found, rate))]
     if found.shape[1]:
         tastes = Tastes(sample, rate, found, dispersion_of(counts))
         clusters = fit(tastes)
@@ -46,7 +50,8 @@ def fit_posts(
         expected = expected_likes(sample, rate)
         expected *= taste_ratios(sample, expected, clusters.cluster, tastes.strength)
         found = _within(factors(np.minimum(expected, HIGHEST_RATE)), clusters.cluster)
-    return clusters, Factors.of(found, rate)
+        kinds.append((clusters, Factors.of(found, rate)))
+    return kinds
 
 
 def _within(factors: np.ndarray, cluster: np.ndarray) -> np.ndarray:

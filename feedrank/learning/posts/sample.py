@@ -16,12 +16,16 @@ def expected_likes(sample: InteractionSample, rate: np.ndarray) -> np.ndarray:
         sample: of users, each with the whole of the history.
         rate: like rate, shape (n_segments, n_posts).
     """
-    expected = rate[sample.segment[sample.user], sample.post]
-    n = sample.n_users
+    own = user_ratios(sample, rate)[sample.user]
+    return np.minimum(rate[sample.segment[sample.user], sample.post] * own, HIGHEST_RATE)
+
+
+def user_ratios(sample: InteractionSample, rate: np.ndarray) -> np.ndarray:
+    """Each user's likes over expected ones, shrunk, shape (n_users,)."""
+    expected, n = rate[sample.segment[sample.user], sample.post], sample.n_users
     liked, total = (np.bincount(sample.user, x, n) for x in (sample.liked, expected))
     shown = np.bincount(sample.user, minlength=n)
-    own = ratio(liked, total, fit_strength(liked, shown, total))
-    return np.minimum(expected * own[sample.user], HIGHEST_RATE)
+    return np.asarray(ratio(liked, total, fit_strength(liked, shown, total)))
 
 
 def user_post_matrix(sample: InteractionSample, values: np.ndarray, n_posts: int) -> csr_matrix:
