@@ -142,6 +142,7 @@ def count_dropped(spool: Spool, state: SourceState, max_share: float) -> Dropped
             f"{dropped.total} of {total} impressions cannot be used: {dropped.unknown_user} are of "
             f"users that the users' table lacks, {dropped.unknown_post} of posts that the posts' "
             f"table lacks, {without_time} have no time, {impossible} an impossible one. "
-            f"Add what is missing, or raise 'extract.max_orphan_share' (now {max_share})."
+            f"Add what is missing, or raise 'extract.max_orphan_share' (now {max_share}). If "
+            "users or posts were deleted, a view joins their impressions away: docs/your-data.md."
         )
     return dropped

@@ -131,7 +131,9 @@ def test_impressions_of_the_unknown_are_counted_and_left_out(
 def test_too_many_of_the_unknown_stop_the_run(database: TestDatabase, tmp_path: Path) -> None:
     small(database)
     database.execute("DELETE FROM post_text_df WHERE post_id = 30")
-    with pytest.raises(SchemaError, match=r"1 of 4 .*1 of posts.*max_orphan_share' \(now 0.2\)"):
+    with pytest.raises(
+        SchemaError, match=r"1 of 4 .*1 of posts.*max_orphan_share' \(now 0.2\).*your-data"
+    ):
         extraction(database.url, tmp_path, max_orphan_share=0.2).run()
     assert extraction(database.url, tmp_path, max_orphan_share=0.25).run().n_impressions == 3
 
