@@ -6,10 +6,11 @@ import json
 import subprocess
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from psutil import NoSuchProcess
 from sqlalchemy import URL
 
 from feedrank.errors import SourceError
@@ -44,7 +45,8 @@ def embedded_server(pgdata: Path) -> Iterator[str]:
     Raises:
         SourceError: the server did not start.
     """
-    with _started(pgdata.resolve()) as server:
+    server = _started(pgdata.resolve()).__enter__()
+    try:
         info = server.get_postmaster_info()
         yield URL.create(
             "postgresql+psycopg2",
@@ -52,6 +54,9 @@ def embedded_server(pgdata: Path) -> Iterator[str]:
             database="postgres",
             query={"host": str(info.socket_dir), "port": str(info.port)},
         ).render_as_string(hide_password=False)
+    finally:
+        with suppress(NoSuchProcess):  # it was killed: its user's own error tells more
+            server.__exit__(None, None, None)
 
 
 def _started(pgdata: Path) -> Any:

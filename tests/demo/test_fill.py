@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from sqlalchemy import create_engine, text
 
@@ -89,6 +90,22 @@ def test_the_server_starts_again_with_what_it_held(tmp_path: Path) -> None:
         engine.dispose()
     with embedded_server(tmp_path / "pgdata") as url:
         assert read(url, "SELECT number FROM kept")["number"].tolist() == [7]
+
+
+def use_a_server_that_is_killed(pgdata: Path) -> None:
+    with embedded_server(pgdata):
+        process = psutil.Process(int((pgdata / "postmaster.pid").read_text().split()[0]))
+        process.kill()
+        process.wait(60)
+        raise SourceError("the database is gone")
+
+
+def test_a_killed_server_hides_no_error_of_its_user_and_starts_again(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="gone"):
+        use_a_server_that_is_killed(tmp_path / "pgdata")
+
+    with embedded_server(tmp_path / "pgdata") as url:
+        assert answers(url)
 
 
 def test_a_user_that_was_killed_does_not_keep_the_server_running(tmp_path: Path) -> None:
