@@ -7,12 +7,21 @@ Needs a finished `dvc repro` here: its `dvc.lock` is what the scratch run is com
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from feedrank.experiments.ablation import REPORT as ABLATION
 from tests.support.checkout import LOCK, copy_tracked, differences, outputs
+
+
+def copy_ablation(folder: Path) -> None:
+    """The page shows the last ablation, which `make ablation` writes and no stage makes."""
+    if ABLATION.exists():
+        (folder / ABLATION).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ABLATION, folder / ABLATION)
 
 
 def rebuild(folder: Path) -> None:
@@ -27,6 +36,7 @@ def main() -> None:
         sys.exit("error: no dvc.lock here. Run `dvc repro` first.")
     with tempfile.TemporaryDirectory(prefix="feedrank-prove-") as scratch:
         copy_tracked(Path.cwd(), Path(scratch))
+        copy_ablation(Path(scratch))
         rebuild(Path(scratch))
         here, there = outputs(LOCK), outputs(Path(scratch) / LOCK)
     found = differences(here, there)

@@ -16,6 +16,7 @@ from feedrank.state.shared import WINDOWS
 
 Read = Callable[[Question], Union[np.ndarray, float]]
 Column = Tuple[str, Read, str]
+RATIO, TERM = 1.0, 0.0  # prior means of weights
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,15 @@ class Feature:
         name: as in the manifest.
         read: the values for a question, shape (n,), or one number for all.
         words: the feature in words, for people.
-        is_linear: a log ratio or log-odds, never NaN, which the first stage adds up.
+        weight: prior mean of its weight in a first stage. 1: a log ratio or log-odds, which every
+            first stage adds up; 0: a term that the order within requests may need; None: of trees
+            alone. NaN only there.
     """
 
     name: str
     read: Read
     words: str
-    is_linear: bool
+    weight: float | None
 
 
 def features_of(fitted: FittedParameters) -> tuple[Feature, ...]:
@@ -40,12 +43,12 @@ def features_of(fitted: FittedParameters) -> tuple[Feature, ...]:
     columns = list(enumerate(fitted.column_names))
     by_cluster = [
         Feature(f"{name}_cluster_log_ratio", partial(_column_ratio, column=i),
-                f"people with this {name} like such posts", is_linear=True)
+                f"people with this {name} like such posts", RATIO)
         for i, name in columns
         if i != fitted.segment_column
     ]  # fmt: skip
     encoded = [
-        Feature(f"{name}_encoded", partial(_encoded, column=i), f"the user's {name}", False)
+        Feature(f"{name}_encoded", partial(_encoded, column=i), f"the user's {name}", None)
         for i, name in columns
     ]
     return _named_apart((*FIXED, *WINDOWED, *by_cluster, *encoded))
@@ -69,8 +72,8 @@ def assemble(features: Sequence[Feature], question: Question) -> np.ndarray:
     has the same bits in a batch of a million and alone.
 
     >>> from types import SimpleNamespace
-    >>> rate = Feature("like_rate", lambda q: q.rate[q.post], is_linear=False, words="well liked")
-    >>> level = Feature("level", lambda q: 2.0, is_linear=False, words="the level")
+    >>> rate = Feature("like_rate", lambda q: q.rate[q.post], weight=None, words="well liked")
+    >>> level = Feature("level", lambda q: 2.0, weight=None, words="the level")
     >>> question = SimpleNamespace(post=np.array([1, 0]), rate=np.array([0.25, 0.5]))
     >>> assemble([rate, level], question)
     array([[0.5 , 2.  ],
@@ -93,6 +96,10 @@ def _window_likes(q: Question, window: int) -> np.ndarray:
 
 def _window_impressions(q: Question, window: int) -> np.ndarray:
     return np.asarray(q.shared.window_impressions[window, q.post])
+
+
+def _window_trend(q: Question, window: int) -> np.ndarray:
+    return np.asarray(q.shared.window_trend[window, q.post])
 
 
 def _encoded(q: Question, column: int) -> np.ndarray:
@@ -119,26 +126,30 @@ OTHER: tuple[Column, ...] = (
     ("cluster_logit", lambda q: q.shared.cluster_logit[q.segment, q.post],
      "people like this user like such posts"),
     ("post_quality", lambda q: q.shared.quality[q.post], "a well-liked post"),
-    ("post_age_days", lambda q: q.shared.age_days[q.post], "the post's age"),
     ("post_impression_count", lambda q: q.shared.impression_count[q.post],
      "how often it was shown"),
     ("post_recent_impression_count", lambda q: q.shared.recent_impression_count[q.post],
      "how often it was shown recently"),
     ("user_impression_count", lambda q: q.tables.n_shown[q.of],
      "how many posts this user was shown"),
+)  # fmt: skip
+TERMS: tuple[Column, ...] = (
+    ("post_log_age", lambda q: q.shared.log_age[q.post], "the post's age"),
     ("pair_impression_count", lambda q: q.pair_counts.shown, "shown to this user before"),
     ("pair_like_count", lambda q: q.pair_counts.liked, "liked by this user before"),
 )  # fmt: skip
 FIXED = (
-    *(Feature(*c, is_linear=True) for c in LINEAR),
-    *(Feature(*c, is_linear=False) for c in OTHER),
+    *(Feature(*c, RATIO) for c in LINEAR),
+    *(Feature(*c, None) for c in OTHER),
+    *(Feature(*c, TERM) for c in TERMS),
 )
 
 WINDOWED = tuple(
-    Feature(f"post_{name}_{steps}", partial(read, window=window), words, is_linear=False)
+    Feature(f"post_{name}_{steps}", partial(read, window=window), words, weight)
     for window, steps in enumerate(WINDOWS)
-    for name, read, words in (
-        ("likes", _window_likes, "how often it was liked just now"),
-        ("impressions", _window_impressions, "how often it was shown just now"),
+    for name, read, words, weight in (
+        ("likes", _window_likes, "how often it was liked just now", TERM),
+        ("impressions", _window_impressions, "how often it was shown just now", None),
+        ("trend", _window_trend, "liked more often just now", TERM),
     )
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from feedrank.features.spec import Feature
+from feedrank.features.spec import RATIO, Feature
 from feedrank.stats.logistic import fit_logistic
 
 FITTED_ROWS = 1_000_000  # at most, evenly spread: bounds memory to some 130 MB
@@ -48,7 +48,7 @@ class FirstStage:
         Each feature is a posterior log ratio or log-odds, whose weight would be 1 if features were
         independent and calibrated. Rows correct redundant ones; one that hardly varies keeps 1.
         """
-        columns = tuple(i for i, f in enumerate(features) if f.is_linear)
+        columns = tuple(i for i, f in enumerate(features) if f.weight == RATIO)
         thin = slice(None, None, max(1, len(liked) // FITTED_ROWS))
         rows = np.ones((len(liked[thin]), len(columns) + 1))
         rows[:, :-1] = matrix[thin][:, list(columns)]

@@ -16,6 +16,10 @@ from feedrank.state.counts.by_user import PairCounts
 from feedrank.state.feature_store import FeatureStore
 from feedrank.state.users import UserState
 
+# Log-odds within which posts tie at the cut. Versions of numpy differ by some 1e-6 there, which
+# must not decide what is ranked: before the log all posts of a topic are alike.
+CUT_TOLERANCE = 1e-4
+
 
 @dataclass(frozen=True)
 class Ranked:
@@ -103,7 +107,8 @@ class Recommender:
     def rank(self, user: int, at: int, k: int, candidates: np.ndarray | None = None) -> Ranked:
         """As `recommend`, by rows and seconds; `candidates` are sorted rows of posts.
 
-        Equal probabilities are ordered by post id. The first stage keeps at least `k`.
+        Equal probabilities are ordered by post id. The first stage keeps at least `k`, and the
+        posts that nearly tie with the last of them.
         """
         post, state = self.open_posts(user, at, candidates), self._state(user, at)
         n_kept = max(self._candidates, k)
@@ -111,7 +116,7 @@ class Recommender:
             first = self.ranker.first_stage.of_linear(self._matrix(self._linear, state, post, at))
             kept = np.argpartition(-first, n_kept - 1)[:n_kept]
             threshold = first[kept].min()
-            post = post[np.flatnonzero(first >= threshold)]
+            post = post[np.flatnonzero(first >= threshold - CUT_TOLERANCE)]
         probability = self._probability(state, post, at)
         best = best_rows(probability, k)
         return Ranked(post[best], probability[best], len(post))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.state.clusters import post_state, shrunk_rate
 from feedrank.state.counts.by_step import StepCounts
 from feedrank.state.counts.cumulative import RunningCounts
@@ -40,11 +39,12 @@ class SharedState:
         membership: probability of each cluster, shape (n_clusters, n_posts).
         quality: log, shape (n_posts,).
         trend: log ratio of recent likes over lifetime, shape (n_posts,).
-        age_days: since first shown, NaN if never, shape (n_posts,).
+        log_age: log1p of the steps since first shown, 0 if never, shape (n_posts,).
         impression_count: log ratio of impressions over an average post's, shape (n_posts,).
         recent_impression_count: the same of recent impressions, shape (n_posts,).
         window_impressions: log1p of impressions by window, shape (len(WINDOWS), n_posts).
         window_likes: the same of likes.
+        window_trend: as `trend`, of each window's likes, same shape.
         columns: log ratio by profile code (end to end) and cluster, shape (n_codes, n_clusters).
         level: log ratio of the recent like rate over lifetime, one number.
     """
@@ -59,11 +59,12 @@ class SharedState:
     membership: np.ndarray
     quality: np.ndarray
     trend: np.ndarray
-    age_days: np.ndarray
+    log_age: np.ndarray
     impression_count: np.ndarray
     recent_impression_count: np.ndarray
     window_impressions: np.ndarray
     window_likes: np.ndarray
+    window_trend: np.ndarray
     columns: np.ndarray
     level: float
 
@@ -127,8 +128,12 @@ class SharedHistory:
         posts = post_state(refit.clusters, counts)
         n_shown, n_recent = counts.shown.sum(0), recent.shown.sum(0)
         lifetime_rate = (posts.rate * counts.shown).sum(0) / np.maximum(n_shown, 1)
-        days_a_step = fitted.step_seconds / SECONDS_A_DAY
-        age = np.where(self._first_step < step, (step - self._first_step) * days_a_step, np.nan)
+        age = np.where(self._first_step < step, step - self._first_step, 0)
+
+        def trend(since: Tally) -> np.ndarray:
+            expected = since.shown.sum(0) * lifetime_rate
+            return log_ratio(since.liked.sum(0), expected, refit.strengths.trend)
+
         cluster_rate = rates_within(refit.clusters.cluster, fitted.n_clusters, counts)
         return SharedState(
             step=step,
@@ -142,12 +147,13 @@ class SharedHistory:
             ),
             membership=np.ascontiguousarray(posts.membership.T, np.float32),
             quality=np.log(posts.quality).astype(np.float32),
-            trend=log_ratio(recent.liked.sum(0), n_recent * lifetime_rate, refit.strengths.trend),
-            age_days=age.astype(np.float32),
+            trend=trend(recent),
+            log_age=np.log1p(age).astype(np.float32),
             impression_count=_over_average(n_shown),
             recent_impression_count=_over_average(n_recent),
             window_impressions=np.stack([_log_count(window.shown) for window in windows]),
             window_likes=np.stack([_log_count(window.liked) for window in windows]),
+            window_trend=np.stack([trend(window) for window in windows]),
             columns=self._columns(step, cluster_rate),
             level=_level(counts, recent),
         )

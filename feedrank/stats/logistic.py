@@ -1,8 +1,9 @@
-"""Logistic regression with a Gaussian prior, by Newton's method."""
+"""Newton's method, and logistic regression with a Gaussian prior by it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Callable
 
 import numpy as np
 from scipy.special import expit
@@ -36,9 +37,6 @@ def fit_logistic(
 ) -> LogisticFit:
     """Weights that maximise the likelihood of labels times a Gaussian prior.
 
-    Newton's method with step halving (Boyd and Vandenberghe, Convex Optimization, section 9.5): far
-    from the optimum, a whole Newton step can diverge.
-
     Args:
         design: shape (n_rows, n_columns).
         liked: labels, 0 or 1, shape (n_rows,).
@@ -53,18 +51,37 @@ def fit_logistic(
         surprise = np.sum(row_weight * (np.logaddexp(0, log_odds) - liked * log_odds))
         return float(surprise + np.sum(prior_precision * (weights - prior_mean) ** 2) / 2)
 
-    weights = prior_mean
-    lowest, curvature = loss(weights), np.diag(prior_precision)
-    for _ in range(NEWTON_STEPS):
+    def derivatives(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         p = expit(offset + design @ weights)
         slope = design.T @ (row_weight * (liked - p)) - prior_precision * (weights - prior_mean)
-        curvature = design.T @ (design * (row_weight * p * (1 - p))[:, None]) + np.diag(
-            prior_precision
-        )
-        step = np.linalg.solve(curvature, slope)
+        spread = (row_weight * p * (1 - p))[:, None]
+        return slope, design.T @ (design * spread) + np.diag(prior_precision)
+
+    return LogisticFit(*minimise(loss, derivatives, prior_mean))
+
+
+def minimise(
+    loss: Callable[[np.ndarray], float],
+    derivatives: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    start: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weights of least loss, shape (n,), and the loss's Hessian there, shape (n, n).
+
+    Boyd and Vandenberghe, Convex Optimization, section 9.5: far from the optimum, a whole Newton
+    step can diverge.
+
+    Args:
+        loss: of weights, shape (n,).
+        derivatives: of the same, the negative gradient, shape (n,), and the Hessian, shape (n, n).
+        start: first weights.
+    """
+    weights, lowest, hessian = start, loss(start), np.zeros((len(start), len(start)))
+    for _ in range(NEWTON_STEPS):
+        slope, hessian = derivatives(weights)
+        step = np.linalg.solve(hessian, slope)
         if slope @ step < LEAST_GAIN:
             break
         while (found := loss(weights + step)) > lowest:
             step = step / 2
         weights, lowest = weights + step, found
-    return LogisticFit(weights, curvature)
+    return weights, hessian

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 SITTING = 30 * 60  # seconds without an impression that end a session, as web analytics count them
-SURE = 2.0  # standard errors: a 95 % interval of the difference lies on one side of 0
+LIKELY = 1.0  # standard errors: five to one
 SCALES = np.geomspace(0.25, 4, 17)  # of scores; a factor of 4 either way, in steps of 19 %
 
 
@@ -20,12 +21,14 @@ class QueryGroups:
         start: first row of each request, shape (n_requests,).
         liked: float64, shape (n,).
         user: of each request, shape (n_requests,).
+        are_lists: requests are lists of one moment, not sittings.
     """
 
     row: np.ndarray
     start: np.ndarray
     liked: np.ndarray
     user: np.ndarray
+    are_lists: bool
 
     def __len__(self) -> int:
         return len(self.start)
@@ -51,41 +54,55 @@ class QueryGroups:
         tells = (likes > 0) & (likes < size)
         row, size = row[np.repeat(tells, size)], size[tells]
         start = np.cumsum(size) - size
-        return cls(row, start, liked[row].astype(np.float64), user[row[start]])
+        return cls(row, start, liked[row].astype(np.float64), user[row[start]], longest == 0)
 
-    def shares(self, score: np.ndarray) -> np.ndarray:
-        """Softmax of the scores of each request's rows, shape (n,); scores likewise."""
-        weight = np.exp(score - self._of_rows(np.maximum.reduceat(score, self.start)))
-        return np.asarray(weight / self._of_rows(np.add.reduceat(weight, self.start)))
+    def thinned(self, most: int) -> QueryGroups:
+        """Requests spread evenly, of `most` rows or few more; `row` still means the same rows."""
+        kept = np.arange(0, len(self), max(1, -(-len(self.row) // most)))
+        chosen = np.isin(self.request, kept)
+        size = np.diff(self.start, append=len(self.row))[kept]
+        row, liked = self.row[chosen], self.liked[chosen]
+        return QueryGroups(row, np.cumsum(size) - size, liked, self.user[kept], self.are_lists)
+
+    def log_shares(self, score: np.ndarray) -> np.ndarray:
+        """Log softmax of the scores of each request's rows, shape (n,); scores likewise."""
+        above = score - self.of_rows(np.maximum.reduceat(score, self.start))
+        total = np.add.reduceat(np.exp(above), self.start)
+        return np.asarray(above - self.of_rows(np.log(total)))
 
     def loss(self, score: np.ndarray) -> np.ndarray:
         """Mean surprise at the liked rows of each request, shape (n_requests,).
 
         The conditional log likelihood (McFadden 1974): given that one post was liked, which.
         """
-        surprise = -self.liked * np.log(np.maximum(self.shares(score), np.finfo(float).tiny))
-        return np.asarray(np.add.reduceat(surprise, self.start) / self._n_liked)
+        surprise = -self.liked * self.log_shares(score)
+        return np.asarray(np.add.reduceat(surprise, self.start) / self.n_liked)
 
     def calibrated(self, score: np.ndarray) -> tuple[float, np.ndarray]:
         """The scale of the scores at which the loss is least, and the loss there."""
         losses = [(scale, self.loss(scale * score)) for scale in SCALES.tolist()]
         return min(losses, key=lambda found: float(found[1].mean()))
 
-    def surely_less(self, less: np.ndarray, more: np.ndarray) -> bool:
-        """Whether a loss is less than another beyond chance, with requests clustered by user."""
+    def is_less(self, less: np.ndarray, more: np.ndarray) -> bool:
+        """Whether a loss is less than another: of lists, on average; of sittings, likely.
+
+        A list is what a request is, a sitting a guess. Users are resampled as a whole.
+        """
         _, of = np.unique(self.user, return_inverse=True)
         lead = np.bincount(of, more - less)
         error = np.sqrt(np.sum((lead - lead.sum() / len(self) * np.bincount(of)) ** 2))
-        return bool(len(lead) > 1 and lead.sum() > SURE * error)
+        return bool(lead.sum() > (0 if self.are_lists else LIKELY * error))
 
     @property
     def request(self) -> np.ndarray:
         """Number of the request of each row, shape (n,)."""
-        return self._of_rows(np.arange(len(self)))
+        return self.of_rows(np.arange(len(self)))
 
-    @property
-    def _n_liked(self) -> np.ndarray:
+    @cached_property
+    def n_liked(self) -> np.ndarray:
+        """Liked rows of each request, float64, shape (n_requests,)."""
         return np.add.reduceat(self.liked, self.start)
 
-    def _of_rows(self, of_requests: np.ndarray) -> np.ndarray:
+    def of_rows(self, of_requests: np.ndarray) -> np.ndarray:
+        """A value of each request, for each of its rows, shape (n,)."""
         return np.repeat(of_requests, np.diff(self.start, append=len(self.row)))

@@ -8,6 +8,7 @@ import numpy as np
 import xgboost as xgb
 
 from feedrank.features.rows import TrainingRows
+from feedrank.features.spec import RATIO
 from feedrank.training.plan import Plan
 
 
@@ -37,9 +38,10 @@ def _monotone(plan: Plan) -> tuple[int, ...]:
     A higher log ratio or log-odds of liking must not, where the first stage agrees: a weight can
     turn out negative if other features tell the same, as of the trend on a news log.
     """
-    stage = plan.first_stage
-    rises = {column for column, w in zip(stage.columns, stage.weights, strict=True) if w > 0}
-    return tuple(int(column in rises) for column in range(len(plan.features)))
+    weight = dict(zip(plan.first_stage.columns, plan.first_stage.weights, strict=True))
+    return tuple(
+        int(f.weight == RATIO and weight[column] > 0) for column, f in enumerate(plan.features)
+    )
 
 
 def grow_in_memory(plan: Plan, n_trees: int, stops_early: bool) -> xgb.Booster:

@@ -154,8 +154,8 @@ def test_columns_of_a_table_may_come_in_any_order(model: Model, matrix: np.ndarr
 
 
 def test_a_table_without_a_feature_is_refused_by_its_name(model: Model, matrix: np.ndarray) -> None:
-    table = pd.DataFrame(matrix, columns=model.feature_names_in_).drop(columns="post_age_days")
-    with pytest.raises(ValueError, match=r"lacks the features.*post_age_days"):
+    table = pd.DataFrame(matrix, columns=model.feature_names_in_).drop(columns="post_log_age")
+    with pytest.raises(ValueError, match=r"lacks the features.*post_log_age"):
         model.predict(table)
 
 

@@ -59,7 +59,7 @@ def test_whatever_a_profile_column_is_called_the_names_stay_apart(name: str) -> 
 
 
 def test_linear_features_are_never_missing(learned: Learned) -> None:
-    linear = [i for i, f in enumerate(features_of(learned.store.fitted)) if f.is_linear]
+    linear = [i for i, f in enumerate(features_of(learned.store.fitted)) if f.weight is not None]
     posts = np.arange(learned.log.meta.n_posts)
     for user, at in ((0, -DAY), (1, 0), (100, 15 * DAY), (299, 400 * DAY)):
         assert np.isfinite(learned.recommender.matrix(user, at, posts)[:, linear]).all()
@@ -68,9 +68,9 @@ def test_linear_features_are_never_missing(learned: Learned) -> None:
 def test_before_the_data_only_priors_speak(learned: Learned) -> None:
     for name in ("segment_post_log_ratio", "user_log_ratio", "user_cluster_log_ratio",
                  "user_topic_log_ratio", "trend_log_ratio", "user_impression_count",
-                 "pair_impression_count", "pair_like_count", "level_log_ratio"):  # fmt: skip
+                 "pair_impression_count", "pair_like_count", "level_log_ratio",
+                 "post_log_age", "post_trend_1"):  # fmt: skip
         assert not _column(learned, name, 7, -5).any(), name
-    assert np.isnan(_column(learned, "post_age_days", 7, -5)).all()
 
 
 def test_a_post_s_age_counts_from_its_first_impression(learned: Learned) -> None:
@@ -78,8 +78,8 @@ def test_a_post_s_age_counts_from_its_first_impression(learned: Learned) -> None
     first = np.full(learned.log.meta.n_posts, 10**9)
     for b in learned.log.buckets():
         np.minimum.at(first, b.post, (b.at // DAY).astype(np.int64))
-    expected = np.where(first < 20, 20.0 - first, np.nan)
-    np.testing.assert_array_equal(_column(learned, "post_age_days", 3, at), expected)
+    expected = np.log1p(np.where(first < 20, 20 - first, 0)).astype(np.float32)
+    np.testing.assert_array_equal(_column(learned, "post_log_age", 3, at), expected)
 
 
 def test_a_post_is_the_more_exposed_the_more_often_it_was_shown(learned: Learned) -> None:

@@ -20,7 +20,7 @@ from tests.support.simulated_logs import params
 
 N = 6000
 FEATURES = tuple(
-    Feature(name, lambda _: 0.0, "words", is_linear)
+    Feature(name, lambda _: 0.0, "words", 1.0 if is_linear else None)
     for name, is_linear in (("logit", True), ("noise", False), ("ratio", True), ("bump", False))
 )
 PARAMS = replace(params().train, trees=60, learning_rate=0.2)

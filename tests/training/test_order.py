@@ -11,7 +11,7 @@ import xgboost as xgb
 from scipy.special import expit
 
 from feedrank.features.rows import TrainingRows
-from feedrank.features.spec import Feature
+from feedrank.features.spec import TERM, Feature
 from feedrank.training.fit import fit_ranker
 from feedrank.training.order import fit_ordered, rescaled
 from feedrank.training.plan import Plan
@@ -19,8 +19,8 @@ from feedrank.training.trees import grow_in_memory
 from tests.support.simulated_logs import params
 
 FEATURES = (
-    Feature("known", lambda q: 0.0, "a log ratio", is_linear=True),
-    Feature("fresh", lambda q: 0.0, "likes of the last hour", is_linear=False),
+    Feature("known", lambda q: 0.0, "a log ratio", 1.0),
+    Feature("fresh", lambda q: 0.0, "likes of the last hour", None),
 )
 PARAMS = replace(params().train, min_split_gain=1, min_child_weight=5)
 
@@ -52,9 +52,28 @@ def test_trees_learn_the_order_where_lists_of_few_likes_hold_the_better_posts() 
     assert ranker.probability(fresh[None]) > 1.5 * ranker.probability(stale[None])
 
 
-def test_trees_of_likes_stay_where_the_order_gains_nothing() -> None:
-    plan = Plan.of(_rows(mood=0.0), None, FEATURES, PARAMS)
+def test_trees_of_likes_stay_where_requests_hold_one_post() -> None:
+    rows = _rows(mood=0.0, size=1)
+    plan = Plan.of(replace(rows, at=60 * rows.at), None, FEATURES, PARAMS)
     assert fit_ordered(plan, grow_in_memory(plan, 50, True)) is None
+
+
+def test_late_rows_whose_order_turned_round_keep_trees_of_likes() -> None:
+    """As where recommended lists hide what early ones showed."""
+    rows = _rows(mood=2.0)
+    is_late = rows.at >= np.quantile(rows.at, 0.9)
+    turned = rows.matrix.copy()
+    turned[is_late, 1] *= -1
+    plan = Plan.of(replace(rows, matrix=turned), None, FEATURES, PARAMS)
+    assert fit_ordered(plan, grow_in_memory(plan, 50, True)) is None
+
+
+def test_terms_order_where_trees_find_no_split() -> None:
+    features = (FEATURES[0], replace(FEATURES[1], weight=TERM))
+    few, stiff = _rows(mood=2.0, n_requests=200), replace(PARAMS, min_split_gain=1e6)
+    ranker = fit_ranker(few, None, features, stiff)
+    assert ranker.first_stage.columns == (0, 1)
+    assert ranker.first_stage.weights[1] > 0.3
 
 
 def test_probabilities_of_ordered_trees_are_as_high_as_likes() -> None:

@@ -39,11 +39,23 @@ def test_the_loss_is_the_mean_surprise_at_the_liked_rows() -> None:
     assert groups.loss(score + 7) == pytest.approx(groups.loss(score))
 
 
-def test_a_loss_is_surely_less_only_beyond_what_users_scatter() -> None:
+def test_a_loss_of_sittings_is_less_only_beyond_what_users_scatter() -> None:
     n = 200
-    user = np.repeat(np.arange(n), 2)
-    groups = QueryGroups.of(user, np.zeros(2 * n, int), np.tile([1, 0], n))
+    user, liked = np.repeat(np.arange(n), 2), np.tile([1, 0], n)
     noise = np.random.default_rng(4).normal(size=n)
-    assert groups.surely_less(np.zeros(n), noise + 0.5)
-    assert not groups.surely_less(np.zeros(n), noise - noise.mean() + 0.05)
-    assert not groups.surely_less(noise + 0.5, np.zeros(n))
+    noise -= noise.mean()
+    lists, sittings = (QueryGroups.of(user, np.tile([0, later], n), liked) for later in (0, 60))
+    assert lists.is_less(np.zeros(n), noise + 0.03)
+    assert not lists.is_less(np.zeros(n), noise - 0.03)
+    assert sittings.is_less(np.zeros(n), noise + 0.5)
+    assert not sittings.is_less(np.zeros(n), noise + 0.03)
+
+
+def test_thinned_requests_stay_whole() -> None:
+    user, n = np.repeat(np.arange(100), 2), 100
+    groups = QueryGroups.of(user, np.zeros(2 * n, int), np.tile([1, 0], n))
+    few = groups.thinned(20)
+    assert len(few) == 10
+    assert len(few.row) == 20
+    assert (user[few.row].reshape(-1, 2) == user[few.row][::2, None]).all()
+    assert few.n_liked.tolist() == [1.0] * 10
