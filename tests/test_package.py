@@ -19,7 +19,13 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CONSTRAINTS = (ROOT / "constraints.txt").read_text().splitlines()
 LISTS = [*ROOT.glob("requirements*.txt"), ROOT / "deploy" / "requirements.txt"]
-OTHERS = {"pyspark", "py4j", "implicit", "lightgbm", "optuna"}  # requirements-{spark,extra,search}.txt
+OTHERS = {
+    "pyspark",
+    "py4j",
+    "implicit",
+    "lightgbm",
+    "optuna",
+}  # requirements-{spark,extra,search}.txt
 
 
 def _pins(lines: list[str]) -> dict[str, str]:

@@ -22,6 +22,7 @@ FLAT = 1e-6  # precision of the prior of the level: as good as none
 # Prior standard deviation of a term's weight around 0, in log-odds for a standard deviation of the
 # term: 0.3 to 3 order a news log alike, 0.1 is worse.
 TERM_SPREAD = 1.0
+LEAST_SCALE = 0.1  # of scores; float32 still tells their order
 LEAST_UNIT = 1e-9  # a term that does not vary keeps a weight of 0
 
 
@@ -30,8 +31,8 @@ def fit_ordered(plan: Plan, logistic: xgb.Booster) -> Ranker | None:
 
     The logistic loss spends weights and trees on how much is liked in a request. A conditional
     logit of more terms and trees by a pairwise loss (Burges 2010) learn the order within it alone.
-    Late requests decide by their conditional loss. Then leaves and first stage are scaled to these
-    requests, and levelled on late rows, so that probabilities stay probabilities.
+    Late requests decide by their conditional loss. Then leaves and first stage are scaled, and an
+    intercept added, by a logistic regression on late rows: probabilities stay probabilities.
 
     Args:
         plan: with rows in memory and late rows.
@@ -47,10 +48,10 @@ def fit_ordered(plan: Plan, logistic: xgb.Booster) -> Ranker | None:
     pairwise = _grow(plan, early_stage, plan.params.trees, (early, known), (late, watched))
     ordered, stages = (pairwise, logistic), (early_stage, plan.early_stage)
     scores = [_log_odds(*model, late) for model in zip(ordered, stages, strict=True)]
-    (scale, loss), (_, other) = (watched.calibrated(s[watched.row]) for s in scores)
+    loss, other = (watched.calibrated_loss(s[watched.row]) for s in scores)
     if not watched.is_less(loss, other):
         return None
-    level = _level(scale * scores[0], late.liked)
+    scale, level = _calibration(scores[0], late.liked)
     every = QueryGroups.of(plan.rows.user, plan.rows.at, plan.rows.liked)
     n_trees, stage = int(pairwise.best_iteration) + 1, _first_stage(plan, plan.rows, every)
     grown = _grow(plan, stage, n_trees, (plan.rows, every), None)
@@ -131,13 +132,17 @@ def _log_odds(booster: xgb.Booster, stage: FirstStage, rows: TrainingRows) -> np
     return np.asarray(margin, dtype=np.float64)
 
 
-def _level(log_odds: np.ndarray, liked: np.ndarray) -> float:
-    """The number that, added to log-odds, makes them as high as likes.
+def _calibration(score: np.ndarray, liked: np.ndarray) -> tuple[float, float]:
+    """Scale and intercept that turn scores into log-odds (Platt 1999).
 
-    Their scale is not fitted here: across requests it could even turn the order round.
+    Lists of few likes may hold the better posts, which alone would turn the order round: the scale
+    stays positive.
     """
-    design = np.ones((len(liked), 1))
-    return float(fit_logistic(design, liked, np.zeros(1), np.full(1, FLAT), log_odds).weights[0])
+    flat, ones = np.full(1, FLAT), np.ones((len(liked), 1))
+    both = np.column_stack([score, ones])
+    slope = fit_logistic(both, liked, np.array([1.0, 0.0]), np.repeat(flat, 2)).weights[0]
+    scale = max(float(slope), LEAST_SCALE)
+    return scale, float(fit_logistic(ones, liked, np.zeros(1), flat, scale * score).weights[0])
 
 
 def rescaled(booster: xgb.Booster, scale: float) -> xgb.Booster:

@@ -78,10 +78,10 @@ class QueryGroups:
         surprise = -self.liked * self.log_shares(score)
         return np.asarray(np.add.reduceat(surprise, self.start) / self.n_liked)
 
-    def calibrated(self, score: np.ndarray) -> tuple[float, np.ndarray]:
-        """The scale of the scores at which the loss is least, and the loss there."""
-        losses = [(scale, self.loss(scale * score)) for scale in SCALES.tolist()]
-        return min(losses, key=lambda found: float(found[1].mean()))
+    def calibrated_loss(self, score: np.ndarray) -> np.ndarray:
+        """The loss at the scale of the scores where it is least."""
+        losses = (self.loss(scale * score) for scale in SCALES.tolist())
+        return min(losses, key=lambda loss: float(loss.mean()))
 
     def is_less(self, less: np.ndarray, more: np.ndarray) -> bool:
         """Whether a loss is less than another: of lists, on average; of sittings, likely.
