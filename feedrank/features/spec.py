@@ -28,8 +28,8 @@ class Feature:
         read: the values for a question, shape (n,), or one number for all.
         words: the feature in words, for people.
         weight: prior mean of its weight in a first stage. 1: a log ratio or log-odds, which every
-            first stage adds up; 0: a term that the order within requests may need; None: of trees
-            alone. NaN only there.
+            first stage adds up; 0: a term, which it adds where late rows ask for it; None: of
+            trees alone. NaN only there.
     """
 
     name: str

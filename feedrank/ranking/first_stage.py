@@ -1,4 +1,4 @@
-"""First stage: a linear model of log ratios, which generates candidates."""
+"""First stage: a linear model of log ratios and terms, which generates candidates."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from feedrank.features.spec import RATIO, Feature
+from feedrank.features.spec import RATIO, TERM, Feature
 from feedrank.stats.logistic import fit_logistic
 
 FITTED_ROWS = 1_000_000  # at most, evenly spread: bounds memory to some 130 MB
 # Prior standard deviation of a weight around 1; other values: docs/ranking.md, "Constants".
 WEIGHT_SPREAD = 0.3
+# Of a term's weight around 0, in log-odds for a standard deviation of the term: 0.3 to 3 order a
+# news log alike, 0.1 is worse.
+TERM_SPREAD = 1.0
 BIAS_PRECISION = 1e-6  # as good as no prior
+LEAST_UNIT = 1e-9  # a term that does not vary keeps a weight of 0
 
 
 @dataclass(frozen=True)
 class FirstStage:
-    """Log-odds of a like as a weighted sum of the linear features.
+    """Log-odds of a like as a weighted sum of features.
 
     Attributes:
         columns: of the matrix, in order.
@@ -35,24 +39,63 @@ class FirstStage:
         return self.of_linear(matrix[:, list(self.columns)])
 
     def of_linear(self, linear: np.ndarray) -> np.ndarray:
-        """Log-odds from the linear features alone, shape (n, len(columns))."""
+        """Log-odds from the stage's own columns alone, shape (n, len(columns))."""
         total = np.full(len(linear), self.bias)
         for column, weight in enumerate(self.weights):
             total += weight * linear[:, column].astype(np.float64)
         return total.astype(np.float32)
 
     @classmethod
-    def fit(cls, matrix: np.ndarray, liked: np.ndarray, features: Sequence[Feature]) -> FirstStage:
-        """Logistic regression on the linear features, with a Gaussian prior of weights around 1.
-
-        Each feature is a posterior log ratio or log-odds, whose weight would be 1 if features were
-        independent and calibrated. Rows correct redundant ones; one that hardly varies keeps 1.
-        """
-        columns = tuple(i for i, f in enumerate(features) if f.weight == RATIO)
+    def fit(
+        cls,
+        matrix: np.ndarray,
+        liked: np.ndarray,
+        features: Sequence[Feature],
+        with_terms: bool = False,
+    ) -> FirstStage:
+        """Logistic regression on log ratios, and on terms if asked, with the prior of `Design`."""
         thin = slice(None, None, max(1, len(liked) // FITTED_ROWS))
-        rows = np.ones((len(liked[thin]), len(columns) + 1))
-        rows[:, :-1] = matrix[thin][:, list(columns)]
-        mean = np.array([*[1.0] * len(columns), 0.0])
-        precision = np.array([*[WEIGHT_SPREAD**-2] * len(columns), BIAS_PRECISION])
+        design = Design.of(matrix[thin], features, with_terms)
+        rows = np.column_stack([design.values, np.ones(len(design.values))])
+        mean = np.array([*design.mean, 0.0])
+        precision = np.array([*design.precision, BIAS_PRECISION])
         weights = fit_logistic(rows, liked[thin], mean, precision).weights
-        return cls(columns, tuple(weights[:-1].tolist()), float(weights[-1]))
+        return design.stage(weights[:-1], float(weights[-1]))
+
+
+@dataclass(frozen=True)
+class Design:
+    """Columns of a first stage before its fit, and the Gaussian prior of their weights.
+
+    A posterior log ratio or log-odds would weigh 1 if features were independent and calibrated;
+    rows correct redundant ones, and one that hardly varies keeps 1. A term's prior is around 0, in
+    units of its standard deviation.
+
+    Attributes:
+        columns: of the matrix, in order.
+        values: in units, float64, shape (n, len(columns)).
+        unit: of each column.
+        mean: of each weight's prior.
+        precision: inverse variance of each weight's prior.
+    """
+
+    columns: tuple[int, ...]
+    values: np.ndarray
+    unit: np.ndarray
+    mean: np.ndarray
+    precision: np.ndarray
+
+    @classmethod
+    def of(cls, matrix: np.ndarray, features: Sequence[Feature], with_terms: bool) -> Design:
+        """Log ratios, and terms if asked, of a matrix of shape (n, n_features)."""
+        kinds = (RATIO, TERM) if with_terms else (RATIO,)
+        columns = tuple(i for i, f in enumerate(features) if f.weight in kinds)
+        mean = np.array([features[i].weight for i in columns], dtype=np.float64)
+        values = matrix[:, list(columns)].astype(np.float64)
+        unit = np.where(mean == RATIO, 1.0, np.maximum(values.std(0), LEAST_UNIT))
+        precision = np.where(mean == RATIO, WEIGHT_SPREAD, TERM_SPREAD) ** -2.0
+        return cls(columns, values / unit, unit, mean, precision)
+
+    def stage(self, weights: np.ndarray, bias: float) -> FirstStage:
+        """The first stage of fitted weights, one a column, in units."""
+        return FirstStage(self.columns, tuple((weights / self.unit).tolist()), bias)

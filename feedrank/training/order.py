@@ -9,8 +9,7 @@ import numpy as np
 import xgboost as xgb
 
 from feedrank.features.rows import TrainingRows
-from feedrank.features.spec import RATIO
-from feedrank.ranking.first_stage import FITTED_ROWS, WEIGHT_SPREAD, FirstStage
+from feedrank.ranking.first_stage import FITTED_ROWS, Design, FirstStage
 from feedrank.ranking.ranker import Ranker
 from feedrank.stats.logistic import fit_logistic
 from feedrank.training.conditional_logit import fit_conditional
@@ -19,11 +18,7 @@ from feedrank.training.query_groups import QueryGroups
 from feedrank.training.trees import tree_settings
 
 FLAT = 1e-6  # precision of the prior of the level: as good as none
-# Prior standard deviation of a term's weight around 0, in log-odds for a standard deviation of the
-# term: 0.3 to 3 order a news log alike, 0.1 is worse.
-TERM_SPREAD = 1.0
 LEAST_SCALE = 0.1  # of scores; float32 still tells their order
-LEAST_UNIT = 1e-9  # a term that does not vary keeps a weight of 0
 
 
 def fit_ordered(plan: Plan, logistic: xgb.Booster) -> Ranker | None:
@@ -62,15 +57,9 @@ def fit_ordered(plan: Plan, logistic: xgb.Booster) -> Ranker | None:
 
 def _first_stage(plan: Plan, rows: TrainingRows, groups: QueryGroups) -> FirstStage:
     """Log ratios and terms, weighed by the order within requests; without a level."""
-    columns = [i for i, f in enumerate(plan.features) if f.weight is not None]
-    mean = np.array([plan.features[i].weight for i in columns], dtype=np.float64)
     some = groups.thinned(FITTED_ROWS)
-    design = rows.matrix[some.row][:, columns].astype(np.float64)
-    is_ratio = mean == RATIO
-    unit = np.where(is_ratio, 1.0, np.maximum(design.std(0), LEAST_UNIT))
-    precision = np.where(is_ratio, WEIGHT_SPREAD, TERM_SPREAD) ** -2.0
-    weights = fit_conditional(design / unit, some, mean, precision) / unit
-    return FirstStage(tuple(columns), tuple(weights.tolist()), 0.0)
+    design = Design.of(rows.matrix[some.row], plan.features, with_terms=True)
+    return design.stage(fit_conditional(design.values, some, design.mean, design.precision), 0.0)
 
 
 def _grow(
