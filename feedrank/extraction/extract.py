@@ -102,12 +102,16 @@ class Extract:
         dropped = count_dropped(spool, state, self.params.max_orphan_share)
         log, report = new[self.log], new[self.reports / REPORT]
         shutil.rmtree(log, ignore_errors=True)
-        writer = LogWriter(log, spool, reader.encoder)
+        writer = LogWriter(log, spool, reader.encoder, None)
         clock = (self.source.params.time_zone, state.offsets)
-        meta = writer.write(state.users, state.posts, self.name, clock, self.params.connections)
-        write_report(
-            report, new[self.reports / PLOT], meta, state.times, state.left_out_columns, dropped
+        meta, written = writer.write(
+            state.users, state.posts, self.name, clock, self.params.connections
         )
+        n_repeats = sum(w.n_repeats for w in written)
+        write_report(
+            report, new[self.reports / PLOT], meta, state.times, state.left_out_columns, dropped,
+            n_repeats,
+        )  # fmt: skip
         for warning in (state.times.warning(), warning_of_no_repeats(Log.open(log))):
             if warning is not None:
                 logger.warning("extract: %s", warning)
@@ -118,6 +122,7 @@ class Extract:
                 ", ".join(f"'{c}' ({why})" for c, why in state.left_out_columns.items()),
             )
         left_out = f", {dropped.total:,} left out" if dropped.total else ""
+        left_out += f", {n_repeats:,} repeated rows counted once" if n_repeats else ""
         logger.info(
             f"extract: {meta.n_impressions:,} impressions of {meta.n_users:,} users and "
             f"{meta.n_posts:,} posts over {meta.n_days} days, all counted by the database "

@@ -72,7 +72,11 @@ class PreviousLog:
 
     def _rows(self) -> Iterator[tuple[str, WireRows]]:
         """Rows of the kept days, as the source would send them, in named parts."""
-        yield "dropped", self._dropped()
+        dropped = self._dropped()
+        for start in range(0, len(dropped), self.rows_at_once):
+            others = dropped[start : start + self.rows_at_once]
+            columns = {name: others[name] for name in DROPPED.names or ()}
+            yield f"dropped-{start:010d}", WireRows(**columns)
         for bucket in range(self.log.meta.n_buckets):
             rows = self.log.bucket(bucket).between(*self._kept_seconds)
             for start in range(0, len(rows), self.rows_at_once):
@@ -87,14 +91,15 @@ class PreviousLog:
                     ),
                 )
 
-    def _dropped(self) -> WireRows:
-        """Rows that the log left out, since their users or posts may be known by now."""
+    def _dropped(self) -> np.ndarray:
+        """Rows that are no impressions of the log: the state of the source may make them some."""
         with opened(inside(self.log.directory, DROPPED_FILE)) as file:
             table = pq.read_table(file)
-        rows = {name: table[name].to_numpy() for name in DROPPED.names or ()}
+        rows = np.empty(len(table), DROPPED)
+        for name in DROPPED.names or ():
+            rows[name] = table[name].to_numpy()
         day = rows["at"] // SECONDS_A_DAY
-        is_kept = (self.first <= day) & (day < self.since)
-        return WireRows(**{name: values[is_kept] for name, values in rows.items()})
+        return rows[(self.first <= day) & (day < self.since)]
 
     @property
     def _kept_seconds(self) -> tuple[int, int]:

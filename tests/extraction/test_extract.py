@@ -13,7 +13,15 @@ import pytest
 
 from feedrank.log.files import Log
 from tests.conftest import ROOT, TestDatabase
-from tests.support.postgres_tables import VIEWS, extraction, files, impressions, large, small
+from tests.support.postgres_tables import (
+    VIEWS,
+    counting,
+    extraction,
+    files,
+    impressions,
+    large,
+    small,
+)
 
 
 def test_a_log_holds_the_views_of_the_table(database: TestDatabase, tmp_path: Path) -> None:
@@ -181,7 +189,7 @@ def test_the_report_says_what_the_log_holds(database: TestDatabase, tmp_path: Pa
         "dropped": {
             "unknown_user": 0, "unknown_post": 0, "without_time": 0, "impossible_time": 0,
         },
-        "impossible_days": [], "left_out_columns": {},
+        "repeated_rows": 0, "impossible_days": [], "left_out_columns": {},
         "source_rows": {"view": 4, "like": 2}, "like_rows_without_a_liked_view": 0,
     }  # fmt: skip
     assert (tmp_path / "reports" / "data_by_day.csv").read_text().splitlines() == [
@@ -236,3 +244,20 @@ def test_nothing_is_left_in_the_spool(database: TestDatabase, tmp_path: Path) ->
     small(database)
     extraction(database.url, tmp_path).run()
     assert list((tmp_path / ".spool").iterdir()) == []
+
+
+def test_repeated_rows_count_once_and_as_liked_if_one_is(
+    database: TestDatabase, tmp_path: Path
+) -> None:
+    small(database)
+    expected = database.execute(VIEWS)
+    database.execute(
+        """INSERT INTO feed_data VALUES ('2021-10-02 08:00:00.5', 7, 10, 'view', 0),
+             ('2021-10-02 08:00:00', 7, 10, 'view', 1), ('2021-10-01 06:00:00', 3, 20, 'view', 0)"""
+    )
+    meta = extraction(database.url, tmp_path).run()
+    assert impressions(tmp_path) == expected
+    report = json.loads((tmp_path / "reports" / "data.json").read_text())
+    assert (report["repeated_rows"], meta.n_impressions) == (3, 4)
+    # The rows are kept beside the log: nothing has to be read again.
+    assert counting(extraction(database.url, tmp_path).run) == 0

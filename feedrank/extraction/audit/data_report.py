@@ -46,16 +46,23 @@ def write_report(
     times: PossibleTimes,
     left_out_columns: dict[str, str],
     dropped: Dropped,
+    n_repeats: int,
 ) -> None:
     """Write the report and the table of days; the same log gives the same bytes."""
-    text = json.dumps(_report(meta, times, left_out_columns, dropped), indent=2, sort_keys=True)
+    text = json.dumps(
+        _report(meta, times, left_out_columns, dropped, n_repeats), indent=2, sort_keys=True
+    )
     report.write_text(text + "\n")
     columns = ["day", "impressions", "liked", "like_rate"]
     write_csv(plot, pd.DataFrame(_rows(times.days), columns=columns))
 
 
 def _report(
-    meta: LogMeta, times: PossibleTimes, left_out_columns: dict[str, str], dropped: Dropped
+    meta: LogMeta,
+    times: PossibleTimes,
+    left_out_columns: dict[str, str],
+    dropped: Dropped,
+    n_repeats: int,
 ) -> dict[str, Any]:
     total = times.days.total
     return {
@@ -69,6 +76,7 @@ def _report(
         "liked": meta.n_likes,
         "like_rate": round(meta.n_likes / meta.n_impressions, 6),
         "dropped": asdict(dropped),
+        "repeated_rows": n_repeats,
         "impossible_days": times.names(),
         "left_out_columns": left_out_columns,
         "source_rows": {"view": total.views, "like": total.likes},

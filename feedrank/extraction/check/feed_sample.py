@@ -138,7 +138,7 @@ class FeedSample:
         if self.duplicates:
             yield (
                 f"{self.duplicates:,} of {self.days.total.views:,} views repeat user, post and "
-                "time of another one. Make a view that keeps one of each."
+                "time of another one, and count once: as liked, if one of them is."
             )
         if self.newest is not None and self.newest > self.now + timedelta(minutes=5):
             yield (

@@ -129,10 +129,9 @@ class Spool:
         return packed
 
     def dropped(self) -> np.ndarray:
-        """Dropped impressions of all chunks, of dtype DROPPED, in a total order."""
+        """Dropped impressions of all chunks, of dtype DROPPED, in no order."""
         parts = [self.dropped_of(name) for name in self.names()]
-        rows = np.concatenate([np.empty(0, DROPPED), *parts])
-        return rows[np.lexsort([rows[n] for n in ("liked", "post_id", "user_id", "at")])]
+        return np.concatenate([np.empty(0, DROPPED), *parts])
 
     def part(self, name: str, number: int) -> np.ndarray:
         """Packed impressions of one bucket of one chunk, uint64, shape (n,)."""
@@ -157,6 +156,11 @@ class Spool:
 
     def _path(self, name: str) -> Path:
         return self.directory / f"{name}.chunk"
+
+
+def sorted_rows(rows: np.ndarray) -> np.ndarray:
+    """Rows of dtype DROPPED in a total order."""
+    return rows[np.lexsort([rows[n] for n in ("liked", "post_id", "user_id", "at")])]
 
 
 def _read_header(path: Path) -> tuple[Header, int, int]:

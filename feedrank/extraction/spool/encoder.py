@@ -93,7 +93,7 @@ class Encoder:
             first_at=int(at[kept].min()) if len(packed) else -1,
             last_at=int(at[kept].max(initial=-1)),
         )
-        return Chunk(header, packed, _dropped(rows, dropped))
+        return Chunk(header, packed, dropped_rows(rows, dropped))
 
     def rows(self, packed: np.ndarray, bucket: int) -> WireRows:
         """The rows that `packed` impressions of a bucket were made of."""
@@ -124,8 +124,9 @@ class Encoder:
         return np.arange(self.bounds[-1]) - self.bounds[self._bucket_of]
 
 
-def _dropped(rows: WireRows, chosen: np.ndarray) -> np.ndarray:
-    dropped = np.empty(len(chosen), DROPPED)
+def dropped_rows(rows: WireRows, chosen: slice | np.ndarray = slice(None)) -> np.ndarray:
+    """Rows as the log keeps those that are none of its impressions, of dtype DROPPED."""
+    dropped = np.empty(len(rows.at[chosen]), DROPPED)
     for name in DROPPED.names or ():
         dropped[name] = getattr(rows, name)[chosen]
     return dropped

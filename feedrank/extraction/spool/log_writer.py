@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from feedrank.extraction.audit.day_counts import day_date
-from feedrank.extraction.spool.chunks import Spool
-from feedrank.extraction.spool.encoder import Encoder
+from feedrank.extraction.spool.chunks import Spool, sorted_rows
+from feedrank.extraction.spool.encoder import Encoder, dropped_rows
+from feedrank.extraction.spool.labels import Labelled, labelled
 from feedrank.log.files import GROUP_ROWS, write_groups, write_meta
 from feedrank.log.impressions import Impressions
 from feedrank.log.metadata import SECONDS_A_DAY, LogMeta, Offsets
@@ -29,12 +30,40 @@ def bucket_bounds(n_users: int, n_buckets: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class Written:
+    """What became of a bucket's rows.
+
+    Attributes:
+        n_impressions: written to the log.
+        n_liked: how many of them are liked.
+        n_repeats: rows that repeat an impression.
+        n_stray_likes: rows of likes that follow no impression.
+        others: rows that are no impression of the log, of dtype DROPPED.
+    """
+
+    n_impressions: int
+    n_liked: int
+    n_repeats: int
+    n_stray_likes: int
+    others: np.ndarray
+
+
+@dataclass(frozen=True)
 class LogWriter:
-    """Writes all files of a log; their bytes depend on the rows alone."""
+    """Writes all files of a log; their bytes depend on the rows alone.
+
+    Attributes:
+        directory: of the log.
+        spool: with all rows.
+        encoder: that packed them.
+        like_window: seconds after an impression in which a like is its like; None where rows bring
+            their label.
+    """
 
     directory: Path
     spool: Spool
     encoder: Encoder
+    like_window: int | None
 
     def write(
         self,
@@ -43,8 +72,8 @@ class LogWriter:
         source: str,
         clock: tuple[str, Offsets],
         threads: int,
-    ) -> LogMeta:
-        """Write the log, `meta.json` last.
+    ) -> tuple[LogMeta, list[Written]]:
+        """Write the log, `meta.json` last; also says what became of the rows of each bucket.
 
         Args:
             users: as `users.parquet` holds them.
@@ -56,22 +85,21 @@ class LogWriter:
         self.directory.mkdir(parents=True)
         users.to_parquet(self.directory / "users.parquet", index=False)
         posts.to_parquet(self.directory / "posts.parquet", index=False)
-        self._write_dropped()
-        meta = self._meta(source, clock, self._write_buckets(threads))
+        written = self._write_buckets(threads)
+        self._write_dropped([w.others for w in written])
+        meta = self._meta(source, clock, written)
         write_meta(self.directory, meta)
-        return meta
+        return meta, written
 
-    def _meta(
-        self, source: str, clock: tuple[str, Offsets], written: list[tuple[int, int]]
-    ) -> LogMeta:
+    def _meta(self, source: str, clock: tuple[str, Offsets], written: list[Written]) -> LogMeta:
         origin = datetime.combine(day_date(self.encoder.first_day), time())
         return LogMeta(
             origin=(origin + timedelta(seconds=self._since)).isoformat(),
             last_at=self.spool.times()[1] - self._since,
             n_users=len(self.encoder.users.ids),
             n_posts=len(self.encoder.posts.ids),
-            n_impressions=sum(n for n, _ in written),
-            n_likes=sum(n for _, n in written),
+            n_impressions=sum(w.n_impressions for w in written),
+            n_likes=sum(w.n_liked for w in written),
             n_buckets=len(written),
             source=source,
             time_zone=clock[0],
@@ -83,18 +111,28 @@ class LogWriter:
         """The log's origin in packed time: rows of the first days may all have been dropped."""
         return self.spool.times()[0] // SECONDS_A_DAY * SECONDS_A_DAY
 
-    def _write_buckets(self, threads: int) -> list[tuple[int, int]]:
+    def _write_buckets(self, threads: int) -> list[Written]:
         with ThreadPoolExecutor(min(threads, 2)) as pool:
             return list(pool.map(self._write_bucket, range(len(self.encoder.bounds) - 1)))
 
-    def _write_bucket(self, number: int) -> tuple[int, int]:
-        """Write one bucket; returns the numbers of its impressions and of liked ones."""
+    def _write_bucket(self, number: int) -> Written:
         packed = self.spool.bucket(number)
         # Stable, for its speed: a feed lies in long runs that are in order already, and this sort
         # finds them (14 against 51 ns a row were measured).
         packed.sort(kind="stable")
-        write_groups(self.directory, number, self._groups(packed, number))
-        return len(packed), self.encoder.packing.count_liked(packed)
+        rows = labelled(packed, self.encoder.packing, self.like_window)
+        write_groups(self.directory, number, self._groups(rows.impressions, number))
+        return Written(
+            n_impressions=len(rows.impressions),
+            n_liked=self.encoder.packing.count_liked(rows.impressions),
+            n_repeats=len(rows.repeats),
+            n_stray_likes=rows.n_stray,
+            others=self._others(rows, number),
+        )
+
+    def _others(self, rows: Labelled, number: int) -> np.ndarray:
+        packed = np.concatenate([rows.repeats, rows.likes])
+        return dropped_rows(self.encoder.rows(packed, number))
 
     def _groups(self, packed: np.ndarray, number: int) -> Iterator[Impressions]:
         first_user = int(self.encoder.bounds[number])
@@ -102,7 +140,8 @@ class LogWriter:
             part = packed[start : start + GROUP_ROWS]
             yield self.encoder.packing.unpack(part, first_user, self._since)
 
-    def _write_dropped(self) -> None:
-        rows = self.spool.dropped()
+    def _write_dropped(self, others: list[np.ndarray]) -> None:
+        """Write all rows that are no impressions of the log: the next extract takes them too."""
+        rows = sorted_rows(np.concatenate([self.spool.dropped(), *others]))
         table = pa.table({name: rows[name] for name in rows.dtype.names or ()})
         pq.write_table(table, self.directory / DROPPED_FILE, compression="zstd")

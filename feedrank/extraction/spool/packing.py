@@ -68,6 +68,20 @@ class Packing:
         """Number of liked impressions."""
         return int(np.count_nonzero(packed & np.uint64(1)))
 
+    def by_pair(self, packed: np.ndarray) -> np.ndarray:
+        """Numbers that sort by (user, post, at), uint64, shape (n,); the label is left out."""
+        row, bits = packed >> np.uint64(1), np.uint64(self.user_bits + self.post_bits)
+        return ((row & ((np.uint64(1) << bits) - np.uint64(1))) << self._at_bits) | (row >> bits)
+
+    def is_within(self, shown: np.ndarray, liked: np.ndarray, window: int) -> np.ndarray:
+        """Whether numbers of `by_pair` are of one pair, the second less than `window` s later."""
+        is_same = shown >> self._at_bits == liked >> self._at_bits
+        return is_same & (liked - shown < np.uint64(window))
+
+    @property
+    def _at_bits(self) -> np.uint64:
+        return np.uint64(BITS - 1 - self.user_bits - self.post_bits)
+
     def unpack(self, packed: np.ndarray, first_user: int, since: int) -> Impressions:
         """Impressions of numbers, in their order; times are counted from `since` seconds on."""
         liked, post = packed & np.uint64(1), packed >> np.uint64(1)
