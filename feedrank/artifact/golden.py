@@ -49,7 +49,7 @@ def replay(recommender: Recommender, stored: list[dict[str, Any]], name: str) ->
     """
     for golden in stored:
         user, at, post = golden["user"], golden["at"], golden["post"]
-        ranked = recommender.rank(user, at, len(post))
+        ranked = recommender.rank(user, at, max(len(post), 1))  # no post is stored: none is open
         # Posts of nearly equal probability may change places on another processor, so the
         # stored posts are scored again rather than compared.
         scored = recommender.score(user, at, np.array(post, dtype=np.int64))

@@ -42,7 +42,7 @@ def test_users_without_a_segment_column_are_one_segment() -> None:
 def test_an_refit_holds_from_its_first_step_to_the_next_and_the_first_one_before() -> None:
     fitted = simulated().store.fitted
     firsts = [refit.first_step for refit in fitted.refits]
-    assert firsts == [7, 10, 15, 23]
-    for step, number in ((-3, 0), (0, 0), (7, 0), (9, 0), (10, 1), (14, 1), (15, 2), (500, 3)):
+    assert firsts == [7, 9, 13, 19, 26]
+    for step, number in ((-3, 0), (0, 0), (7, 0), (8, 0), (9, 1), (12, 1), (13, 2), (500, 4)):
         assert fitted.refit_number(step) == number
         assert fitted.refit(step) is fitted.refits[number]

@@ -66,7 +66,7 @@ def choose_half_life(store: FeatureStore, cutoff: int, n_steps: int) -> float:
     late = np.flatnonzero((step >= cutoff - n_steps) & (step < cutoff))
     late = late[np.argsort(step[late], kind="stable")]
     steps, starts = np.unique(step[late], return_index=True)
-    parts = np.split(post[late], starts[1:])
+    parts = np.split(post[late], starts)[1:]
     request = user[late] * (int(cutoff) + 1) + step[late]
     likes, n_posts = _likes_by_step(store), len(store.catalogue.post_ids)
     tried = [h / hours for h in HALF_LIVES if h >= hours / 2]
