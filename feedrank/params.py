@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -63,6 +63,7 @@ class SourceParams:
     users: str
     posts: str
     feed: str
+    events: str | None
     user_id: str
     post_id: str
     text: str
@@ -71,8 +72,21 @@ class SourceParams:
     timestamp: str
     action: str
     target: str
+    positive: list[str] = Field(min_length=1)
+    like_window: Duration | None
     time_zone: str
     statement_timeout: Duration
+
+    @model_validator(mode="after")
+    def _has_a_window_for_its_events(self) -> SourceParams:
+        if self.events is not None and self.like_window is None:
+            raise ValueError("'events' needs 'like_window', such as 1h: how long a view may wait")
+        return self
+
+    @property
+    def like_window_seconds(self) -> int | None:
+        """Seconds after a view in which a like is its like; None where `target` is the label."""
+        return None if self.like_window is None else duration_seconds(self.like_window)
 
     @property
     def statement_timeout_seconds(self) -> int:

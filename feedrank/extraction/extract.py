@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from feedrank.errors import SchemaError
@@ -87,7 +87,9 @@ class Extract:
         with Snapshot.of(self.source, self.params.connections) as snapshot:
             state = SourceState.of(snapshot, self.source.params, self.params, with_checks)
             bounds = bucket_bounds(len(state.users), self.params.buckets)
-            encoder = Encoder.of(state.users, state.posts, bounds, state.days)
+            encoder = Encoder.of(
+                state.users, state.posts, bounds, state.days, state.sql.likes_apart
+            )
             rows = self.params.chunk_rows
             previous = PreviousLog.of(self.log, state, rows) if has_previous else None
             reader = FeedReader(state, self.params, encoder, spool, previous)
@@ -102,15 +104,19 @@ class Extract:
         dropped = count_dropped(spool, state, self.params.max_orphan_share)
         log, report = new[self.log], new[self.reports / REPORT]
         shutil.rmtree(log, ignore_errors=True)
-        writer = LogWriter(log, spool, reader.encoder, None)
+        writer = LogWriter(log, spool, reader.encoder, self.source.params.like_window_seconds)
         clock = (self.source.params.time_zone, state.offsets)
         meta, written = writer.write(
             state.users, state.posts, self.name, clock, self.params.connections
         )
         n_repeats = sum(w.n_repeats for w in written)
+        days, n_stray = state.days, None
+        if state.sql.likes_apart:
+            days, n_stray = days.with_likes_apart(), sum(w.n_stray_likes for w in written)
+        times = replace(state.times, days=days)
         write_report(
-            report, new[self.reports / PLOT], meta, state.times, state.left_out_columns, dropped,
-            n_repeats,
+            report, new[self.reports / PLOT], meta, times, state.left_out_columns, dropped,
+            n_repeats, n_stray,
         )  # fmt: skip
         for warning in (state.times.warning(), warning_of_no_repeats(Log.open(log))):
             if warning is not None:
@@ -142,7 +148,7 @@ def count_dropped(spool: Spool, state: SourceState, max_share: float) -> Dropped
     impossible = state.times.left_out.total.views
     dropped = Dropped(unknown_users, n_dropped - unknown_users, without_time, impossible)
     total = state.days.total.views + without_time + impossible
-    if dropped.total > max_share * total or dropped.total == total:
+    if dropped.total > max_share * total or not spool.has_impressions:
         raise SchemaError(
             f"{dropped.total} of {total} impressions cannot be used: {dropped.unknown_user} are of "
             f"users that the users' table lacks, {dropped.unknown_post} of posts that the posts' "

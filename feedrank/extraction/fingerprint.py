@@ -22,7 +22,7 @@ from feedrank.extraction.postgres.feed_query import WHOLE, FeedSql
 from feedrank.extraction.postgres.row_format import Layout
 from feedrank.extraction.postgres.snapshot import Snapshot
 from feedrank.extraction.profile_choice import ProfileChoice
-from feedrank.extraction.source_state import relations
+from feedrank.extraction.relations import relations
 from feedrank.io.files import write_whole
 from feedrank.log.calendar import FEWEST_DAYS, too_few_days
 

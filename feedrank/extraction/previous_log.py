@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,19 +38,22 @@ class PreviousLog:
         first: the first kept day, in days since 2000-01-01.
         since: the first day that must be read again, likewise.
         rows_at_once: rows in memory, at most.
+        likes_apart: the source holds likes as rows, which the log keeps, and views without a label.
     """
 
     log: Log
     first: int
     since: int
     rows_at_once: int
+    likes_apart: bool
 
     @classmethod
     def of(cls, directory: Path, state: SourceState, rows_at_once: int) -> PreviousLog | None:
         """The log in a directory; None if there is none, or none of its days are of use."""
         first, last = state.days.first, state.days.last
         try:
-            whole = cls(Log.open(directory), first, last + 1, rows_at_once)
+            apart = state.sql.likes_apart
+            whole = cls(Log.open(directory), first, last + 1, rows_at_once, apart)
             days = whole._days(state)
         except SchemaError:
             return None
@@ -59,7 +62,7 @@ class PreviousLog:
             return None
         since = days.first_difference(state.days.views_only())
         since = last + 1 if since is None else since
-        return cls(whole.log, first, since, rows_at_once) if since > first else None
+        return replace(whole, since=since) if since > first else None
 
     def chunks(self, encoder: Encoder) -> Iterator[tuple[str, Chunk]]:
         """Names and chunks of all rows of the kept days."""
@@ -87,7 +90,7 @@ class PreviousLog:
                         user_id=ids(self.log.users, USER_ID)[part.user],
                         post_id=ids(self.log.posts, POST_ID)[part.post],
                         at=part.at + np.int64(self._origin * SECONDS_A_DAY),
-                        liked=part.liked,
+                        liked=part.liked * np.uint8(not self.likes_apart),
                     ),
                 )
 

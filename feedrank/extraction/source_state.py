@@ -13,11 +13,10 @@ from feedrank.extraction.audit.clock import read_offsets
 from feedrank.extraction.audit.day_counts import Day, Days
 from feedrank.extraction.audit.impossible_times import PossibleTimes
 from feedrank.extraction.audit.source_counts import count_days
-from feedrank.extraction.postgres.catalog import Relation, describe
-from feedrank.extraction.postgres.connection import Transaction
 from feedrank.extraction.postgres.feed_query import FeedSql
 from feedrank.extraction.postgres.row_format import Layout
 from feedrank.extraction.postgres.snapshot import Snapshot
+from feedrank.extraction.relations import relations
 from feedrank.extraction.users_posts import read_posts, read_users
 from feedrank.log.metadata import Offsets
 from feedrank.params import ExtractParams, SourceParams
@@ -88,15 +87,6 @@ class SourceState:
             "buckets": params.buckets,
             "chunk_rows": params.chunk_rows,
         }
-
-
-def relations(
-    transaction: Transaction, source: SourceParams
-) -> tuple[Relation, Relation, Relation]:
-    """The tables of users, posts and feed; raises `SchemaError` if one is missing."""
-    users = describe(transaction, source.schema, source.users)
-    posts = describe(transaction, source.schema, source.posts)
-    return users, posts, describe(transaction, source.schema, source.feed)
 
 
 def _digest(values: np.ndarray) -> str:

@@ -9,10 +9,9 @@ import pandas as pd
 import pyarrow as pa
 
 from feedrank.errors import SchemaError
-from feedrank.extraction.postgres.catalog import describe
-from feedrank.extraction.postgres.connection import Source, literal, quoted
-from feedrank.extraction.postgres.feed_query import moment, window
-from feedrank.schema import LIKE
+from feedrank.extraction.postgres.connection import Source, quoted
+from feedrank.extraction.postgres.feed_query import any_of, moment, window
+from feedrank.extraction.relations import describe_feed
 
 COLUMNS = ["user_id", "post_id", "timestamp"]
 OFFSET = r"\d{2}:\d{2}.*(?:[Zz]|[+-]\d{2}(?::?\d{2})?)$"  # at the end of a moment with a clock
@@ -29,19 +28,20 @@ def query_likes(source: Source, since: datetime, until: datetime) -> pd.DataFram
     """
     names = source.params
     with source.transaction() as transaction:
-        feed = describe(transaction, names.schema, names.feed)
+        feed = describe_feed(transaction, names)
         at = moment(feed, names)
         user, post, action = (
             quoted(feed.column(name)) for name in (names.user_id, names.post_id, names.action)
         )
-        conditions = (f"{action}::text = {literal(LIKE)}", *window(at, since, until))
+        conditions = (any_of(f"{action}::text", names.positive), *window(at, since, until))
         found = transaction.rows(
             f"SELECT {user}::text, {post}::text, {at} FROM {feed.path} "
             f"WHERE {' AND '.join(conditions)}"
         )
     if not found:
+        actions = " or ".join(f"'{action}'" for action in names.positive)
         raise SchemaError(
-            f"table '{names.feed}' holds no row with {names.action} '{LIKE}' from {since} to "
+            f"'{feed.name}' holds no row with {names.action} {actions} from {since} to "
             f"{until}, the period of the exposures. See whether likes have arrived, whether "
             "'source.action' and 'source.time_zone' are right, or name a file with --likes."
         )

@@ -31,7 +31,7 @@ def test_dead_rows_and_empty_blocks_are_not_seen(database: TestDatabase, tmp_pat
     database.alone("VACUUM feed_data")
     database.execute("UPDATE feed_data SET target = target WHERE user_id < 10")
     extraction(database.url, tmp_path, chunk_rows=1000).run()
-    assert impressions(tmp_path) == sorted(database.execute(VIEWS))
+    assert impressions(tmp_path) == sorted(set(database.execute(VIEWS)))
 
 
 def test_an_unlogged_table_is_read_by_blocks(

@@ -47,10 +47,13 @@ def write_report(
     left_out_columns: dict[str, str],
     dropped: Dropped,
     n_repeats: int,
+    n_stray_likes: int | None,
 ) -> None:
     """Write the report and the table of days; the same log gives the same bytes."""
     text = json.dumps(
-        _report(meta, times, left_out_columns, dropped, n_repeats), indent=2, sort_keys=True
+        _report(meta, times, left_out_columns, dropped, n_repeats, n_stray_likes),
+        indent=2,
+        sort_keys=True,
     )
     report.write_text(text + "\n")
     columns = ["day", "impressions", "liked", "like_rate"]
@@ -63,8 +66,11 @@ def _report(
     left_out_columns: dict[str, str],
     dropped: Dropped,
     n_repeats: int,
+    n_stray_likes: int | None,
 ) -> dict[str, Any]:
     total = times.days.total
+    if n_stray_likes is None:  # labels are of the views: likes can only be counted against them
+        n_stray_likes = max(total.likes - total.liked, 0)
     return {
         "source": meta.source,
         "first_day": meta.origin[:10],
@@ -80,7 +86,7 @@ def _report(
         "impossible_days": times.names(),
         "left_out_columns": left_out_columns,
         "source_rows": {"view": total.views, "like": total.likes},
-        "like_rows_without_a_liked_view": max(total.likes - total.liked, 0),
+        "like_rows_without_a_liked_view": n_stray_likes,
     }
 
 

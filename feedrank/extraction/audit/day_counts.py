@@ -90,6 +90,16 @@ class Days:
         views = {d: replace(day, likes=0) for d, day in self.days.items() if day.views}
         return Days(views)
 
+    def with_likes_apart(self) -> Days:
+        """Counts whose liked rows are rows of likes, which are then no views."""
+        return Days(
+            {
+                d: replace(day, views=day.views - day.liked, likes=day.liked)
+                for d, day in self.days.items()
+            },
+            self.without_time,
+        )
+
     def _at(self, day: int) -> Day:
         return self.days.get(day, Day())
 

@@ -28,7 +28,7 @@ def count_days(snapshot: Snapshot, sql: FeedSql, connections: int, with_checks: 
     days = _gathered((day, _day(kind, n, check)) for day, kind, n, check in found)
     without_time = days.pop(None, Day())
     result = Days({d: day for d, day in days.items() if d is not None}, without_time)
-    if not result.total.views:
+    if not (result.with_likes_apart() if sql.likes_apart else result).total.views:
         where = " in the window of 'extract.since' and 'extract.until'" if sql.where else ""
         raise SchemaError(
             f"table '{sql.relation.name}' holds no rows of action '{VIEW}'{where}. "

@@ -21,8 +21,7 @@ ROWS = 200_000  # of a sample: read, joined and sorted in about a second
 # all by a factor of three is no chance.
 FACTOR, FEWEST = 3, 500
 QUERY = """
-    WITH sample AS (SELECT {at} AS at, {user} AS u, {post} AS p, {action} AS a, {target} AS t
-      FROM {path} {part})
+    WITH sample AS ({rows})
     SELECT CASE WHEN isfinite(at) THEN at::date - date '2000-01-01' END,
       count(*) FILTER (WHERE a = {view}), count(*) FILTER (WHERE a = {view} AND t = 1),
       count(*) FILTER (WHERE a = {like}),
@@ -32,7 +31,7 @@ QUERY = """
       count(*) FILTER (WHERE u IS NOT NULL AND users.id IS NULL),
       count(*) FILTER (WHERE p IS NOT NULL AND posts.id IS NULL),
       count(*) FILTER (WHERE a = {view})
-        - count(DISTINCT ROW(u, p, at)) FILTER (WHERE a = {view}),
+        - count(DISTINCT ROW(u, p, at, {label})) FILTER (WHERE a = {view}),
       max(at) FILTER (WHERE isfinite(at))
     FROM sample LEFT JOIN (SELECT DISTINCT {user_id} AS id FROM {users}) AS users ON users.id = u
       LEFT JOIN (SELECT DISTINCT {post_id} AS id FROM {posts}) AS posts ON posts.id = p
@@ -54,6 +53,7 @@ class FeedSample:
         duplicates: impressions that repeat user, post and time of another one.
         newest: the last moment, on the log's clock.
         now: of the server's clock, on the log's.
+        likes_apart: likes are rows, of which a sample holds another share than of impressions.
         zone: kind of the time column, and the name of the zone.
     """
 
@@ -68,6 +68,7 @@ class FeedSample:
     duplicates: int
     newest: datetime | None
     now: datetime
+    likes_apart: bool
     zone: tuple[str, str]
 
     @classmethod
@@ -78,25 +79,22 @@ class FeedSample:
         posts = describe(transaction, source.schema, source.posts)
         sql = FeedSql.of(feed, source, None, Layout.for_bounds([]))
         n_rows = int(transaction.rows(_n_rows(feed))[0][0])
-        part = f"LIMIT {ROWS}"
-        if feed.has_blocks and n_rows > ROWS:
-            part = f"TABLESAMPLE SYSTEM ({100 * ROWS / n_rows:.6f}) REPEATABLE (1)"
         rows = transaction.rows(
             QUERY.format(
-                at=sql.at, user=sql.user, post=sql.post, action=sql.action, target=sql.target,
-                path=feed.path, part=part, view=literal(VIEW), like=literal(LIKE),
+                rows=_rows(sql, n_rows), view=literal(VIEW), like=literal(LIKE),
+                label="t" if sql.likes_apart else "0",
                 user_id=quoted(users.column(source.user_id, "id")), users=users.path,
                 post_id=quoted(posts.column(source.post_id, "id")), posts=posts.path,
             )
         )  # fmt: skip
         sums = [sum(row[column] for row in rows) for column in range(1, 10)]
-        days = {row[0]: Day(row[1], row[2], row[3]) for row in rows if row[0] is not None}
+        days = Days({row[0]: Day(row[1], row[2], row[3]) for row in rows if row[0] is not None})
         now = transaction.rows(f"SELECT now() AT TIME ZONE {literal(source.time_zone)}")[0][0]
         return cls(
             params=params,
             n_rows=max(n_rows, sums[0] + sums[2] + sums[3]),
             n=sums[0] + sums[2] + sums[3],
-            days=Days(days),
+            days=days.with_likes_apart() if sql.likes_apart else days,
             strange_actions=sums[3],
             strange_targets=sums[4],
             nulls=sums[5],
@@ -104,6 +102,7 @@ class FeedSample:
             duplicates=sums[8],
             newest=max((row[10] for row in rows if row[10] is not None), default=None),
             now=now,
+            likes_apart=sql.likes_apart,
             zone=(feed.columns[source.timestamp], source.time_zone),
         )
 
@@ -125,7 +124,12 @@ class FeedSample:
         if not self.days.total.views:
             yield f"'{source.feed}' holds no rows of action '{VIEW}'. Fill it."
         elif not self.days.total.liked:
-            yield f"no view of '{source.feed}' has {source.target} 1: there is nothing to learn."
+            words = (
+                f"no row is one of {source.positive}"
+                if self.likes_apart
+                else (f"no view has {source.target} 1")
+            )
+            yield f"of '{source.feed}', {words}: there is nothing to learn."
         if self.orphans + self.nulls > most * self.n > 0:
             yield (
                 f"{self.orphans:,} of {self.n:,} rows are of users or posts that their tables "
@@ -153,9 +157,12 @@ class FeedSample:
         """Span and like rate."""
         total = self.days.total
         if total.views:
+            liked = f"{total.liked / total.views:.4f} of them liked"
+            if self.likes_apart:
+                liked = f"{total.liked:,} likes"
             yield (
                 f"{total.views:,} views in {self.n:,} rows looked at, "
-                f"{total.liked / total.views:.4f} of them liked, {day_name(self.days.first)} to "
+                f"{liked}, {day_name(self.days.first)} to "
                 f"{day_name(self.days.last)}."
             )
         has_zone = self.zone[0] == "timestamptz"
@@ -179,7 +186,9 @@ class FeedSample:
         odd = [
             day_name(d)
             for d, day in sorted(self.days.days.items())
-            if day.views >= FEWEST and not rate / FACTOR <= day.liked / day.views <= rate * FACTOR
+            if not self.likes_apart
+            and day.views >= FEWEST
+            and not rate / FACTOR <= day.liked / day.views <= rate * FACTOR
         ]
         if odd:
             yield (
@@ -187,6 +196,21 @@ class FeedSample:
                 f"factor of {FACTOR} of all ({rate:.4f}). If likes were not logged then, set "
                 "'extract.since' or 'extract.until'."
             )
+
+
+def _rows(sql: FeedSql, n_rows: int) -> str:
+    """Query of the sample's rows."""
+    columns = f"{sql.at} AS at, {sql.user} AS u, {sql.post} AS p, {sql.action} AS a"
+    rows = f"SELECT {columns}, {sql.target} AS t FROM {sql.relation.path}"
+    where = f"WHERE {' AND '.join(sql.where)}" if sql.where else ""
+    if sql.relation.has_blocks and n_rows > ROWS:
+        share = 100 * ROWS / n_rows
+        return f"{rows} TABLESAMPLE SYSTEM ({share:.6f}) REPEATABLE (1) {where}"
+    if not sql.likes_apart:
+        return f"{rows} LIMIT {ROWS}"
+    # The first rows of two tables are all of the first one.
+    kinds = (f"({rows} {where} AND {sql.target} = {t} LIMIT {ROWS // 2})" for t in (0, 1))
+    return " UNION ALL ".join(kinds)
 
 
 def _n_rows(feed: Relation) -> str:

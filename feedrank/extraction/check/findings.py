@@ -21,6 +21,7 @@ from feedrank.extraction.postgres.catalog import Relation, describe
 from feedrank.extraction.postgres.connection import ConnectionLost, Source, Transaction, quoted
 from feedrank.extraction.postgres.feed_query import NUMBERS, TIMES, WHOLE
 from feedrank.extraction.profile_choice import ProfileChoice
+from feedrank.extraction.relations import describe_feed
 from feedrank.params import Params, load_params
 
 LONGEST = 30  # seconds of one statement: a look that takes longer is no look
@@ -125,16 +126,16 @@ def _nearly_unique(transaction: Transaction, users: Relation, choice: ProfileCho
 
 def _look_at_feed(transaction: Transaction, params: Params) -> list[Finding]:
     source = params.source
-    feed = describe(transaction, source.schema, source.feed)
+    feed = describe_feed(transaction, source)
     wanted = (
         (source.user_id, WHOLE, "whole numbers"),
         (source.post_id, WHOLE, "whole numbers"),
         (source.timestamp, TIMES, "moments"),
-        (source.target, NUMBERS, "0 and 1"),
         (source.action, tuple(feed.columns.values()), "actions"),
     )
+    target = (source.target, NUMBERS, "0 and 1")
     problems = []
-    for name, types, words in wanted:
+    for name, types, words in (*wanted, *([] if source.like_window else [target])):
         try:
             feed.typed(name, types, words)
         except SchemaError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from feedrank.errors import SchemaError
@@ -9,6 +10,7 @@ from feedrank.extraction.postgres.connection import Transaction, literal, quoted
 
 HEAP = ("r", "heap")
 KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "p": "partitioned"}
+NAME_LENGTH = 40  # of a query in messages
 RANGE_SCAN_SINCE = 140_000  # PostgreSQL 14: the first with TID range scans
 
 
@@ -65,7 +67,9 @@ class Relation:
 
 
 def describe(transaction: Transaction, schema: str, name: str) -> Relation:
-    """A table of a schema; raises `SchemaError` if there is none."""
+    """A table of a schema, or a query; raises `SchemaError` if there is no such table."""
+    if is_query(name):
+        return _describe_query(transaction, name)
     found = transaction.rows(
         f"""SELECT c.oid, c.relkind::text, coalesce(a.amname, ''), c.relhassubclass,
               CASE WHEN c.relkind IN ('r', 'm') THEN pg_relation_size(c.oid) ELSE 0 END
@@ -89,6 +93,33 @@ def describe(transaction: Transaction, schema: str, name: str) -> Relation:
         blocks=int(blocks),
         file=int(file),
         has_blocks=(kind, method) == HEAP and not has_children and version >= RANGE_SCAN_SINCE,
+    )
+
+
+def is_query(name: str) -> bool:
+    """Whether a name of `params.yaml` is a query in place of a table."""
+    return re.match(r"\s*(select|with)\s", name, re.IGNORECASE) is not None
+
+
+def _describe_query(transaction: Transaction, query: str) -> Relation:
+    # On lines of its own: the query may end with a comment.
+    path = f"(\n{query.rstrip().rstrip(';')}\n) AS query"
+    columns = transaction.columns(f"SELECT * FROM {path} LIMIT 0")
+    types = dict(
+        transaction.rows(
+            "SELECT oid, CASE WHEN typtype = 'e' THEN 'enum' ELSE typname END FROM pg_type"
+        )
+    )
+    name = " ".join(query.split())
+    return Relation(
+        oid=0,
+        name=name if len(name) <= NAME_LENGTH else f"{name[:NAME_LENGTH]}...",
+        path=path,
+        kind="a query",
+        columns={column: types[number] for column, number in columns},
+        blocks=0,
+        file=0,
+        has_blocks=False,
     )
 
 

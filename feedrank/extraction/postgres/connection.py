@@ -86,6 +86,15 @@ class Transaction:
 
         return self._waited(fetch)
 
+    def columns(self, query: str) -> list[tuple[str, int]]:
+        """Name and type's number of each column of a query."""
+
+        def fetch(cursor: Any) -> list[tuple[str, int]]:
+            cursor.execute(query)
+            return [(column.name, column.type_code) for column in cursor.description]
+
+        return self._waited(fetch)
+
     def copy(self, query: str, options: str, sink: Any) -> None:
         """Send the rows of a query to the `write` of a sink, in a form of COPY."""
         statement = f"COPY ({query}) TO STDOUT ({options})"

@@ -20,7 +20,11 @@ SHARES = 1 << 20  # buckets of the users' hash; their number is the resolution o
 
 @dataclass(frozen=True)
 class FeedSql:
-    """Statements for one feed table; its columns are SQL expressions of a fixed clock and type."""
+    """Statements for one feed table; its columns are SQL expressions of a fixed clock and type.
+
+    Where likes are rows apart (`source.like_window`), they are read as views are, with a target of
+    1 where views have 0: `spool/labels.py` brings the two together.
+    """
 
     relation: Relation
     at: str
@@ -30,6 +34,7 @@ class FeedSql:
     target: str
     layout: Layout
     where: tuple[str, ...]
+    likes_apart: bool
 
     @classmethod
     def of(
@@ -46,20 +51,26 @@ class FeedSql:
         """
         relation.typed(source.user_id, WHOLE, "whole numbers")
         relation.typed(source.post_id, WHOLE, "whole numbers")
-        relation.column(source.action)
+        action = f"{quoted(relation.column(source.action))}::text"
         at, user = moment(relation, source), quoted(source.user_id)
-        chosen: tuple[str, ...] = ()
+        apart = source.like_window is not None
+        chosen = (any_of(action, [VIEW, *source.positive]),) if apart else ()
         if extract is not None:
-            chosen = (*window(at, extract.since_at, extract.until_at), *share(user, extract))
+            chosen = (
+                *chosen,
+                *window(at, extract.since_at, extract.until_at),
+                *share(user, extract),
+            )
         return cls(
             relation=relation,
             at=at,
             user=user,
             post=quoted(source.post_id),
-            action=f"{quoted(source.action)}::text",
-            target=_target(relation, source),
+            action=f"{literal(VIEW)}::text" if apart else action,
+            target=_is_like(action) if apart else _target(relation, source),
             layout=layout,
             where=chosen,
+            likes_apart=apart,
         )
 
     def between(self, since: datetime | None, until: datetime | None) -> FeedSql:
@@ -153,6 +164,11 @@ def share(user: str, params: ExtractParams) -> tuple[str, ...]:
     return (f"(hashint8extended({user}::int8, 0) & {SHARES - 1}) < {last}",)
 
 
+def any_of(value: str, texts: list[str]) -> str:
+    """Condition for a text that is one of some."""
+    return f"{value} IN ({', '.join(map(literal, texts))})"
+
+
 def _range(blocks: tuple[int, int | None] | None) -> tuple[str, ...]:
     """Conditions for blocks [first, last), or from the first on."""
     if blocks is None:
@@ -173,6 +189,10 @@ def moment(relation: Relation, source: SourceParams) -> str:
     if kind == "timestamptz":
         return f"({column} AT TIME ZONE {literal(source.time_zone)})"
     return column if kind == "timestamp" else f"{column}::timestamp"
+
+
+def _is_like(action: str) -> str:
+    return f"(CASE WHEN {action} = {literal(VIEW)} THEN 0 ELSE 1 END)"
 
 
 def _target(relation: Relation, source: SourceParams) -> str:

@@ -32,7 +32,7 @@ class Header:
         n_dropped: impressions of unknown users or posts.
         unknown_users: how many of them are of an unknown user.
         days: `Days.as_json` of all impressions, dropped ones included.
-        first_at: the smallest packed time, -1 for none.
+        first_at: the smallest packed time of an impression, -1 for none.
         last_at: the largest.
     """
 
@@ -114,8 +114,13 @@ class Spool:
         headers = self._all_headers()
         return sum(h.n_dropped for h in headers), sum(h.unknown_users for h in headers)
 
+    @property
+    def has_impressions(self) -> bool:
+        """Whether an impression is in a bucket."""
+        return any(h.first_at >= 0 for h in self._all_headers())
+
     def times(self) -> tuple[int, int]:
-        """The smallest and the largest packed time."""
+        """The smallest and the largest packed time of an impression."""
         headers = [h for h in self._all_headers() if h.first_at >= 0]
         return min(h.first_at for h in headers), max(h.last_at for h in headers)
 

@@ -58,6 +58,7 @@ class Encoder:
         bounds: first user of each bucket, and the number of users.
         first_day: days from 2000-01-01 to the midnight that packed times count from.
         packing: of impressions.
+        likes_apart: liked rows are likes, and no impressions.
     """
 
     users: IdRows
@@ -65,17 +66,23 @@ class Encoder:
     bounds: np.ndarray
     first_day: int
     packing: Packing
+    likes_apart: bool
 
     @classmethod
     def of(
-        cls, users: pd.DataFrame, posts: pd.DataFrame, bounds: np.ndarray, days: Days
+        cls,
+        users: pd.DataFrame,
+        posts: pd.DataFrame,
+        bounds: np.ndarray,
+        days: Days,
+        likes_apart: bool = False,
     ) -> Encoder:
         """The encoder for known users, posts and days."""
         packing = Packing.fitting(
             days.last - days.first + 1, int(np.diff(bounds).max()), len(posts)
         )
         user_rows, post_rows = IdRows(ids(users, USER_ID)), IdRows(ids(posts, POST_ID))
-        return cls(user_rows, post_rows, bounds, days.first, packing)
+        return cls(user_rows, post_rows, bounds, days.first, packing, likes_apart)
 
     def chunk(self, rows: WireRows) -> Chunk:
         """The chunk of some rows."""
@@ -85,13 +92,14 @@ class Encoder:
         kept = slice(None) if is_known.all() else is_known
         dropped = np.flatnonzero(~is_known)
         packed, bucket_rows = self._packed(at[kept], user[kept], post[kept], rows.liked[kept])
+        shown_at = at[is_known & (rows.liked == 0)] if self.likes_apart else at[kept]
         header = Header(
             bucket_rows=bucket_rows,
             n_dropped=len(dropped),
             unknown_users=int((user[dropped] < 0).sum()),
             days=days_of(rows.at, rows.liked).as_json(),
-            first_at=int(at[kept].min()) if len(packed) else -1,
-            last_at=int(at[kept].max(initial=-1)),
+            first_at=int(shown_at.min()) if len(shown_at) else -1,
+            last_at=int(shown_at.max(initial=-1)),
         )
         return Chunk(header, packed, dropped_rows(rows, dropped))
 
