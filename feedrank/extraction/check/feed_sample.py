@@ -139,11 +139,6 @@ class FeedSample:
 
     def warnings(self) -> Iterator[str]:
         """What a build survives, but a person should know."""
-        if self.duplicates:
-            yield (
-                f"{self.duplicates:,} of {self.days.total.views:,} views repeat user, post and "
-                "time of another one, and count once: as liked, if one of them is."
-            )
         if self.newest is not None and self.newest > self.now + timedelta(minutes=5):
             yield (
                 f"the newest row ({self.newest:%Y-%m-%d %H:%M}) is later than the server's clock "
@@ -154,7 +149,7 @@ class FeedSample:
         yield from self._days()
 
     def facts(self) -> Iterator[str]:
-        """Span and like rate."""
+        """Span, like rate, and what is counted once."""
         total = self.days.total
         if total.views:
             liked = f"{total.liked / total.views:.4f} of them liked"
@@ -164,6 +159,11 @@ class FeedSample:
                 f"{total.views:,} views in {self.n:,} rows looked at, "
                 f"{liked}, {day_name(self.days.first)} to "
                 f"{day_name(self.days.last)}."
+            )
+        if self.duplicates:
+            yield (
+                f"{self.duplicates:,} of {self.days.total.views:,} views repeat user, post and "
+                "time of another one, and count once: as liked, if one of them is."
             )
         has_zone = self.zone[0] == "timestamptz"
         yield f"times are {'converted to' if has_zone else 'taken to be in'} {self.zone[1]}."

@@ -32,11 +32,14 @@ EXPECTED = {
         "1 of 12 rows are of users or posts that their tables lack, 1 of none",
     ],
     "warning": [
-        "1 of 9 views repeat user, post and time",
         "the newest row (2121-10-02 09:00) is later than the server's clock",
         "1 impressions have impossible times",
     ],
-    "fact": ["columns left out: 'email' (its name says", "'born' (of type timestamp)"],
+    "fact": [
+        "1 of 9 views repeat user, post and time",
+        "columns left out: 'email' (its name says",
+        "'born' (of type timestamp)",
+    ],
 }
 
 

@@ -17,9 +17,16 @@ from tests.support.postgres_tables import DEFAULTS, extraction, impressions, sou
 PAGE = (ROOT / "docs" / "your-data.md").read_text()
 BLOCKS = dict(re.findall(r"\n## ([^\n]+)\n.*?```sql\n(.*?)```", PAGE, re.DOTALL))
 (COMMON,) = re.findall(r"```sql\n(CREATE SCHEMA.*?)```", PAGE, re.DOTALL)
-(NAMES,) = (
-    yaml.safe_load(block)["source"] for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.S)
-)
+FIRST, *PARTS = re.split(r"\n## ", PAGE)
+
+
+def _names(text: str) -> dict[str, object]:
+    """Parameters of the first block that names the group."""
+    block = re.search(r"```yaml\nsource:\n(.*?)```", text, re.DOTALL)
+    return {} if block is None else yaml.safe_load(block[1])
+
+
+NAMES = {part.split("\n")[0]: {**_names(FIRST), **_names(part)} for part in PARTS}
 
 # Ann and Bob read posts A and B; Carl and post C are deleted. 12:00Z is 14:00 in Berlin.
 COMPANY = """
@@ -64,7 +71,7 @@ def test_a_recipe_leads_to_the_log_as_it_stands(
     database: TestDatabase, tmp_path: Path, recipe: str
 ) -> None:
     database.execute(COMPANY, COMMON, BLOCKS[recipe])
-    source = source_params(**NAMES)
+    source = source_params(**NAMES[recipe])
     findings = check_source(Source(database.url, source), replace(DEFAULTS, source=source))
     assert [f.words for f in findings if f.level != "fact"] == []
     extraction(database.url, tmp_path, source).run()
