@@ -68,6 +68,7 @@ class SourceParams:
     post_id: str
     text: str
     topic: str
+    hidden: str | None
     profile: list[str] | None
     timestamp: str
     action: str

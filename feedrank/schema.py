@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 
 from feedrank.errors import SchemaError
+from feedrank.log.metadata import NEVER
 
 USER_ID = "user_id"
 POST_ID = "post_id"
 TEXT = "text"
 TOPIC = "topic"
+HIDDEN = "hidden_from"
 VIEW, LIKE = "view", "like"
 UNKNOWN_TOPIC = "unknown"
 
@@ -28,12 +30,17 @@ def check_users(users: pd.DataFrame) -> pd.DataFrame:
 
 
 def check_posts(posts: pd.DataFrame) -> pd.DataFrame:
-    """Posts sorted by `post_id`, with `text` and `topic`, never NULL; raises as `check_users`."""
+    """Posts sorted by `post_id`, with `text` and `topic`, never NULL; raises as `check_users`.
+
+    `hidden_from`, where it is there, holds seconds since 1970 on the log's clock; NULL: never.
+    """
     posts = _named(posts, POST_ID, "post_text_df")
     filled = pd.DataFrame({POST_ID: posts[POST_ID]})
     for column, default in ((TEXT, ""), (TOPIC, UNKNOWN_TOPIC)):
         values = posts[column] if column in posts else pd.Series(default, index=posts.index)
         filled[column] = values.astype("object").where(values.notna(), default).astype(str)
+    if HIDDEN in posts:
+        filled[HIDDEN] = posts[HIDDEN].fillna(NEVER).astype(np.int64)
     return _by_id(filled, POST_ID, "post_text_df")
 
 

@@ -17,6 +17,7 @@ from feedrank.io.outputs import new_directory
 from feedrank.params import ExportParams
 from feedrank.ranking.ranker import Ranker
 from feedrank.ranking.recommender import Recommender
+from feedrank.state.catalogue import Catalogue
 from feedrank.state.feature_store import FeatureStore
 
 LIBRARIES = ("numpy", "xgboost")
@@ -50,6 +51,7 @@ def export(
         shutil.copy(ranker, new / RANKER)
         if requests is not None:
             shutil.copy(requests, new / REQUESTS)
+        Catalogue.load(features).as_served().save(new)
         store = FeatureStore.load(new)
         made = Ranker.load(new / RANKER)
         recommender = Recommender(store, made, params.candidates, params.exclude)

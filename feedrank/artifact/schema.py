@@ -22,6 +22,7 @@ from feedrank.state.catalogue import Texts
 from feedrank.state.profiles import columns_from
 
 STORE, FITTED = "feature_store.json", "fitted.json"
+HIDDEN = "catalogue_hidden_from.npy"  # only where the source hides posts
 INT, FLOAT, UINT = ("<i8",), ("<f8",), ("|u1", "<u2", "<u4", "<u8")
 HIGHEST = 2**63 - 1
 
@@ -57,6 +58,7 @@ class Sizes:
     n_refits: int
     codes: tuple[int, ...]
     segment_column: int
+    hides_posts: bool
 
     @property
     def n_segments(self) -> int:
@@ -124,7 +126,8 @@ def _read_sizes(directory: Path, manifest: dict[str, Any]) -> Sizes:
             "'strengths' are of other profile columns",
         )
     n_steps = meta.last_at // step + 1
-    return Sizes(meta.n_users, meta.n_posts, n_steps, len(first), codes, segment)
+    hides = HIDDEN in manifest["files"]
+    return Sizes(meta.n_users, meta.n_posts, n_steps, len(first), codes, segment, hides)
 
 
 def _require(holds: bool, words: str) -> None:
@@ -150,6 +153,8 @@ def _arrays(sizes: Sizes) -> Iterator[Array]:
     yield Array("catalogue_user_ids", INT, (n_users,), lowest)
     yield Array("catalogue_post_ids", INT, (n_posts,), lowest)
     yield Array("catalogue_codes", ("<u2",), (n_users, len(codes)))
+    if sizes.hides_posts:
+        yield Array("catalogue_hidden_from", INT, (n_posts,), lowest)
     for name in ("text", "topic"):
         yield Array(f"{name}_blob", ("|u1",), (f"{name}_bytes",))
         yield Array(f"{name}_offsets", INT, (n_posts + 1,), ends=f"{name}_bytes")

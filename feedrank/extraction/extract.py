@@ -154,6 +154,7 @@ def count_dropped(spool: Spool, state: SourceState, max_share: float) -> Dropped
             f"users that the users' table lacks, {dropped.unknown_post} of posts that the posts' "
             f"table lacks, {without_time} have no time, {impossible} an impossible one. "
             f"Add what is missing, or raise 'extract.max_orphan_share' (now {max_share}). If "
-            "users or posts were deleted, a view joins their impressions away: docs/your-data.md."
+            "posts were deleted, keep their rows and name the column that says so in "
+            "'source.hidden': docs/your-data.md."
         )
     return dropped

@@ -23,6 +23,7 @@ from feedrank.extraction.postgres.row_format import Layout
 from feedrank.extraction.postgres.snapshot import Snapshot
 from feedrank.extraction.profile_choice import ProfileChoice
 from feedrank.extraction.relations import relations
+from feedrank.extraction.users_posts import post_columns
 from feedrank.io.files import write_whole
 from feedrank.log.calendar import FEWEST_DAYS, too_few_days
 
@@ -77,7 +78,7 @@ def _content(source: Source, connections: int) -> dict[str, Any]:
         profile = ProfileChoice.of(users, source.params).columns
         user_content, user_ids = _table(snapshot.first, users, source.params.user_id, profile)
         post_content, post_ids = _table(
-            snapshot.first, posts, source.params.post_id, [source.params.text, source.params.topic]
+            snapshot.first, posts, source.params.post_id, post_columns(source.params)
         )
         layout = Layout.for_bounds([*user_ids, *post_ids])
         sql = FeedSql.of(feed, source.params, None, layout)

@@ -45,7 +45,7 @@ def _rows(relation: Relation, actions: list[str], source: SourceParams) -> str:
         action = f"{quoted(source.action)}::text"
         condition = f" WHERE {any_of(action, actions)}"
     # Moments on the log's clock: those of two tables may be of two types.
-    at = moment(relation, source)
+    at = moment(relation, source.timestamp, source.time_zone)
     names = ", ".join(
         f"{value} AS {quoted(name)}"
         for value, name in (

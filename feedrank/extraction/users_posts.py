@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import pandas as pd
 import pyarrow as pa
@@ -11,10 +14,11 @@ import pyarrow.csv as pc
 from feedrank.errors import SchemaError
 from feedrank.extraction.postgres.catalog import Relation
 from feedrank.extraction.postgres.connection import Transaction, quoted
-from feedrank.extraction.postgres.feed_query import WHOLE, share
+from feedrank.extraction.postgres.feed_query import TIMES, WHOLE, moment, share
 from feedrank.extraction.profile_choice import ProfileChoice
+from feedrank.log.metadata import ALWAYS, NEVER
 from feedrank.params import ExtractParams, SourceParams
-from feedrank.schema import POST_ID, TEXT, TOPIC, USER_ID, check_posts, check_users
+from feedrank.schema import HIDDEN, POST_ID, TEXT, TOPIC, USER_ID, check_posts, check_users
 
 CSV = "FORMAT csv, HEADER, ENCODING 'UTF8'"
 # Cast of a column of some type, and its type in Arrow; all other types become text.
@@ -23,6 +27,7 @@ FORMS = {
     "bool": ("int::int8", pa.int64()),
     **dict.fromkeys(("float4", "float8", "numeric"), ("float8", pa.float64())),
 }
+logger = logging.getLogger(__name__)
 TEXT_FORM = ("text", pa.string())
 
 
@@ -52,20 +57,69 @@ def read_users(
 
 
 def read_posts(transaction: Transaction, relation: Relation, source: SourceParams) -> pd.DataFrame:
-    """Posts sorted by `post_id`, with `text` and `topic`; raises as `read_users`."""
+    """Posts sorted by `post_id`, with `text`, `topic` and, by `source.hidden`, `hidden_from`.
+
+    Raises:
+        SchemaError: as `read_users`, or every post is hidden.
+    """
     column = relation.column(source.post_id, "id")
     relation.typed(column, WHOLE, "whole numbers")
-    others = [c for c in (source.text, source.topic) if c in relation.columns]
-    table = _read(transaction, relation, [column, *others], ())
-    names = {column: POST_ID, source.text: TEXT, source.topic: TOPIC}
-    return check_posts(table.rename(columns=names))
+    columns = [column, *(c for c in post_columns(source) if c in relation.columns)]
+    forms = {} if source.hidden is None else {source.hidden: hidden_form(relation, source)}
+    table = _read(transaction, relation, columns, (), forms)
+    names = {column: POST_ID, source.text: TEXT, source.topic: TOPIC, source.hidden: HIDDEN}
+    posts = check_posts(table.rename(columns=names))
+    if source.hidden is not None:
+        _say_hidden(posts, relation, source.hidden)
+    return posts
+
+
+def post_columns(source: SourceParams) -> list[str]:
+    """Columns of posts that are read beside the id."""
+    return [source.text, source.topic, *([] if source.hidden is None else [source.hidden])]
+
+
+def hidden_form(relation: Relation, source: SourceParams) -> str:
+    """Expression of `hidden_from`: seconds since 1970 on the log's clock, NULL for an open post.
+
+    A boolean says no moment: its posts are hidden at all of them. So does '-infinity'.
+    """
+    name = str(source.hidden)
+    if relation.typed(name, ("bool", *TIMES), "true and false, or moments") == "bool":
+        return f"CASE WHEN {quoted(name)} THEN {ALWAYS} END"
+    at = moment(relation, name, source.time_zone)
+    return (
+        f"CASE WHEN isfinite({at}) THEN floor(extract(epoch FROM {at}))::int8 "
+        f"WHEN {at} < timestamp '2000-01-01' THEN {ALWAYS} END"
+    )
+
+
+def _say_hidden(posts: pd.DataFrame, relation: Relation, column: str) -> None:
+    n_hidden = int((posts[HIDDEN] < NEVER).sum())
+    if n_hidden == len(posts):
+        raise SchemaError(
+            f"every post of '{relation.name}' is hidden by column '{column}': nothing can be "
+            "recommended. Name another column in 'source.hidden', or null."
+        )
+    logger.info(
+        f"extract: {n_hidden:,} of {len(posts):,} posts are hidden by '{column}': their "
+        "impressions are history, they are not recommended."
+    )
 
 
 def _read(
-    transaction: Transaction, relation: Relation, columns: list[str], where: tuple[str, ...]
+    transaction: Transaction,
+    relation: Relation,
+    columns: list[str],
+    where: tuple[str, ...],
+    computed: Mapping[str, str] = MappingProxyType({}),
 ) -> pd.DataFrame:
+    """Columns of a table; those of `computed` are an expression of whole numbers each."""
     forms = {c: FORMS.get(relation.columns[c], TEXT_FORM) for c in columns}
-    selected = ", ".join(f"{quoted(c)}::{cast} AS {quoted(c)}" for c, (cast, _) in forms.items())
+    forms |= dict.fromkeys(computed, FORMS["int8"])
+    selected = ", ".join(
+        f"({computed.get(c, quoted(c))})::{cast} AS {quoted(c)}" for c, (cast, _) in forms.items()
+    )
     condition = f" WHERE {' AND '.join(where)}" if where else ""
     sink = io.BytesIO()
     transaction.copy(f"SELECT {selected} FROM {relation.path}{condition}", CSV, sink)

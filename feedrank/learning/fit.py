@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import numpy as np
 
 from feedrank.learning.counting_pass import count_posts
@@ -10,8 +12,9 @@ from feedrank.learning.refits import fit_refits, refit_days
 from feedrank.learning.warmup import fit_warmup
 from feedrank.log.calendar import Calendar
 from feedrank.log.files import Log
+from feedrank.log.metadata import ALWAYS, NEVER
 from feedrank.params import Params
-from feedrank.schema import POST_ID, TEXT, TOPIC, USER_ID
+from feedrank.schema import HIDDEN, POST_ID, TEXT, TOPIC, USER_ID
 from feedrank.state.catalogue import Catalogue, Texts
 from feedrank.state.feature_store import FeatureStore
 from feedrank.state.shared import SharedCounts
@@ -33,7 +36,7 @@ def fit_store(log: Log, params: Params) -> FeatureStore:
     ids = (log.users[USER_ID].to_numpy(np.int64), log.posts[POST_ID].to_numpy(np.int64))
     return FeatureStore(
         log.meta,
-        Catalogue(*ids, profiles.codes),
+        Catalogue(*ids, profiles.codes, hidden_posts(log)),
         profiles.columns,
         Texts.of(log.posts[TEXT].tolist()),
         Texts.of(log.posts[TOPIC].tolist()),
@@ -41,3 +44,12 @@ def fit_store(log: Log, params: Params) -> FeatureStore:
         SharedCounts(by_post, by_column),
         history,
     )
+
+
+def hidden_posts(log: Log) -> np.ndarray:
+    """Seconds since the log's origin from which on each post is hidden; (0,) where none is."""
+    if HIDDEN not in log.posts:
+        return np.zeros(0, np.int64)
+    hidden = log.posts[HIDDEN].to_numpy(np.int64)
+    is_moment = (hidden > ALWAYS) & (hidden < NEVER)
+    return np.where(is_moment, hidden + log.meta.seconds(datetime(1970, 1, 1)), hidden)

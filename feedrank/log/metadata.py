@@ -13,6 +13,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 SECOND = timedelta(seconds=1)
 Offsets = Tuple[Tuple[int, int], ...]
 SECONDS_A_DAY, SECONDS_AN_HOUR, HOURS_A_DAY = 86_400, 3600, 24
+# Seconds before and after all moments of a log; sums with a log's origin stay within int64.
+ALWAYS, NEVER = -(2**62), 2**62
 
 
 def hour_of_day(at: np.ndarray) -> np.ndarray:

@@ -80,7 +80,8 @@ class Recommender:
             at: a naive moment on the database's clock; before the data the priors answer, after
                 it the last state.
             k: length of the list; shorter if there are fewer candidates.
-            candidates: ids of posts to choose from; all posts if None. Unknown ids are left out.
+            candidates: ids of posts to choose from; all posts if None. Unknown ids and hidden
+                posts are left out.
 
         Raises:
             UnknownUserError: nobody of this id is in the catalogue.
@@ -99,7 +100,7 @@ class Recommender:
         rows = None
         if candidates is not None:
             found = np.array([self.catalogue.post(int(c)) for c in candidates], dtype=np.int64)
-            rows = np.unique(found[found >= 0])
+            rows = np.intersect1d(found, self.catalogue.open_posts(self.meta.seconds(at)))
         ranked = self.rank(user, self.meta.seconds(at), k, rows)
         ids = self.catalogue.post_ids[ranked.post]
         return list(zip(ids.tolist(), ranked.probability.tolist()))
@@ -122,8 +123,11 @@ class Recommender:
         return Ranked(post[best], probability[best], len(post))
 
     def open_posts(self, user: int, at: int, candidates: np.ndarray | None = None) -> np.ndarray:
-        """Rows of the posts that a user may be shown: of the candidates, or of all."""
-        post = np.arange(len(self.catalogue.post_ids)) if candidates is None else candidates
+        """Rows of the posts that a user may be shown: of the candidates, or of all not hidden.
+
+        Candidates may be hidden: what the feed has shown is replayed, whatever became of it.
+        """
+        post = self.catalogue.open_posts(at) if candidates is None else candidates
         barred = self._history.barred(user, self.step(at), self._exclude)
         return post[~np.isin(post, barred)] if len(barred) else post
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from feedrank.io.arrays import Place, read_array
+from feedrank.log.metadata import ALWAYS, NEVER
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,14 @@ class Catalogue:
         user_ids: sorted, int64, shape (n_users,).
         post_ids: sorted, int64, shape (n_posts,).
         codes: profile codes, uint16, shape (n_users, n_columns).
+        hidden_from: seconds since the log's origin from which on a post is history and not
+            recommended, int64, shape (n_posts,); (0,) where the source hides none.
     """
 
     user_ids: np.ndarray
     post_ids: np.ndarray
     codes: np.ndarray
+    hidden_from: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def user(self, user_id: int) -> int:
         """Row of a user; -1 if unknown."""
@@ -65,6 +69,32 @@ class Catalogue:
     def post(self, post_id: int) -> int:
         """Row of a post; -1 if unknown."""
         return _row(self.post_ids, post_id)
+
+    def open_posts(self, at: int) -> np.ndarray:
+        """Rows of the posts that are not hidden at a second."""
+        if not len(self.hidden_from):
+            return np.arange(len(self.post_ids))
+        return np.flatnonzero(self.hidden_from > at)
+
+    def as_served(self) -> Catalogue:
+        """The catalogue of a service: posts that are ever hidden are so at every moment."""
+        if not len(self.hidden_from):
+            return self
+        return replace(self, hidden_from=np.where(self.hidden_from < NEVER, ALWAYS, NEVER))
+
+    def save(self, directory: Path) -> None:
+        """Write `catalogue_*.npy`; without a hidden post, none of `hidden_from`."""
+        for name, array in vars(self).items():
+            if len(array):
+                np.save(directory / f"catalogue_{name}.npy", array)
+
+    @classmethod
+    def load(cls, place: Place) -> Catalogue:
+        """Users and posts that `save` wrote."""
+        files = {name: place / f"catalogue_{name}.npy" for name in cls.__dataclass_fields__}
+        hidden = files.pop("hidden_from")
+        arrays = {name: read_array(path) for name, path in files.items()}
+        return cls(**arrays, **({"hidden_from": read_array(hidden)} if hidden.exists() else {}))
 
 
 def _row(ids: np.ndarray, wanted: int) -> int:

@@ -7,9 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
-from feedrank.io.arrays import Place, read_array
+from feedrank.io.arrays import Place
 from feedrank.log.metadata import LogMeta
 from feedrank.state.catalogue import Catalogue, Texts
 from feedrank.state.counts.by_step import StepCounts
@@ -53,8 +51,7 @@ class FeatureStore:
         about = {"meta": asdict(self.meta), "columns": [asdict(c) for c in self.columns]}
         text = json.dumps(about, indent=2, sort_keys=True)
         (directory / "feature_store.json").write_text(text + "\n")
-        for name, array in vars(self.catalogue).items():
-            np.save(directory / f"catalogue_{name}.npy", array)
+        self.catalogue.save(directory)
         self.text.save(directory, "text")
         self.topic.save(directory, "topic")
         self.fitted.save(directory)
@@ -68,7 +65,6 @@ class FeatureStore:
         """A store that `save` wrote; from a directory, large arrays are memory-mapped."""
         about = json.loads((place / "feature_store.json").read_text())
         fitted = FittedParameters.load(place)
-        names = Catalogue.__dataclass_fields__
         n_by_post = fitted.n_segments * fitted.n_posts
         n_by_column = fitted.n_column_keys(fitted.n_clusters)
         by_column = (
@@ -77,7 +73,7 @@ class FeatureStore:
         )
         return cls(
             LogMeta(**about["meta"]),
-            Catalogue(*(read_array(place / f"catalogue_{name}.npy") for name in names)),
+            Catalogue.load(place),
             columns_from(about["columns"]),
             Texts.load(place, "text"),
             Texts.load(place, "topic"),

@@ -29,7 +29,7 @@ def query_likes(source: Source, since: datetime, until: datetime) -> pd.DataFram
     names = source.params
     with source.transaction() as transaction:
         feed = describe_feed(transaction, names)
-        at = moment(feed, names)
+        at = moment(feed, names.timestamp, names.time_zone)
         user, post, action = (
             quoted(feed.column(name)) for name in (names.user_id, names.post_id, names.action)
         )

@@ -13,11 +13,15 @@ from feedrank.artifact import export as exporting
 from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.export import export
 from feedrank.artifact.manifest import GOLDEN, MANIFEST
+from feedrank.artifact.schema import HIDDEN
+from feedrank.checker.bundle import write_model
+from feedrank.checker.model import Model
 from feedrank.errors import ArtifactError
 from feedrank.features.spec import features_of
+from feedrank.log.metadata import NEVER
 from feedrank.ranking.first_stage import FirstStage
 from feedrank.ranking.ranker import Ranker
-from tests.support.simulated_logs import Learned, saved, simulated
+from tests.support.simulated_logs import DAY, Learned, saved, simulated
 from tests.support.small_artifact import edit_manifest, sign_again
 
 FACTS = {"metrics": {"hitrate@5": {"expected": 0.5}}, "params_sha256": "0"}
@@ -267,3 +271,25 @@ def test_a_new_export_takes_the_previous_one_s_place(
     export(copy, *sources, learned.params.export, {"metrics": {}}, seed=2, k=5)
     assert not (copy / "stale.npy").exists()
     assert Artifact.load(copy).manifest["metrics"] == {}
+
+
+def test_a_post_that_is_ever_hidden_is_never_served(
+    learned: Learned, sources: tuple[Path, Path], tmp_path: Path
+) -> None:
+    features = Path(shutil.copytree(sources[0], tmp_path / "features"))
+    hidden = learned.recommender.rank(4, 20 * DAY, 5).post
+    hidden_from = np.full(len(learned.log.posts), NEVER)
+    hidden_from[hidden] = 25 * DAY
+    np.save(features / HIDDEN, hidden_from)
+    directory = tmp_path / "artifact"
+    export(directory, features, sources[1], learned.params.export, FACTS, seed=1, k=5)
+    artifact = Artifact.load(directory)
+    assert not np.isin(hidden, artifact.recommender.rank(4, 20 * DAY, 5).post).any()
+    assert not any(np.isin(hidden, golden["post"]).any() for golden in artifact.golden)
+    write_model(tmp_path / "model", artifact, learned.params.checker)
+    bundled = Model.load(str(tmp_path / "model")).recommender.rank(4, 20 * DAY, 5)
+    assert not np.isin(hidden, bundled.post).any()
+
+
+def test_an_artifact_that_hides_no_post_has_no_file_for_it(made: Path) -> None:
+    assert not (made / HIDDEN).exists()

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
 
 from feedrank.features.spec import features_of
+from feedrank.log.metadata import ALWAYS, NEVER
 from feedrank.ranking.recommender import Recommender, UnknownUserError
 from feedrank.training.fit import fit_ranker
 from tests.support.simulated_logs import DAY, Learned, recommender_of, simulated
@@ -209,3 +211,25 @@ def test_microseconds_do_not_matter(recommender: Recommender, user_id: int) -> N
     at = datetime(2021, 10, 25)
     late = at + timedelta(microseconds=999_999)
     assert recommender.recommend(user_id, at, K) == recommender.recommend(user_id, late, K)
+
+
+def test_a_hidden_post_is_not_listed_from_its_moment_on(
+    learned: Learned, recommender: Recommender, user_id: int
+) -> None:
+    at = 20 * DAY
+    first, second = recommender.rank(4, at, K).post[:2].tolist()
+    hidden_from = np.full(len(learned.log.posts), NEVER)
+    hidden_from[[first, second]] = ALWAYS, at + 1
+    catalogue = replace(learned.store.catalogue, hidden_from=hidden_from)
+    hides = Recommender(
+        replace(learned.store, catalogue=catalogue), learned.ranker, 10_000, "nothing"
+    )
+    assert first not in hides.rank(4, at, K).post
+    assert second in hides.rank(4, at, K).post
+    assert not np.isin([first, second], hides.rank(4, at + 1, K).post).any()
+    ids = learned.log.posts["post_id"].to_numpy()[[first, second]]
+    moment = learned.log.meta.moment(at)
+    assert [post for post, _ in hides.recommend(user_id, moment, K, ids)] == [ids[1]]
+    # What the feed has shown is replayed, whatever became of it.
+    shown = np.sort([first, second])
+    assert hides.open_posts(4, at + 1, shown).tolist() == shown.tolist()

@@ -22,6 +22,7 @@ from feedrank.extraction.postgres.connection import ConnectionLost, Source, Tran
 from feedrank.extraction.postgres.feed_query import NUMBERS, TIMES, WHOLE
 from feedrank.extraction.profile_choice import ProfileChoice
 from feedrank.extraction.relations import describe_feed
+from feedrank.extraction.users_posts import hidden_form
 from feedrank.params import Params, load_params
 
 LONGEST = 30  # seconds of one statement: a look that takes longer is no look
@@ -92,6 +93,8 @@ def _look_at_posts(transaction: Transaction, params: Params) -> list[Finding]:
     posts = describe(transaction, source.schema, source.posts)
     lacking = [c for c in (source.text, source.topic) if c not in posts.columns]
     words = "table '{}' has no column '{}': its posts are told apart by their likes alone."
+    if source.hidden is not None:
+        hidden_form(posts, source)
     return [
         *_ids(transaction, posts, source.post_id),
         *(Finding("warning", words.format(posts.name, c)) for c in lacking),

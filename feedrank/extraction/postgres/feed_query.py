@@ -52,7 +52,8 @@ class FeedSql:
         relation.typed(source.user_id, WHOLE, "whole numbers")
         relation.typed(source.post_id, WHOLE, "whole numbers")
         action = f"{quoted(relation.column(source.action))}::text"
-        at, user = moment(relation, source), quoted(source.user_id)
+        at = moment(relation, source.timestamp, source.time_zone)
+        user = quoted(source.user_id)
         apart = source.like_window is not None
         chosen = (any_of(action, [VIEW, *source.positive]),) if apart else ()
         if extract is not None:
@@ -182,12 +183,12 @@ def _all_of(conditions: tuple[str, ...]) -> str:
     return f"WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
-def moment(relation: Relation, source: SourceParams) -> str:
-    """Expression of a row's time on the log's clock; raises `SchemaError` if it holds none."""
-    kind = relation.typed(source.timestamp, TIMES, "moments")
-    column = quoted(source.timestamp)
+def moment(relation: Relation, name: str, time_zone: str) -> str:
+    """Expression of a column's time on the log's clock; raises `SchemaError` if it holds none."""
+    kind = relation.typed(name, TIMES, "moments")
+    column = quoted(name)
     if kind == "timestamptz":
-        return f"({column} AT TIME ZONE {literal(source.time_zone)})"
+        return f"({column} AT TIME ZONE {literal(time_zone)})"
     return column if kind == "timestamp" else f"{column}::timestamp"
 
 

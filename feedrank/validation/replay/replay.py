@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,6 +18,13 @@ class Ranks(Protocol):
 
     def rank(self, user: int, at: int, k: int, candidates: np.ndarray | None = None) -> Ranked:
         """The best posts of the candidates, or of the whole catalogue."""
+
+
+class OpenPosts(Protocol):
+    """The rule of what a user may be shown, as `Recommender.open_posts`."""
+
+    def __call__(self, user: int, at: int, candidates: np.ndarray | None = None) -> np.ndarray:
+        """Rows of the posts: of the candidates, or of all that are not hidden."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,7 @@ def _axis(column: np.ndarray) -> int:
 def replay_requests(
     methods: Sequence[Ranks],
     ours: Recommender,
-    open_posts: Callable[[int, int], np.ndarray],
+    open_posts: OpenPosts,
     requests: Requests,
     depth: int,
     k: int,
@@ -104,7 +111,8 @@ def replay_requests(
     Args:
         methods: that answer the same requests.
         ours: whose probabilities are used for every method's posts.
-        open_posts: what a user may be shown at a moment, sorted: all methods choose from it.
+        open_posts: what a user may be shown at a moment, sorted: all methods choose from it, or
+            from those of the shown posts.
         requests: of the test period.
         depth: length of the longer list that shown posts are looked up in.
         k: longest list that is scored.
@@ -119,7 +127,7 @@ def replay_requests(
         shown, is_liked = requests.shown(i)
         rows = slice(requests.offsets[i], requests.offsets[i + 1])
         candidates = open_posts(user, at)
-        open_shown = shown[np.isin(shown, candidates)]
+        open_shown = open_posts(user, at, shown)
         for m, method in enumerate(methods):
             longer = method.rank(user, at, depth, candidates).post
             top[m, i] = _list(longer, k)

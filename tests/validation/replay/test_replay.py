@@ -44,8 +44,9 @@ class ByNumber:
     def score(self, user: int, at: int, post: np.ndarray) -> np.ndarray:
         return post / 100
 
-    def open_posts(self, user: int, at: int) -> np.ndarray:
-        return np.arange(self.n_posts)
+    def open_posts(self, user: int, at: int, candidates: np.ndarray | None = None) -> np.ndarray:
+        post = np.arange(N_POSTS) if candidates is None else candidates
+        return post[post < self.n_posts]
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,11 @@ def _requests_without(barred: list[int], shown: list[int], liked: list[int]) -> 
     )  # fmt: skip
     left = np.setdiff1d(np.arange(N_POSTS), barred)
     ours = ByNumber()
-    return replay_requests([ours, Backwards()], ours, lambda *_: left, one, 6, 3, CLUSTER)  # type: ignore[arg-type, list-item]
+
+    def open_posts(user: int, at: int, candidates: np.ndarray | None = None) -> np.ndarray:
+        return left if candidates is None else candidates[np.isin(candidates, left)]
+
+    return replay_requests([ours, Backwards()], ours, open_posts, one, 6, 3, CLUSTER)  # type: ignore[arg-type, list-item]
 
 
 def test_no_method_lists_what_is_barred() -> None:
