@@ -133,8 +133,8 @@ class FeedSample:
         if self.orphans + self.nulls > most * self.n > 0:
             yield (
                 f"{self.orphans:,} of {self.n:,} rows are of users or posts that their tables "
-                f"lack, {self.nulls:,} of none. Add them, or raise 'extract.max_orphan_share' "
-                f"(now {most})."
+                f"lack, {self.nulls:,} of none. Add them (deleted posts: 'source.hidden'), or "
+                f"raise 'extract.max_orphan_share' (now {most})."
             )
 
     def warnings(self) -> Iterator[str]:

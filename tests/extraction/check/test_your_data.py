@@ -11,6 +11,9 @@ import yaml
 
 from feedrank.extraction.check.findings import check_source
 from feedrank.extraction.postgres.connection import Source
+from feedrank.learning.fit import hidden_posts
+from feedrank.log.files import Log
+from feedrank.log.metadata import NEVER
 from tests.conftest import ROOT, TestDatabase
 from tests.support.postgres_tables import DEFAULTS, extraction, impressions, source_params
 
@@ -54,13 +57,14 @@ CREATE TABLE impressions AS
 CREATE TABLE clicks AS SELECT user_id, post_id, happened_at AS clicked_at FROM events
   WHERE kind IN ('like', 'share');
 CREATE TABLE views AS SELECT i.*, (post_id = u('A') AND user_id = u('ann')
-    OR post_id = u('B') AND user_id = u('bob')) OR NULL AS liked FROM impressions i;
+    OR post_id IN (u('B'), u('C')) AND user_id = u('bob')) OR NULL AS liked FROM impressions i;
 """
 EXPECTED = [
     ("2021-10-01 14:00:00", "ann", "A", 1),
     ("2021-10-01 14:01:00", "ann", "B", 0),
     ("2021-10-01 15:00:00", "bob", "B", 1),
     ("2021-10-01 15:02:00", "bob", "A", 0),
+    ("2021-10-01 15:04:00", "bob", "C", 1),
 ]
 
 
@@ -76,13 +80,17 @@ def test_a_recipe_leads_to_the_log_as_it_stands(
     assert [f.words for f in findings if f.level != "fact"] == []
     extraction(database.url, tmp_path, source).run()
     number = (
-        "SELECT name, hashtextextended(u(name)::text, 0) FROM unnest('{ann,bob,A,B}'::text[]) name"
+        "SELECT name, hashtextextended(u(name)::text, 0) "
+        "FROM unnest('{ann,bob,A,B,C}'::text[]) name"
     )
     names = {n: name for name, n in database.execute(number)}
     rows = [
         (at, names[user], names[post], liked) for at, user, post, liked in impressions(tmp_path)
     ]
     assert rows == EXPECTED
+    log = Log.open(tmp_path / "log")
+    hidden = log.posts["post_id"][hidden_posts(log) < NEVER]
+    assert [names[n] for n in hidden] == ["C"]
     written = b"".join(p.read_bytes() for p in tmp_path.rglob("*") if p.is_file())
     assert b"ann@example.org" not in written
 
