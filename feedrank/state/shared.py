@@ -12,7 +12,7 @@ from feedrank.state.counts.by_step import StepCounts
 from feedrank.state.counts.cumulative import RunningCounts
 from feedrank.state.counts.tally import Tally
 from feedrank.state.fitted import FittedParameters, Refit
-from feedrank.stats.shrinkage import base_rate, log_ratio, ratio
+from feedrank.stats.shrinkage import as_feature, base_rate, log_ratio, ratio
 
 KEPT_STATES = 128  # 1.5 MB each at full size; the reference log has 90 days
 # Prior strength of the recent like rate of all posts, in impressions: the same number for all
@@ -146,9 +146,9 @@ class SharedHistory:
                 counts.liked, counts.shown * posts.rate, refit.strengths.segment_post
             ),
             membership=np.ascontiguousarray(posts.membership.T, np.float32),
-            quality=np.log(posts.quality).astype(np.float32),
+            quality=as_feature(np.log(posts.quality)),
             trend=trend(recent),
-            log_age=np.log1p(age).astype(np.float32),
+            log_age=as_feature(np.log1p(age)),
             impression_count=_over_average(n_shown),
             recent_impression_count=_over_average(n_recent),
             window_impressions=np.stack([_log_count(window.shown) for window in windows]),
@@ -166,7 +166,7 @@ class SharedHistory:
         strength = np.repeat(fitted.refit(step).strengths.columns, fitted.column_codes)
         overall = ratio(liked.sum(1), expected.sum(1), strength)[:, None]
         within = ratio(liked, expected * overall, strength[:, None])
-        return np.log(overall * within).astype(np.float32)
+        return as_feature(np.log(overall * within))
 
 
 def rates_within(cluster: np.ndarray, n_clusters: int, counts: Tally) -> np.ndarray:
@@ -190,15 +190,15 @@ def column_evidence(by_column: Tally, cluster_rate: np.ndarray) -> tuple[np.ndar
 
 def _logit(rate: np.ndarray) -> np.ndarray:
     rate = np.clip(rate, LEAST_RATE, 1 - LEAST_RATE)
-    return np.log(rate / (1 - rate)).astype(np.float32)
+    return as_feature(np.log(rate / (1 - rate)))
 
 
 def _log_count(counted: np.ndarray) -> np.ndarray:
-    return np.log1p(counted.sum(0)).astype(np.float32)
+    return as_feature(np.log1p(counted.sum(0)))
 
 
 def _over_average(shown: np.ndarray) -> np.ndarray:
-    return np.log((shown + 1) / (shown.mean() + 1)).astype(np.float32)
+    return as_feature(np.log((shown + 1) / (shown.mean() + 1)))
 
 
 def _level(counts: Tally, recent: Tally) -> float:

@@ -23,6 +23,10 @@ HIGHEST_RATE = 0.99  # of an impression, below 1 as odds need; any from 0.9 to 0
 # A Beta(1, 9) prior of like rates: mean 10 %, near the 12 % of the reference log, and worth ten
 # impressions, so that it only counts in a log of a few hundred.
 BASE_LIKES, BASE_IMPRESSIONS = 1, 10
+# Of a feature. Versions of numpy and processors differ in the last bits, and many posts share a
+# value: without evidence they all have the prior's. Last bits must not decide on which side of a
+# tree's threshold, itself a value of a row, they all lie.
+DECIMALS = 4
 
 
 def base_rate(liked: np.ndarray, shown: np.ndarray) -> np.ndarray:
@@ -45,8 +49,13 @@ def ratio(liked: np.ndarray, expected: np.ndarray, strength: float | np.ndarray)
 
 
 def log_ratio(liked: np.ndarray, expected: np.ndarray, strength: float) -> np.ndarray:
-    """Logarithm of `ratio`, float32."""
-    return np.log(ratio(liked, expected, strength)).astype(np.float32)
+    """Logarithm of `ratio`, as a feature."""
+    return as_feature(np.log(ratio(liked, expected, strength)))
+
+
+def as_feature(values: np.ndarray) -> np.ndarray:
+    """Values of a feature, float32, rounded to `DECIMALS`."""
+    return np.round(values, DECIMALS).astype(np.float32)
 
 
 def log_evidence(
