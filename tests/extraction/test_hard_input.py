@@ -219,3 +219,36 @@ def test_text_that_is_not_utf_8_is_named_and_not_repeated(
         assert "Malm" not in str(caught.value)
     finally:
         database.alone("DROP DATABASE ascii WITH (FORCE)")
+
+
+# Numbers beyond the range of a float
+
+
+@pytest.mark.parametrize("kind", ["numeric", "float8"])
+@pytest.mark.parametrize("value", ["NaN", "1e200"])
+def test_a_target_that_is_no_whole_number_is_named_by_every_run(
+    database: TestDatabase, tmp_path: Path, kind: str, value: str
+) -> None:
+    small(database)
+    extraction(database.url, tmp_path).run()  # the next one compares checksums with this log
+    database.execute(
+        f"ALTER TABLE feed_data ALTER target TYPE {kind}",
+        f"UPDATE feed_data SET target = '{value}' WHERE action = 'view' AND user_id = 1",
+    )
+    with pytest.raises(SchemaError, match=r"column 'target' of 'feed_data' must hold 0 and 1"):
+        extraction(database.url, tmp_path).run()
+
+
+def test_a_profile_number_too_large_for_a_float_is_infinite(
+    database: TestDatabase, tmp_path: Path
+) -> None:
+    small(database)
+    database.execute(
+        "ALTER TABLE user_data ADD income numeric",
+        "UPDATE user_data SET income = CASE user_id WHEN 1 THEN 1e400 WHEN 3 THEN -1e400 END",
+    )
+    extraction(database.url, tmp_path).run()
+    found = Log.open(tmp_path / "log").users.set_index("user_id")["income"]
+    assert found[1] == float("inf")
+    assert found[3] == float("-inf")
+    assert found.isna()[7]
