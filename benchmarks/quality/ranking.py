@@ -85,7 +85,7 @@ def line(name: str, user: np.ndarray, hits: dict[str, np.ndarray], params: Param
     low, high = np.quantile(shares, [0.025, 0.975])
     shown = ("random", "most_liked", "most_liked_by_segment", "classic", "feedrank", "informed",
              "oracle")  # fmt: skip
-    rates = " | ".join(f"{mean[m]:.4f}" for m in shown)
+    rates = " | ".join(f"{mean[m]:.4f}" if m in mean else "" for m in shown)
     return f"| {name} | {rates} | {share_of_way(mean):.1%} [{low:.1%}, {high:.1%}] |"
 
 
