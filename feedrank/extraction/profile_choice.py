@@ -9,7 +9,7 @@ import pandas as pd
 
 from feedrank.errors import SchemaError
 from feedrank.extraction.postgres.catalog import Relation
-from feedrank.extraction.postgres.feed_query import NUMBERS
+from feedrank.extraction.postgres.feed_query import NUMBERS, TIMES
 from feedrank.params import SourceParams
 from feedrank.schema import USER_ID
 
@@ -47,7 +47,7 @@ class ProfileChoice:
         others = {c: kind for c, kind in relation.columns.items() if c != id_column}
         if source.profile is not None:
             for name in source.profile:
-                relation.typed(name, FIT, "numbers, booleans, enums or text")
+                relation.typed(name, (*FIT, *TIMES), "numbers, booleans, enums, moments or text")
             if {id_column, USER_ID} & set(source.profile):
                 raise SchemaError("'source.profile' names an id, which is no profile. Remove it.")
             chosen = [c for c in others if c in source.profile]
@@ -71,6 +71,9 @@ def _reason(name: str, kind: str) -> str | None:
         return "another id"
     if IDENTIFYING.search(_snake_case(name)):
         return "its name says that it identifies a person"
+    if kind in TIMES:
+        # A last login as of the extract would tell all requests before it of their future.
+        return "a moment: name it in source.profile if it never changes, as a registration's"
     return None if kind in FIT else f"of type {kind}"
 
 

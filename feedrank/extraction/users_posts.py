@@ -21,16 +21,18 @@ from feedrank.params import ExtractParams, SourceParams
 from feedrank.schema import HIDDEN, POST_ID, TEXT, TOPIC, USER_ID, check_posts, check_users
 
 CSV = "FORMAT csv, HEADER, ENCODING 'UTF8'"
-# Cast of a column of some type, and its type in Arrow; all other types become text.
+AS_DAYS = "floor(date_part('epoch', {0}) / 86400)"
+# Form of a column of some type, and its type in Arrow; all other types become text.
 FORMS = {
-    **dict.fromkeys(WHOLE, ("int8", pa.int64())),
-    "bool": ("int::int8", pa.int64()),
-    **dict.fromkeys(("float4", "float8"), ("float8", pa.float64())),
+    **dict.fromkeys(WHOLE, ("{0}::int8", pa.int64())),
+    "bool": ("{0}::int::int8", pa.int64()),
+    **dict.fromkeys(("float4", "float8"), ("{0}::float8", pa.float64())),
     # The server refuses to cast a numeric beyond float8; as text it becomes infinite.
-    "numeric": ("text", pa.float64()),
+    "numeric": ("{0}::text", pa.float64()),
+    **dict.fromkeys(TIMES, (AS_DAYS, pa.float64())),
 }
 logger = logging.getLogger(__name__)
-TEXT_FORM = ("text", pa.string())
+TEXT_FORM = ("{0}::text", pa.string())
 
 
 def read_users(
@@ -39,7 +41,8 @@ def read_users(
     """Users sorted by `user_id` with their profile, and why each other column is left out.
 
     Whole numbers and booleans become int64, or float64 where some are NULL; other numbers
-    float64; everything else text, with NULL kept apart from the empty one.
+    float64; moments their days since 1970, float64; everything else text, with NULL kept apart
+    from the empty one.
 
     Raises:
         SchemaError: ids are missing, not unique or not whole numbers, or there is no user.
@@ -120,7 +123,8 @@ def _read(
     forms = {c: FORMS.get(relation.columns[c], TEXT_FORM) for c in columns}
     forms |= dict.fromkeys(computed, FORMS["int8"])
     selected = ", ".join(
-        f"({computed.get(c, quoted(c))})::{cast} AS {quoted(c)}" for c, (cast, _) in forms.items()
+        f"{form.format('(' + computed.get(c, quoted(c)) + ')')} AS {quoted(c)}"
+        for c, (form, _) in forms.items()
     )
     condition = f" WHERE {' AND '.join(where)}" if where else ""
     sink = io.BytesIO()

@@ -106,7 +106,10 @@ def test_profiles_keep_every_fit_column_in_a_few_types(
     assert users["city"].isna().tolist() == [True, False, False]
     assert users["city"].tolist()[1:] == ["Kazan", ""]
     report = json.loads((tmp_path / "reports" / "data.json").read_text())
-    assert report["left_out_columns"] == {"born": "of type date", "tags": "of type _text"}
+    assert report["left_out_columns"] == {
+        "born": "a moment: name it in source.profile if it never changes, as a registration's",
+        "tags": "of type _text",
+    }
 
 
 def test_posts_without_topic_and_text_are_posts(database: TestDatabase, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_grants_on_the_columns_that_are_used_suffice(
 @pytest.mark.parametrize(
     ("profile", "message"),
     [
-        (["joined"], "'joined' of 'user_data' must hold numbers, booleans, enums or text"),
+        (["meta"], "'meta' of 'user_data' must hold numbers, booleans, enums, moments or text"),
         (["hobby"], "'user_data' has no column 'hobby'"),
         (["user_id"], "'source.profile' names an id"),
     ],
@@ -108,3 +108,19 @@ def test_a_second_column_called_user_id_does_not_change_places_with_the_id(
     extraction(database.url, tmp_path, source_params(user_id="uid")).run()
     users = Log.open(tmp_path / "log").users
     assert (list(users), users["user_id"].tolist()[:2]) == (["user_id", "age"], [2, 4])
+
+
+def test_a_moment_is_used_by_its_day_only_if_it_is_named(
+    database: TestDatabase, tmp_path: Path
+) -> None:
+    large(database)
+    database.execute(
+        "ALTER TABLE user_data ADD joined timestamptz, ADD born date",
+        "UPDATE user_data SET joined = '1970-01-03 23:00Z', born = 'infinity' WHERE user_id > 2",
+    )
+    extraction(database.url, tmp_path).run()
+    assert list(Log.open(tmp_path / "log").users) == ["user_id", "age"]
+    extraction(database.url, tmp_path, source_params(profile=["joined", "born"])).run()
+    users = Log.open(tmp_path / "log").users
+    assert users["joined"].fillna(-1).tolist()[:2] == [-1, 2]
+    assert users["born"].fillna(-1).tolist()[:2] == [-1, float("inf")]
