@@ -10,6 +10,8 @@ from feedrank.log.metadata import NEVER
 
 USER_ID = "user_id"
 POST_ID = "post_id"
+KEY = "_key"  # ends the name of the column with the keys of ids that are text
+USER_KEY = USER_ID + KEY
 TEXT = "text"
 TOPIC = "topic"
 HIDDEN = "hidden_from"
@@ -24,7 +26,8 @@ def check_users(users: pd.DataFrame) -> pd.DataFrame:
     number.
 
     Raises:
-        SchemaError: ids are missing, NULL, not unique or not whole numbers, or there is no row.
+        SchemaError: ids are missing, NULL, not unique, or neither whole numbers nor text, or there
+            is no row.
     """
     return _by_id(_named(users, USER_ID, "user_data"), USER_ID, "user_data")
 
@@ -35,7 +38,7 @@ def check_posts(posts: pd.DataFrame) -> pd.DataFrame:
     `hidden_from`, where it is there, holds seconds since 1970 on the log's clock; NULL: never.
     """
     posts = _named(posts, POST_ID, "post_text_df")
-    filled = pd.DataFrame({POST_ID: posts[POST_ID]})
+    filled = posts[[c for c in posts.columns if c in (POST_ID, POST_ID + KEY)]].copy()
     for column, default in ((TEXT, ""), (TOPIC, UNKNOWN_TOPIC)):
         values = posts[column] if column in posts else pd.Series(default, index=posts.index)
         filled[column] = values.astype("object").where(values.notna(), default).astype(str)
@@ -44,9 +47,13 @@ def check_posts(posts: pd.DataFrame) -> pd.DataFrame:
     return _by_id(filled, POST_ID, "post_text_df")
 
 
-def ids(table: pd.DataFrame, column: str) -> np.ndarray:
-    """The ids of a checked table, int64, shape (n,)."""
-    return table[column].to_numpy(np.int64)
+def keys(table: pd.DataFrame, column: str) -> np.ndarray:
+    """The whole numbers by which the feed names the ids of a checked table, int64, shape (n,).
+
+    Whole numbers are their own keys; the key of text is the server's 64-bit hash of it.
+    """
+    name = column if column + KEY not in table else column + KEY
+    return table[name].to_numpy(np.int64)
 
 
 def _named(table: pd.DataFrame, name: str, source: str) -> pd.DataFrame:
@@ -69,8 +76,13 @@ def _by_id(table: pd.DataFrame, name: str, source: str) -> pd.DataFrame:
             f"column '{name}' of '{source}' must be unique, but {len(twice)} ids stand more than "
             f"once, such as {twice[:5].tolist()}. Keep one row of each."
         )
-    if not pd.api.types.is_integer_dtype(table[name]):
+    kind = pd.api.types.infer_dtype(table[name])
+    if kind not in ("integer", "string"):
         raise SchemaError(
-            f"column '{name}' of '{source}' must hold whole numbers, but is {table[name].dtype}."
+            f"column '{name}' of '{source}' must hold whole numbers or text, but is {kind}."
+        )
+    if name + KEY in table and table[name + KEY].duplicated().any():
+        raise SchemaError(
+            f"two ids of '{source}' have the same 64-bit hash. Number the ids in a view."
         )
     return table.sort_values(name, kind="stable").reset_index(drop=True)

@@ -63,6 +63,15 @@ class Service(FastAPI):
         else:
             await self._app(scope, receive, send)
 
+    def openapi(self) -> dict[str, Any]:
+        """The document, in which `id` is what the artifact's users are named by."""
+        document = super().openapi()
+        routes = document["paths"].values() if self.state.inference.has_text_ids else ()
+        for parameter in (p for route in routes for p in route["get"].get("parameters", ())):
+            if parameter["name"] == "id":
+                parameter["schema"] = {"type": "string", "title": parameter["schema"]["title"]}
+        return document
+
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         try:

@@ -10,6 +10,7 @@ from typing import Any
 
 from feedrank.artifact.artifact import Artifact
 from feedrank.errors import FeedrankError
+from feedrank.state.catalogue import plain_ids
 from feedrank.validation.results.leads import lead_in_words, supported
 
 ARTIFACT = Path("models/artifact")  # the last build, deployed or not
@@ -66,7 +67,8 @@ def feed_of(artifact: Artifact) -> list[str]:
     """The feed of the user in the middle of the list, at noon of the last day."""
     store, recommender = artifact.store, artifact.recommender
     meta, catalogue = store.meta, store.catalogue
-    user_id = int(catalogue.user_ids[len(catalogue.user_ids) // 2])
+    middle = len(catalogue.user_ids) // 2
+    (user_id,) = plain_ids(catalogue.user_ids[middle : middle + 1])
     midnight = meta.moment(meta.last_at).replace(hour=0, minute=0, second=0)
     at = midnight + timedelta(hours=12)
     lines = [f"feed of user {user_id} at {at.isoformat(sep=' ')}"]

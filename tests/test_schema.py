@@ -42,8 +42,8 @@ def test_missing_texts_are_empty_and_missing_topics_unknown() -> None:
         ({"user_id": []}, "table 'user_data' is empty"),
         ({"user_id": [1, None]}, "'user_id' of 'user_data' holds NULL"),
         ({"user_id": [1, 2, 2]}, r"must be unique, but 1 ids stand more than once, such as \[2\]"),
-        ({"user_id": ["a", "b"]}, "'user_id' of 'user_data' must hold whole numbers"),
-        ({"user_id": [1.5, 2.0]}, "must hold whole numbers, but is float64"),
+        ({"user_id": [1.5, 2.0]}, "must hold whole numbers or text, but is floating"),
+        ({"user_id": ["a", "b"], "user_id_key": [5, 5]}, "have the same 64-bit hash"),
     ],
 )
 def test_ids_that_are_none_are_refused(table: dict[str, list[object]], message: str) -> None:

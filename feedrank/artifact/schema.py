@@ -18,12 +18,13 @@ import numpy as np
 from feedrank.artifact.manifest import GOLDEN, MANIFEST, RANKER, REQUESTS, read_json
 from feedrank.errors import ArtifactError, blaming
 from feedrank.log.metadata import HOURS_A_DAY, LogMeta
-from feedrank.state.catalogue import Texts
+from feedrank.state.catalogue import Texts, are_text, plain_ids
 from feedrank.state.profiles import columns_from
 
 STORE, FITTED = "feature_store.json", "fitted.json"
 HIDDEN = "catalogue_hidden_from.npy"  # only where the source hides posts
 INT, FLOAT, UINT = ("<i8",), ("<f8",), ("|u1", "<u2", "<u4", "<u8")
+TEXT_IDS = "|S"  # and a width, which is that of the longest id
 HIGHEST = 2**63 - 1
 
 
@@ -33,7 +34,7 @@ class Array:
 
     Attributes:
         name: without the ending.
-        types: that it may have, as `numpy.dtype.str`.
+        types: that it may have, as `numpy.dtype.str`; TEXT_IDS for text of any width.
         shape: of numbers, and of names whose number the first array with that name sets.
         low: lowest value.
         high: highest value, or the name of the dimension that the values number.
@@ -150,8 +151,8 @@ def _check_numbers(values: dict[str, Any], *keys: str) -> None:
 def _arrays(sizes: Sizes) -> Iterator[Array]:
     n_users, n_posts, n_segments = sizes.n_users, sizes.n_posts, sizes.n_segments
     lowest, codes = -HIGHEST, sizes.codes
-    yield Array("catalogue_user_ids", INT, (n_users,), lowest)
-    yield Array("catalogue_post_ids", INT, (n_posts,), lowest)
+    yield Array("catalogue_user_ids", (*INT, TEXT_IDS), (n_users,), lowest)
+    yield Array("catalogue_post_ids", (*INT, TEXT_IDS), (n_posts,), lowest)
     yield Array("catalogue_codes", ("<u2",), (n_users, len(codes)))
     if sizes.hides_posts:
         yield Array("catalogue_hidden_from", INT, (n_posts,), lowest)
@@ -185,7 +186,8 @@ def _check_header(path: Path, array: Array, dimensions: dict[str, int]) -> None:
         _require(np.lib.format.read_magic(file) == (1, 0), "not a .npy file of version 1.0")
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
         n_bytes = path.stat().st_size - file.tell()
-    _require(dtype.str in array.types, f"it holds {dtype.str}, not {' or '.join(array.types)}")
+    name = TEXT_IDS if dtype.kind == "S" and dtype.itemsize else dtype.str
+    _require(name in array.types, f"it holds {dtype.str}, not {' or '.join(array.types)}")
     _require(len(shape) == len(array.shape), f"its shape is {shape}")
     for found, named in zip(shape, array.shape, strict=True):
         size = dimensions.setdefault(named, found) if isinstance(named, str) else named
@@ -199,7 +201,7 @@ def _check_values(path: Path, array: Array, dimensions: dict[str, int]) -> None:
     if array.ends:
         rises = values[0] == 0 and values[-1] == dimensions[array.ends]
         _require(bool(rises and (np.diff(values) >= 0).all()), "offsets do not rise to their end")
-    if values.size:
+    if values.size and not are_text(values):
         high = dimensions[array.high] - 1 if isinstance(array.high, str) else array.high
         low, highest = values.min(), values.max()
         is_within = bool(low >= array.low and highest <= high)
@@ -213,7 +215,10 @@ def _check_together(directory: Path, sizes: Sizes, n_impressions: int) -> None:
         for name in ("user_ids", "post_ids", "codes")
     }
     for name in ("user_ids", "post_ids"):
-        _require(bool((np.diff(catalogue[name]) > 0).all()), f"'{name}' are not sorted, each once")
+        ids = catalogue[name]
+        _require(bool((ids[1:] > ids[:-1]).all()), f"'{name}' are not sorted, each once")
+        if are_text(ids):
+            plain_ids(ids)  # not of UTF-8: a UnicodeDecodeError
     is_known = (catalogue["codes"] < np.array(sizes.codes, dtype=np.int64)).all()
     _require(bool(is_known), "'codes' holds a code that no profile column has")
     liked = np.load(directory / "history_liked.npy", mmap_mode="r")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -24,6 +23,7 @@ from feedrank.checker.xgboost_1_6 import older_ranker
 from feedrank.io.outputs import new_directory
 from feedrank.params import CheckerParams
 from feedrank.ranking.recommender import Recommender
+from feedrank.state.catalogue import Catalogue, are_text
 
 APP, MODEL = "app.py", "model"
 GOLDEN_REQUESTS = 8  # of the artifact's; they share four moments, each 40 to 70 ms of the load
@@ -44,9 +44,19 @@ def write_bundle(directory: Path, artifact: Artifact, params: CheckerParams) -> 
         ArtifactError: the ranker for older readers differs from the artifact's on a probe.
     """
     with new_directory(directory) as new:
-        shutil.copy(Path(__file__).with_name(APP), new / APP)
+        (new / APP).write_text(app_for(artifact.store.catalogue))
         write_model(new / MODEL, artifact, params)
         Model.load(str(new / MODEL))
+
+
+def app_for(catalogue: Catalogue) -> str:
+    """The course's app; where ids are text, with `id: str` in place of `id: int`."""
+    app = Path(__file__).with_name(APP).read_text()
+    kinds = (("(id: int,", catalogue.user_ids), ("    id: int\n", catalogue.post_ids))
+    for words, ids in kinds:
+        if are_text(ids):
+            app = app.replace(words, words.replace("int", "str"))
+    return app
 
 
 def write_model(path: Path, artifact: Artifact, params: CheckerParams) -> None:

@@ -15,6 +15,7 @@ from feedrank.errors import ArtifactError, blaming
 from feedrank.io.arrays import Place, read_array
 from feedrank.ranking.ranker import Ranker
 from feedrank.ranking.recommender import Recommender
+from feedrank.state.catalogue import Id
 from feedrank.state.feature_store import FeatureStore
 
 ABOUT, GOLDEN, STORE, RANKER = "about.json", "golden.json", "store", "ranker.json"
@@ -106,7 +107,7 @@ class Model:
         """1 where a like is more likely than none, else 0, shape (n,)."""
         return self.classes_[self.predict_proba(rows).argmax(axis=1)]
 
-    def posts(self, user_id: int, at: datetime, limit: int) -> list[dict[str, Any]]:
+    def posts(self, user_id: Id, at: datetime, limit: int) -> list[dict[str, Any]]:
         """Id, text and topic of the best posts, best first.
 
         Args:

@@ -18,7 +18,7 @@ from feedrank.errors import SourceError
 from feedrank.extraction.audit.source_counts import count_rows
 from feedrank.extraction.postgres.catalog import Relation
 from feedrank.extraction.postgres.connection import Source, Transaction, quoted
-from feedrank.extraction.postgres.feed_query import WHOLE, FeedSql
+from feedrank.extraction.postgres.feed_query import FeedSql, id_key
 from feedrank.extraction.postgres.row_format import Layout
 from feedrank.extraction.postgres.snapshot import Snapshot
 from feedrank.extraction.profile_choice import ProfileChoice
@@ -103,15 +103,13 @@ def _sums(found: list[tuple[Any, ...]]) -> list[str]:
 def _table(
     transaction: Transaction, relation: Relation, id_name: str, others: list[str]
 ) -> tuple[dict[str, Any], list[int]]:
-    """Rows and checksum of a small table, and its smallest and largest id."""
-    name = relation.column(id_name, "id")
-    relation.typed(name, WHOLE, "whole numbers")
-    column = quoted(name)
+    """Rows and checksum of a small table, and the smallest and largest key of an id."""
+    name, key = relation.column(id_name, "id"), id_key(relation, id_name, "id")
     # Only columns that the extract reads: a role may have no right to the others.
     read = ", ".join(quoted(c) for c in relation.columns if c == name or c in others)
     n, check, low, high = transaction.rows(
         f"""SELECT count(*), coalesce(sum(hashtextextended(ROW({read})::text, 0)), 0)::text,
-              min({column}), max({column}) FROM {relation.path}"""
+              min({key}), max({key}) FROM {relation.path}"""
     )[0]
     columns = _sha256([f"{name} {kind}" for name, kind in relation.columns.items()])
     bounds = [b for b in (low, high) if b is not None]

@@ -21,7 +21,7 @@ from feedrank.extraction.spool.read_back import checked_days
 from feedrank.io.storage import inside, opened
 from feedrank.log.files import Log
 from feedrank.log.metadata import SECONDS_A_DAY
-from feedrank.schema import POST_ID, USER_ID, ids
+from feedrank.schema import POST_ID, USER_ID, keys
 
 logger = logging.getLogger(__name__)
 
@@ -87,8 +87,8 @@ class PreviousLog:
                 yield (
                     f"{bucket:04d}-{start:010d}",
                     WireRows(
-                        user_id=ids(self.log.users, USER_ID)[part.user],
-                        post_id=ids(self.log.posts, POST_ID)[part.post],
+                        user_id=keys(self.log.users, USER_ID)[part.user],
+                        post_id=keys(self.log.posts, POST_ID)[part.post],
                         at=part.at + np.int64(self._origin * SECONDS_A_DAY),
                         liked=part.liked * np.uint8(not self.likes_apart),
                     ),

@@ -11,7 +11,7 @@ from feedrank.errors import SchemaError
 from feedrank.extraction.postgres.catalog import Relation
 from feedrank.extraction.postgres.feed_query import NUMBERS, TIMES
 from feedrank.params import SourceParams
-from feedrank.schema import USER_ID
+from feedrank.schema import USER_ID, USER_KEY
 
 FIT = (*NUMBERS, "text", "varchar", "bpchar", "char", "name", "citext", "enum")
 # Words of a column's name that say that its values identify a person.
@@ -48,7 +48,7 @@ class ProfileChoice:
         if source.profile is not None:
             for name in source.profile:
                 relation.typed(name, (*FIT, *TIMES), "numbers, booleans, enums, moments or text")
-            if {id_column, USER_ID} & set(source.profile):
+            if {id_column, USER_ID, USER_KEY} & set(source.profile):
                 raise SchemaError("'source.profile' names an id, which is no profile. Remove it.")
             chosen = [c for c in others if c in source.profile]
             left_out = {c: "not in source.profile" for c in others if c not in chosen}
@@ -67,7 +67,7 @@ class ProfileChoice:
 
 
 def _reason(name: str, kind: str) -> str | None:
-    if name == USER_ID:
+    if name in (USER_ID, USER_KEY):
         return "another id"
     if IDENTIFYING.search(_snake_case(name)):
         return "its name says that it identifies a person"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from feedrank.errors import SchemaError
 from feedrank.extraction.postgres.catalog import Relation, describe
 from feedrank.extraction.postgres.connection import Transaction, literal, quoted
-from feedrank.extraction.postgres.feed_query import any_of, moment
+from feedrank.extraction.postgres.feed_query import ID_WORDS, IDS, WHOLE, any_of, moment
 from feedrank.params import SourceParams
 from feedrank.schema import VIEW
 
@@ -14,10 +15,23 @@ from feedrank.schema import VIEW
 def relations(
     transaction: Transaction, source: SourceParams
 ) -> tuple[Relation, Relation, Relation]:
-    """The tables of users, posts and feed; raises `SchemaError` if one is missing."""
+    """The tables of users, posts and feed.
+
+    Raises:
+        SchemaError: one is missing, or names whole numbers by text or text by whole numbers.
+    """
     users = describe(transaction, source.schema, source.users)
     posts = describe(transaction, source.schema, source.posts)
-    return users, posts, describe_feed(transaction, source)
+    feed = describe_feed(transaction, source)
+    for table, name in ((users, source.user_id), (posts, source.post_id)):
+        of_table, of_feed = table.column(name, "id"), feed.column(name)
+        kinds = [table.typed(of_table, IDS, ID_WORDS), feed.typed(of_feed, IDS, ID_WORDS)]
+        if len({kind in WHOLE for kind in kinds}) > 1:
+            raise SchemaError(
+                f"column '{of_table}' is {kinds[0]} in '{table.name}' and '{of_feed}' is "
+                f"{kinds[1]} in '{feed.name}'. Cast one in a view: equal ids must be equal."
+            )
+    return users, posts, feed
 
 
 def describe_feed(transaction: Transaction, source: SourceParams) -> Relation:

@@ -20,7 +20,7 @@ from feedrank.extraction.relations import relations
 from feedrank.extraction.users_posts import read_posts, read_users
 from feedrank.log.metadata import Offsets
 from feedrank.params import ExtractParams, SourceParams
-from feedrank.schema import POST_ID, USER_ID, ids
+from feedrank.schema import POST_ID, USER_ID, keys
 
 FORMAT = 2  # of chunks: a spool of another one is not used
 
@@ -66,7 +66,7 @@ class SourceState:
         users, posts, feed = relations(snapshot.first, source)
         user_rows, left_out = read_users(snapshot.first, users, source, extract)
         post_rows = read_posts(snapshot.first, posts, source)
-        layout = Layout.fitting(ids(user_rows, USER_ID), ids(post_rows, POST_ID))
+        layout = Layout.fitting(keys(user_rows, USER_ID), keys(post_rows, POST_ID))
         sql = FeedSql.of(feed, source, extract, layout)
         days = count_days(snapshot, sql, extract.connections, with_checks)
         sql = sql.with_a_time() if days.without_time != Day() else sql
@@ -81,8 +81,8 @@ class SourceState:
             "format": FORMAT,
             "is_narrow": self.sql.layout.is_narrow,
             "days": self.days.without_checks().as_json(),
-            "users": _digest(ids(self.users, USER_ID)),
-            "posts": _digest(ids(self.posts, POST_ID)),
+            "users": _digest(keys(self.users, USER_ID)),
+            "posts": _digest(keys(self.posts, POST_ID)),
             "feed": {**asdict(self.sql.relation), "where": list(self.sql.where)},
             "buckets": params.buckets,
             "chunk_rows": params.chunk_rows,

@@ -14,11 +14,21 @@ import pyarrow.csv as pc
 from feedrank.errors import SchemaError
 from feedrank.extraction.postgres.catalog import Relation
 from feedrank.extraction.postgres.connection import Transaction, quoted
-from feedrank.extraction.postgres.feed_query import TIMES, WHOLE, moment, share
+from feedrank.extraction.postgres.feed_query import TIMES, WHOLE, id_key, moment, share
 from feedrank.extraction.profile_choice import ProfileChoice
 from feedrank.log.metadata import ALWAYS, NEVER
 from feedrank.params import ExtractParams, SourceParams
-from feedrank.schema import HIDDEN, POST_ID, TEXT, TOPIC, USER_ID, check_posts, check_users
+from feedrank.schema import (
+    HIDDEN,
+    KEY,
+    POST_ID,
+    TEXT,
+    TOPIC,
+    USER_ID,
+    USER_KEY,
+    check_posts,
+    check_users,
+)
 
 CSV = "FORMAT csv, HEADER, ENCODING 'UTF8'"
 AS_DAYS = "floor(date_part('epoch', {0}) / 86400)"
@@ -45,20 +55,19 @@ def read_users(
     from the empty one.
 
     Raises:
-        SchemaError: ids are missing, not unique or not whole numbers, or there is no user.
+        SchemaError: ids are missing, not unique or of a type that is no id, or there is no user.
     """
-    column = relation.column(source.user_id, "id")
-    relation.typed(column, WHOLE, "whole numbers")
+    column, key = relation.column(source.user_id, "id"), id_key(relation, source.user_id, "id")
     choice = ProfileChoice.of(relation, source)
     columns = [c for c in relation.columns if c == column or c in choice.columns]
-    table = _read(transaction, relation, columns, share(quoted(column), extract))
+    table = _read(transaction, relation, column, columns, share(key, extract))
     if table.empty and extract.user_share < 1:
         raise SchemaError(
             f"'extract.user_share' is {extract.user_share}, which leaves no user of "
             f"'{relation.name}'. Raise it."
         )
     users, left_out = choice.without_nearly_unique(table)
-    return check_users(users.rename(columns={column: USER_ID})), left_out
+    return check_users(users.rename(columns={column: USER_ID, KEY: USER_KEY})), left_out
 
 
 def read_posts(transaction: Transaction, relation: Relation, source: SourceParams) -> pd.DataFrame:
@@ -68,11 +77,13 @@ def read_posts(transaction: Transaction, relation: Relation, source: SourceParam
         SchemaError: as `read_users`, or every post is hidden.
     """
     column = relation.column(source.post_id, "id")
-    relation.typed(column, WHOLE, "whole numbers")
     columns = [column, *(c for c in post_columns(source) if c in relation.columns)]
-    forms = {} if source.hidden is None else {source.hidden: hidden_form(relation, source)}
-    table = _read(transaction, relation, columns, (), forms)
-    names = {column: POST_ID, source.text: TEXT, source.topic: TOPIC, source.hidden: HIDDEN}
+    forms: dict[str, str] = {}
+    if source.hidden is not None:
+        forms[source.hidden] = hidden_form(relation, source)
+    table = _read(transaction, relation, column, columns, (), forms)
+    names = {column: POST_ID, KEY: POST_ID + KEY, source.text: TEXT, source.topic: TOPIC}
+    names |= {} if source.hidden is None else {source.hidden: HIDDEN}
     posts = check_posts(table.rename(columns=names))
     if source.hidden is not None:
         _say_hidden(posts, relation, source.hidden)
@@ -115,6 +126,7 @@ def _say_hidden(posts: pd.DataFrame, relation: Relation, column: str) -> None:
 def _read(
     transaction: Transaction,
     relation: Relation,
+    id_name: str,
     columns: list[str],
     where: tuple[str, ...],
     computed: Mapping[str, str] = MappingProxyType({}),
@@ -122,9 +134,12 @@ def _read(
     """Columns of a table; those of `computed` are an expression of whole numbers each."""
     forms = {c: FORMS.get(relation.columns[c], TEXT_FORM) for c in columns}
     forms |= dict.fromkeys(computed, FORMS["int8"])
+    values = {c: computed.get(c, quoted(c)) for c in forms}
+    if relation.columns[id_name] not in WHOLE:
+        forms |= {id_name: TEXT_FORM, KEY: FORMS["int8"]}
+        values[KEY] = id_key(relation, id_name)
     selected = ", ".join(
-        f"{form.format('(' + computed.get(c, quoted(c)) + ')')} AS {quoted(c)}"
-        for c, (form, _) in forms.items()
+        f"{form.format(f'({values[c]})')} AS {quoted(c)}" for c, (form, _) in forms.items()
     )
     condition = f" WHERE {' AND '.join(where)}" if where else ""
     sink = io.BytesIO()

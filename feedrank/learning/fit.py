@@ -15,7 +15,7 @@ from feedrank.log.files import Log
 from feedrank.log.metadata import ALWAYS, NEVER
 from feedrank.params import Params
 from feedrank.schema import HIDDEN, POST_ID, TEXT, TOPIC, USER_ID
-from feedrank.state.catalogue import Catalogue, Texts
+from feedrank.state.catalogue import Catalogue, Texts, id_array
 from feedrank.state.feature_store import FeatureStore
 from feedrank.state.shared import SharedCounts
 
@@ -33,7 +33,7 @@ def fit_store(log: Log, params: Params) -> FeatureStore:
     by_post, history = count_posts(log, profiles, fixed)
     days = refit_days(calendar.warmup_days, log.meta.n_days, params.features.refits)
     fitted, by_column = fit_refits(log, profiles, fixed, by_post, history, days, params.features)
-    ids = (log.users[USER_ID].to_numpy(np.int64), log.posts[POST_ID].to_numpy(np.int64))
+    ids = (id_array(log.users[USER_ID].to_numpy()), id_array(log.posts[POST_ID].to_numpy()))
     return FeatureStore(
         log.meta,
         Catalogue(*ids, profiles.codes, hidden_posts(log)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from feedrank.schema import USER_ID
+from feedrank.schema import USER_ID, USER_KEY
 from feedrank.state.profiles import MISSING, ProfileColumn, Profiles
 
 OTHER = "(other)"
@@ -14,7 +14,9 @@ MAX_CATEGORIES = 64  # bounds the counts by column; rarer categories of users sh
 
 def code_profiles(users: pd.DataFrame, bands: int) -> Profiles:
     """Code every column beside `user_id`; numbers of many values fall into `bands` bands."""
-    columns = [_column(users[name], bands) for name in users.columns if name != USER_ID]
+    columns = [
+        _column(users[name], bands) for name in users.columns if name not in (USER_ID, USER_KEY)
+    ]
     kept = tuple(c for c in columns if c.n_codes > 2 or users[c.name].isna().any())
     kept = tuple(c for c in kept if len(np.unique(encode(c, users[c.name]))) > 1)
     codes = [encode(c, users[c.name]) for c in kept]

@@ -12,6 +12,7 @@ from feedrank.features.question import Question
 from feedrank.features.spec import Feature, assemble, features_of
 from feedrank.ranking.ranker import Ranker
 from feedrank.ranking.top_k import best_rows
+from feedrank.state.catalogue import Id, plain_ids
 from feedrank.state.counts.by_user import PairCounts
 from feedrank.state.feature_store import FeatureStore
 from feedrank.state.users import UserState
@@ -71,8 +72,8 @@ class Recommender:
         self._last_step = end if as_of is None else as_of // self._step_seconds
 
     def recommend(
-        self, user_id: int, at: datetime, k: int, candidates: np.ndarray | None = None
-    ) -> list[tuple[int, float]]:
+        self, user_id: Id, at: datetime, k: int, candidates: np.ndarray | None = None
+    ) -> list[tuple[Id, float]]:
         """Ids and probabilities of the `k` best posts, best first.
 
         Args:
@@ -99,11 +100,12 @@ class Recommender:
             raise UnknownUserError(user_id)
         rows = None
         if candidates is not None:
-            found = np.array([self.catalogue.post(int(c)) for c in candidates], dtype=np.int64)
+            known = [self.catalogue.post(c) for c in np.asarray(candidates).tolist()]
+            found = np.array(known, dtype=np.int64)
             rows = np.intersect1d(found, self.catalogue.open_posts(self.meta.seconds(at)))
         ranked = self.rank(user, self.meta.seconds(at), k, rows)
-        ids = self.catalogue.post_ids[ranked.post]
-        return list(zip(ids.tolist(), ranked.probability.tolist()))
+        ids = plain_ids(self.catalogue.post_ids[ranked.post])
+        return list(zip(ids, ranked.probability.tolist()))
 
     def rank(self, user: int, at: int, k: int, candidates: np.ndarray | None = None) -> Ranked:
         """As `recommend`, by rows and seconds; `candidates` are sorted rows of posts.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Union
 
 import numpy as np
 
 from feedrank.io.arrays import Place, read_array
 from feedrank.log.metadata import ALWAYS, NEVER
+
+Id = Union[int, str]  # of a user or a post, as the database holds it
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,8 @@ class Catalogue:
     """Users who can ask and posts that can be recommended, by row.
 
     Attributes:
-        user_ids: sorted, int64, shape (n_users,).
-        post_ids: sorted, int64, shape (n_posts,).
+        user_ids: sorted, int64 or UTF-8 of a fixed width, shape (n_users,).
+        post_ids: sorted, likewise, shape (n_posts,).
         codes: profile codes, uint16, shape (n_users, n_columns).
         hidden_from: seconds since the log's origin from which on a post is history and not
             recommended, int64, shape (n_posts,); (0,) where the source hides none.
@@ -62,11 +65,11 @@ class Catalogue:
     codes: np.ndarray
     hidden_from: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
-    def user(self, user_id: int) -> int:
+    def user(self, user_id: Id) -> int:
         """Row of a user; -1 if unknown."""
         return _row(self.user_ids, user_id)
 
-    def post(self, post_id: int) -> int:
+    def post(self, post_id: Id) -> int:
         """Row of a post; -1 if unknown."""
         return _row(self.post_ids, post_id)
 
@@ -97,6 +100,38 @@ class Catalogue:
         return cls(**arrays, **({"hidden_from": read_array(hidden)} if hidden.exists() else {}))
 
 
-def _row(ids: np.ndarray, wanted: int) -> int:
+def id_array(ids: np.ndarray) -> np.ndarray:
+    """Whole numbers as int64, and text as UTF-8 of a fixed width, which sorts alike."""
+    if ids.dtype.kind in "iu":
+        return ids.astype(np.int64)
+    return np.array([text.encode() for text in ids.tolist()])
+
+
+def are_text(ids: np.ndarray) -> bool:
+    """Whether ids are text, and not whole numbers."""
+    return ids.dtype.kind == "S"
+
+
+def plain_ids(ids: np.ndarray) -> list[Id]:
+    """Ids as the database holds them: whole numbers, or text."""
+    if are_text(ids):
+        return [text.decode() for text in ids.tolist()]
+    numbers: list[Id] = ids.tolist()
+    return numbers
+
+
+def _row(ids: np.ndarray, wanted: Id) -> int:
+    if are_text(ids):
+        return _row_of_text(ids, str(wanted).encode(errors="replace"))
+    if isinstance(wanted, str):
+        return -1
     row = int(np.searchsorted(ids, wanted))
     return row if row < len(ids) and int(ids[row]) == wanted else -1
+
+
+def _row_of_text(ids: np.ndarray, wanted: bytes) -> int:
+    # A search for wider text would copy all ids into its width.
+    if len(wanted) > ids.dtype.itemsize:
+        return -1
+    row = int(np.searchsorted(ids, np.array(wanted, ids.dtype)))
+    return row if row < len(ids) and ids[row] == wanted else -1

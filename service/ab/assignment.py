@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
+from feedrank.state.catalogue import Id
+
 Arm = Literal["control", "test"]
 
 
@@ -24,7 +26,7 @@ class Assignment:
     salt: str
     test_share: float
 
-    def arm(self, user_id: int) -> Arm:
+    def arm(self, user_id: Id) -> Arm:
         """Arm of a user, from the first 64 bits of SHA-256 over salt and id."""
         digest = hashlib.sha256(f"{self.salt}:{user_id}".encode()).digest()
         return "test" if int.from_bytes(digest[:8], "big") < self.test_share * 2**64 else "control"

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from feedrank.errors import SchemaError
+from feedrank.state.catalogue import Id
 from service.ab.assignment import Arm
 from service.monitoring import metrics
 from service.server.clock import Clock, system_clock
@@ -35,12 +36,12 @@ class Exposure:
         probability: of a like, of each post.
     """
 
-    user_id: int
+    user_id: Id
     at: datetime
     exp_group: Arm
     propensity: float
     artifact: str
-    posts: list[int]
+    posts: list[Id]
     probability: list[float]
 
     @property

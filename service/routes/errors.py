@@ -28,8 +28,9 @@ def add_error_answers(app: FastAPI) -> None:
 async def _unknown_user(request: Request, error: Exception) -> JSONResponse:
     user_id = error.args[0]
     catalogue = inference_of(request).artifact_for(user_id).artifact.store.catalogue
+    shown = str(user_id)[:LONGEST_ECHO]
     detail = (
-        f"user {user_id} is not among the {len(catalogue.user_ids):,} users of this artifact. "
+        f"user {shown} is not among the {len(catalogue.user_ids):,} users of this artifact. "
         "Ask for one of them; a new user is included in the next export."
     )
     return JSONResponse({"detail": detail}, 404)

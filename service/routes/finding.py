@@ -8,6 +8,7 @@ from itertools import islice
 import numpy as np
 
 from feedrank.artifact.artifact import Artifact
+from feedrank.state.catalogue import are_text
 from feedrank.state.profiles import ProfileColumn
 
 MOST_FOUND = 12  # users, and posts: what fits the page without scrolling
@@ -29,7 +30,8 @@ def users_of(artifact: Artifact, words: Sequence[str]) -> tuple[np.ndarray, int]
     store = artifact.store
     codes = np.asarray(store.catalogue.codes)
     found = np.full(len(codes), bool(words))
-    ids = np.asarray(store.catalogue.user_ids).astype(str)
+    ids = store.catalogue.user_ids
+    ids = np.char.decode(ids) if are_text(ids) else ids.astype(str)
     for name, word in _named(words, {column.name.casefold() for column in store.columns}):
         of_word = ids == word
         for number, column in enumerate(store.columns):

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
 from feedrank.artifact.artifact import Artifact
+from feedrank.state.catalogue import Id, plain_ids
 from service.routes.finding import posts_of, users_of
 from service.routes.replies import PROBLEMS, RequestParams, Running, explanation, reply
 from service.routes.schemas import ExplainedPost, Explanation, Post
@@ -25,7 +26,7 @@ router = APIRouter(tags=["page"])
 class SuggestedUser(BaseModel):
     """A suggested user."""
 
-    id: int
+    id: Id
     known_for: str
     profile: dict[str, str]
     n_shown: int
@@ -75,7 +76,7 @@ class FeedPost(ExplainedPost):
 class Feed(Explanation):
     """A user at a moment: profile, past, list and reasons."""
 
-    id: int
+    id: Id
     profile: dict[str, str]
     known_until: str
     n_shown: int
@@ -160,15 +161,15 @@ def _suggested(artifact: Artifact) -> list[dict[str, Any]]:
 def _described(artifact: Artifact, users: list[int]) -> list[dict[str, Any]]:
     """Users with their profile and number of impressions."""
     n_shown = np.diff(artifact.store.history.offsets)
-    ids = artifact.store.catalogue.user_ids
+    ids = plain_ids(artifact.store.catalogue.user_ids[users])
     return [
         {
-            "id": int(ids[u]),
+            "id": user_id,
             "known_for": _segment(artifact, u),
             "profile": _profile(artifact, u),
             "n_shown": int(n_shown[u]),
         }
-        for u in users
+        for user_id, u in zip(ids, users, strict=True)
     ]
 
 

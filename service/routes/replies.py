@@ -9,12 +9,15 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import TypeAdapter, ValidationError
 from starlette.responses import JSONResponse
 
 from feedrank.ranking.explanations import Reasons, sentence
-from service.routes.schemas import Limit, Problem, Time, UserId
+from feedrank.state.catalogue import Id
+from service.routes.schemas import Limit, Problem, Time, UserId, WholeId
 from service.serving.inference import Answer, FeedRequest, Inference
 
+WHOLE_ID: TypeAdapter[int] = TypeAdapter(WholeId)
 Handler = Callable[..., Awaitable[JSONResponse]]
 LISTED = "The posts, best first; X-Known-Until is the moment before which the log was used."
 PARAMS = ("id", "time", "limit")
@@ -33,7 +36,7 @@ def list_route(router: APIRouter, path: str, model: Any) -> Callable[[Handler], 
     return router.get(path, response_model=model, responses=PROBLEMS, response_description=LISTED)
 
 
-async def _feed_request(http: Request, user_id: UserId, at: Time, limit: Limit = 5) -> FeedRequest:
+async def _feed_request(http: Request, named: UserId, at: Time, limit: Limit = 5) -> FeedRequest:
     """The request of the query's parameters; each may be given once, and no other."""
     counted = Counter(name for name, _ in http.query_params.multi_items())
     wrong = {name: f"given {n} times; give it once" for name, n in counted.items() if n > 1}
@@ -46,8 +49,17 @@ async def _feed_request(http: Request, user_id: UserId, at: Time, limit: Limit =
                 for name, message in wrong.items()
             ]
         )
+    user_id: Id = named if inference_of(http).has_text_ids else _whole_id(named)
     http.scope["user_id"] = user_id
     return FeedRequest(user_id, at, limit)
+
+
+def _whole_id(named: str) -> int:
+    try:
+        return WHOLE_ID.validate_python(named)
+    except ValidationError as error:
+        problems = [{**problem, "loc": ("query", "id")} for problem in error.errors()]
+        raise RequestValidationError(problems) from None
 
 
 def inference_of(http: Request) -> Inference:

@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import Query
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
+
+from feedrank.state.catalogue import Id
 
 MOST_POSTS = 100  # of one list: some screens of a feed, ranked in the time of five
 INT64 = 2**63
@@ -48,10 +50,11 @@ def moment(value: Any) -> Any:
 
 
 # Bounds stand before the validator, or the document would not hold them.
+WholeId = Annotated[int, Field(ge=-INT64, le=INT64 - 1), BeforeValidator(whole_number)]
+# Parsed by the kind of the artifact's ids; the document names it likewise.
 UserId = Annotated[
-    int,
-    Field(ge=-INT64, le=INT64 - 1),
-    BeforeValidator(whole_number),
+    str,
+    WithJsonSchema({"type": "integer", "minimum": -INT64, "maximum": INT64 - 1, "examples": [200]}),
     Query(
         alias="id",
         description="The user, as in the database.",
@@ -78,9 +81,9 @@ Limit = Annotated[
 
 
 class Post(BaseModel):
-    """A recommended post."""
+    """A recommended post; its id is a number or text, as in the database."""
 
-    id: int
+    id: Id
     text: str
     topic: str
 

@@ -10,6 +10,7 @@ from typing import Any
 from feedrank.artifact.proof import prove_once
 from feedrank.ranking.explanations import Reasons, explain
 from feedrank.ranking.recommender import Ranked, UnknownUserError
+from feedrank.state.catalogue import Id, are_text, plain_ids
 from feedrank.state.feature_store import FeatureStore
 from service.ab.assignment import Arm, Assignment
 from service.ab.exposure_log import Exposure, ExposureLog
@@ -24,7 +25,7 @@ from service.settings import Settings
 class FeedRequest:
     """A request: user, moment and length of the list; a naive moment is on the log's clock."""
 
-    user_id: int
+    user_id: Id
     at: datetime
     limit: int
 
@@ -65,7 +66,7 @@ class Answer:
 
 def post_content(store: FeatureStore, row: int) -> dict[str, Any]:
     """Id, text and topic of one post."""
-    post_id = int(store.catalogue.post_ids[row])
+    (post_id,) = plain_ids(store.catalogue.post_ids[row : row + 1])
     return {"id": post_id, "text": store.text[row], "topic": store.topic[row]}
 
 
@@ -90,7 +91,12 @@ class Inference:
         if settings.exposures is not None:
             self.exposures = ExposureLog(settings.exposures, clock=clock)
 
-    def artifact_for(self, user_id: int) -> LoadedArtifact:
+    @property
+    def has_text_ids(self) -> bool:
+        """Whether users are named by text, and not by whole numbers."""
+        return are_text(self.slots["control"].current.artifact.store.catalogue.user_ids)
+
+    def artifact_for(self, user_id: Id) -> LoadedArtifact:
         """The artifact that answers this user."""
         return self.slots[self.assignment.arm(user_id)].current
 
@@ -147,7 +153,7 @@ class Inference:
                 loaded.arm,
                 self.assignment.probability(loaded.arm),
                 loaded.version,
-                loaded.artifact.store.catalogue.post_ids[ranked.post].tolist(),
+                plain_ids(loaded.artifact.store.catalogue.post_ids[ranked.post]),
                 ranked.probability.tolist(),
             )
             self.exposures.append(exposure)

@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from feedrank.errors import SchemaError
 from feedrank.extraction.audit.day_counts import Day, Days, day_name
 from feedrank.extraction.audit.impossible_times import PossibleTimes
-from feedrank.extraction.postgres.catalog import Relation, describe
-from feedrank.extraction.postgres.connection import Transaction, literal, quoted
-from feedrank.extraction.postgres.feed_query import FeedSql
+from feedrank.extraction.postgres.catalog import Relation
+from feedrank.extraction.postgres.connection import Transaction, literal
+from feedrank.extraction.postgres.feed_query import FeedSql, id_key
 from feedrank.extraction.postgres.row_format import Layout
+from feedrank.extraction.relations import relations
 from feedrank.params import Params
 from feedrank.schema import LIKE, VIEW
 
@@ -75,16 +76,15 @@ class FeedSample:
     def of(cls, transaction: Transaction, feed: Relation, params: Params) -> FeedSample:
         """A sample of blocks spread over a table, or the first rows of anything else."""
         source = params.source
-        users = describe(transaction, source.schema, source.users)
-        posts = describe(transaction, source.schema, source.posts)
+        users, posts, _ = relations(transaction, source)
         sql = FeedSql.of(feed, source, None, Layout.for_bounds([]))
         n_rows = int(transaction.rows(_n_rows(feed))[0][0])
         rows = transaction.rows(
             QUERY.format(
                 rows=_rows(sql, n_rows), view=literal(VIEW), like=literal(LIKE),
                 label="t" if sql.likes_apart else "0",
-                user_id=quoted(users.column(source.user_id, "id")), users=users.path,
-                post_id=quoted(posts.column(source.post_id, "id")), posts=posts.path,
+                user_id=id_key(users, source.user_id, "id"), users=users.path,
+                post_id=id_key(posts, source.post_id, "id"), posts=posts.path,
             )
         )  # fmt: skip
         sums = [sum(row[column] for row in rows) for column in range(1, 10)]

@@ -19,7 +19,7 @@ from feedrank.extraction.check.feed_sample import FeedSample
 from feedrank.extraction.environment import Database
 from feedrank.extraction.postgres.catalog import Relation, describe
 from feedrank.extraction.postgres.connection import ConnectionLost, Source, Transaction, quoted
-from feedrank.extraction.postgres.feed_query import NUMBERS, TIMES, WHOLE
+from feedrank.extraction.postgres.feed_query import ID_WORDS, IDS, NUMBERS, TIMES, id_key
 from feedrank.extraction.profile_choice import ProfileChoice
 from feedrank.extraction.relations import describe_feed
 from feedrank.extraction.users_posts import hidden_form
@@ -103,7 +103,7 @@ def _look_at_posts(transaction: Transaction, params: Params) -> list[Finding]:
 
 def _ids(transaction: Transaction, table: Relation, name: str) -> list[Finding]:
     column = table.column(name, "id")
-    table.typed(column, WHOLE, "whole numbers")
+    id_key(table, column)
     n, given, different = transaction.rows(
         f"SELECT count(*), count({quoted(column)}), count(DISTINCT {quoted(column)}) "
         f"FROM {table.path}"
@@ -131,8 +131,8 @@ def _look_at_feed(transaction: Transaction, params: Params) -> list[Finding]:
     source = params.source
     feed = describe_feed(transaction, source)
     wanted = (
-        (source.user_id, WHOLE, "whole numbers"),
-        (source.post_id, WHOLE, "whole numbers"),
+        (source.user_id, IDS, ID_WORDS),
+        (source.post_id, IDS, ID_WORDS),
         (source.timestamp, TIMES, "moments"),
         (source.action, tuple(feed.columns.values()), "actions"),
     )

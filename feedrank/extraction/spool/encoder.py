@@ -13,7 +13,7 @@ from feedrank.extraction.postgres.row_format import WireRows
 from feedrank.extraction.spool.chunks import DROPPED, Chunk, Header
 from feedrank.extraction.spool.packing import Packing
 from feedrank.log.metadata import SECONDS_A_DAY
-from feedrank.schema import POST_ID, USER_ID, ids
+from feedrank.schema import POST_ID, USER_ID, keys
 
 # A table of all ids is used up to so many entries an id; beyond, binary search. Memory, 4 bytes an
 # entry, is the only difference: any value from 1 to some dozens will do.
@@ -21,16 +21,19 @@ DENSE = 4
 
 
 class IdRows:
-    """Index of a table by id.
+    """Index of a table by the keys of its ids.
 
     Args:
-        ids: int64, ascending, unique.
+        ids: int64, unique; ascending where ids are whole numbers.
     """
 
     def __init__(self, ids: np.ndarray) -> None:
         self.ids = ids
-        self._first = int(ids[0])
-        span = int(ids[-1]) - self._first + 1
+        is_sorted = bool((ids[1:] > ids[:-1]).all())
+        self._order = None if is_sorted else np.argsort(ids)
+        self._sorted = ids if self._order is None else ids[self._order]
+        self._first = int(self._sorted[0])
+        span = int(self._sorted[-1]) - self._first + 1
         self._row_of = np.full(span, -1, np.int32) if span <= DENSE * len(ids) + 65_536 else None
         if self._row_of is not None:
             self._row_of[ids - self._first] = np.arange(len(ids))
@@ -38,7 +41,8 @@ class IdRows:
     def find(self, ids: np.ndarray) -> np.ndarray:
         """Row of each id, -1 where there is none; shape (n,)."""
         if self._row_of is None:
-            rows = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
+            rows = np.minimum(np.searchsorted(self._sorted, ids), len(self.ids) - 1)
+            rows = rows if self._order is None else self._order[rows]
             return np.where(self.ids[rows] == ids, rows, -1)
         offset = ids - self._first
         # As unsigned, an id below the first is larger than all.
@@ -81,7 +85,7 @@ class Encoder:
         packing = Packing.fitting(
             days.last - days.first + 1, int(np.diff(bounds).max()), len(posts)
         )
-        user_rows, post_rows = IdRows(ids(users, USER_ID)), IdRows(ids(posts, POST_ID))
+        user_rows, post_rows = IdRows(keys(users, USER_ID)), IdRows(keys(posts, POST_ID))
         return cls(user_rows, post_rows, bounds, days.first, packing, likes_apart)
 
     def chunk(self, rows: WireRows) -> Chunk:

@@ -16,7 +16,7 @@ from pandas.api.types import is_numeric_dtype
 from feedrank.errors import SchemaError
 from feedrank.io.files import write_whole
 from feedrank.log.files import Log
-from feedrank.state.catalogue import Catalogue
+from feedrank.state.catalogue import Catalogue, are_text, plain_ids
 from feedrank.validation.fold import FoldResult, joined
 from feedrank.validation.hitrate.scores import KINDS, Scores
 from feedrank.validation.methods import OURS
@@ -47,7 +47,7 @@ def requests_table(
     replayed = joined(results)
     ours = results[0].names.index(OURS)
     columns: dict[str, object] = {
-        "user_id": np.asarray(catalogue.user_ids)[replayed.user],
+        "user_id": plain_ids(np.asarray(catalogue.user_ids)[replayed.user]),
         "at": pd.to_datetime(log.meta.origin) + pd.to_timedelta(replayed.at, unit="s"),
         "fold": np.repeat(np.arange(len(results)), [len(r.replayed.user) for r in results]),
         LIST: list_checksums(np.asarray(catalogue.post_ids), replayed.top[ours, :, : scores[0].k]),
@@ -64,23 +64,29 @@ def requests_table(
 
 def list_checksums(post_ids: np.ndarray, lists: np.ndarray) -> np.ndarray:
     """CRC-32 of each list's sorted ids, uint32, shape (n_requests,); -1 is an empty place."""
-    ids = np.sort(np.where(lists >= 0, post_ids[lists], -1), axis=1).astype("<i8")
-    return np.array([zlib.crc32(row.tobytes()) for row in ids], np.uint32)
+    empty = np.array("" if are_text(post_ids) else -1, post_ids.dtype)
+    ids = np.sort(np.where(lists >= 0, post_ids[lists], empty), axis=1)
+    return np.array([zlib.crc32(_bytes(row)) for row in ids], np.uint32)
 
 
 def outcome_checksums(post_ids: np.ndarray, replayed: ReplayResult) -> np.ndarray:
     """CRC-32 of the posts shown to each request and of which were liked, uint32, (n_requests,)."""
     n_shown = np.bincount(replayed.shown_request, minlength=len(replayed.user))
     ends = np.cumsum(n_shown)
-    ids = post_ids[replayed.shown_post].astype("<i8")
+    ids = post_ids[replayed.shown_post]
     liked = replayed.shown_liked.astype(np.uint8)
     return np.array(
         [
-            zlib.crc32(liked[first:end].tobytes(), zlib.crc32(ids[first:end].tobytes()))
+            zlib.crc32(liked[first:end].tobytes(), zlib.crc32(_bytes(ids[first:end])))
             for first, end in zip(ends - n_shown, ends, strict=True)
         ],
         np.uint32,
     )
+
+
+def _bytes(ids: np.ndarray) -> bytes:
+    """Bytes of ids that do not depend on ids of other posts, as the width of text does."""
+    return b"\0".join(ids.tolist()) if are_text(ids) else ids.tobytes()
 
 
 def column(method: str, kind: str, k: int) -> str:
