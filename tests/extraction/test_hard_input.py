@@ -77,7 +77,7 @@ def test_the_origin_is_the_midnight_before_the_first_impression_that_is_kept(
         ("DROP TABLE feed_data", "has no table 'feed_data'; it has 'post_text_df', 'user_data'"),
         ("ALTER TABLE feed_data DROP target", "'feed_data' has no column 'target', only 'timest"),
         ("ALTER TABLE user_data DROP user_id", r"'user_data' has no column 'user_id' \(or 'id'\)"),
-        ("ALTER TABLE feed_data ALTER user_id TYPE text", "'user_id' of 'feed_data' must hold w"),
+        ("ALTER TABLE feed_data ALTER user_id TYPE text", "int4 in 'user_data' and 'user_id' is"),
         ("ALTER TABLE feed_data ALTER timestamp TYPE text", "'timestamp' of 'feed_data' must h"),
         ("ALTER TABLE feed_data ALTER target TYPE text", "'target' of 'feed_data' must hold 0"),
         ("TRUNCATE feed_data", "'feed_data' holds no rows of action 'view'"),
