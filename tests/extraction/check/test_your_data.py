@@ -79,11 +79,8 @@ def test_a_recipe_leads_to_the_log_as_it_stands(
     findings = check_source(Source(database.url, source), replace(DEFAULTS, source=source))
     assert [f.words for f in findings if f.level != "fact"] == []
     extraction(database.url, tmp_path, source).run()
-    number = (
-        "SELECT name, hashtextextended(u(name)::text, 0) "
-        "FROM unnest('{ann,bob,A,B,C}'::text[]) name"
-    )
-    names = {n: name for name, n in database.execute(number)}
+    ids = "SELECT name, u(name)::text FROM unnest('{ann,bob,A,B,C}'::text[]) name"
+    names = {n: name for name, n in database.execute(ids)}
     rows = [
         (at, names[user], names[post], liked) for at, user, post, liked in impressions(tmp_path)
     ]
