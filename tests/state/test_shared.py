@@ -150,3 +150,12 @@ def test_a_state_reads_the_counts_of_its_own_refit(learned: Learned) -> None:
     for step, is_same in ((8, True), (12, False), (29, True)):
         columns = (states.as_of(step).columns for states in (usual, other))
         assert np.array_equal(*columns) == is_same
+
+
+def test_last_bits_of_a_feature_decide_nothing(learned: Learned) -> None:
+    state = _shared(learned).as_of(20)
+    for name in ("post_logit", "cluster_logit", "segment_post", "quality", "trend", "columns",
+                 "log_age", "impression_count", "window_likes", "window_trend"):  # fmt: skip
+        values = getattr(state, name)
+        rounded = np.round(values.astype(np.float64), 4).astype(np.float32)
+        np.testing.assert_array_equal(values, rounded, err_msg=name)
