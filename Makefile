@@ -113,7 +113,7 @@ compare: $(RUNTIME)       ## does run B beat run A? make compare A=main B=my-exp
 back: $(RUNTIME)          ## go back to the last commit, data and models too, if nothing is lost; or lose it: make back WITH=--discard
 	@python -m feedrank.checkout.back $(WITH)
 
-mend: $(RUNTIME)          ## replace a dvc.lock that a killed run cut off by the committed one; `make demo` does it first
+mend: $(RUNTIME)          ## mend what a killed run cut off of DVC's own files; `make demo` does it first
 	@python -m feedrank.checkout.mend
 
 search: $(SEARCH)         ## better parameters, sought before the weeks that validate judges: make search WITH='--trials 24'

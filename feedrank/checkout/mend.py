@@ -1,7 +1,8 @@
-"""Replace a `dvc.lock` that a killed run cut off: `python -m feedrank.checkout.mend`."""
+"""Mend what a killed run cut off of DVC's own files: `python -m feedrank.checkout.mend`."""
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -13,15 +14,37 @@ from feedrank.checkout.committed import LOCK, run
 from feedrank.errors import FeedrankError
 from feedrank.io.files import write_whole
 
+# Which process reads or writes which output; DVC writes it anew before and after each stage.
+RUNNING = Path(".dvc", "tmp", "rwlock")
 
-def mend(root: Path) -> str:
+
+def mend(root: Path) -> list[str]:
+    """Mend both files that DVC writes in place; what was done, in words.
+
+    Raises:
+        FeedrankError: `dvc.lock` was cut off, and there is no committed one.
+    """
+    return [words for words in (_mend_running(root), _mend_lock(root)) if words]
+
+
+def _mend_running(root: Path) -> str:
+    """Remove DVC's list of running processes if it is no JSON: without it DVC takes none to run."""
+    running = root / RUNNING
+    try:
+        json.loads(running.read_bytes())
+    except FileNotFoundError:
+        return ""
+    except ValueError:
+        running.unlink()
+        return f"'{RUNNING}' was cut off, as by a kill while DVC wrote it: it is removed."
+    return ""
+
+
+def _mend_lock(root: Path) -> str:
     """Put the committed `dvc.lock` in the place of one that DVC cannot read; what was done, or ''.
 
     The unreadable file is kept beside it as `.dvc.lock.unread`. Outputs stay as they are; stages
     that differ from the committed lock run again with the next `dvc repro`.
-
-    Raises:
-        FeedrankError: there is no committed one.
     """
     lock = root / LOCK
     if not lock.exists() or _is_readable(lock):
@@ -54,8 +77,8 @@ def main() -> int:
             f"error: '{LOCK}' was cut off, and {error}. Remove it to start over.", file=sys.stderr
         )
         return 1
-    if words:
-        print(words, file=sys.stderr)
+    for line in words:
+        print(line, file=sys.stderr)
     return 0
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from feedrank.checkout.mend import mend
+from feedrank.checkout.mend import RUNNING, mend
 from feedrank.errors import FeedrankError
 
 WHOLE = """schema: '2.0'
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("left", [0, 12, 30, WHOLE.index("md5: 01") + 3])
 def test_a_lock_that_was_cut_off_is_replaced_by_the_committed_one(folder: Path, left: int) -> None:
     (folder / "dvc.lock").write_text(WHOLE[:left])
-    assert "was cut off" in mend(folder)
+    assert ["was cut off" in words for words in mend(folder)] == [True]
     assert (folder / "dvc.lock").read_text() == WHOLE
     assert (folder / ".dvc.lock.unread").read_text() == WHOLE[:left]
 
@@ -41,8 +41,27 @@ def test_a_lock_that_was_cut_off_is_replaced_by_the_committed_one(folder: Path, 
 def test_a_whole_lock_stays_as_it_is(folder: Path) -> None:
     changed = WHOLE.replace("size: 4", "size: 5")
     (folder / "dvc.lock").write_text(changed)
-    assert mend(folder) == ""
+    assert mend(folder) == []
     assert (folder / "dvc.lock").read_text() == changed
+
+
+@pytest.mark.parametrize("left", ["", '{"read": {"params.ya'])
+def test_a_list_of_running_processes_that_was_cut_off_is_removed(folder: Path, left: str) -> None:
+    running = folder / RUNNING
+    running.parent.mkdir(parents=True)
+    running.write_text(left)
+    assert mend(folder) == [
+        f"'{RUNNING}' was cut off, as by a kill while DVC wrote it: it is removed."
+    ]
+    assert not running.exists()
+
+
+def test_a_whole_list_of_running_processes_stays(folder: Path) -> None:
+    running = folder / RUNNING
+    running.parent.mkdir(parents=True)
+    running.write_text('{"read": {}, "write": {}}')
+    assert mend(folder) == []
+    assert running.exists()
 
 
 def test_without_a_committed_lock_the_error_says_so(tmp_path: Path) -> None:

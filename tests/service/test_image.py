@@ -132,9 +132,8 @@ def test_the_image_answers_what_we_answer(tmp_path, artifact, artifact_path, use
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [str(port) if word == "8000" else word for word in image.command]
     process = subprocess.Popen(
-        command,
+        [*image.command, "--port", str(port)],
         cwd=image.workdir,
         env=image.environment,
         stdout=subprocess.PIPE,
@@ -143,7 +142,7 @@ def test_the_image_answers_what_we_answer(tmp_path, artifact, artifact_path, use
     )
     server = Server(process, port)
     try:
-        server.await_line("Uvicorn running")
+        server.await_listening()
         answer = httpx2.get(f"{server.address}{PATH}", params={"id": user_id, "time": MOMENT})
     finally:
         process.terminate()
