@@ -1,0 +1,102 @@
+"""The notebook's tables hold what the service answers, what the log holds, what the ranker saw."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import feedrank
+from feedrank.artifact.artifact import Artifact
+from feedrank.features.row_pass import training_rows
+from feedrank.log.files import Log
+from feedrank.notebook import Notebook
+from feedrank.ranking.recommender import UnknownUserError
+from tests.support.small_artifact import CODE, MOMENT, small_params
+
+pytest_plugins = ("tests.support.service_fixtures",)
+AT = datetime.fromisoformat(MOMENT)
+EXAMPLE = CODE / "docs" / "examples" / "explore.py"
+
+
+@pytest.fixture(scope="module")
+def feed(artifact_path: Path) -> Notebook:
+    loaded: Notebook = feedrank.load(artifact_path)
+    return loaded
+
+
+def test_lists_are_those_of_the_recommender(feed: Notebook, artifact: Artifact) -> None:
+    users = feed.users.index[[3, 8]].tolist()
+    table = feed.recommend(users, AT)
+    for user, rows in table.groupby("user_id"):
+        expected = artifact.recommender.recommend(int(user), AT, 5)  # type: ignore[call-overload]
+        assert list(zip(rows["post_id"], rows["probability"].tolist(), strict=True)) == expected
+        assert rows["place"].tolist() == [1, 2, 3, 4, 5]
+
+
+def test_a_score_and_the_effects_of_features_agree_with_the_list(
+    feed: Notebook, user_id: int
+) -> None:
+    listed = feed.recommend(user_id, AT)
+    scores = feed.score(user_id, listed["post_id"].tolist(), AT)
+    assert scores.tolist() == listed["probability"].tolist()
+    why = feed.explain(user_id, AT)
+    assert why["post_id"].unique().tolist() == listed["post_id"].tolist()
+    shown = feed.matrix(user_id, listed["post_id"].tolist(), AT)
+    first = why[why["post_id"] == listed["post_id"][0]].set_index("feature")["value"]
+    np.testing.assert_array_equal(first[shown.columns], shown.iloc[0])
+
+
+def test_an_unknown_user_or_post_is_named(feed: Notebook, user_id: int) -> None:
+    with pytest.raises(UnknownUserError, match="-1"):
+        feed.recommend(-1)
+    with pytest.raises(KeyError, match="there is no post -7"):
+        feed.score(user_id, [-7])
+
+
+def test_the_log_and_a_users_history_hold_the_same_impressions(
+    feed: Notebook, user_id: int, small_artifact_files: tuple[Path, Path]
+) -> None:
+    log = feedrank.read_log(small_artifact_files[1] / "log")
+    assert len(log) == feed.artifact.store.meta.n_impressions
+    own = log[log["user_id"] == user_id].sort_values("at", kind="stable")
+    history = feed.history(user_id)
+    assert history["post_id"].tolist() == own["post_id"].tolist()
+    assert history["liked"].tolist() == own["liked"].tolist()
+    assert (history["step"].to_numpy() == own["at"].dt.floor("D").to_numpy()).all()
+    assert len(feed.history(user_id, AT)) == (own["at"] < AT.replace(hour=0)).sum()
+
+
+def test_training_rows_come_with_names_and_ids(
+    feed: Notebook, small_artifact_files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    log = Log.open(small_artifact_files[1] / "log")
+    rows = training_rows(log, feed.artifact.store, small_params())
+    rows.save(tmp_path)
+    frame = feed.training_frame(tmp_path)
+    assert len(frame) == len(rows)
+    row = frame.iloc[-1]
+    again = feed.matrix(int(row["user_id"]), [int(row["post_id"])], row["at"].to_pydatetime())
+    np.testing.assert_array_equal(row[again.columns].astype(np.float32), again.iloc[0])
+
+
+def test_profiles_and_posts_are_in_words(feed: Notebook) -> None:
+    store = feed.artifact.store
+    assert feed.users.columns.tolist() == [column.name for column in store.columns]
+    code = int(store.catalogue.codes[4, 0])
+    assert feed.users.iloc[4, 0] == store.columns[0].label(code)
+    assert feed.posts.iloc[2]["text"] == store.text[2]
+
+
+def test_the_example_draws_its_page(artifact_path: Path, tmp_path: Path) -> None:
+    shutil.copytree(artifact_path, tmp_path / "models" / "artifact")
+    (tmp_path / "data").mkdir()
+    subprocess.run([sys.executable, EXAMPLE], cwd=tmp_path, check=True, capture_output=True)
+    page = (tmp_path / "data" / "explore.html").read_text()
+    assert page.count("<svg") == 3
+    assert "Why these five" in page
