@@ -1,0 +1,1 @@
+"""Live state: a feature store that follows the network between two builds."""

@@ -1,0 +1,222 @@
+"""Delta log: what happens on the network after an artifact was made, durable in one SQLite file.
+
+A follower and `POST /feed` append, every worker reads what came after the rows that it has. Rows
+hold ids and moments of the source, so that any artifact can be brought forward by them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from feedrank.errors import FeedrankError
+from feedrank.live.events import Events, HiddenPost, NewPost, NewUser
+from feedrank.state.catalogue import Id, id_array
+
+APPLICATION, FORMAT = 0x66656564, 1  # "feed", as SQLite's `application_id` names whose file it is
+MOST_ROWS = 100_000  # of one reading: 12 MB
+PATIENCE_SECONDS = 30.0  # for another writer, whose commit takes milliseconds
+# Ids keep the type that they come with. AUTOINCREMENT: a number is never used again, so that rows
+# after one that was dropped are still found.
+SEQ = "seq INTEGER PRIMARY KEY AUTOINCREMENT"
+TABLES = f"""
+CREATE TABLE events ({SEQ}, user_id NOT NULL, post_id NOT NULL, at INTEGER NOT NULL,
+    kind INTEGER NOT NULL, event_id TEXT UNIQUE, UNIQUE (user_id, post_id, at, kind));
+CREATE TABLE posts ({SEQ}, post_id NOT NULL UNIQUE, text TEXT NOT NULL, topic TEXT NOT NULL);
+CREATE TABLE users ({SEQ}, user_id NOT NULL UNIQUE, profile TEXT NOT NULL);
+CREATE TABLE hidden ({SEQ}, post_id NOT NULL UNIQUE, is_hidden INTEGER NOT NULL);
+CREATE TABLE marks (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+
+class DeltaLogError(FeedrankError):
+    """A delta log that cannot be used."""
+
+
+@dataclass(frozen=True)
+class Happened:
+    """What is appended at once, whole or not at all.
+
+    Attributes:
+        events: user id, post id, seconds since 1970 on the log's clock, kind (of `events.py`), and
+            an id of the event or None.
+        posts: id, text and topic.
+        users: id and profile by the source's column.
+        hidden: id of a post, and whether it is hidden from now on.
+        marks: how far a reader of the source has come, by its name.
+    """
+
+    events: Sequence[tuple[Id, Id, int, int, str | None]] = ()
+    posts: Sequence[tuple[Id, str, str]] = ()
+    users: Sequence[tuple[Id, Mapping[str, object]]] = ()
+    hidden: Sequence[tuple[Id, bool]] = ()
+    marks: Mapping[str, str] | None = None
+
+
+class DeltaLog:
+    """The delta log of one file; several processes and threads may use it.
+
+    Args:
+        path: of the file, made if it is missing, for its owner alone.
+
+    Raises:
+        DeltaLogError: the file is none of this version, or damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        path.touch(mode=0o600)
+        with self._telling():
+            self._file = sqlite3.connect(
+                path, timeout=PATIENCE_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            # A commit is on the disk when it returns, and readers do not wait for writers.
+            for setting in ("journal_mode = WAL", "synchronous = FULL"):
+                self._file.execute(f"PRAGMA {setting}")
+            self._prepare()
+
+    def append(self, happened: Happened) -> int:
+        """Append, durable on return; how many events are new.
+
+        The same event again (by its id, or by user, post, second and kind) is one, as are a post
+        and a user.
+        """
+        with self._writing() as file:
+            before = file.total_changes
+            file.executemany(
+                "INSERT INTO events (user_id, post_id, at, kind, event_id)"
+                " VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                happened.events,
+            )
+            n_new = file.total_changes - before
+            file.executemany(
+                "INSERT INTO posts (post_id, text, topic) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                happened.posts,
+            )
+            file.executemany(
+                "INSERT INTO users (user_id, profile) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                [(user, json.dumps(profile, default=str)) for user, profile in happened.users],
+            )
+            for post, is_hidden in happened.hidden:
+                _hide(file, post, is_hidden)
+            file.executemany(
+                "INSERT OR REPLACE INTO marks VALUES (?, ?)", (happened.marks or {}).items()
+            )
+        return n_new
+
+    def events_after(self, seq: int, most: int = MOST_ROWS) -> Events:
+        """The next events after one, `most` at most."""
+        rows = self._read("seq, user_id, post_id, at, kind", "events", seq, most)
+        seqs, users, posts, at, kind = zip(*rows, strict=True) if rows else ((),) * 5
+        return Events(
+            np.array(seqs, np.int64),
+            _ids(users),
+            _ids(posts),
+            np.array(at, np.int64),
+            np.array(kind, np.uint8),
+        )
+
+    def posts_after(self, seq: int) -> list[NewPost]:
+        """The posts after one, in order of arrival."""
+        return [NewPost(*row) for row in self._read("seq, post_id, text, topic", "posts", seq)]
+
+    def users_after(self, seq: int) -> list[NewUser]:
+        """The users after one, in order of arrival."""
+        rows = self._read("seq, user_id, profile", "users", seq)
+        return [NewUser(number, user, json.loads(profile)) for number, user, profile in rows]
+
+    def hidden_after(self, seq: int) -> list[HiddenPost]:
+        """What posts were hidden or opened last after a number, in order."""
+        rows = self._read("seq, post_id, is_hidden", "hidden", seq)
+        return [HiddenPost(number, post, bool(hidden)) for number, post, hidden in rows]
+
+    def mark(self, name: str) -> str | None:
+        """What `append` last marked by this name."""
+        with self._lock, self._telling():
+            found = self._file.execute("SELECT value FROM marks WHERE name = ?", [name]).fetchone()
+        return None if found is None else str(found[0])
+
+    def drop_until(self, at: int) -> int:
+        """Drop the events up to a second, which all artifacts that may be served hold; how many."""
+        with self._writing() as file:
+            return int(file.execute("DELETE FROM events WHERE at <= ?", [at]).rowcount)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._file.close()
+
+    def _read(self, columns: str, table: str, seq: int, most: int = -1) -> list[tuple[Any, ...]]:
+        sql = f"SELECT {columns} FROM {table} WHERE seq > ? ORDER BY seq LIMIT ?"
+        with self._lock, self._telling():
+            return self._file.execute(sql, [seq, most]).fetchall()
+
+    def _prepare(self) -> None:
+        with self._writing() as file:
+            (owner,) = file.execute("PRAGMA application_id").fetchone()
+            (version,) = file.execute("PRAGMA user_version").fetchone()
+            (n_tables,) = file.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if not n_tables and not owner:
+                for statement in TABLES.split(";")[:-1]:
+                    file.execute(statement)
+                file.execute(f"PRAGMA application_id = {APPLICATION}")
+                file.execute(f"PRAGMA user_version = {FORMAT}")
+            elif (owner, version) != (APPLICATION, FORMAT):
+                raise DeltaLogError(
+                    f"'{self.path}' is not a delta log of this version. Move it away: the service "
+                    "starts a new one, and the follower reads again what the artifact lacks."
+                )
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction, committed to the disk at the end."""
+        with self._lock, self._telling():
+            self._file.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._file
+                self._file.execute("COMMIT")
+            except BaseException:
+                self._file.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise DeltaLogError(
+                f"the delta log '{self.path}' cannot be used ({error}). Free some space if the "
+                "disk is full; if the file is damaged, move it away: the service starts a new one, "
+                "and the follower reads again what the artifact lacks."
+            ) from error
+
+
+def delta_log_of(state: Path, artifact: Path) -> Path:
+    """Where the delta log of the artifact's link lies: a file of the state directory.
+
+    Several services of one user may share a state directory, each with a link of its own.
+    """
+    name = os.path.abspath(artifact).strip("/").replace("%", "%25").replace("/", "%2F")
+    return state / f"delta-{name[-180:]}.sqlite"
+
+
+def _hide(file: sqlite3.Connection, post: Id, is_hidden: bool) -> None:
+    """Note it unless it is so; the row of a post moves to the end, so that readers see it."""
+    last = file.execute("SELECT is_hidden FROM hidden WHERE post_id = ?", [post]).fetchone()
+    if bool(last and last[0]) != is_hidden:
+        file.execute("DELETE FROM hidden WHERE post_id = ?", [post])
+        file.execute("INSERT INTO hidden (post_id, is_hidden) VALUES (?, ?)", [post, is_hidden])
+
+
+def _ids(ids: Sequence[Id]) -> np.ndarray:
+    return id_array(np.array(ids)) if ids else np.zeros(0, np.int64)
