@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from feedrank import __version__
 from feedrank.errors import FeedrankError
+from feedrank.state.catalogue import are_text
 from service.middleware.access_log import AccessLog
 from service.middleware.security import Security
 from service.monitoring import metrics
@@ -64,12 +65,19 @@ class Service(FastAPI):
             await self._app(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
-        """The document, in which `id` is what the artifact's users are named by."""
+        """The document, in which ids are of the kind that the artifact's users and posts have."""
         document = super().openapi()
-        routes = document["paths"].values() if self.state.inference.has_text_ids else ()
-        for parameter in (p for route in routes for p in route["get"].get("parameters", ())):
-            if parameter["name"] == "id":
-                parameter["schema"] = {"type": "string", "title": parameter["schema"]["title"]}
+        catalogue = self.state.inference.catalogue
+        text: dict[str, dict[str, Any]] = (
+            {"id": {"type": "string"}} if are_text(catalogue.user_ids) else {}
+        )
+        if are_text(catalogue.post_ids):
+            ids = {"type": "array", "items": {"type": "string"}}
+            text |= {"exclude": ids, "candidates": ids}
+        methods = (about for route in document["paths"].values() for about in route.values())
+        for parameter in (p for about in methods for p in about.get("parameters", ())):
+            if parameter["name"] in text:
+                parameter["schema"] = text[parameter["name"]]
         return document
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -100,8 +100,7 @@ class Recommender:
             raise UnknownUserError(user_id)
         rows = None
         if candidates is not None:
-            known = [self.catalogue.post(c) for c in np.asarray(candidates).tolist()]
-            found = np.array(known, dtype=np.int64)
+            found = self.catalogue.posts(np.asarray(candidates).tolist())
             rows = np.intersect1d(found, self.catalogue.open_posts(self.meta.seconds(at)))
         ranked = self.rank(user, self.meta.seconds(at), k, rows)
         ids = plain_ids(self.catalogue.post_ids[ranked.post])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Union
+from typing import Iterable, Union
 
 import numpy as np
 
@@ -72,6 +72,11 @@ class Catalogue:
     def post(self, post_id: Id) -> int:
         """Row of a post; -1 if unknown."""
         return _row(self.post_ids, post_id)
+
+    def posts(self, post_ids: Iterable[Id]) -> np.ndarray:
+        """Rows of the posts that are known, sorted, each once, int64, shape (n,)."""
+        rows = np.unique(np.array([self.post(post_id) for post_id in post_ids], dtype=np.int64))
+        return rows[rows >= 0]
 
     def open_posts(self, at: int) -> np.ndarray:
         """Rows of the posts that are not hidden at a second."""

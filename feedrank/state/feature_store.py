@@ -6,6 +6,9 @@ import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Iterable
+
+import numpy as np
 
 from feedrank.io.arrays import Place
 from feedrank.log.metadata import LogMeta
@@ -45,6 +48,17 @@ class FeatureStore:
     def states(self) -> SharedHistory:
         """Shared states by step; all recommenders of this store share them."""
         return SharedHistory(self.fitted, self.shared)
+
+    @cached_property
+    def _posts_by_topic(self) -> dict[str, np.ndarray]:
+        names = [self.topic[row] for row in range(self.fitted.n_posts)]
+        distinct, of = np.unique(np.array(names, dtype=object), return_inverse=True)
+        return {name: np.flatnonzero(of == number) for number, name in enumerate(distinct)}
+
+    def posts_of_topics(self, topics: Iterable[str]) -> np.ndarray:
+        """Rows of the posts of any of these topics, in words; none of a topic without a post."""
+        found = [self._posts_by_topic[name] for name in topics if name in self._posts_by_topic]
+        return np.concatenate([np.zeros(0, dtype=np.int64), *found])
 
     def save(self, directory: Path) -> None:
         """Write all files into an existing directory."""

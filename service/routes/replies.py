@@ -7,20 +7,32 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import APIRouter, Depends, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
 from starlette.responses import JSONResponse
 
 from feedrank.ranking.explanations import Reasons, sentence
-from feedrank.state.catalogue import Id
-from service.routes.schemas import Limit, Problem, Time, UserId, WholeId
-from service.serving.inference import Answer, FeedRequest, Inference
+from feedrank.state.catalogue import Id, are_text
+from service.routes.schemas import (
+    MOST_IDS,
+    Candidates,
+    Exclude,
+    Limit,
+    Problem,
+    Time,
+    Topics,
+    UserId,
+    WholeId,
+)
+from service.serving.feed_request import FeedRequest, Restriction
+from service.serving.inference import Answer, Inference
 
 WHOLE_ID: TypeAdapter[int] = TypeAdapter(WholeId)
 Handler = Callable[..., Awaitable[JSONResponse]]
 LISTED = "The posts, best first; X-Known-Until is the moment before which the log was used."
-PARAMS = ("id", "time", "limit")
+ONCE, REPEATED = ("id", "time", "limit"), ("exclude", "topic", "candidates")
 N_REASONS = 4  # lines under a post on the page; `others` holds the rest of the sum
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     401: {"model": Problem, "description": "The API key is missing or wrong."},
@@ -36,29 +48,63 @@ def list_route(router: APIRouter, path: str, model: Any) -> Callable[[Handler], 
     return router.get(path, response_model=model, responses=PROBLEMS, response_description=LISTED)
 
 
-async def _feed_request(http: Request, named: UserId, at: Time, limit: Limit = 5) -> FeedRequest:
-    """The request of the query's parameters; each may be given once, and no other."""
+async def _restriction(
+    http: Request, exclude: Exclude = None, topic: Topics = None, candidates: Candidates = None
+) -> Restriction:
+    """The posts that the query's parameters leave."""
+    among = inference_of(http).catalogue.post_ids
+    return Restriction(
+        _ids_of(among, "exclude", exclude or []),
+        tuple(topic or ()),
+        None if candidates is None else _ids_of(among, "candidates", candidates),
+    )
+
+
+async def _feed_request(
+    http: Request,
+    named: UserId,
+    at: Time,
+    restriction: Annotated[Restriction, Depends(_restriction)],
+    limit: Limit = 5,
+) -> FeedRequest:
+    """The request of the query's parameters, and of no other."""
     counted = Counter(name for name, _ in http.query_params.multi_items())
-    wrong = {name: f"given {n} times; give it once" for name, n in counted.items() if n > 1}
-    known = f"not a parameter of this route; there are {', '.join(PARAMS)}"
-    wrong |= {name: known for name in counted if name not in PARAMS}
+    known = f"not a parameter of this route; there are {', '.join((*ONCE, *REPEATED))}"
+    wrong = {name: known for name in counted if name not in (*ONCE, *REPEATED)}
+    wrong |= {
+        name: f"given {n} times; give it once"
+        for name, n in counted.items()
+        if n > 1 and name not in wrong and name not in REPEATED
+    }
     if wrong:
-        raise RequestValidationError(
-            [
-                {"loc": ("query", name), "msg": message, "input": None, "type": "misplaced"}
-                for name, message in wrong.items()
-            ]
-        )
-    user_id: Id = named if inference_of(http).has_text_ids else _whole_id(named)
+        raise RequestValidationError([misplaced(*problem) for problem in wrong.items()])
+    user_id = id_among(inference_of(http).catalogue.user_ids, "id", named)
     http.scope["user_id"] = user_id
-    return FeedRequest(user_id, at, limit)
+    return FeedRequest(user_id, at, limit, restriction)
 
 
-def _whole_id(named: str) -> int:
+def misplaced(name: str, message: str) -> dict[str, Any]:
+    """The problem of a parameter that may not stand there, for `RequestValidationError`."""
+    return {"loc": ("query", name), "msg": message, "input": None, "type": "misplaced"}
+
+
+def _ids_of(among: np.ndarray, name: str, parts: list[str]) -> tuple[Id, ...]:
+    """Ids of a parameter, separated by commas or given again and again."""
+    named = [one for part in parts for one in part.split(",") if one]
+    if len(named) > MOST_IDS:
+        message = f"a list of {len(named):,} ids; give {MOST_IDS:,} at most"
+        raise RequestValidationError([misplaced(name, message)])
+    return tuple(id_among(among, name, one) for one in named)
+
+
+def id_among(ids: np.ndarray, name: str, named: str) -> Id:
+    """An id of the kind of these, from a parameter's text; a 422 if a whole number is wanted."""
+    if are_text(ids):
+        return named
     try:
         return WHOLE_ID.validate_python(named)
     except ValidationError as error:
-        problems = [{**problem, "loc": ("query", "id")} for problem in error.errors()]
+        problems = [{**problem, "loc": ("query", name)} for problem in error.errors()]
         raise RequestValidationError(problems) from None
 
 

@@ -12,12 +12,14 @@ from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from feedrank.state.catalogue import Id
 
+MOST_IDS = 1_000  # in one parameter: each is found in a microsecond, and listed posts are few
 MOST_POSTS = 100  # of one list: some screens of a feed, ranked in the time of five
 INT64 = 2**63
 DAY = timedelta(days=1)
 ISO_TIME = re.compile(
     r"\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:?\d{2})?)?", re.ASCII
 )
+WRITTEN_IDS = r"^(-?[0-9]{1,18}(,-?[0-9]{1,18})*)?$"  # in the document
 DIGITS = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 
 
@@ -77,6 +79,31 @@ Limit = Annotated[
     Field(ge=1, le=MOST_POSTS),
     BeforeValidator(whole_number),
     Query(description="Length of the list.", examples=[5]),
+]
+
+
+def _ids(alias: str, description: str) -> Any:
+    """A parameter that holds ids, separated by commas or given again and again."""
+    schema = {
+        "type": "array",
+        "items": {"type": "string", "pattern": WRITTEN_IDS},
+        "examples": ["1504,3300"],
+    }
+    description = f"{description} Separated by commas, or given again; {MOST_IDS:,} at most."
+    return Annotated[
+        list[str] | None, WithJsonSchema(schema), Query(alias=alias, description=description)
+    ]
+
+
+Exclude = _ids("exclude", "Posts that are not listed; unknown ids are ignored.")
+Candidates = _ids("candidates", "Posts to choose from, all by default; unknown ids are left out.")
+Topics = Annotated[
+    list[str] | None,
+    Query(
+        alias="topic",
+        description="Topics, of which a post must have one, as in an answer; may be given again.",
+        examples=["movie"],
+    ),
 ]
 
 

@@ -10,24 +10,16 @@ from typing import Any
 from feedrank.artifact.proof import prove_once
 from feedrank.ranking.explanations import Reasons, explain
 from feedrank.ranking.recommender import Ranked, UnknownUserError
-from feedrank.state.catalogue import Id, are_text, plain_ids
+from feedrank.state.catalogue import Catalogue, Id, plain_ids
 from feedrank.state.feature_store import FeatureStore
 from service.ab.assignment import Arm, Assignment
 from service.ab.exposure_log import Exposure, ExposureLog
 from service.monitoring import metrics
 from service.server.clock import Clock, system_clock
+from service.serving.feed_request import FeedRequest
 from service.serving.limiter import Limiter
 from service.serving.model_slot import LoadedArtifact, Slot
 from service.settings import Settings
-
-
-@dataclass(frozen=True)
-class FeedRequest:
-    """A request: user, moment and length of the list; a naive moment is on the log's clock."""
-
-    user_id: Id
-    at: datetime
-    limit: int
 
 
 @dataclass(frozen=True)
@@ -92,9 +84,9 @@ class Inference:
             self.exposures = ExposureLog(settings.exposures, clock=clock)
 
     @property
-    def has_text_ids(self) -> bool:
-        """Whether users are named by text, and not by whole numbers."""
-        return are_text(self.slots["control"].current.artifact.store.catalogue.user_ids)
+    def catalogue(self) -> Catalogue:
+        """Users and posts of the arm control, whose ids are of the same kinds in any arm."""
+        return self.slots["control"].current.artifact.store.catalogue
 
     def artifact_for(self, user_id: Id) -> LoadedArtifact:
         """The artifact that answers this user."""
@@ -127,7 +119,8 @@ class Inference:
             raise UnknownUserError(request.user_id)
         request = replace(request, at=artifact.store.meta.local(request.at))
         at = artifact.store.meta.seconds(request.at)
-        ranked = artifact.recommender.rank(user, at, request.limit)
+        posts = request.restriction.posts(artifact.store, at)
+        ranked = artifact.recommender.rank(user, at, request.limit, posts)
         return Answer(request, loaded, user, at, ranked)
 
     def publish(self) -> None:

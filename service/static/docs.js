@@ -33,7 +33,7 @@ function tryIt(path, parameters) {
     const input = element("input");
     input.name = p.name;
     input.required = p.required;
-    input.value = p.schema?.default ?? p.schema?.examples?.[0] ?? "";
+    input.value = p.schema?.default ?? (p.required ? p.schema?.examples?.[0] : "") ?? "";
     input.id = label.htmlFor = `${path}-${p.name}`;
     line.append(label, input);
     form.append(line);
@@ -43,9 +43,10 @@ function tryIt(path, parameters) {
   form.append(line, output);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
+    const given = [...new FormData(form)].filter(([, value]) => value);
     output.hidden = false;
     try {
-      output.textContent = JSON.stringify(await get(path, new FormData(form)), null, 2);
+      output.textContent = JSON.stringify(await get(path, given), null, 2);
     } catch (error) {
       output.textContent = `${error.status ?? ""} ${error.message}`;
     }

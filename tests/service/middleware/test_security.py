@@ -125,7 +125,7 @@ def test_white_space_around_a_key_and_a_slash_after_an_origin_do_not_count():
     assert Settings(api_key=" ").api_key is None
 
 
-@pytest.mark.parametrize("name", ["topic", "exclude", "Limit"])
+@pytest.mark.parametrize("name", ["topics", "hidden", "Limit"])
 def test_a_parameter_that_no_route_has_is_refused_by_name(client, user_id, name):
     refused = client.get(PATH, params={"id": user_id, "time": MOMENT, name: "1"})
     assert refused.status_code == 422
