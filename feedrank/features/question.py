@@ -1,4 +1,4 @@
-"""Question: a batch of (user, post) pairs at one step, with the tables that features read."""
+"""Question: pairs of users and posts at one step, one by one or all of a grid, for features."""
 
 from __future__ import annotations
 
@@ -54,23 +54,25 @@ class Question:
         """Segment of each user, shape (n,)."""
         return self.users.segment[self._user]
 
+    def cell(self, table: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+        """Cells of a table with rows of the users and columns of the posts, shape (n,)."""
+        return np.asarray(table[row, column])
+
     @cached_property
     def cluster_log_ratio(self) -> np.ndarray:
         """Each user's log ratios, averaged over the clusters of the post in one order, (n,)."""
-        total = np.zeros(len(self.post))
-        # A request has one user, whose ratio is the same for all posts: .13 ms, not .24.
-        of = self.of if len(self.tables.cluster) > 1 else self.of[:1]
-        for cluster, probability in enumerate(self.shared.membership):
-            total += self.tables.cluster[:, cluster].take(of) * probability.take(self.post)
-        return total
+        return self._sum_of_products(self.tables.cluster.T, self.shared.membership)
 
     @cached_property
     def factor_log_ratio(self) -> np.ndarray:
         """Factors of each user times those of the post, added up in one order, shape (n,)."""
-        total = np.zeros(len(self.post))
-        of_post = self.users.refit.factors.post
-        for factor in range(of_post.shape[1]):
-            total += self.tables.factors[self.of, factor] * of_post[self.post, factor]
+        return self._sum_of_products(self.tables.factors.T, self.users.refit.factors.post.T)
+
+    def _sum_of_products(self, of_users: np.ndarray, of_posts: np.ndarray) -> np.ndarray:
+        """Sum of a user's values times the post's, added up in one order, shape (n,)."""
+        total = np.zeros(np.broadcast_shapes(self.of.shape, self.post.shape))
+        for of_user, of_post in zip(of_users, of_posts):
+            total += of_user.take(self.of) * of_post.take(self.post)
         return total
 
     @cached_property
@@ -86,3 +88,28 @@ class Question:
     def codes(self, column: int) -> np.ndarray:
         """Profile codes of each user in one column, shape (n,)."""
         return self.users.codes[self._user, column]
+
+
+class Grid(Question):
+    """All pairs of some users and posts, at a moment of each user.
+
+    What a user or a post has alone stays of shape (n_users, 1) or (n_posts,), and the features'
+    bits are those of single pairs: the first stage of a list takes .3 ms, pair by pair 1 ms.
+
+    Args:
+        shared: state of posts as of the step.
+        users: state of the users as of the step, all of whom ask.
+        post: row of the post, shape (n_posts,).
+        at: seconds since the log's origin, shape (n_users,).
+    """
+
+    def __init__(
+        self, shared: SharedState, users: UserState, post: np.ndarray, at: np.ndarray
+    ) -> None:
+        every = np.arange(len(at))[:, None]
+        super().__init__(shared, users, every, post, at[:, None])
+        self.of = every  # numpy before 2.1 gives an inverse of other shapes
+
+    def cell(self, table: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+        """Cells of a table with rows of the users and columns of the posts, of the grid's shape."""
+        return table[row[:, 0]].take(column, axis=1)

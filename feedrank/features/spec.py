@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Callable, Tuple, Union
@@ -85,9 +85,14 @@ def assemble(features: Sequence[Feature], question: Question) -> np.ndarray:
     return matrix
 
 
+def columns_of(features: Sequence[Feature], question: Question) -> Iterator[np.ndarray]:
+    """The same values one feature after another, float32, of shapes that broadcast to the pairs."""
+    return (np.asarray(feature.read(question), dtype=np.float32) for feature in features)
+
+
 def _column_ratio(q: Question, column: int) -> np.ndarray:
     offset = q.users.fitted.column_offsets[column]
-    return np.asarray(q.shared.columns[offset + q.codes(column), q.cluster])
+    return q.cell(q.shared.columns, offset + q.codes(column), q.cluster)
 
 
 def _window_likes(q: Question, window: int) -> np.ndarray:
@@ -107,14 +112,14 @@ def _encoded(q: Question, column: int) -> np.ndarray:
 
 
 LINEAR: tuple[Column, ...] = (
-    ("post_logit", lambda q: q.shared.post_logit[q.segment, q.post],
+    ("post_logit", lambda q: q.cell(q.shared.post_logit, q.segment, q.post),
      "people like this user like this post"),
-    ("segment_post_log_ratio", lambda q: q.shared.segment_post[q.segment, q.post],
+    ("segment_post_log_ratio", lambda q: q.cell(q.shared.segment_post, q.segment, q.post),
      "this post does better with people like this user than others of its cluster"),
     ("user_log_ratio", lambda q: q.tables.like_rate[q.of], "this user likes more often"),
     ("user_cluster_log_ratio", lambda q: q.cluster_log_ratio,
      "this user liked such posts before"),
-    ("user_topic_log_ratio", lambda q: q.tables.topic[q.of, q.topic],
+    ("user_topic_log_ratio", lambda q: q.cell(q.tables.topic, q.of, q.topic),
      "this user liked this topic before"),
     ("factor_log_ratio", lambda q: q.factor_log_ratio,
      "those who liked the same posts as this user like this post"),
@@ -123,7 +128,7 @@ LINEAR: tuple[Column, ...] = (
     ("hour_log_odds", lambda q: q.hour_log_odds, "the hour of the day"),
 )  # fmt: skip
 OTHER: tuple[Column, ...] = (
-    ("cluster_logit", lambda q: q.shared.cluster_logit[q.segment, q.post],
+    ("cluster_logit", lambda q: q.cell(q.shared.cluster_logit, q.segment, q.post),
      "people like this user like such posts"),
     ("post_quality", lambda q: q.shared.quality[q.post], "a well-liked post"),
     ("post_impression_count", lambda q: q.shared.impression_count[q.post],

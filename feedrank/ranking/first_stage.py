@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,13 +36,13 @@ class FirstStage:
 
     def __call__(self, matrix: np.ndarray) -> np.ndarray:
         """Log-odds, float32, shape (n,), from all features; added up in one order everywhere."""
-        return self.of_linear(matrix[:, list(self.columns)])
+        return self.of_columns((matrix[:, column] for column in self.columns), matrix.shape[:1])
 
-    def of_linear(self, linear: np.ndarray) -> np.ndarray:
-        """Log-odds from the stage's own columns alone, shape (n, len(columns))."""
-        total = np.full(len(linear), self.bias)
-        for column, weight in enumerate(self.weights):
-            total += weight * linear[:, column].astype(np.float64)
+    def of_columns(self, columns: Iterable[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+        """Log-odds from the stage's own columns alone, each of a shape that broadcasts to this."""
+        total = np.full(shape, self.bias)
+        for column, weight in zip(columns, self.weights):
+            total += weight * column.astype(np.float64)
         return total.astype(np.float32)
 
     @classmethod

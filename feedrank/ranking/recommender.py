@@ -8,8 +8,8 @@ from datetime import datetime
 
 import numpy as np
 
-from feedrank.features.question import Question
-from feedrank.features.spec import Feature, assemble, features_of
+from feedrank.features.question import Grid, Question
+from feedrank.features.spec import assemble, columns_of, features_of
 from feedrank.ranking.ranker import Ranker
 from feedrank.ranking.top_k import best_rows
 from feedrank.state.catalogue import Id, plain_ids
@@ -20,6 +20,7 @@ from feedrank.state.users import UserState
 # Log-odds within which posts tie at the cut. Versions of numpy differ by some 1e-6 there, which
 # must not decide what is ranked: before the log all posts of a topic are alike.
 CUT_TOLERANCE = 1e-4
+BLOCK_PAIRS = 1 << 17  # of a grid of the first stage: its values stay in a cache of 1 MB
 
 
 @dataclass(frozen=True)
@@ -112,16 +113,80 @@ class Recommender:
         Equal probabilities are ordered by post id. The first stage keeps at least `k`, and the
         posts that nearly tie with the last of them.
         """
-        post, state = self.open_posts(user, at, candidates), self._state(user, at)
+        one = None if candidates is None else [candidates]
+        return self.rank_many(np.array([user]), np.array([at]), k, one)[0]
+
+    def rank_many(
+        self,
+        users: np.ndarray,
+        at: np.ndarray,
+        k: int,
+        candidates: Sequence[np.ndarray] | None = None,
+    ) -> list[Ranked]:
+        """As `rank` for many users, to the last bit, in a fourth of the time.
+
+        Args:
+            users: rows, shape (n,).
+            at: seconds since the origin, all of one step, shape (n,).
+            k: length of each list.
+            candidates: sorted rows of posts for each user; None: the whole catalogue.
+        """
+        size = max(1, BLOCK_PAIRS // max(len(self.catalogue.post_ids), 1))
+        blocks = [slice(first, first + size) for first in range(0, len(users), size)]
+        return [
+            ranked
+            for block in blocks
+            for ranked in self._rank_block(
+                users[block], at[block], k, candidates[block] if candidates else None
+            )
+        ]
+
+    def score_many(
+        self, users: np.ndarray, at: np.ndarray, posts: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        """As `score` for many users, each with posts of their own; `at` as in `rank_many`."""
+        return self._scores(self._states(users, self._one_step(at)), at, posts)
+
+    def _rank_block(
+        self,
+        users: np.ndarray,
+        at: np.ndarray,
+        k: int,
+        candidates: Sequence[np.ndarray] | None,
+    ) -> list[Ranked]:
+        states = self._states(users, self._one_step(at))
+        among = [None] * len(users) if candidates is None else candidates
+        requests = zip(users.tolist(), at.tolist(), among)
+        posts = [self.open_posts(user, moment, own) for user, moment, own in requests]
         n_kept = max(self._candidates, k)
-        if len(post) > n_kept:
-            first = self.ranker.first_stage.of_linear(self._matrix(self._linear, state, post, at))
-            kept = np.argpartition(-first, n_kept - 1)[:n_kept]
-            threshold = first[kept].min()
-            post = post[np.flatnonzero(first >= threshold - CUT_TOLERANCE)]
-        probability = self._probability(state, post, at)
-        best = best_rows(probability, k)
-        return Ranked(post[best], probability[best], len(post))
+        if any(len(post) > n_kept for post in posts):
+            posts = self._cut(states, at, posts, n_kept)
+        found = []
+        for post, probability in zip(posts, self._scores(states, at, posts)):
+            best = best_rows(probability, k)
+            found.append(Ranked(post[best], probability[best], len(post)))
+        return found
+
+    def _cut(
+        self, states: UserState, at: np.ndarray, posts: list[np.ndarray], n_kept: int
+    ) -> list[np.ndarray]:
+        """The posts of each user that the first stage keeps."""
+        place = np.zeros(len(self.catalogue.post_ids), dtype=np.int64)
+        for post in posts:
+            place[post] = 1
+        every = np.flatnonzero(place)
+        place[every] = np.arange(len(every))
+        grid = Grid(self._shared.as_of(self._one_step(at)), states, every, at)
+        shape = (len(posts), len(every))
+        scores = self.ranker.first_stage.of_columns(columns_of(self._linear, grid), shape)
+        kept = []
+        for score, post in zip(scores, posts):
+            if len(post) > n_kept:
+                own = score if len(post) == len(score) else score.take(place[post])
+                threshold = -np.partition(-own, n_kept - 1)[n_kept - 1]
+                post = post[np.flatnonzero(own >= threshold - CUT_TOLERANCE)]
+            kept.append(post)
+        return kept
 
     def open_posts(self, user: int, at: int, candidates: np.ndarray | None = None) -> np.ndarray:
         """Rows of the posts that a user may be shown: of the candidates, or of all not hidden.
@@ -134,32 +199,41 @@ class Recommender:
 
     def score(self, user: int, at: int, post: np.ndarray) -> np.ndarray:
         """Probability of a like for each of the given posts, float32, shape (n,)."""
-        return self._probability(self._state(user, at), post, at)
+        return self.score_many(np.array([user]), np.array([at]), [post])[0]
 
     def matrix(self, user: int, at: int, post: np.ndarray) -> np.ndarray:
         """All features of the given posts, float32, shape (n, n_features)."""
-        return self._matrix(self.features, self._state(user, at), post, at)
+        states = self._states(np.array([user]), self.step(at))
+        return self._matrix(states, np.array([at]), [post])
 
     def step(self, at: int) -> int:
         """Step of a moment: only earlier steps count; clamped to the log, or to `as_of`."""
         return min(max(at // self._step_seconds, 0), self._last_step)
 
-    def _probability(self, state: UserState, post: np.ndarray, at: int) -> np.ndarray:
-        return self.ranker.probability(self._matrix(self.features, state, post, at))
+    def _one_step(self, at: np.ndarray) -> int:
+        """The step of all moments."""
+        (step,) = {self.step(moment) for moment in at.tolist()}
+        return step
 
-    def _matrix(
-        self, features: Sequence[Feature], state: UserState, post: np.ndarray, at: int
-    ) -> np.ndarray:
-        shared = self._shared.as_of(self.step(at))
-        only_user = np.zeros(len(post), dtype=np.int64)
-        return assemble(features, Question(shared, state, only_user, post, np.full(len(post), at)))
+    def _scores(
+        self, states: UserState, at: np.ndarray, posts: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        """Probability of a like for each user's posts."""
+        probability = self.ranker.probability(self._matrix(states, at, posts))
+        return np.split(probability, np.cumsum([len(post) for post in posts])[:-1])
 
-    def _state(self, user: int, at: int) -> UserState:
-        post, step, liked = self._history.before(user, self.step(at))
-        only_user = np.zeros(len(post), dtype=np.int64)
+    def _matrix(self, states: UserState, at: np.ndarray, posts: Sequence[np.ndarray]) -> np.ndarray:
+        user = np.repeat(np.arange(len(at)), [len(post) for post in posts])
+        shared = self._shared.as_of(self._one_step(at))
+        question = Question(shared, states, user, np.concatenate(posts), at[user])
+        return assemble(self.features, question)
+
+    def _states(self, users: np.ndarray, step: int) -> UserState:
+        parts = [self._history.before(user, step) for user in users.tolist()]
+        user = np.repeat(np.arange(len(users)), [len(post) for post, _, _ in parts])
+        post, shown_step, liked = (np.concatenate(column) for column in zip(*parts))
         fitted = self._shared.fitted
-        pairs = PairCounts(only_user, post, step, liked, fitted.n_posts)
-        codes = self.catalogue.codes[user : user + 1]
-        state = UserState(fitted, fitted.refit(self.step(at)), codes, pairs)
-        state.update(only_user, post, liked)
-        return state
+        pairs = PairCounts(user, post, shown_step, liked, fitted.n_posts)
+        states = UserState(fitted, fitted.refit(step), self.catalogue.codes[users], pairs)
+        states.update(user, post, liked)
+        return states

@@ -176,7 +176,9 @@ def test_the_first_score_adds_up_the_linear_features() -> None:
     score = FirstStage((2, 0), (0.5, 2.0), -1.0)
     matrix = np.array([[1, 9, 4, 9], [0, 9, -2, 9]], np.float32)
     assert score(matrix).tolist() == [-1 + 0.5 * 4 + 2, -1 + 0.5 * -2]
-    assert score.of_linear(matrix[:, [2, 0]]).tolist() == score(matrix).tolist()
+    # As a grid of two users and two posts: what is a user's alone, and what is a post's.
+    columns = [np.array([[4.0], [-2.0]]), np.array([1.0, 0.0])]
+    assert score.of_columns(columns, (2, 2)).tolist() == [[3, 1], [0, -2]]
 
 
 @pytest.mark.parametrize("weight", [0.3, 1.0, 1.6])
