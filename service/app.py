@@ -22,7 +22,7 @@ from service.middleware.access_log import AccessLog
 from service.middleware.security import Security
 from service.monitoring import metrics
 from service.monitoring.logs import log_json
-from service.routes import operations, page, recommendations
+from service.routes import feed, operations, page, recommendations
 from service.routes.errors import add_error_answers
 from service.server.clock import Clock, system_clock
 from service.server.listener import SETTINGS
@@ -124,7 +124,8 @@ class Service(FastAPI):
         return CORSMiddleware(
             app,
             origins,
-            allow_headers=["Authorization", "X-API-Key"],
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "X-API-Key"],
             expose_headers=list(EXPOSED),
         )
 
@@ -139,12 +140,15 @@ def create_app(settings: Settings | None = None, clock: Clock = system_clock) ->
         ("/docs/", _docs),
     ):
         app.add_api_route(path, handler, methods=PROBES, include_in_schema=False)
-    for router in (recommendations.router, page.router, operations.router):
+    for router in (recommendations.router, page.router, feed.router, operations.router):
         app.include_router(router)
         for route in router.routes:
             if isinstance(route, APIRoute):
+                methods = PROBES if "GET" in (route.methods or ()) else list(route.methods or ())
                 for path in (route.path, _other_end(route.path)):
-                    app.add_api_route(path, route.endpoint, methods=PROBES, include_in_schema=False)
+                    app.add_api_route(
+                        path, route.endpoint, methods=methods, include_in_schema=False
+                    )
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app
 

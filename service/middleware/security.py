@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LONGEST_QUERY = 16_384  # bytes: 400 uuids to exclude; longer lists go into a body
+LONGEST_BODY = 4 * 2**20  # bytes: 10,000 events of 400, each of which takes some 120
 OPEN = frozenset({"/health", "/ready", "/", "/docs"})
 OPEN_FILES = "/static/"
 HEADERS = {
@@ -61,6 +62,8 @@ class Security:
         if len(scope["query_string"]) > LONGEST_QUERY:
             detail = f"the query is longer than {LONGEST_QUERY} bytes; send fewer ids in it."
             return JSONResponse({"detail": detail}, 414)
+        if refusal := _length_refusal(Headers(scope=scope)):
+            return refusal
         if (
             self._api_key is None
             or is_open(_route_path(scope))
@@ -74,6 +77,17 @@ class Security:
         kind, _, token = headers.get("authorization", "").partition(" ")
         given = headers.get("x-api-key") or (token if kind.lower() == "bearer" else "")
         return hmac.compare_digest(given.encode(), (self._api_key or "").encode())
+
+
+def _length_refusal(headers: Headers) -> JSONResponse | None:
+    """An answer to a body that is too long, or whose length is told by its end alone."""
+    length = headers.get("content-length", "0")
+    if "transfer-encoding" in headers or not length.isdecimal():
+        return JSONResponse({"detail": "send the body's length in 'Content-Length'."}, 411)
+    if int(length) > LONGEST_BODY:
+        detail = f"the body is longer than {LONGEST_BODY:,} bytes; send it in parts."
+        return JSONResponse({"detail": detail}, 413)
+    return None
 
 
 def _route_path(scope: Scope) -> str:

@@ -42,7 +42,7 @@ async def _malformed(_: Request, error: Exception) -> JSONResponse:
 
 
 def _sentence(problem: dict[str, Any]) -> str:
-    name = problem["loc"][-1]
+    name = _place(problem["loc"][1:])
     if problem["type"] == "missing":
         example = {"id": "id=200", "time": "time=2021-12-15T18:00:00"}.get(name, f"{name}=...")
         return f"'{name}' is missing; add {example} to the address."
@@ -52,6 +52,12 @@ def _sentence(problem: dict[str, Any]) -> str:
     found = str(problem["input"])
     shown = found if len(found) <= LONGEST_ECHO else f"{found[:LONGEST_ECHO]}..."
     return f"'{name}' is '{shown}': {message[:1].lower()}{message[1:]}."
+
+
+def _place(parts: tuple[int | str, ...]) -> str:
+    """A parameter, or a part of the body, as in `events[3].time`."""
+    steps = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    return "".join(steps).removeprefix(".") or "body"
 
 
 def _message(problem: dict[str, Any]) -> str:
@@ -73,7 +79,7 @@ async def _other(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     details = {
         404: "there is nothing at this address; see /docs.",
-        405: "this address answers GET only.",
+        405: f"this address answers {(error.headers or {}).get('Allow', 'GET')} only.",
     }
     detail = details.get(error.status_code, str(error.detail))
     return JSONResponse({"detail": detail}, error.status_code, error.headers)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 from feedrank.artifact.proof import prove_once
+from feedrank.io.files import private_directory
+from feedrank.live.delta_log import DeltaLog, delta_log_of
+from feedrank.log.metadata import LogMeta
 from feedrank.ranking.explanations import Reasons, explain
 from feedrank.ranking.recommender import Ranked, UnknownUserError
 from feedrank.state.catalogue import Catalogue, Id, plain_ids
@@ -88,6 +92,22 @@ class Inference:
         """Users and posts of the arm control, whose ids are of the same kinds in any arm."""
         return self.slots["control"].current.artifact.store.catalogue
 
+    @property
+    def meta(self) -> LogMeta:
+        """Of the log of the arm control, whose clock all arms share."""
+        return self.slots["control"].current.artifact.store.meta
+
+    @property
+    def delta_path(self) -> Path:
+        """Where the delta log lies, if there is one."""
+        return delta_log_of(self.settings.state, self.settings.artifact)
+
+    @cached_property
+    def delta_log(self) -> DeltaLog:
+        """The delta log, made at its first use; raises `FeedrankError` if it cannot be used."""
+        private_directory(self.settings.state)
+        return DeltaLog(self.delta_path)
+
     def artifact_for(self, user_id: Id) -> LoadedArtifact:
         """The artifact that answers this user."""
         return self.slots[self.assignment.arm(user_id)].current
@@ -130,7 +150,9 @@ class Inference:
             slot.current.drift.publish()
 
     def close(self) -> None:
-        """Write the exposures that still wait."""
+        """Write the exposures that still wait, and close the delta log."""
+        if "delta_log" in vars(self):
+            self.delta_log.close()
         if self.exposures is not None:
             self.exposures.close()
 
