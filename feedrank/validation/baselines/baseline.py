@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,13 @@ class Baseline(ABC):
         score = self.score(user, at, post)
         best = best_rows(score, k)
         return Ranked(post[best], score[best], len(post))
+
+    def rank_many(
+        self, users: np.ndarray, at: np.ndarray, k: int, candidates: Sequence[np.ndarray]
+    ) -> list[Ranked]:
+        """`rank` of several requests, each with posts of their own."""
+        requests = zip(users.tolist(), at.tolist(), candidates, strict=True)
+        return [self.rank(user, moment, k, posts) for user, moment, posts in requests]
 
 
 class Stepped(Baseline):

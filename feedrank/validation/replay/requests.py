@@ -69,6 +69,22 @@ class Requests:
         return replace(self, propensity=propensity.relative(of_shown, self.post))
 
 
+def are_liked(
+    lists: np.ndarray, request: np.ndarray, post: np.ndarray, liked: np.ndarray
+) -> np.ndarray:
+    """Whether each post of the requests' lists was shown and liked in its request, (..., n, k).
+
+    Args:
+        lists: rows of posts by request, -1 is an empty place, shape (..., n, k).
+        request: of each impression, shape (n_shown,).
+        post: of each impression, same shape.
+        liked: of each impression, bool, same shape.
+    """
+    n_posts = 1 + max(int(post.max(initial=0)), int(lists.max(initial=0)))
+    keys = np.arange(lists.shape[-2])[:, None] * n_posts + lists
+    return (lists >= 0) & np.isin(keys, (request * n_posts + post)[liked])
+
+
 def requests_of(log: Log, fold: Fold, step_seconds: int, n: int, seed: int) -> Requests:
     """A seeded sample of the requests of a fold's test period, in order of time.
 

@@ -30,6 +30,7 @@ from feedrank.stats.intervals import estimate, rounded
 from feedrank.validation.hitrate.scores import Scores
 from feedrank.validation.methods import OURS
 from feedrank.validation.replay.replay import ReplayResult
+from feedrank.validation.replay.requests import are_liked
 
 Entries = dict[str, "float | None"]
 
@@ -66,20 +67,13 @@ def _of_shown(replayed: ReplayResult, m: int, k: int) -> tuple[np.ndarray, ...]:
     n_liked = np.bincount(replayed.shown_request, replayed.shown_liked, n_requests)
     is_judged = (n_liked > 0) & np.isfinite(replayed.hit_shown[m, :, k - 1])
     gain, ideal = 1 / np.log2(np.arange(2, k + 2)), np.arange(1, k + 1)
-    liked = _is_liked(replayed, replayed.of_shown[m, :, :k])
+    outcome = (replayed.shown_request, replayed.shown_post, replayed.shown_liked)
+    liked = are_liked(replayed.of_shown[m, :, :k], *outcome)
     with np.errstate(divide="ignore", invalid="ignore"):
         best = np.cumsum(gain)[np.minimum(n_liked, k).astype(int) - 1]
         first = np.where(liked.any(axis=1), 1 / ideal[liked.argmax(axis=1)], 0.0)
         values = (liked @ gain / best, first, liked.sum(axis=1) / n_liked)
     return tuple(np.where(is_judged, value, np.nan) for value in values)
-
-
-def _is_liked(replayed: ReplayResult, lists: np.ndarray) -> np.ndarray:
-    """Whether each post of each request's list was liked in it, bool, the shape of `lists`."""
-    n_posts = 1 + max(int(replayed.shown_post.max(initial=0)), int(lists.max(initial=0)))
-    liked = (replayed.shown_request * n_posts + replayed.shown_post)[replayed.shown_liked]
-    keys = np.arange(len(lists))[:, None] * n_posts + lists
-    return np.isin(keys, liked) & (lists >= 0)
 
 
 def _mean_of_lists(value: np.ndarray, lists: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -103,6 +104,15 @@ def test_the_classic_solution_repeats(learned: Learned) -> None:
         Classic.fit(learned.store, learned.rows, seed=1).score(4, CUTOFF, posts) for _ in range(2)
     )
     assert first.tobytes() == second.tobytes()
+
+
+def test_posts_that_the_classic_trees_do_not_tell_apart_are_scored_once(learned: Learned) -> None:
+    classic = Classic.fit(learned.store, learned.rows, seed=1)
+    posts = np.arange(learned.log.meta.n_posts)
+    assert len(np.unique(classic.alike)) < len(posts)
+    for user in (0, 9, 200):
+        each = replace(classic, alike=posts).score(user, CUTOFF, posts)
+        assert classic.score(user, CUTOFF, posts).tobytes() == each.tobytes()
 
 
 def test_every_baseline_orders_candidates_as_it_orders_all_posts(learned: Learned) -> None:

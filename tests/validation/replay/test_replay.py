@@ -36,13 +36,23 @@ class ByNumber:
 
     n_posts: int = N_POSTS
 
-    def rank(self, user: int, at: int, k: int, candidates: np.ndarray | None = None) -> Ranked:
-        post = np.arange(self.n_posts) if candidates is None else candidates
-        post = np.sort(post)[:k]
-        return Ranked(post, post / 100, len(post))
+    def step(self, at: int) -> int:
+        return at // DAY
 
-    def score(self, user: int, at: int, post: np.ndarray) -> np.ndarray:
-        return post / 100
+    def order(self, posts: np.ndarray) -> np.ndarray:
+        return np.sort(posts)
+
+    def rank_many(
+        self, users: np.ndarray, at: np.ndarray, k: int, candidates: Sequence[np.ndarray]
+    ) -> list[Ranked]:
+        assert len({self.step(moment) for moment in at.tolist()}) == 1
+        lists = [self.order(posts[posts < self.n_posts])[:k] for posts in candidates]
+        return [Ranked(post, post / 100, len(post)) for post in lists]
+
+    def score_many(
+        self, users: np.ndarray, at: np.ndarray, posts: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        return [post / 100 for post in posts]
 
     def open_posts(self, user: int, at: int, candidates: np.ndarray | None = None) -> np.ndarray:
         post = np.arange(N_POSTS) if candidates is None else candidates
@@ -53,10 +63,8 @@ class ByNumber:
 class Backwards(ByNumber):
     """The posts of the highest numbers first."""
 
-    def rank(self, user: int, at: int, k: int, candidates: np.ndarray | None = None) -> Ranked:
-        post = np.arange(self.n_posts) if candidates is None else candidates
-        post = np.sort(post)[::-1][:k]
-        return Ranked(post, post / 100, len(post))
+    def order(self, posts: np.ndarray) -> np.ndarray:
+        return np.sort(posts)[::-1]
 
 
 def _replay(
