@@ -24,6 +24,7 @@ from feedrank.state.catalogue import Id, id_array
 
 APPLICATION, FORMAT = 0x66656564, 1  # "feed", as SQLite's `application_id` names whose file it is
 MOST_ROWS = 100_000  # of one reading: 12 MB
+BEGINNING = -(2**62)  # before any second
 PATIENCE_SECONDS = 30.0  # for another writer, whose commit takes milliseconds
 # Ids keep the type that they come with. AUTOINCREMENT: a number is never used again, so that rows
 # after one that was dropped are still found.
@@ -33,7 +34,8 @@ CREATE TABLE events ({SEQ}, user_id NOT NULL, post_id NOT NULL, at INTEGER NOT N
     kind INTEGER NOT NULL, event_id TEXT UNIQUE, UNIQUE (user_id, post_id, at, kind));
 CREATE TABLE posts ({SEQ}, post_id NOT NULL UNIQUE, text TEXT NOT NULL, topic TEXT NOT NULL);
 CREATE TABLE users ({SEQ}, user_id NOT NULL UNIQUE, profile TEXT NOT NULL);
-CREATE TABLE hidden ({SEQ}, post_id NOT NULL UNIQUE, is_hidden INTEGER NOT NULL);
+CREATE TABLE hidden ({SEQ}, post_id NOT NULL, by TEXT NOT NULL, is_hidden INTEGER NOT NULL,
+    UNIQUE (post_id, by));
 CREATE TABLE marks (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
@@ -52,6 +54,7 @@ class Happened:
         posts: id, text and topic.
         users: id and profile by the source's column.
         hidden: id of a post, and whether it is hidden from now on.
+        hidden_by: who says so; a post is hidden as long as anybody hides it.
         marks: how far a reader of the source has come, by its name.
     """
 
@@ -59,6 +62,7 @@ class Happened:
     posts: Sequence[tuple[Id, str, str]] = ()
     users: Sequence[tuple[Id, Mapping[str, object]]] = ()
     hidden: Sequence[tuple[Id, bool]] = ()
+    hidden_by: str = "request"
     marks: Mapping[str, str] | None = None
 
 
@@ -108,15 +112,16 @@ class DeltaLog:
                 [(user, json.dumps(profile, default=str)) for user, profile in happened.users],
             )
             for post, is_hidden in happened.hidden:
-                _hide(file, post, is_hidden)
+                _hide(file, post, happened.hidden_by, is_hidden)
             file.executemany(
                 "INSERT OR REPLACE INTO marks VALUES (?, ?)", (happened.marks or {}).items()
             )
         return n_new
 
-    def events_after(self, seq: int, most: int = MOST_ROWS) -> Events:
-        """The next events after one, `most` at most."""
-        rows = self._read("seq, user_id, post_id, at, kind", "events", seq, most)
+    def events_after(self, seq: int, most: int = MOST_ROWS, later_than: int = BEGINNING) -> Events:
+        """The next events after one and later than a second, `most` at most."""
+        columns = "seq, user_id, post_id, at, kind"
+        rows = self._read(columns, "events", seq, most, f"AND at > {int(later_than)}")
         seqs, users, posts, at, kind = zip(*rows, strict=True) if rows else ((),) * 5
         return Events(
             np.array(seqs, np.int64),
@@ -136,9 +141,16 @@ class DeltaLog:
         return [NewUser(number, user, json.loads(profile)) for number, user, profile in rows]
 
     def hidden_after(self, seq: int) -> list[HiddenPost]:
-        """What posts were hidden or opened last after a number, in order."""
-        rows = self._read("seq, post_id, is_hidden", "hidden", seq)
+        """The posts that were hidden or opened after a number, as they are by now, in order."""
+        by_anybody = "(SELECT max(is_hidden) FROM hidden h WHERE h.post_id = hidden.post_id)"
+        rows = self._read(f"seq, post_id, {by_anybody}", "hidden", seq)
         return [HiddenPost(number, post, bool(hidden)) for number, post, hidden in rows]
+
+    def hidden_by(self, who: str) -> set[Id]:
+        """The posts that somebody hides."""
+        sql = "SELECT post_id FROM hidden WHERE by = ? AND is_hidden"
+        with self._lock, self._telling():
+            return {post for (post,) in self._file.execute(sql, [who])}
 
     def mark(self, name: str) -> str | None:
         """What `append` last marked by this name."""
@@ -156,8 +168,10 @@ class DeltaLog:
         with self._lock:
             self._file.close()
 
-    def _read(self, columns: str, table: str, seq: int, most: int = -1) -> list[tuple[Any, ...]]:
-        sql = f"SELECT {columns} FROM {table} WHERE seq > ? ORDER BY seq LIMIT ?"
+    def _read(
+        self, columns: str, table: str, seq: int, most: int = -1, condition: str = ""
+    ) -> list[tuple[Any, ...]]:
+        sql = f"SELECT {columns} FROM {table} WHERE seq > ? {condition} ORDER BY seq LIMIT ?"
         with self._lock, self._telling():
             return self._file.execute(sql, [seq, most]).fetchall()
 
@@ -210,12 +224,14 @@ def delta_log_of(state: Path, artifact: Path) -> Path:
     return state / f"delta-{name[-180:]}.sqlite"
 
 
-def _hide(file: sqlite3.Connection, post: Id, is_hidden: bool) -> None:
-    """Note it unless it is so; the row of a post moves to the end, so that readers see it."""
-    last = file.execute("SELECT is_hidden FROM hidden WHERE post_id = ?", [post]).fetchone()
+def _hide(file: sqlite3.Connection, post: Id, who: str, is_hidden: bool) -> None:
+    """Note it unless it is so; the row moves to the end, so that readers see it."""
+    of = "post_id = ? AND by = ?"
+    last = file.execute(f"SELECT is_hidden FROM hidden WHERE {of}", [post, who]).fetchone()
     if bool(last and last[0]) != is_hidden:
-        file.execute("DELETE FROM hidden WHERE post_id = ?", [post])
-        file.execute("INSERT INTO hidden (post_id, is_hidden) VALUES (?, ?)", [post, is_hidden])
+        file.execute(f"DELETE FROM hidden WHERE {of}", [post, who])
+        row = [post, who, is_hidden]
+        file.execute("INSERT INTO hidden (post_id, by, is_hidden) VALUES (?, ?, ?)", row)
 
 
 def _ids(ids: Sequence[Id]) -> np.ndarray:

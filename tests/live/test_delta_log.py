@@ -79,6 +79,15 @@ def test_posts_users_and_hidden_posts_come_back_once(log: DeltaLog) -> None:
     assert (opened.post_id, opened.is_hidden) == (3, False)
 
 
+def test_a_post_is_hidden_as_long_as_anybody_hides_it(log: DeltaLog) -> None:
+    log.append(Happened(hidden=[(3, True)], hidden_by="source"))
+    log.append(Happened(hidden=[(3, True), (4, True)]))
+    log.append(Happened(hidden=[(3, False), (4, False)]))
+    assert [(h.post_id, h.is_hidden) for h in log.hidden_after(0)][-2:] == [(3, True), (4, False)]
+    assert log.hidden_by("source") == {3}
+    assert log.hidden_by("request") == set()
+
+
 def test_a_batch_that_fails_leaves_nothing(log: DeltaLog) -> None:
     with pytest.raises(DeltaLogError, match="cannot be used"):
         log.append(Happened(events=[(1, 1, 1, 0, None), (2, 1, None, 0, None)], marks={"a": "1"}))  # type: ignore[list-item]
