@@ -14,7 +14,7 @@ from feedrank.artifact.signature import check_signature, signature_path
 from feedrank.errors import ArtifactError, blaming
 from feedrank.params import ExportParams
 
-FORMAT = 3
+FORMAT = 4
 MANIFEST, RANKER, GOLDEN = "manifest.json", "ranker.ubj", "golden.json"
 REQUESTS = "requests.parquet"  # hits of every request of validation, for a deployment's gate
 LARGEST_MANIFEST = 1 << 24  # bytes; the demo's has 10 kB

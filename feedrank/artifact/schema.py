@@ -86,6 +86,11 @@ def check_schema(directory: Path, manifest: dict[str, Any]) -> None:
         path = directory / f"{array.name}.npy"
         with blaming(path):
             _check_header(path, array, dimensions)
+    n_words = dimensions["words"]
+    with blaming(directory / "fitted_words_offsets.npy"):
+        _require(
+            dimensions["words_by_offset"] == n_words + 1, f"not one offset a word of {n_words}"
+        )
     dimensions["post_keys"] = sizes.n_segments * sizes.n_posts
     dimensions["column_keys"] = sum(sizes.codes) * sizes.n_segments * dimensions["clusters"]
     for array in arrays:
@@ -93,7 +98,7 @@ def check_schema(directory: Path, manifest: dict[str, Any]) -> None:
         with blaming(path):
             _check_values(path, array, dimensions)
     with blaming(directory):
-        _check_together(directory, sizes, dimensions["impressions"])
+        _check_together(directory, sizes, dimensions)
 
 
 def _read_sizes(directory: Path, manifest: dict[str, Any]) -> Sizes:
@@ -168,6 +173,13 @@ def _arrays(sizes: Sizes) -> Iterator[Array]:
         yield Array(f"fitted_cluster_{i}", INT, (n_posts,), high="clusters")
         yield Array(f"fitted_factor_post_{i}", FLOAT, (n_posts, f"factors_{i}"), lowest)
         yield Array(f"fitted_factor_rate_{i}", FLOAT, (n_segments, n_posts), high=1)
+        is_last = i == sizes.n_refits - 1
+        for name, width in (("gate", "clusters"), ("factor_of_text", f"factors_{i}")):
+            shape = ("design", width) if is_last else (0, 0)
+            yield Array(f"fitted_{name}_{i}", FLOAT, shape, lowest)
+    yield Array("fitted_idf", FLOAT, ("words",), lowest)
+    yield Array("fitted_words_blob", ("|u1",), ("words_bytes",))
+    yield Array("fitted_words_offsets", INT, ("words_by_offset",), ends="words_bytes")
     for name in ("by_post", *(f"by_column_{i}" for i in range(sizes.n_refits))):
         keys = "post_keys" if name == "by_post" else "column_keys"
         yield Array(f"{name}_key", ("<u4",), (f"{name}_rows",), high=keys)
@@ -208,7 +220,7 @@ def _check_values(path: Path, array: Array, dimensions: dict[str, int]) -> None:
         _require(is_within, f"values from {low} to {highest} are not within {array.low} to {high}")
 
 
-def _check_together(directory: Path, sizes: Sizes, n_impressions: int) -> None:
+def _check_together(directory: Path, sizes: Sizes, dimensions: dict[str, int]) -> None:
     """Relations of values that one range cannot say."""
     catalogue = {
         name: np.load(directory / f"catalogue_{name}.npy", mmap_mode="r")
@@ -222,10 +234,14 @@ def _check_together(directory: Path, sizes: Sizes, n_impressions: int) -> None:
     is_known = (catalogue["codes"] < np.array(sizes.codes, dtype=np.int64)).all()
     _require(bool(is_known), "'codes' holds a code that no profile column has")
     liked = np.load(directory / "history_liked.npy", mmap_mode="r")
-    _require(len(liked) == -(-n_impressions // 8), "'history_liked' has not one bit an impression")
-    for name in ("text", "topic"):
+    n_bytes = -(-dimensions["impressions"] // 8)
+    _require(len(liked) == n_bytes, "'history_liked' has not one bit an impression")
+    n_topics = int(np.load(directory / "fitted_topic.npy").max()) + 1
+    is_whole = dimensions["design"] == n_topics + 1 + dimensions["words"]
+    _require(is_whole, "'gate' has not one row a topic, one more, and one a word")
+    for name in ("text", "topic", "fitted_words"):
         texts = Texts.load(directory, name)
-        for row in range(sizes.n_posts):
+        for row in range(len(texts.offsets) - 1):
             texts[row]  # not of UTF-8: a UnicodeDecodeError
 
 

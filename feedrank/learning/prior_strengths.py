@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from feedrank.state.clusters import PostClusters, dispersion_of, post_state
 from feedrank.state.counts.by_step import StepCounts
 from feedrank.state.counts.tally import Tally
 from feedrank.state.fitted import Strengths, WarmupParameters
+from feedrank.state.posts.clusters import PostClusters, dispersion_of, post_state
 from feedrank.state.shared import column_evidence, rates_within
 from feedrank.stats.correspondence import LEAST_EVENTS
 from feedrank.stats.shrinkage import STRONGEST, fit_strength

@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 
 from feedrank.schema import USER_ID, USER_KEY
-from feedrank.state.profiles import MISSING, ProfileColumn, Profiles
+from feedrank.state.profiles import MISSING, OTHER, ProfileColumn, Profiles
 
-OTHER = "(other)"
 MAX_CATEGORIES = 64  # bounds the counts by column; rarer categories of users share one code
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain, repeat
 
@@ -20,11 +21,11 @@ from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.log.steps import by_step, n_steps, steps_of
 from feedrank.params import FeaturesParams
 from feedrank.schema import TEXT
-from feedrank.state.clusters import PostClusters
 from feedrank.state.counts.by_step import StepCounts
 from feedrank.state.counts.tally import Tally, tally
 from feedrank.state.fitted import FittedParameters, Refit, WarmupParameters
 from feedrank.state.history import History, InteractionSample
+from feedrank.state.posts.clusters import PostClusters
 from feedrank.state.profiles import Profiles
 
 # The last refit has 75 of the reference log's 90 days; at 1.5 it had 70. At 1.25 nine refits, not
@@ -32,6 +33,8 @@ from feedrank.state.profiles import Profiles
 GROWTH = 1.4
 # For factors and tastes, at most: bounds memory; a twentieth of full size is used whole.
 SAMPLE_IMPRESSIONS, SAMPLE_USERS = 3_000_000, 100_000
+
+NO_TEXT = np.empty((0, 0))  # posts come after the last refit
 
 UserTallies = tuple[Tally, Tally]
 
@@ -67,18 +70,21 @@ def fit_refits(
     firsts = sorted({day * SECONDS_A_DAY // fixed.step_seconds for day in days})
     before = [by_post.before(first).reshape(fixed.n_segments, -1) for first in firsts]
     samples = [_sample(history, fixed.segment(profiles.codes), first) for first in firsts]
-    texts = text_design(log.posts[TEXT], fixed.topic, params.vocabulary)
+    texts, vocabulary = text_design(log.posts[TEXT], fixed.topic, params.vocabulary)
     job = partial(_fit_one, before, samples, texts, params)
     kinds = list(map_parts(job, len(firsts), "finding clusters and factors of posts"))
     choice = partial(_choose, kinds, firsts, before, samples)
     posts = list(map_parts(choice, len(firsts), "choosing clusters or factors"))
+    posts[:-1] = [(replace(c, gate=NO_TEXT), replace(f, of_text=NO_TEXT)) for c, f in posts[:-1]]
     clusters = [c for c, _ in posts]
     counts = _count_refits(log, profiles, fixed, firsts, clusters)
     refits = tuple(
         Refit(first, *of, fit_strengths(fixed, first, of[0], profiles.codes, by_post, count))
         for first, of, count in zip(firsts, posts, counts, strict=True)
     )
-    return FittedParameters(**vars(fixed), refits=refits), tuple(c.by_column for c in counts)
+    return FittedParameters(**vars(fixed), refits=refits, vocabulary=vocabulary), tuple(
+        c.by_column for c in counts
+    )
 
 
 def _sample(history: History, segment: np.ndarray, step: int) -> InteractionSample:
@@ -165,11 +171,9 @@ def _column_tally(
     """Counts by (profile code end to end, segment, cluster) of all profile columns."""
     n_clusters = clusters.rate.shape[1]
     n_keys = fixed.n_column_keys(n_clusters)
-    codes = profiles.codes[rows.user].astype(np.int64)
-    cell = fixed.segment(codes) * n_clusters + clusters.cluster[rows.post]
+    codes = profiles.codes[rows.user]
     total = Tally(*np.zeros((2, n_keys), np.int64))
-    for column, offset in enumerate(fixed.column_offsets[:-1]):
-        key = (offset + codes[:, column]) * (fixed.n_segments * n_clusters) + cell
+    for key in fixed.column_keys(codes, clusters.cluster[rows.post], n_clusters).T:
         total += tally(key, rows.liked, n_keys)
     return total
 

@@ -72,6 +72,10 @@ class Recommender:
         end = store.shared.n_steps
         self._last_step = end if as_of is None else as_of // self._step_seconds
 
+    def with_store(self, store: FeatureStore) -> Recommender:
+        """The same ranker and rules on another store of the same features."""
+        return Recommender(store, self.ranker, self._candidates, self._exclude)
+
     def recommend(
         self, user_id: Id, at: datetime, k: int, candidates: np.ndarray | None = None
     ) -> list[tuple[Id, float]]:
@@ -194,7 +198,7 @@ class Recommender:
         Candidates may be hidden: what the feed has shown is replayed, whatever became of it.
         """
         post = self.catalogue.open_posts(at) if candidates is None else candidates
-        barred = self._history.barred(user, self.step(at), self._exclude)
+        barred = self._history.barred(user, self.step(at), at, self._exclude)
         return post[~np.isin(post, barred)] if len(barred) else post
 
     def score(self, user: int, at: int, post: np.ndarray) -> np.ndarray:

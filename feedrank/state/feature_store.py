@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Iterable
+from typing import Any, Iterable
 
 import numpy as np
 
@@ -59,6 +59,22 @@ class FeatureStore:
         """Rows of the posts of any of these topics, in words; none of a topic without a post."""
         found = [self._posts_by_topic[name] for name in topics if name in self._posts_by_topic]
         return np.concatenate([np.zeros(0, dtype=np.int64), *found])
+
+    def followed_by(self, since: int, n_log_steps: int, **changes: Any) -> FeatureStore:
+        """The store with changed attributes, and with the states that they leave as they were.
+
+        Args:
+            since: first step that has a changed row.
+            n_log_steps: of the log that is followed.
+            changes: by attribute.
+        """
+        new = replace(self, **changes)
+        states = self.states.followed_by(new.fitted, new.shared, since, n_log_steps)
+        kept: dict[str, Any] = {"states": states}  # where `cached_property` keeps it
+        if new.topic is self.topic and "_posts_by_topic" in vars(self):
+            kept["_posts_by_topic"] = self._posts_by_topic
+        vars(new).update(kept)
+        return new
 
     def save(self, directory: Path) -> None:
         """Write all files into an existing directory."""

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from feedrank.io.arrays import Place, read_array
-from feedrank.state.clusters import PostClusters
-from feedrank.state.factors import Factors
+from feedrank.state.catalogue import Texts
+from feedrank.state.posts.clusters import PostClusters
+from feedrank.state.posts.factors import Factors
+from feedrank.state.posts.vocabulary import Vocabulary
 
 PLAIN = ("step_seconds", "half_life_steps", "segment_column", "column_names", "column_codes")
-CLUSTER_ARRAYS = ("log_gate", "rate", "cluster")
-FACTOR_ARRAYS = ("post", "rate")
+CLUSTER_ARRAYS = ("log_gate", "rate", "cluster", "gate")
+FACTOR_ARRAYS = ("post", "rate", "of_text")
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,18 @@ class WarmupParameters:
             return np.zeros(len(codes), dtype=np.int64)
         return codes[:, self.segment_column].astype(np.int64)
 
+    def column_keys(self, codes: np.ndarray, cluster: np.ndarray, n_clusters: int) -> np.ndarray:
+        """Cell of (profile code end to end, segment, cluster) of each row and profile column.
+
+        Args:
+            codes: profile codes of the row's user, shape (n, n_columns).
+            cluster: of the row's post, shape (n,).
+            n_clusters: number of clusters.
+        """
+        cell = self.segment(codes) * n_clusters + cluster
+        code = self.column_offsets[:-1] + codes.astype(np.int64)
+        return np.asarray(code * (self.n_segments * n_clusters) + cell[:, None])
+
     def n_column_keys(self, n_clusters: int) -> int:
         """Cells of profile code, segment and cluster."""
         return int(self.column_offsets[-1]) * self.n_segments * n_clusters
@@ -122,9 +136,11 @@ class FittedParameters(WarmupParameters):
 
     Attributes:
         refits: in order of time; the first also holds before its first step.
+        vocabulary: of texts, for posts that come later.
     """
 
     refits: tuple[Refit, ...]
+    vocabulary: Vocabulary
 
     def refit_number(self, step: int) -> int:
         """Index, within `refits`, of the refit that a step belongs to."""
@@ -160,6 +176,8 @@ class FittedParameters(WarmupParameters):
                 arrays[f"{name}_{number}"] = getattr(refit.clusters, name)
             for name in FACTOR_ARRAYS:
                 arrays[f"factor_{name}_{number}"] = getattr(refit.factors, name)
+        arrays["idf"] = self.vocabulary.idf
+        Texts.of(list(self.vocabulary.words)).save(directory, "fitted_words")
         for name, array in arrays.items():
             np.save(directory / f"fitted_{name}.npy", array)
 
@@ -182,4 +200,8 @@ class FittedParameters(WarmupParameters):
         refits = tuple(refit(*numbered) for numbered in enumerate(values.pop("refits")))
         columns: Any = {name: tuple(values.pop(name)) for name in ("column_names", "column_codes")}
         encoded = tuple(array(f"encoded_{i}") for i in range(len(columns["column_codes"]) + 1))
-        return cls(**values, **columns, topic=array("topic"), encoded=encoded, refits=refits)
+        topic, idf, words = array("topic"), array("idf"), Texts.load(place, "fitted_words")
+        names = tuple(words[row] for row in range(len(idf)))
+        vocabulary = Vocabulary(int(topic.max(initial=0)) + 1, names, idf)
+        fixed: Any = {"topic": topic, "encoded": encoded}
+        return cls(**values, **columns, **fixed, refits=refits, vocabulary=vocabulary)

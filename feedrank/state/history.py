@@ -28,6 +28,11 @@ class History:
     step: np.ndarray
     liked: np.ndarray
 
+    @property
+    def n_shown(self) -> np.ndarray:
+        """Impressions of each user, shape (n_users,)."""
+        return np.diff(self.offsets)
+
     def before(self, user: int, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Post, step and liked of one user's impressions strictly before a step."""
         first, last = int(self.offsets[user]), int(self.offsets[user + 1])
@@ -46,17 +51,26 @@ class History:
         liked = np.unpackbits(np.asarray(self.liked))[: len(self.post)].astype(bool)
         return user, np.asarray(self.post), np.asarray(self.step), liked
 
-    def barred(self, user: int, step: int, rule: str) -> np.ndarray:
-        """Posts that a user is not shown again, given the impressions strictly before a step.
+    def known(self, user: int, step: int, at: int) -> tuple[np.ndarray, np.ndarray]:
+        """Post and liked of the impressions that bar their posts: those strictly before a step.
+
+        A history that is followed knows also those of the step itself, until the second `at`.
+        """
+        post, _, liked = self.before(user, step)
+        return post, liked
+
+    def barred(self, user: int, step: int, at: int, rule: str) -> np.ndarray:
+        """Posts that a user is not shown again, given the impressions that are `known`.
 
         Args:
             user: row of the user.
-            step: impressions of this step or later do not count.
+            step: of the request.
+            at: of the request, seconds since the log's origin.
             rule: 'nothing', 'liked' or 'seen' (shown), as `export.exclude` of `params.yaml`.
         """
         if rule == "nothing":
             return self.post[:0]
-        post, _, liked = self.before(user, step)
+        post, liked = self.known(user, step, at)
         return post if rule == "seen" else post[liked.astype(bool)]
 
     def spread_users(self, step: int, n_impressions: int, n_users: int) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 MISSING = 0  # the code of a missing value, in every column
+OTHER = "(other)"  # the last category of a column that has more than are coded
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from feedrank.state.clusters import post_state, shrunk_rate
 from feedrank.state.counts.by_step import StepCounts
 from feedrank.state.counts.cumulative import RunningCounts
 from feedrank.state.counts.tally import Tally
 from feedrank.state.fitted import FittedParameters, Refit
+from feedrank.state.posts.clusters import post_state, shrunk_rate
 from feedrank.stats.shrinkage import as_feature, base_rate, log_ratio, ratio
 
 KEPT_STATES = 128  # 1.5 MB each at full size; the reference log has 90 days
@@ -100,6 +100,21 @@ class SharedHistory:
         self._first_step = counts.by_post.first_steps().reshape(fitted.n_segments, -1).min(0)
         self.keep = keep
         self._kept: OrderedDict[int, SharedState] = OrderedDict()
+
+    def followed_by(
+        self, fitted: FittedParameters, counts: SharedCounts, since: int, log: int
+    ) -> SharedHistory:
+        """States after rows of the steps from `since` on, of a log of `log` steps that is followed.
+
+        Earlier states are carried over, unless there are new posts.
+        """
+        new = SharedHistory(fitted, counts, self.keep)
+        by_post = self._by_post.followed_by(counts.by_post, since, fitted.n_segments, log)
+        new._by_post = by_post
+        if fitted.n_posts == self.fitted.n_posts:
+            kept = list(self._kept.items())  # at once: other threads derive states meanwhile
+            new._kept.update((step, state) for step, state in kept if step <= since)
+        return new
 
     def as_of(self, step: int) -> SharedState:
         """State strictly before a step; steps outside the log are clamped to its ends."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from feedrank.state.counts.by_user import PairCounts, UserCounts
-from feedrank.state.factors import UserEvidence
 from feedrank.state.fitted import FittedParameters, Refit
+from feedrank.state.posts.factors import UserEvidence
 from feedrank.state.shared import SharedState
 from feedrank.stats.shrinkage import log_ratio, ratio
 

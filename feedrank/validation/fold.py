@@ -135,8 +135,8 @@ def barred_posts(
     for result in results:
         at = result.replayed.at
         known = at if state == "fresh" else np.minimum(at, result.fold.cutoff)
-        pairs = zip(result.replayed.user.tolist(), (known // seconds).tolist(), strict=True)
-        found += [store.history.barred(user, step, rule) for user, step in pairs]
+        pairs = zip(result.replayed.user.tolist(), known.tolist(), strict=True)
+        found += [store.history.barred(user, at // seconds, at, rule) for user, at in pairs]
     return found
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from feedrank.features.spec import FIXED, features_of
-from feedrank.state.factors import UserEvidence
+from feedrank.state.posts.factors import UserEvidence
 from feedrank.stats.shrinkage import as_feature
 from tests.support.simulated_logs import DAY, HOUR, Learned, simulated, tasteful
 

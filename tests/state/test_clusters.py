@@ -9,8 +9,8 @@ from scipy.sparse import csr_matrix
 
 from feedrank.learning.posts.clusters import fit_clusters
 from feedrank.learning.posts.text import text_design, topic_codes
-from feedrank.state.clusters import PostClusters, expect, post_state
 from feedrank.state.counts.tally import Tally
+from feedrank.state.posts.clusters import PostClusters, expect, post_state
 from feedrank.stats.shrinkage import STRONGEST
 from tests.support.simulated_logs import posts_table
 
@@ -38,7 +38,7 @@ def _counts(shown: int | np.ndarray, seed: int = 0, quality: np.ndarray | float 
 
 
 def _design(posts: pd.DataFrame, vocabulary: int) -> csr_matrix:
-    return text_design(posts["text"], topic_codes(posts["topic"]), vocabulary)
+    return text_design(posts["text"], topic_codes(posts["topic"]), vocabulary)[0]
 
 
 def _fit(counts: Tally, posts: pd.DataFrame, n_clusters: int = 3) -> PostClusters:

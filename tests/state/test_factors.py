@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedrank.state.factors import POST_UNIT, RATE_UNIT, Factors, UserEvidence, ridge
+from feedrank.state.posts.factors import POST_UNIT, RATE_UNIT, Factors, UserEvidence, ridge
 
 N_USERS, N_POSTS, D = 5, 12, 3
 RNG = np.random.default_rng(3)

@@ -22,8 +22,13 @@ def test_fitted_parameters_come_back_as_they_were_written(tmp_path: Path) -> Non
                 for first, second in zip(found, value, strict=True):
                     assert first.first_step == second.first_step
                     assert first.strengths == second.strengths
-                    for part, array in vars(second.clusters).items():
-                        np.testing.assert_array_equal(getattr(first.clusters, part), array)
+                    for group in ("clusters", "factors"):
+                        for part, array in vars(getattr(second, group)).items():
+                            found_part = getattr(getattr(first, group), part)
+                            np.testing.assert_array_equal(found_part, array)
+            elif name == "vocabulary":
+                assert (found.n_topics, found.words) == (value.n_topics, value.words)
+                np.testing.assert_array_equal(found.idf, value.idf)
             elif name == "encoded":
                 assert len(found) == len(value)
                 for a, b in zip(found, value, strict=True):

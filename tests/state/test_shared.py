@@ -7,9 +7,9 @@ import pytest
 
 from feedrank.features.question import Question
 from feedrank.features.spec import assemble, features_of
-from feedrank.state.clusters import RATE_PRIOR
 from feedrank.state.counts.by_user import PairCounts
 from feedrank.state.counts.tally import Tally
+from feedrank.state.posts.clusters import RATE_PRIOR
 from feedrank.state.shared import SharedHistory, rates_within
 from feedrank.state.users import UserState, user_tables
 from tests.support.simulated_logs import Learned, simulated

@@ -7,10 +7,10 @@ from scipy.special import logit
 
 from feedrank.learning.posts.fit import FittedPosts
 from feedrank.learning.posts.sample import user_post_matrix, user_ratios
-from feedrank.state.clusters import PostClusters, post_state
 from feedrank.state.counts.tally import Tally
-from feedrank.state.factors import Factors, UserEvidence
 from feedrank.state.history import InteractionSample
+from feedrank.state.posts.clusters import PostClusters, post_state
+from feedrank.state.posts.factors import Factors, UserEvidence
 from feedrank.stats.logistic import fit_logistic
 from feedrank.stats.shrinkage import HIGHEST_RATE, PRIOR_LOG_STRENGTH, ratio
 

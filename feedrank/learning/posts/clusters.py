@@ -10,8 +10,8 @@ from sklearn.cluster import KMeans
 from sklearn.linear_model import Ridge
 
 from feedrank.learning.posts.tastes import Tastes
-from feedrank.state.clusters import PostClusters, cluster_rates_of, expect
 from feedrank.state.counts.tally import Tally
+from feedrank.state.posts.clusters import PostClusters, cluster_rates_of, expect
 from feedrank.stats.correspondence import LEAST_EVENTS, contrasts
 from feedrank.stats.shrinkage import fit_strength
 
@@ -54,7 +54,9 @@ def fit_clusters(
             expected = counts.shown.T @ rate
             strength = fit_strength(liked[:, None], shown[:, None], expected, membership)
     taste_strength = None if tastes is None else tastes.strength
-    return PostClusters(log_gate, rate, strength, membership.argmax(1), taste_strength)
+    of_text = gate[: texts.shape[1]]  # nobody has seen a new post: its audience has no contrast
+    cluster = membership.argmax(1)
+    return PostClusters(log_gate, rate, strength, cluster, taste_strength, of_text)
 
 
 def expected_by_segment(counts: Tally) -> np.ndarray:

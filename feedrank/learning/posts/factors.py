@@ -9,8 +9,8 @@ from scipy.sparse import csr_matrix, diags
 from sklearn.utils.extmath import randomized_svd
 
 from feedrank.learning.posts.sample import user_post_matrix
-from feedrank.state.factors import ridge
 from feedrank.state.history import InteractionSample
+from feedrank.state.posts.factors import ridge
 
 # Ranges in which other values change no more than another seed: docs/ranking.md, "Constants".
 TEXT_COMPONENTS, NULL_DRAWS, ITERATIONS = 100, 3, 15

@@ -6,18 +6,21 @@ from functools import partial
 
 import numpy as np
 from scipy.sparse import csr_matrix
+from sklearn.linear_model import Ridge
 
 from feedrank.learning.posts.clusters import fit_clusters
 from feedrank.learning.posts.factors import fit_factors
 from feedrank.learning.posts.sample import expected_likes
 from feedrank.learning.posts.tastes import Tastes, taste_ratios
 from feedrank.params import FeaturesParams
-from feedrank.state.clusters import PostClusters, dispersion_of, post_state
 from feedrank.state.counts.tally import Tally
-from feedrank.state.factors import Factors
 from feedrank.state.history import InteractionSample
+from feedrank.state.posts.clusters import PostClusters, dispersion_of, post_state
+from feedrank.state.posts.factors import Factors
 from feedrank.stats.shrinkage import HIGHEST_RATE
 
+# Of the factors that a text lets expect, in posts: any from 1 to 30. Known posts do not feel it.
+TEXT_RIDGE = 10.0
 FittedPosts = tuple[PostClusters, Factors]
 
 
@@ -42,7 +45,7 @@ def fit_posts(
     rate = post_state(clusters, counts).rate
     expected = expected_likes(sample, rate)
     found = factors(expected)
-    kinds = [(clusters, Factors.of(found, rate))]
+    kinds = [(clusters, Factors.of(found, rate, _of_text(texts, found)))]
     if found.shape[1]:
         tastes = Tastes(sample, rate, found, dispersion_of(counts))
         clusters = fit(tastes)
@@ -50,8 +53,16 @@ def fit_posts(
         expected = expected_likes(sample, rate)
         expected *= taste_ratios(sample, expected, clusters.cluster, tastes.strength)
         found = _within(factors(np.minimum(expected, HIGHEST_RATE)), clusters.cluster)
-        kinds.append((clusters, Factors.of(found, rate)))
+        kinds.append((clusters, Factors.of(found, rate, _of_text(texts, found))))
     return kinds
+
+
+def _of_text(texts: csr_matrix, factors: np.ndarray) -> np.ndarray:
+    """Weights of a text's design by which its post's factors are expected, shape (n_design, d)."""
+    if not factors.shape[1]:
+        return np.empty((texts.shape[1], 0))
+    found = Ridge(alpha=TEXT_RIDGE, solver="lsqr", fit_intercept=False).fit(texts, factors)
+    return np.asarray(found.coef_).reshape(factors.shape[1], -1).T
 
 
 def _within(factors: np.ndarray, cluster: np.ndarray) -> np.ndarray:

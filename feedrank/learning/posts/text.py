@@ -10,6 +10,8 @@ import pandas as pd
 from scipy.sparse import csr_matrix, hstack
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from feedrank.state.posts.vocabulary import Vocabulary
+
 MAX_TOPICS = 64  # any number above the topics of a network, of which the reference has 7
 
 
@@ -24,8 +26,10 @@ def topic_codes(topics: pd.Series) -> np.ndarray:
     return topics.map(codes).to_numpy(dtype=np.int64)
 
 
-def text_design(texts: Iterable[str], topic: np.ndarray, vocabulary: int) -> csr_matrix:
-    """A column for each topic, a constant, and TF-IDF of words, shape (n_posts, d).
+def text_design(
+    texts: Iterable[str], topic: np.ndarray, vocabulary: int
+) -> tuple[csr_matrix, Vocabulary]:
+    """A column for each topic, a constant, and TF-IDF of words, shape (n_posts, d); and the words.
 
     Args:
         texts: of the posts.
@@ -34,9 +38,12 @@ def text_design(texts: Iterable[str], topic: np.ndarray, vocabulary: int) -> csr
     """
     n_posts = len(topic)
     cells = (np.ones(n_posts), (np.arange(n_posts), topic))
-    parts = [csr_matrix(cells, (n_posts, int(topic.max()) + 1)), csr_matrix(np.ones((n_posts, 1)))]
+    n_topics = int(topic.max()) + 1
+    parts = [csr_matrix(cells, (n_posts, n_topics)), csr_matrix(np.ones((n_posts, 1)))]
+    known = Vocabulary(n_topics, (), np.empty(0))
     # A word of one text alone says nothing about others.
     words = TfidfVectorizer(min_df=2, sublinear_tf=True, max_features=vocabulary)
     with contextlib.suppress(ValueError):  # no word stands in two texts
         parts.append(words.fit_transform(texts))
-    return hstack(parts, format="csr")
+        known = Vocabulary(n_topics, tuple(words.get_feature_names_out().tolist()), words.idf_)
+    return hstack(parts, format="csr"), known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from feedrank.state.counts.tally import Tally
 
 # Kept states that others start from, 2.7 MB each at full size; fewer save memory, more save time.
 CHECKPOINTS = 4
+# After the end of a log that is followed: kept every so many steps, and so many of these. Likes
+# come up to hours after their impression, so that the last few steps are those that change.
+FOLLOWED_APART, FOLLOWED_KEPT = 8, 2
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,11 @@ class CountsAsOf:
     step: int
     counts: Tally
     recent: tuple[Tally, ...]
+
+    def with_columns(self, n_rows: int, n_columns: int) -> CountsAsOf:
+        """The same counts by keys (row, column), where columns were added at the end."""
+        wide = (t.with_columns(n_rows, n_columns) for t in (self.counts, *self.recent))
+        return CountsAsOf(self.step, next(wide), tuple(wide))
 
 
 class RunningCounts:
@@ -46,6 +55,29 @@ class RunningCounts:
         zeros, none = (np.zeros((2, by_step.n_keys), kind) for kind in (np.int64, np.float64))
         self._last = CountsAsOf(0, Tally(*zeros), (Tally(*none),) * len(half_lives))
         self._checkpoints = {0: self._last}
+        self._end_of_log: float = inf
+
+    def followed_by(self, by_step: StepCounts, since: int, n_rows: int, log: int) -> RunningCounts:
+        """The same after rows of the steps from `since` on: earlier checkpoints are carried over.
+
+        Args:
+            by_step: all counts, whose keys (row, column) may have new columns at the end.
+            since: first step that has changed.
+            n_rows: of the keys.
+            log: steps of the log that is followed.
+        """
+        new = RunningCounts(by_step)
+        new._decays, new._apart, new._end_of_log = self._decays, self._apart, log
+        kept = sorted([*self._checkpoints.values(), self._last], key=lambda c: c.step)
+        kept = [c for c in kept if c.step <= since]
+        kept = [c for c in kept if c.step <= log] + [c for c in kept if c.step > log][
+            -FOLLOWED_KEPT:
+        ]
+        if self._last.counts.shown.size != by_step.n_keys:
+            kept = [c.with_columns(n_rows, by_step.n_keys // n_rows) for c in kept]
+        new._checkpoints = {c.step: c for c in kept}
+        new._last = kept[-1]
+        return new
 
     def before(self, step: int) -> CountsAsOf:
         """Counts of the steps [0, step)."""
@@ -53,11 +85,16 @@ class RunningCounts:
         counts, recent = start.counts.copy(), _copies(start.recent)
         for number in range(start.step, step):
             self._add(number, counts, recent)
-            if (number + 1) % self._apart == 0:
+            if self._is_checkpoint(number + 1, step):
                 checkpoint = CountsAsOf(number + 1, counts.copy(), _copies(recent))
                 self._checkpoints[number + 1] = checkpoint
         self._last = CountsAsOf(step, counts, recent)
         return self._last
+
+    def _is_checkpoint(self, step: int, asked: int) -> bool:
+        if step <= self._end_of_log:
+            return step % self._apart == 0 or step == self._end_of_log - 1
+        return step % FOLLOWED_APART == 0 and step > asked - FOLLOWED_KEPT * FOLLOWED_APART
 
     def _nearest(self, step: int) -> CountsAsOf:
         # Threads of the service share this object: read `_last` once, and a copy of the rest.

@@ -33,6 +33,13 @@ class Tally:
         """The same counts by the parts of their key."""
         return Tally(self.shown.reshape(shape), self.liked.reshape(shape))
 
+    def with_columns(self, n_rows: int, n_columns: int) -> Tally:
+        """The same counts by keys (row, column), where columns were added at the end."""
+        wide = np.zeros((2, n_rows, n_columns), self.shown.dtype)
+        for new, old in zip(wide, (self.shown, self.liked)):
+            new[:, : len(old) // n_rows] = old.reshape(n_rows, -1)
+        return Tally(*wide.reshape(2, -1))
+
 
 def tally(key: np.ndarray, liked: np.ndarray, n_keys: int) -> Tally:
     """Impressions and likes by key: additive, so any split and order of rows gives the same."""

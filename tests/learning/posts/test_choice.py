@@ -7,10 +7,10 @@ import pytest
 
 from feedrank.learning.posts.choice import choose_kind, late_loss
 from feedrank.learning.posts.fit import FittedPosts
-from feedrank.state.clusters import PostClusters
 from feedrank.state.counts.tally import Tally, tally
-from feedrank.state.factors import Factors
 from feedrank.state.history import InteractionSample
+from feedrank.state.posts.clusters import PostClusters
+from feedrank.state.posts.factors import Factors
 from tests.support.taste_samples import likes
 
 N_USERS, N_POSTS, N_CLUSTERS, RATE, FIRST = 400, 60, 3, 0.2, 5

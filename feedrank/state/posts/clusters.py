@@ -13,7 +13,7 @@ that a new post is judged by its text and an old one by its likes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.special import logsumexp
@@ -40,6 +40,8 @@ class PostClusters:
         cluster: the most probable cluster of each post, shape (n_posts,).
         taste_strength: prior strength of a user's ratio in a cluster, in expected likes, where
             users' likes identified the clusters; else None.
+        gate: of a text's design, for posts that come later, shape (n_design, n_clusters); (0, 0)
+            of a refit that is not the last.
     """
 
     log_gate: np.ndarray
@@ -47,6 +49,7 @@ class PostClusters:
     quality_strength: float
     cluster: np.ndarray
     taste_strength: float | None = None
+    gate: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ and both arrive at the same bits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -30,16 +30,20 @@ class Factors:
         post: factors, multiples of `POST_UNIT`, float64, shape (n_posts, d); d may be 0.
         rate: like rate at the refit, multiples of `RATE_UNIT`, float64,
             shape (n_segments, n_posts).
+        of_text: factors that a text's design lets expect, for posts that come later, shape
+            (n_design, d); (0, 0) of a refit that is not the last.
     """
 
     post: np.ndarray
     rate: np.ndarray
+    of_text: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
 
     @classmethod
-    def of(cls, post: np.ndarray, rate: np.ndarray) -> Factors:
+    def of(cls, post: np.ndarray, rate: np.ndarray, of_text: np.ndarray | None = None) -> Factors:
         """Factors in their units; rates that quality lifts above `HIGHEST_RATE` are clipped."""
         post, rate = np.clip(post, -FARTHEST, FARTHEST), np.clip(rate, RATE_UNIT, HIGHEST_RATE)
-        return cls(_in_units(post, POST_UNIT), _in_units(rate, RATE_UNIT))
+        of_text = np.empty((0, 0)) if of_text is None else of_text
+        return cls(_in_units(post, POST_UNIT), _in_units(rate, RATE_UNIT), of_text)
 
     @property
     def n_factors(self) -> int:

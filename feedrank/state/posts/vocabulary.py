@@ -1,0 +1,54 @@
+"""Vocabulary: the text design of a post that came after the fit, without the library that fits."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+WORD = re.compile(r"\b\w\w+\b")  # as scikit-learn's TfidfVectorizer
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Words by which texts differ; a design has the topics' columns, a constant and these.
+
+    Attributes:
+        n_topics: that have a column.
+        words: in the order of their columns.
+        idf: inverse document frequency of each, float64, shape (n_words,).
+    """
+
+    n_topics: int
+    words: tuple[str, ...]
+    idf: np.ndarray
+
+    @cached_property
+    def _columns(self) -> dict[str, int]:
+        return {word: column for column, word in enumerate(self.words)}
+
+    def design(self, text: str, topic: int) -> tuple[np.ndarray, np.ndarray]:
+        """Columns of a text's design that are not 0, ascending, and their values.
+
+        Words weigh `(1 + log(count)) * idf`, over the Euclidean norm; others than known ones weigh
+        nothing.
+
+        Args:
+            text: of the post.
+            topic: its code; one that no post had at the fit has no column.
+        """
+        words = [self._columns[w] for w in WORD.findall(text.lower()) if w in self._columns]
+        column, count = np.unique(np.array(words, np.int64), return_counts=True)
+        weight = (1 + np.log(count)) * self.idf[column]
+        if len(weight):
+            weight = weight / np.sqrt((weight**2).sum())
+        fixed = [self.n_topics] if topic >= self.n_topics else [topic, self.n_topics]
+        columns = np.concatenate([fixed, self.n_topics + 1 + column]).astype(np.int64)
+        return columns, np.concatenate([np.ones(len(fixed)), weight])
+
+    def times(self, text: str, topic: int, table: np.ndarray) -> np.ndarray:
+        """A text's design times a table with a row for each of its columns, shape (d,)."""
+        columns, values = self.design(text, topic)
+        return np.asarray(values @ table[columns])
