@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,10 @@ class Artifact:
             check_golden(artifact.golden, store.meta, params.golden_requests)
             artifact.replay_golden()
         return artifact
+
+    def with_store(self, store: FeatureStore) -> Artifact:
+        """The same artifact with a store that follows the network further."""
+        return replace(self, store=store, recommender=self.recommender.with_store(store))
 
     @property
     def as_of(self) -> datetime:

@@ -37,7 +37,7 @@ class Reference:
     def of(cls, artifact: Artifact) -> Reference:
         """The reference of a loaded artifact."""
         store, golden = artifact.store, artifact.golden
-        n_shown = np.diff(store.history.offsets)
+        n_shown = store.history.n_shown
         rates = np.concatenate([g["probability"] for g in golden])
         counts = [
             np.bincount(store.catalogue.codes[:, i], n_shown, column.n_codes)

@@ -39,7 +39,7 @@ def users_of(artifact: Artifact, words: Sequence[str]) -> tuple[np.ndarray, int]
                 of_word |= _matches(column, word)[codes[:, number]]
         found &= of_word
     rows = np.flatnonzero(found)
-    n_shown = np.diff(store.history.offsets)[rows]
+    n_shown = store.history.n_shown[rows]
     return rows[np.argsort(-n_shown, kind="stable")][:MOST_FOUND], len(rows)
 
 

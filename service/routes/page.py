@@ -152,7 +152,7 @@ async def feed(inference: Running, request: RequestParams) -> JSONResponse:
 
 def _suggested(artifact: Artifact) -> list[dict[str, Any]]:
     """Users at even places of the order by impressions, most active last."""
-    n_shown = np.diff(artifact.store.history.offsets)
+    n_shown = artifact.store.history.n_shown
     order = np.argsort(n_shown, kind="stable")
     places = np.linspace(0, len(order) - 1, N_SUGGESTED + 1)[1:].astype(int)
     return _described(artifact, list(dict.fromkeys(order[places].tolist())))
@@ -160,7 +160,7 @@ def _suggested(artifact: Artifact) -> list[dict[str, Any]]:
 
 def _described(artifact: Artifact, users: list[int]) -> list[dict[str, Any]]:
     """Users with their profile and number of impressions."""
-    n_shown = np.diff(artifact.store.history.offsets)
+    n_shown = artifact.store.history.n_shown
     ids = plain_ids(artifact.store.catalogue.user_ids[users])
     return [
         {

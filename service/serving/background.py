@@ -20,6 +20,9 @@ from service.serving.supervisor import Supervisor
 from service.serving.worker_registry import HEARTBEAT_SECONDS, Registration, WorkerState
 
 T = TypeVar("T")
+# Between two readings of the delta log. A reading that takes long, as where a state of hundreds of
+# thousands of posts is derived, is followed by a rest: it takes a fifth of a processor at most.
+FOLLOW_SECONDS, REST_SHARE = 0.5, 4.0
 EXPOSURE_SECONDS = 0.5  # lists of so long are lost if the worker is killed
 PUBLISH_SECONDS = 5.0  # a third of Prometheus' usual scrape interval, 15 s
 # A thread waits this long for the interpreter's lock whenever numpy has released it and requests
@@ -48,6 +51,7 @@ class Background:
         jobs = (
             self._poll(),
             self._warm_up_until_done(),
+            self._follow_network(),
             self._every(PUBLISH_SECONDS, "publish", self._inference.publish),
             self._every(HEARTBEAT_SECONDS, "heartbeat", self._beat),
         )
@@ -88,6 +92,14 @@ class Background:
         self._register()
         if has_swapped:
             await self._in_thread(return_freed_memory)
+
+    async def _follow_network(self) -> None:
+        time = asyncio.get_running_loop().time
+        while True:
+            begun = time()
+            for arm, slot in self._inference.slots.items():
+                await self.supervisor.turn(f"follow_{arm}", partial(self._in_thread, slot.follow))
+            await asyncio.sleep(max(FOLLOW_SECONDS, REST_SHARE * (time() - begun)))
 
     async def _warm_up_until_done(self) -> None:
         while not await self.supervisor.turn("cache_warmup", self._warm_up):

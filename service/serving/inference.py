@@ -78,9 +78,15 @@ class Inference:
         self.clock = clock
         self.limiter = Limiter(settings.max_waiting)
         prove = partial(prove_once, state=settings.state)
-        self.slots: dict[Arm, Slot] = {"control": Slot("control", settings.artifact, prove, clock)}
-        if settings.test_artifact is not None:
-            self.slots["test"] = Slot("test", settings.test_artifact, prove, clock)
+        paths: dict[Arm, Path | None] = {
+            "control": settings.artifact,
+            "test": settings.test_artifact,
+        }
+        self.slots = {
+            arm: Slot(arm, path, prove, clock, self._log_to_read)
+            for arm, path in paths.items()
+            if path is not None
+        }
         test_share = settings.test_share if "test" in self.slots else 0.0
         self.assignment = Assignment(settings.assignment_salt, test_share)
         self.exposures: ExposureLog | None = None
@@ -101,6 +107,9 @@ class Inference:
     def delta_path(self) -> Path:
         """Where the delta log lies, if there is one."""
         return delta_log_of(self.settings.state, self.settings.artifact)
+
+    def _log_to_read(self) -> DeltaLog | None:
+        return self.delta_log if self.delta_path.exists() else None
 
     @cached_property
     def delta_log(self) -> DeltaLog:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.manifest import MANIFEST, version_of
 from feedrank.errors import ArtifactError, FeedrankError
+from feedrank.live.delta_log import DeltaLogError
 from service.ab.assignment import Arm
+from service.live.tail import OpenLog, Tail, no_log
 from service.monitoring import metrics
 from service.monitoring.drift import Drift
 from service.server.clock import Clock, system_clock
 from service.serving.cache_warmup import warm_up
 
 logger = logging.getLogger("feedrank.service")
+AHEAD = timedelta(seconds=2)  # the next step's state is derived before its first request
 Identity = tuple[str, tuple[tuple[str, int, int, int], ...]]
 
 
@@ -28,10 +31,11 @@ class LoadedArtifact:
     Attributes:
         arm: of the A/B test; control where there is none.
         version: of the artifact.
-        artifact: that answered its golden requests as stored.
+        artifact: that answered its golden requests as stored, brought forward by `tail`.
         loaded_at: by the clock, UTC.
         identity: of its files when it was loaded.
         drift: of its requests and answers.
+        tail: reader of what came after the artifact.
     """
 
     arm: Arm
@@ -40,6 +44,19 @@ class LoadedArtifact:
     loaded_at: datetime
     identity: Identity
     drift: Drift
+    tail: Tail
+
+    def caught_up(self) -> LoadedArtifact:
+        """With all that the delta log holds; the same if it holds nothing new."""
+        if not self.tail.catch_up():
+            return self
+        return replace(self, artifact=self.artifact.with_store(self.tail.store))
+
+    def prepare(self, now: datetime) -> None:
+        """Derive the states that the next requests need, while others are answered."""
+        meta, recommender = self.artifact.store.meta, self.artifact.recommender
+        for moment in (now, now + AHEAD):
+            recommender.store.states.as_of(recommender.step(meta.seconds(meta.local(moment))))
 
 
 @dataclass(frozen=True)
@@ -82,19 +99,27 @@ class Slot:
         path: directory of the artifact, or a link to it.
         prove: raises `ArtifactError` for a new artifact that a process apart cannot load. The
             first one is not proved: where nothing is served yet, a crash ends nothing.
+        clock: the time of day.
+        open_log: gives the delta log that the artifact is brought forward by.
     """
 
     def __init__(
-        self, arm: Arm, path: Path, prove: Callable[[Path], None], clock: Clock = system_clock
+        self,
+        arm: Arm,
+        path: Path,
+        prove: Callable[[Path], None],
+        clock: Clock = system_clock,
+        open_log: OpenLog = no_log,
     ) -> None:
         self.arm: Arm = arm
         self.path = path
         self._prove = prove
         self._clock = clock
+        self._open_log = open_log
         self.prepared: LoadedArtifact | None = None
         self.refused: Refused | None = None
         self._at_rest: set[Identity | None] = set()
-        self.current = self._load(path)
+        self.current = self._followed_if_possible(self._load(path))
         metrics.serves(arm, self.current.version, self.current.artifact.as_of_utc)
 
     def poll(self) -> bool:
@@ -119,6 +144,23 @@ class Slot:
                 self._swap(loaded)
         self._at_rest = {waiting, wanted}
         return self.current is not before
+
+    def follow(self) -> None:
+        """Bring the artifact forward by what came since, in one assignment as a hot swap."""
+        self.current = self._followed(self.current)
+
+    def _followed(self, loaded: LoadedArtifact) -> LoadedArtifact:
+        loaded = loaded.caught_up()
+        loaded.prepare(self._clock())
+        return loaded
+
+    def _followed_if_possible(self, loaded: LoadedArtifact) -> LoadedArtifact:
+        """As `_followed`; a damaged delta log stops no artifact, and each `follow` tells of it."""
+        try:
+            return self._followed(loaded)
+        except DeltaLogError as error:
+            logger.error("not followed", extra={"arm": self.arm, "reason": str(error)})
+            return loaded
 
     def _is_new(self, identity: Identity) -> bool:
         if identity == self.current.identity:
@@ -153,9 +195,11 @@ class Slot:
         directory = Path(identity[0])
         artifact, version = Artifact.load(directory), version_of(directory)
         drift = Drift(self.arm, artifact)
-        return LoadedArtifact(self.arm, version, artifact, self._clock(), identity, drift)
+        tail = Tail(artifact.store, self._open_log)
+        return LoadedArtifact(self.arm, version, artifact, self._clock(), identity, drift, tail)
 
     def _swap(self, loaded: LoadedArtifact) -> None:
+        loaded = self._followed_if_possible(loaded)
         old, self.current = self.current.version, loaded
         self.refused = None
         metrics.swapped(self.arm, old)

@@ -1,0 +1,59 @@
+"""New posts: what the text of a post that came after the fit lets expect, until likes tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from scipy.special import log_softmax
+
+from feedrank.live.events import NewPost
+from feedrank.state.fitted import FittedParameters, Refit
+from feedrank.state.posts.factors import Factors
+
+
+def fitted_with(
+    fitted: FittedParameters, posts: Sequence[NewPost], topics: Mapping[str, int]
+) -> FittedParameters:
+    """Fitted parameters with further posts at the end, each as its text and topic say.
+
+    A post has the prior of a known post of its text that nobody has been shown. Topics that no post
+    had at the fit share one code. In refits before the last one, which serve moments when the posts
+    were not there, all clusters are equally likely.
+
+    Args:
+        fitted: parameters.
+        posts: in the order of their rows.
+        topics: code of each known topic.
+    """
+    vocabulary = fitted.vocabulary
+    codes = [topics.get(post.topic, vocabulary.n_topics) for post in posts]
+    *earlier, last = fitted.refits
+    texts = [(post.text, code) for post, code in zip(posts, codes, strict=True)]
+    gate, of_text = (
+        np.stack([vocabulary.times(*text, table) for text in texts])
+        for table in (last.clusters.gate, last.factors.of_text)
+    )
+    refits = [
+        _with(refit, np.zeros((len(posts), fitted.n_clusters)), np.zeros((len(posts), d)))
+        for refit in earlier
+        for d in (refit.factors.n_factors,)
+    ]
+    topic = np.concatenate([fitted.topic, np.array(codes, np.int64)])
+    return replace(fitted, topic=topic, refits=(*refits, _with(last, gate, of_text)))
+
+
+def _with(refit: Refit, log_odds: np.ndarray, factors: np.ndarray) -> Refit:
+    """A refit with posts of these log-odds of clusters and these factors, a row a post each."""
+    known = refit.clusters
+    log_gate = log_softmax(log_odds, axis=1)
+    cluster = log_gate.argmax(1)
+    clusters = replace(
+        known,
+        log_gate=np.concatenate([known.log_gate, log_gate]),
+        cluster=np.concatenate([known.cluster, cluster]),
+    )
+    rate = np.concatenate([refit.factors.rate, known.rate @ np.exp(log_gate).T], axis=1)
+    post = np.concatenate([refit.factors.post, factors])
+    return replace(refit, clusters=clusters, factors=Factors.of(post, rate, refit.factors.of_text))

@@ -1,0 +1,55 @@
+"""A store that follows a log answers as one counted from the whole of it, to the last bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from feedrank.live.events import Events
+from feedrank.live.live_store import LiveStore
+from feedrank.state.feature_store import FeatureStore
+from tests.live.followed import CUT, END, Followed, followed
+from tests.support.simulated_logs import DAY, recommender_of
+
+KINDS = [("1h", False), ("1d", False), ("1d", True)]
+MOMENTS = (-5, 9 * DAY, CUT - 90_000, CUT, CUT + 5_000, CUT + DAY, END - 4_000, END, END + 3 * DAY)
+
+
+def _assert_same_answers(followed: Followed, live: FeatureStore, whole: FeatureStore) -> None:
+    ours, theirs = (recommender_of(followed.learned, store) for store in (live, whole))
+    users = np.random.default_rng(2).permutation(whole.meta.n_users)[:40]
+    n_compared = 0
+    for at in MOMENTS:
+        posts = np.arange(whole.meta.n_posts)
+        for user in [*users.tolist(), whole.meta.n_users - 1]:
+            first, second = ours.rank(user, at, 10), theirs.rank(user, at, 10)
+            assert first.post.tolist() == second.post.tolist(), (user, at)
+            assert first.probability.tobytes() == second.probability.tobytes()
+            n_compared += 1
+        matrices = [r.matrix(user, at, posts).tobytes() for r in (ours, theirs)]
+        assert matrices[0] == matrices[1]
+    assert n_compared > 300
+
+
+@pytest.mark.parametrize(("step", "tastes"), KINDS)
+def test_a_followed_store_answers_as_a_counted_one(step: str, tastes: bool) -> None:
+    log = followed(step, tastes)
+    live = LiveStore(log.learned.store)
+    live.apply(log.events(), log.posts, log.users)
+    _assert_same_answers(log, live.store(), log.whole())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_neither_order_nor_batches_nor_repeats_matter(seed: int) -> None:
+    log, rng = followed("1h"), np.random.default_rng(seed)
+    events = log.events(apart=0.5, seed=seed)
+    mixed = events[rng.permutation(len(events))]
+    live = LiveStore(log.learned.store)
+    for number, part in enumerate(np.array_split(np.arange(len(mixed)), 12)):
+        twice = rng.choice(part, len(part) // 3)
+        live.apply(mixed[np.concatenate([part, twice])])
+        if number == 4:
+            live.apply(users=log.users[:7], posts=log.posts[:9])
+        recommender_of(log.learned, live.store()).rank(3, END, 5)  # states to carry over
+    live.apply(Events.joined([mixed, events]), log.posts, log.users)
+    _assert_same_answers(log, live.store(), log.whole())

@@ -1,0 +1,117 @@
+"""What is appended to the delta log is in the next lists: new posts, users, likes, hidden posts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+import pytest
+from starlette.testclient import TestClient
+
+from feedrank.artifact.artifact import Artifact
+from feedrank.live.delta_log import Happened
+from feedrank.live.events import LIKED
+from service.serving.inference import Inference
+from service.serving.model_slot import Slot
+from service.settings import Settings
+from tests.support.small_artifact import PATH
+
+pytest_plugins = ("tests.support.service_fixtures",)
+NEW = 10**9  # an id that nobody has
+
+
+@pytest.fixture
+def slot(settings: Settings) -> Slot:
+    inference = Inference(settings)
+    inference.delta_log.append(Happened())
+    return inference.slots["control"]
+
+
+def _append(slot: Slot, happened: Happened) -> None:
+    log = slot._open_log()
+    assert log is not None
+    log.append(happened)
+    slot.follow()
+
+
+def _seconds(artifact: Artifact, after: int) -> int:
+    origin = (artifact.store.meta.origin_at - datetime(1970, 1, 1)).total_seconds()
+    return int(origin) + artifact.store.meta.last_at + after
+
+
+def _list(slot: Slot, user: int, after: int, k: int = 400) -> list[int]:
+    artifact = slot.current.artifact
+    at = slot.current.artifact.store.meta.last_at + after
+    ranked = artifact.recommender.rank(artifact.store.catalogue.user(user), at, k)
+    return [int(i) for i in artifact.store.catalogue.post_ids[ranked.post]]
+
+
+def test_a_new_post_is_listed_and_a_hidden_one_is_not(slot: Slot, user_id: int) -> None:
+    first = _list(slot, user_id, 60)
+    _append(slot, Happened(posts=[(NEW, "a text", "a topic")], hidden=[(first[0], True)]))
+    assert set(_list(slot, user_id, 60)) == set(first[1:]) | {NEW}
+    _append(slot, Happened(hidden=[(first[0], False), (NEW, True)]))
+    assert set(_list(slot, user_id, 60)) == set(first)
+
+
+def test_a_request_keeps_the_store_that_it_began_with(slot: Slot, user_id: int) -> None:
+    before, lists = slot.current, [_list(slot, user_id, 60)]
+    _append(slot, Happened(posts=[(NEW, "a text", "a topic")]))
+    assert slot.current is not before
+    assert slot.current.identity == before.identity
+    assert before.artifact.store.catalogue.post(NEW) < 0
+    assert NEW in _list(slot, user_id, 60)
+    assert NEW not in lists[0]
+
+
+def test_likes_count_from_the_next_step_on(slot: Slot, user_id: int) -> None:
+    artifact = slot.current.artifact
+    post = _list(slot, user_id, 60)[30]
+    likers = [int(i) for i in artifact.store.catalogue.user_ids]
+    at = _seconds(artifact, 5)
+    events = [(liker, post, at, LIKED, None) for liker in likers]
+    old = [_list(slot, user_id, after) for after in (-100_000, 60, 200_000)]
+    _append(slot, Happened(events=events))
+    at = slot.current.artifact.store.meta.last_at
+    assert at == artifact.store.meta.last_at + 5
+    new = [_list(slot, user_id, after - 5) for after in (-100_000, 60, 200_000)]
+    assert new[0] == old[0]  # what was known then
+    assert old[2].index(post) > new[2].index(post) == 0
+
+
+def test_a_service_that_starts_again_knows_it_all(settings: Settings, user_id: int) -> None:
+    Inference(settings).delta_log.append(
+        Happened(posts=[(NEW, "a text", "a topic")], users=[(NEW, {"age": 30})])
+    )
+    slot = Inference(settings).slots["control"]
+    assert NEW in _list(slot, user_id, 60)
+    assert NEW in _list(slot, NEW, 60)
+
+
+def test_a_damaged_delta_log_stops_no_answer(settings: Settings, user_id: int) -> None:
+    inference = Inference(settings)
+    path = inference.delta_path
+    path.parent.mkdir(mode=0o700)
+    path.write_bytes(b"no database at all, and long enough to be read as one" * 100)
+    slot = Inference(settings).slots["control"]
+    assert _list(slot, user_id, 60)
+    with pytest.raises(Exception, match="delta log"):
+        slot.follow()
+
+
+def _wait(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < until, "it did not come true"
+
+
+def test_a_running_service_lists_a_post_that_was_sent(client: TestClient, user_id: int) -> None:
+    sent = client.post("/feed", json={"posts": [{"id": NEW, "text": "a text", "topic": "a topic"}]})
+    assert sent.status_code == 200
+    query = {"id": user_id, "time": "2021-10-20T18:00:00", "limit": 100, "candidates": str(NEW)}
+
+    def is_listed() -> bool:
+        return NEW in [post["id"] for post in client.get(PATH, params=query).json()]
+
+    _wait(is_listed)
