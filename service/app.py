@@ -22,7 +22,7 @@ from service.middleware.access_log import AccessLog
 from service.middleware.security import Security
 from service.monitoring import metrics
 from service.monitoring.logs import log_json
-from service.routes import feed, operations, page, recommendations
+from service.routes import feed, operations, page, posts, recommendations
 from service.routes.errors import add_error_answers
 from service.server.clock import Clock, system_clock
 from service.server.listener import SETTINGS
@@ -68,16 +68,17 @@ class Service(FastAPI):
         """The document, in which ids are of the kind that the artifact's users and posts have."""
         document = super().openapi()
         catalogue = self.state.inference.catalogue
-        text: dict[str, dict[str, Any]] = (
-            {"id": {"type": "string"}} if are_text(catalogue.user_ids) else {}
-        )
+        ids = {"type": "array", "items": {"type": "string"}}
+        text: dict[tuple[str, str], dict[str, Any]] = {}
+        if are_text(catalogue.user_ids):
+            text[("query", "id")] = {"type": "string"}
         if are_text(catalogue.post_ids):
-            ids = {"type": "array", "items": {"type": "string"}}
-            text |= {"exclude": ids, "candidates": ids}
+            text |= {("query", "exclude"): ids, ("query", "candidates"): ids}
+            text[("path", "id")] = {"type": "string"}
         methods = (about for route in document["paths"].values() for about in route.values())
         for parameter in (p for about in methods for p in about.get("parameters", ())):
-            if parameter["name"] in text:
-                parameter["schema"] = text[parameter["name"]]
+            place = parameter["in"], parameter["name"]
+            parameter["schema"] = text.get(place, parameter["schema"])
         return document
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -140,7 +141,8 @@ def create_app(settings: Settings | None = None, clock: Clock = system_clock) ->
         ("/docs/", _docs),
     ):
         app.add_api_route(path, handler, methods=PROBES, include_in_schema=False)
-    for router in (recommendations.router, page.router, feed.router, operations.router):
+    routed = (recommendations, posts, page, feed, operations)
+    for router in (module.router for module in routed):
         app.include_router(router)
         for route in router.routes:
             if isinstance(route, APIRoute):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -81,7 +82,9 @@ async def _other(_: Request, error: Exception) -> JSONResponse:
         404: "there is nothing at this address; see /docs.",
         405: f"this address answers {(error.headers or {}).get('Allow', 'GET')} only.",
     }
-    detail = details.get(error.status_code, str(error.detail))
+    detail = str(error.detail)
+    if detail == HTTPStatus(error.status_code).phrase:  # the framework's own words
+        detail = details.get(error.status_code, detail)
     return JSONResponse({"detail": detail}, error.status_code, error.headers)
 
 

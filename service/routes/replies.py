@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from service.routes.schemas import (
     Time,
     Topics,
     UserId,
+    Users,
     WholeId,
 )
 from service.serving.feed_request import FeedRequest, Restriction
@@ -51,7 +52,15 @@ def list_route(router: APIRouter, path: str, model: Any) -> Callable[[Handler], 
 async def _restriction(
     http: Request, exclude: Exclude = None, topic: Topics = None, candidates: Candidates = None
 ) -> Restriction:
-    """The posts that the query's parameters leave."""
+    """The posts that the query's parameters leave; a parameter that no route has is refused."""
+    once = ("limit",) if "id" in http.path_params else ONCE
+    given = Counter(name for name, _ in http.query_params.multi_items())
+    known = f"not a parameter of this route; there are {', '.join((*once, *REPEATED))}"
+    wrong = {name: known for name in given if name not in (*once, *REPEATED)}
+    repeated = (name for name in once if given[name] > 1)
+    wrong |= {name: f"given {given[name]} times; give it once" for name in repeated}
+    if wrong:
+        raise RequestValidationError([misplaced(*problem) for problem in wrong.items()])
     among = inference_of(http).catalogue.post_ids
     return Restriction(
         _ids_of(among, "exclude", exclude or []),
@@ -60,27 +69,34 @@ async def _restriction(
     )
 
 
+Restricted = Annotated[Restriction, Depends(_restriction)]
+
+
 async def _feed_request(
-    http: Request,
-    named: UserId,
-    at: Time,
-    restriction: Annotated[Restriction, Depends(_restriction)],
-    limit: Limit = 5,
+    http: Request, named: UserId, at: Time, restriction: Restricted, limit: Limit = 5
 ) -> FeedRequest:
-    """The request of the query's parameters, and of no other."""
-    counted = Counter(name for name, _ in http.query_params.multi_items())
-    known = f"not a parameter of this route; there are {', '.join((*ONCE, *REPEATED))}"
-    wrong = {name: known for name in counted if name not in (*ONCE, *REPEATED)}
-    wrong |= {
-        name: f"given {n} times; give it once"
-        for name, n in counted.items()
-        if n > 1 and name not in wrong and name not in REPEATED
-    }
-    if wrong:
-        raise RequestValidationError([misplaced(*problem) for problem in wrong.items()])
+    """The request of the query's parameters."""
     user_id = id_among(inference_of(http).catalogue.user_ids, "id", named)
     http.scope["user_id"] = user_id
     return FeedRequest(user_id, at, limit, restriction)
+
+
+def requests_of(inference: Inference, users: Users) -> list[FeedRequest]:
+    """A request for each user of a body, each once."""
+    catalogue = inference.catalogue
+
+    def ids(among: np.ndarray, name: str, given: Sequence[Id]) -> tuple[Id, ...]:
+        return tuple(id_among(among, name, str(one)) for one in given)
+
+    restriction = Restriction(
+        ids(catalogue.post_ids, "exclude", users.exclude),
+        tuple(users.topics),
+        None
+        if users.candidates is None
+        else ids(catalogue.post_ids, "candidates", users.candidates),
+    )
+    named = dict.fromkeys(ids(catalogue.user_ids, "ids", users.ids))
+    return [FeedRequest(user_id, users.time, users.limit, restriction) for user_id in named]
 
 
 def misplaced(name: str, message: str) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from tests.support.service_process import serving
 pytest_plugins = ("tests.support.service_fixtures",)
 PATHS = [
     "/post/recommendations/", "/post/recommendations/variant", "/post/recommendations/explain",
-    "/feed", "/feed/suggestions", "/feed/search", "/health", "/ready", "/version", "/metrics",
+    "/feed", "/feed/suggestions", "/feed/search", "/post/{id}/similar",
+    "/health", "/ready", "/version", "/metrics",
 ]  # fmt: skip
 
 
@@ -39,7 +40,7 @@ def test_every_answer_fits_the_document(api, path, mode):
     def answer(case):
         case.call_and_validate()
 
-    if operation.query or mode is GenerationMode.POSITIVE:
+    if operation.query or operation.path_parameters or mode is GenerationMode.POSITIVE:
         answer()
 
 

@@ -1,0 +1,38 @@
+"""Similarity of posts: how alike users' tastes for two posts are, by the fitted priors."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from feedrank.state.feature_store import FeatureStore
+
+DECIMALS = 3  # posts of one cluster and topic are about as similar: better liked ones lead
+
+
+def similar_posts(
+    store: FeatureStore, post: int, k: int, candidates: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the posts that are most similar to a post, best first, and their similarity.
+
+    A user's log ratio for a post is that of its clusters, its topic and its factors added up. Over
+    users these are independent, with variances of about 1 / prior strength (that of a gamma prior's
+    ratio) and 1 for factors. The similarity is the correlation of the log ratios of two posts, as
+    of the end of the log. Equal ones, in three decimals, are ordered by quality.
+
+    Args:
+        store: of the posts.
+        post: row.
+        k: at most so many; the post itself is none of them.
+        candidates: rows of posts to choose from.
+    """
+    state = store.states.as_of(store.shared.n_steps)
+    rows = candidates[candidates != post]
+    strengths, topic = state.refit.strengths, store.fitted.topic
+    of_topic = 1 / strengths.user_topic
+    covariance, variance = (topic == topic[post]) * of_topic, np.full(len(topic), of_topic)
+    values = np.hstack([state.membership.T / strengths.user_cluster**0.5, state.refit.factors.post])
+    covariance += values @ values[post]
+    variance += (values**2).sum(1)
+    similarity = np.round(covariance / np.sqrt(variance * variance[post]), DECIMALS)[rows]
+    best = np.lexsort((rows, -state.quality[rows], -similarity))[:k]
+    return rows[best], similarity[best]

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from feedrank.ranking.similarity import similar_posts
+from tests.support.simulated_logs import Learned, simulated, tasteful
+
+
+@pytest.fixture(params=[simulated, tasteful], ids=["profiles", "tastes"])
+def learned(request: pytest.FixtureRequest) -> Learned:
+    return request.param()  # type: ignore[no-any-return]
+
+
+def _users_tastes(learned: Learned) -> np.ndarray:
+    """Log ratios of users drawn from the priors for every post, shape (n_users, n_posts)."""
+    store, rng = learned.store, np.random.default_rng(4)
+    state = store.states.as_of(store.shared.n_steps)
+    strengths, factors = state.refit.strengths, state.refit.factors.post
+
+    def drawn(n: int, strength: float) -> np.ndarray:
+        return rng.normal(0, strength**-0.5, (200_000, n))
+
+    clusters = drawn(len(state.membership), strengths.user_cluster) @ state.membership
+    topics = drawn(store.fitted.n_topics, strengths.user_topic)[:, store.fitted.topic]
+    return np.asarray(clusters + topics + drawn(factors.shape[1], 1.0) @ factors.T)
+
+
+def test_the_similarity_is_the_correlation_of_tastes_over_users(learned: Learned) -> None:
+    posts = np.arange(0, len(learned.log.posts), 9)
+    tastes = _users_tastes(learned)[:, [4, *posts]]
+    correlation = np.corrcoef(tastes, rowvar=False)[0, 1:]
+    rows, similarity = similar_posts(learned.store, 4, 1_000, posts)
+    expected = dict(zip(posts.tolist(), correlation.tolist(), strict=True))
+    assert sorted(rows.tolist()) == posts.tolist()
+    assert np.allclose(similarity, [expected[row] for row in rows.tolist()], atol=0.01)
+    assert similarity.tolist() == sorted(similarity.tolist(), reverse=True)
+    assert len(set(np.round(similarity, 1).tolist())) > 2
+
+
+def test_a_post_is_not_similar_to_itself_and_fewer_are_found_than_asked(learned: Learned) -> None:
+    rows, _ = similar_posts(learned.store, 4, 5, np.array([3, 4, 9]))
+    assert sorted(rows.tolist()) == [3, 9]
+
+
+def test_equally_similar_posts_are_ordered_by_quality(learned: Learned) -> None:
+    store = learned.store
+    rows, similarity = similar_posts(store, 4, 1_000, np.arange(len(learned.log.posts)))
+    quality = store.states.as_of(store.shared.n_steps).quality[rows]
+    ties = np.flatnonzero(np.diff(similarity) == 0)
+    assert len(ties) > 0
+    assert (quality[ties] >= quality[ties + 1]).all()
