@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from feedrank.errors import ParamsError
-from feedrank.param_fields import (
+from feedrank.io.param_fields import (
     Days,
     Duration,
     Master,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from feedrank.errors import ParamsError
-from feedrank.param_fields import duration_seconds, moment
+from feedrank.io.param_fields import duration_seconds, moment
 from feedrank.params import Params, load_params, parse_params
 
 FILE = Path(__file__).parents[1] / "params.yaml"

@@ -134,7 +134,7 @@ class Source:
             SourceError: the database cannot be reached or lets this role not in, or the snapshot
                 is gone (`SnapshotLost`).
         """
-        with closing(self._connect()) as connection, self.waiting.open(connection):
+        with closing(self.connect()) as connection, self.waiting.open(connection):
             with self.translated():
                 connection.set_session(
                     isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True
@@ -154,7 +154,8 @@ class Source:
             transaction.rows(CLIENT_CHECK)
             yield transaction
 
-    def _connect(self) -> Any:
+    def connect(self) -> Any:
+        """A connection of the driver's; raises `SourceError`."""
         try:
             return self._engine.raw_connection()
         except psycopg2.Error as error:

@@ -1,0 +1,116 @@
+"""Lists of all users at one moment: `python -m feedrank.batch --at now --k 5 --out lists.parquet`.
+
+A run that was killed goes on where it was if it is started again; the file or table changes at the
+end alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from feedrank.artifact.artifact import Artifact
+from feedrank.batch.lists import Job, about_of, begun_at, make_lists, schema_of
+from feedrank.batch.table import replace_lists
+from feedrank.batch.users import MOST_NAMED, chosen_users
+from feedrank.errors import FeedrankError, ParamsError, SourceError
+from feedrank.extraction.environment import DSN
+from feedrank.extraction.postgres.connection import Source
+from feedrank.io.outputs import new_outputs
+from feedrank.io.progress import log_to_stderr
+from feedrank.log.metadata import LogMeta
+from feedrank.params import load_params
+
+MOST_POSTS = 100  # of one list, as of the service
+logger = logging.getLogger("feedrank.batch")
+
+
+def main() -> int:
+    """Make the lists; 1 and a message for what cannot be used."""
+    parser = argparse.ArgumentParser(prog="python -m feedrank.batch", description=__doc__)
+    parser.add_argument("--at", default="now", help="moment, ISO 8601, or now")
+    parser.add_argument("--k", type=int, default=5, help="length of each list")
+    parser.add_argument("--users", help="a file of an id a line, or a query; all by default")
+    parser.add_argument("--artifact", type=Path, help="FEEDRANK_ARTIFACT, or models/live")
+    into = parser.add_mutually_exclusive_group(required=True)
+    into.add_argument("--out", type=Path, help="parquet file to write")
+    into.add_argument("--table", help="table to write, in the database of FEED_DSN")
+    given = parser.parse_args()
+    log_to_stderr()
+    try:
+        _run(given)
+    except FeedrankError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(given: argparse.Namespace) -> None:
+    path = given.artifact or Path(os.environ.get("FEEDRANK_ARTIFACT") or "models/live")
+    artifact = Artifact.load(path.resolve())
+    if not 1 <= given.k <= MOST_POSTS:
+        raise ParamsError(f"'--k' is {given.k}; write a whole number from 1 to {MOST_POSTS}.")
+    users, unknown = chosen_users(artifact.store.catalogue, given.users, _source)
+    _say_unknown(unknown)
+    meta = artifact.store.meta
+    job = Job.of(artifact.directory, users, _seconds(given.at, meta), given.k)
+    out = given.out or Path(f"{given.table}.lists")
+    parts = out.with_name(f".{out.name}.parts")
+    if given.at == "now":
+        job = Job(**{**vars(job), "at": begun_at(parts, job)})
+    files = make_lists(job, users, parts)
+    schema, about = schema_of(artifact.recommender), about_of(job, meta)
+    if given.table:
+        n_rows = replace_lists(_source(), given.table, schema, files, about)
+    else:
+        n_rows = _write_file(given.out, schema.with_metadata(about), files)
+    shutil.rmtree(parts)
+    logger.info("lists: %s users, %s rows, at %s.", f"{len(users):,}", f"{n_rows:,}", about["at"])
+
+
+def _write_file(out: Path, schema: pa.Schema, parts: Iterable[Path]) -> int:
+    """Join the parts in a new file, which then takes its place; how many rows."""
+    with new_outputs(out) as new, pq.ParquetWriter(new[out], schema) as writer:
+        n_rows = 0
+        for part in parts:
+            table = pq.read_table(part)
+            writer.write_table(table.cast(schema))
+            n_rows += len(table)
+    return n_rows
+
+
+def _seconds(at: str, meta: LogMeta) -> int:
+    try:
+        moment = datetime.now(UTC) if at == "now" else datetime.fromisoformat(at)
+    except ValueError:
+        raise ParamsError(
+            f"'--at' is '{at}'; write now, or a moment as in 2021-12-15T18:00."
+        ) from None
+    return meta.seconds(meta.local(moment))
+
+
+def _source() -> Source:
+    dsn = os.environ.get(DSN, "").strip()
+    if not dsn:
+        raise SourceError(f"{DSN} is not set. Set it to the database of the table or the query.")
+    return Source(dsn, load_params().source)
+
+
+def _say_unknown(ids: list[str]) -> None:
+    if ids:
+        some = ", ".join(map(str, ids[:MOST_NAMED]))
+        more = ", ..." if len(ids) > MOST_NAMED else ""
+        logger.warning("%d users are not in the artifact: %s%s", len(ids), some, more)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""Lists of many users: ranked part by part in processes, kept on disk, and joined at the end."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from feedrank.artifact.artifact import Artifact
+from feedrank.artifact.manifest import version_of
+from feedrank.engines.engine import map_parts
+from feedrank.io.files import write_whole
+from feedrank.log.metadata import LogMeta
+from feedrank.ranking.recommender import Recommender
+from feedrank.state.catalogue import are_text, plain_ids
+
+PART_USERS = 4_096  # some 3 s of one processor: what a killed run does again
+ABOUT = "about.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """Lists to make.
+
+    Attributes:
+        artifact: its directory, not a link, which may be moved while the job runs.
+        version: of the artifact.
+        users: SHA-256 of the rows of the users.
+        at: seconds since the log's origin.
+        k: length of each list.
+    """
+
+    artifact: str
+    version: str
+    users: str
+    at: int
+    k: int
+
+    @classmethod
+    def of(cls, artifact: Path, users: np.ndarray, at: int, k: int) -> Job:
+        """The job of a directory or a link to it."""
+        digest = hashlib.sha256(users.tobytes()).hexdigest()
+        return cls(str(artifact.resolve()), version_of(artifact), digest, at, k)
+
+
+def begun_at(parts: Path, job: Job) -> int:
+    """The moment of an interrupted job that differs by its moment at most; else the job's."""
+    try:
+        found = Job(**json.loads((parts / ABOUT).read_text()))
+    except (OSError, ValueError, TypeError):
+        return job.at
+    return found.at if {**asdict(found), "at": 0} == {**asdict(job), "at": 0} else job.at
+
+
+def make_lists(job: Job, users: np.ndarray, parts: Path) -> Iterator[Path]:
+    """Files of the parts' lists, in order; those of an interrupted job are kept.
+
+    Args:
+        job: that is done.
+        users: rows of the catalogue, in the order of the lists.
+        parts: directory of the files, made if it is missing, emptied if it is another job's.
+    """
+    about = json.dumps(asdict(job)).encode()
+    if not (parts / ABOUT).exists() or (parts / ABOUT).read_bytes() != about:
+        shutil.rmtree(parts, ignore_errors=True)
+        parts.mkdir(parents=True)
+        write_whole(parts / ABOUT, about)
+    n_parts = -(-len(users) // PART_USERS)
+    return map_parts(partial(_part, job, users, parts, PART_USERS), n_parts, "lists")
+
+
+def _part(job: Job, users: np.ndarray, parts: Path, size: int, number: int) -> Path:
+    path = parts / f"{number:06}.parquet"
+    if not path.exists():
+        own = users[number * size : (number + 1) * size]
+        sink = pa.BufferOutputStream()
+        pq.write_table(lists_of(_recommender(job.artifact), own, job.at, job.k), sink)
+        write_whole(path, sink.getvalue())
+    return path
+
+
+@cache
+def _recommender(directory: str) -> Recommender:
+    return Artifact.load(Path(directory)).recommender
+
+
+def lists_of(recommender: Recommender, users: np.ndarray, at: int, k: int) -> pa.Table:
+    """Lists as a table, one row a post: user, place from 1, post, and probability of a like."""
+    catalogue = recommender.catalogue
+    lists = recommender.rank_many(users, np.full(len(users), at), k)
+    sizes = [len(ranked.post) for ranked in lists]
+    post = np.concatenate([np.zeros(0, np.int64), *(ranked.post for ranked in lists)])
+    place = np.concatenate([np.zeros(0, np.int64), *(np.arange(n) + 1 for n in sizes)])
+    probability = [np.zeros(0, np.float32), *(ranked.probability for ranked in lists)]
+    return pa.table(
+        [
+            plain_ids(catalogue.user_ids[np.repeat(users, sizes)]),
+            place,
+            plain_ids(catalogue.post_ids[post]),
+            np.concatenate(probability),
+        ],
+        schema_of(recommender),
+    )
+
+
+def schema_of(recommender: Recommender) -> pa.Schema:
+    """Columns of the lists; ids are of the database's kind."""
+    kinds = [
+        pa.string() if are_text(ids) else pa.int64()
+        for ids in (recommender.catalogue.user_ids, recommender.catalogue.post_ids)
+    ]
+    return pa.schema(
+        [
+            ("user_id", kinds[0]),
+            ("place", pa.int16()),
+            ("post_id", kinds[1]),
+            ("probability", pa.float32()),
+        ]
+    )
+
+
+def about_of(job: Job, meta: LogMeta) -> dict[str, str]:
+    """What made the lists: version of the artifact, and the moment on the log's clock."""
+    return {"artifact": job.version, "at": meta.moment(job.at).isoformat()}

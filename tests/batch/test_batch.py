@@ -1,0 +1,194 @@
+"""A batch holds the service's lists, whole or not at all, and goes on after a kill."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from fastapi.testclient import TestClient
+
+from feedrank.batch import __main__ as batch
+from feedrank.batch import lists
+from service.app import create_app
+from tests.support.small_artifact import CODE, MOMENT, PATH
+
+pytest_plugins = ("tests.support.service_fixtures",)
+
+
+@pytest.fixture
+def run(artifact_path, tmp_path, monkeypatch, capsys):
+    """Runs the command on the small artifact, in parts of 150 users; what it said on stderr."""
+    monkeypatch.setenv("FEEDRANK_WORKERS", "1")
+    monkeypatch.setattr(lists, "PART_USERS", 150)
+
+    def run(*arguments, code=0):
+        command = ["batch", "--artifact", artifact_path, "--at", MOMENT, *arguments]
+        monkeypatch.setattr(sys, "argv", [str(argument) for argument in command])
+        assert batch.main() == code
+        return capsys.readouterr().err
+
+    return run
+
+
+def _found(path):
+    """Ids and probabilities of each user's list, best first."""
+    table = pq.read_table(path).to_pandas()
+    assert (table.groupby("user_id").cumcount() + 1 == table["place"]).all()
+    return {
+        user: list(zip(own["post_id"], own["probability"].astype(float), strict=True))
+        for user, own in table.groupby("user_id")
+    }
+
+
+def test_a_batch_holds_the_services_lists_to_the_last_bit(run, client, artifact, tmp_path):
+    run("--out", tmp_path / "lists.parquet", "--k", 7)
+
+    found = _found(tmp_path / "lists.parquet")
+    at = datetime.fromisoformat(MOMENT)
+    ids = artifact.store.catalogue.user_ids.tolist()
+    assert found == {user: artifact.recommender.recommend(user, at, 7) for user in ids}
+    for user in ids[::40]:
+        query = {"id": user, "time": MOMENT, "limit": 7}
+        served = client.get(f"{PATH}explain", params=query).json()["recommendations"]
+        assert found[user] == [(post["id"], post["probability"]) for post in served]
+
+
+def test_a_batch_as_of_now_is_the_services_of_now(run, settings, artifact, tmp_path):
+    run("--out", tmp_path / "lists.parquet", "--at", "now")
+
+    at = pq.read_schema(tmp_path / "lists.parquet").metadata[b"at"].decode()
+    user = int(artifact.store.catalogue.user_ids[5])
+    with TestClient(create_app(settings)) as client:
+        served = client.get(PATH, params={"id": user, "time": at}).json()
+    found = _found(tmp_path / "lists.parquet")[user]
+    assert [post for post, _ in found] == [post["id"] for post in served]
+
+
+def test_processes_do_not_change_a_bit(run, tmp_path, monkeypatch):
+    run("--out", tmp_path / "one.parquet")
+    monkeypatch.setenv("FEEDRANK_WORKERS", "2")
+    run("--out", tmp_path / "two.parquet")
+
+    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
+
+
+@pytest.fixture
+def killed(run, tmp_path, monkeypatch):
+    """A run that ended after its first part; its files, and the moment that it began with."""
+    (tmp_path / "lists.parquet").write_text("previous")
+    real = lists.lists_of
+    monkeypatch.setattr(lists, "lists_of", _ends_at_second_call(real))
+    with pytest.raises(KeyboardInterrupt):
+        run("--out", tmp_path / "lists.parquet", "--at", "now")
+    monkeypatch.setattr(lists, "lists_of", real)
+    return tmp_path / ".lists.parquet.parts"
+
+
+def _ends_at_second_call(real):
+    calls = []
+
+    def once(*arguments):
+        calls.append(arguments)
+        if len(calls) > 1:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    return once
+
+
+def test_a_killed_run_leaves_the_previous_file_and_goes_on(run, killed, tmp_path, monkeypatch):
+    assert (tmp_path / "lists.parquet").read_text() == "previous"
+    assert [path.name for path in sorted(killed.iterdir())] == ["000000.parquet", "about.json"]
+    ranked = []
+    real = lists.lists_of
+    monkeypatch.setattr(lists, "lists_of", lambda *a: ranked.append(len(a[1])) or real(*a))
+    run("--out", tmp_path / "lists.parquet", "--at", "now")
+
+    assert ranked == [150, 100]
+    assert len(_found(tmp_path / "lists.parquet")) == 400
+    assert not killed.exists()
+
+
+def test_parts_of_another_job_are_not_used(run, killed, tmp_path):
+    run("--out", tmp_path / "lists.parquet", "--k", 3)
+    run("--out", tmp_path / "again.parquet", "--k", 3)
+
+    assert _found(tmp_path / "lists.parquet") == _found(tmp_path / "again.parquet")
+
+
+def test_users_of_a_file_get_lists_and_unknown_ones_are_named(run, artifact, tmp_path, caplog):
+    ids = artifact.store.catalogue.user_ids[[30, 4, 30]].tolist()
+    (tmp_path / "users").write_text("".join(f"{i}\n" for i in [*ids, -7, "who"]))
+    run("--out", tmp_path / "lists.parquet", "--users", tmp_path / "users")
+
+    assert sorted(_found(tmp_path / "lists.parquet")) == sorted(set(ids))
+    assert "2 users are not in the artifact: -7, who" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--at", "soon"], "'--at' is 'soon'; write now, or a moment"),
+        (["--k", "0"], "'--k' is 0; write a whole number from 1 to 100"),
+        (["--users", "nowhere"], "'nowhere' cannot be read"),
+        (["--artifact", "nowhere"], "nowhere"),
+    ],
+)
+def test_what_cannot_be_used_is_named(run, tmp_path, arguments, says):
+    assert says in run("--out", tmp_path / "lists.parquet", *arguments, code=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_needs_a_database(run, monkeypatch):
+    monkeypatch.delenv("FEED_DSN", raising=False)
+    assert "FEED_DSN is not set" in run("--table", "lists", "--users", "select 1", code=1)
+
+
+@pytest.fixture
+def in_database(database, monkeypatch, tmp_path):
+    """A database that the command reads users from and writes a table to."""
+    monkeypatch.setenv("FEED_DSN", database.url)
+    (tmp_path / "params.yaml").write_bytes((CODE / "params.yaml").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    return database
+
+
+def test_a_table_holds_the_lists_and_a_second_run_replaces_them(run, in_database, artifact):
+    first, second = artifact.store.catalogue.user_ids[:2].tolist()
+    run("--table", "lists", "--users", f"select unnest(array[{first}, {second}])")
+    run("--table", "lists", "--users", f"select {first}", "--k", 2, "--at", "2021-10-25")
+
+    rows = in_database.execute(
+        "SELECT user_id, post_id, probability::float8, at FROM lists ORDER BY user_id, place"
+    )
+    for user, at, k in ((first, "2021-10-25", 2), (second, MOMENT, 5)):
+        moment = datetime.fromisoformat(at)
+        own = [(post, np.float32(p), as_of) for one, post, p, as_of in rows if one == user]
+        expected = artifact.recommender.recommend(user, moment, k)
+        assert own == [(post, np.float32(p), moment) for post, p in expected]
+    assert len(rows) == 7
+
+
+def test_a_failed_write_leaves_the_table_as_it_was(run, in_database, artifact, monkeypatch):
+    user = int(artifact.store.catalogue.user_ids[0])
+    run("--table", "lists", "--users", f"select {user}")
+    before = in_database.execute("SELECT * FROM lists ORDER BY place")
+    in_database.execute("ALTER TABLE lists ADD CHECK (at <> '2021-10-25')")
+    said = run("--table", "lists", "--users", f"select {user}", "--at", "2021-10-25", code=1)
+
+    assert "violates check constraint" in said
+    assert in_database.execute("SELECT * FROM lists ORDER BY place") == before
+
+
+def test_a_role_that_may_not_write_is_told_what_it_needs(
+    run, in_database, role, artifact, monkeypatch
+):
+    monkeypatch.setenv("FEED_DSN", role("reader"))
+    user = artifact.store.catalogue.user_ids[0]
+    said = run("--table", "lists", "--users", f"select {user}", code=1)
+
+    assert "may not write" in said
+    assert "it needs CREATE on schema 'public'" in said
