@@ -1,15 +1,20 @@
-"""Posts: those that are similar to one."""
+"""Posts: those that are similar to one, and which are hidden."""
 
 from __future__ import annotations
+
+import asyncio
+from typing import Any
 
 from fastapi import APIRouter, HTTPException
 from starlette.responses import JSONResponse
 
+from feedrank.errors import FeedrankError
+from feedrank.live.delta_log import Happened
 from feedrank.ranking.similarity import similar_posts
 from service.routes.errors import LONGEST_ECHO
 from service.routes.replies import PROBLEMS, Restricted, Running, id_among
-from service.routes.schemas import Limit, PostId, Problem, SimilarPost
-from service.serving.inference import post_content
+from service.routes.schemas import Hidden, Limit, PostId, Problem, SimilarPost
+from service.serving.inference import Inference, post_content
 
 router = APIRouter(tags=["posts"])
 
@@ -42,3 +47,42 @@ async def similar(
         for row, alike in zip(rows.tolist(), similarity.tolist(), strict=True)
     ]
     return JSONResponse(content, headers={"X-Artifact": loaded.version})
+
+
+HIDING: dict[int | str, dict[str, Any]] = {
+    401: PROBLEMS[401],
+    403: {"model": Problem, "description": "The service has no API key, so nobody may hide."},
+    422: {"model": Problem, "description": "The id is malformed."},
+    507: {"model": Problem, "description": "The delta log cannot be written."},
+}
+HIDDEN = "It is on the disk; all workers follow within a second."
+
+
+@router.put(
+    "/posts/{id}/hidden", response_model=Hidden, responses=HIDING, response_description=HIDDEN
+)
+async def hide(inference: Running, named: PostId) -> JSONResponse:
+    """Hide a post from every answer, at every moment; a post that is not known yet, once it is."""
+    return await _set_hidden(inference, named, is_hidden=True)
+
+
+@router.delete(
+    "/posts/{id}/hidden", response_model=Hidden, responses=HIDING, response_description=HIDDEN
+)
+async def unhide(inference: Running, named: PostId) -> JSONResponse:
+    """Take back a `PUT`; a post that the source hides stays hidden."""
+    return await _set_hidden(inference, named, is_hidden=False)
+
+
+async def _set_hidden(inference: Inference, named: str, is_hidden: bool) -> JSONResponse:
+    if inference.settings.api_key is None:
+        raise HTTPException(
+            403, "hiding a post needs an API key: set FEEDRANK_API_KEY and start the service again."
+        )
+    post_id = id_among(inference.catalogue.post_ids, "id", named)
+    happened = Happened(hidden=[(post_id, is_hidden)])
+    try:
+        await asyncio.to_thread(lambda: inference.delta_log.append(happened))
+    except FeedrankError as error:
+        raise HTTPException(507, str(error)) from error
+    return JSONResponse({"id": post_id, "hidden": is_hidden})

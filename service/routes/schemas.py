@@ -128,6 +128,13 @@ class SimilarPost(Post):
     similarity: float = Field(ge=-1, le=1)
 
 
+class Hidden(BaseModel):
+    """Whether callers hide a post."""
+
+    id: Id
+    hidden: bool
+
+
 class Users(BaseModel):
     """A request of many users at one moment; posts are restricted for all of them alike."""
 
