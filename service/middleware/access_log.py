@@ -17,7 +17,8 @@ logger = logging.getLogger("feedrank.service")
 GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 OUTCOMES = {
     200: "ok", 304: "ok", 401: "unauthorised", 403: "unauthorised", 404: "not_found",
-    405: "not_allowed", 411: "invalid", 413: "invalid", 414: "invalid", 422: "invalid", 500: "error", 503: "busy",
+    405: "not_allowed", 411: "invalid", 413: "invalid", 414: "invalid", 422: "invalid",
+    500: "error", 503: "busy", 507: "error",
 }  # fmt: skip
 
 
