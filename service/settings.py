@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from feedrank.errors import ParamsError
+from feedrank.io.files import default_state
 
 PREFIX = "FEEDRANK_"
 
@@ -31,11 +32,6 @@ def _parts(value: str | tuple[str, ...]) -> tuple[str, ...]:
 def _stripped(value: str | None) -> str | None:
     """A key without the white space that files and shells leave at its ends; None if nothing is."""
     return (value or "").strip() or None
-
-
-def default_state() -> Path:
-    """A directory that `service.deploy` finds too, and that no other user could make before."""
-    return Path.home() / ".local" / "state" / "feedrank"
 
 
 class Settings(BaseSettings):

@@ -18,15 +18,16 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from feedrank.artifact.artifact import Artifact
-from feedrank.batch.lists import Job, about_of, begun_at, make_lists, schema_of
+from feedrank.batch.lists import Job, about_of, begun_at, followed_artifact, make_lists, schema_of
 from feedrank.batch.table import replace_lists
 from feedrank.batch.users import MOST_NAMED, chosen_users
 from feedrank.errors import FeedrankError, ParamsError, SourceError
 from feedrank.extraction.environment import DSN
 from feedrank.extraction.postgres.connection import Source
+from feedrank.io.files import default_state
 from feedrank.io.outputs import new_outputs
 from feedrank.io.progress import log_to_stderr
+from feedrank.live.delta_log import delta_log_of
 from feedrank.log.metadata import LogMeta
 from feedrank.params import load_params
 
@@ -56,13 +57,15 @@ def main() -> int:
 
 def _run(given: argparse.Namespace) -> None:
     path = given.artifact or Path(os.environ.get("FEEDRANK_ARTIFACT") or "models/live")
-    artifact = Artifact.load(path.resolve())
+    state = Path(os.environ.get("FEEDRANK_STATE") or default_state())
+    delta = delta_log_of(state, path)
+    artifact = followed_artifact(path.resolve(), delta)
     if not 1 <= given.k <= MOST_POSTS:
         raise ParamsError(f"'--k' is {given.k}; write a whole number from 1 to {MOST_POSTS}.")
     users, unknown = chosen_users(artifact.store.catalogue, given.users, _source)
     _say_unknown(unknown)
     meta = artifact.store.meta
-    job = Job.of(artifact.directory, users, _seconds(given.at, meta), given.k)
+    job = Job.of(artifact.directory, delta, users, _seconds(given.at, meta), given.k)
     out = given.out or Path(f"{given.table}.lists")
     parts = out.with_name(f".{out.name}.parts")
     if given.at == "now":

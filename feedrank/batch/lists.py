@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -18,6 +19,8 @@ from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.manifest import version_of
 from feedrank.engines.engine import map_parts
 from feedrank.io.files import write_whole
+from feedrank.live.delta_log import LIKE_WINDOW, DeltaLog
+from feedrank.live.live_store import LiveStore
 from feedrank.log.metadata import LogMeta
 from feedrank.ranking.recommender import Recommender
 from feedrank.state.catalogue import are_text, plain_ids
@@ -32,6 +35,7 @@ class Job:
 
     Attributes:
         artifact: its directory, not a link, which may be moved while the job runs.
+        delta: path of the delta log that it is brought forward by.
         version: of the artifact.
         users: SHA-256 of the rows of the users.
         at: seconds since the log's origin.
@@ -39,16 +43,17 @@ class Job:
     """
 
     artifact: str
+    delta: str
     version: str
     users: str
     at: int
     k: int
 
     @classmethod
-    def of(cls, artifact: Path, users: np.ndarray, at: int, k: int) -> Job:
-        """The job of a directory or a link to it."""
+    def of(cls, artifact: Path, delta: Path, users: np.ndarray, at: int, k: int) -> Job:
+        """The job of an artifact's directory."""
         digest = hashlib.sha256(users.tobytes()).hexdigest()
-        return cls(str(artifact.resolve()), version_of(artifact), digest, at, k)
+        return cls(str(artifact), str(delta), version_of(artifact), digest, at, k)
 
 
 def begun_at(parts: Path, job: Job) -> int:
@@ -82,14 +87,30 @@ def _part(job: Job, users: np.ndarray, parts: Path, size: int, number: int) -> P
     if not path.exists():
         own = users[number * size : (number + 1) * size]
         sink = pa.BufferOutputStream()
-        pq.write_table(lists_of(_recommender(job.artifact), own, job.at, job.k), sink)
+        pq.write_table(lists_of(_recommender(job.artifact, job.delta), own, job.at, job.k), sink)
         write_whole(path, sink.getvalue())
     return path
 
 
 @cache
-def _recommender(directory: str) -> Recommender:
-    return Artifact.load(Path(directory)).recommender
+def _recommender(directory: str, delta: str) -> Recommender:
+    return followed_artifact(Path(directory), Path(delta)).recommender
+
+
+def followed_artifact(directory: Path, delta: Path) -> Artifact:
+    """An artifact with all that the delta log holds, if there is one, as a service has it."""
+    artifact = Artifact.load(directory)
+    if not delta.exists():
+        return artifact
+    with closing(DeltaLog(delta)) as log:
+        window = log.mark(LIKE_WINDOW)
+        live = LiveStore(artifact.store, None if window is None else int(window))
+        live.apply(None, log.posts_after(0), log.users_after(0), log.hidden_after(0))
+        last = 0
+        while len(events := log.events_after(last)):
+            live.apply(events)
+            last = int(events.seq[-1])
+    return artifact.with_store(live.store())
 
 
 def lists_of(recommender: Recommender, users: np.ndarray, at: int, k: int) -> pa.Table:

@@ -81,3 +81,8 @@ def private_directory(directory: Path) -> Path:
             "else choose another directory (the service's is FEEDRANK_STATE)."
         )
     return directory
+
+
+def default_state() -> Path:
+    """The state directory that all commands find, and that no other user could make before."""
+    return Path.home() / ".local" / "state" / "feedrank"

@@ -23,6 +23,7 @@ from feedrank.live.events import Events, HiddenPost, NewPost, NewUser
 from feedrank.state.catalogue import Id, id_array
 
 APPLICATION, FORMAT = 0x66656564, 1  # "feed", as SQLite's `application_id` names whose file it is
+LIKE_WINDOW = "like_window"  # mark: `source.like_window` in seconds
 MOST_ROWS = 100_000  # of one reading: 12 MB
 BEGINNING = -(2**62)  # before any second
 PATIENCE_SECONDS = 30.0  # for another writer, whose commit takes milliseconds

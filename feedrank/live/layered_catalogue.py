@@ -27,6 +27,12 @@ class LayeredTexts(Texts):
         n_log = len(self.offsets) - 1
         return super().__getitem__(row) if row < n_log else self.later[row - n_log]
 
+    def rows_of(self, text: str) -> np.ndarray:
+        """Rows that hold exactly this text, sorted, int64, shape (n,)."""
+        n_log = len(self.offsets) - 1
+        later = [n_log + number for number, own in enumerate(self.later) if own == text]
+        return np.concatenate([super().rows_of(text), np.array(later, np.int64)])
+
     def followed_by(self, texts: Iterable[str]) -> LayeredTexts:
         """With further texts."""
         return replace(self, later=(*self.later, *texts))

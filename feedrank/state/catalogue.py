@@ -30,6 +30,13 @@ class Texts:
         first, last = int(self.offsets[row]), int(self.offsets[row + 1])
         return self.blob[first:last].tobytes().decode()
 
+    def rows_of(self, text: str) -> np.ndarray:
+        """Rows that hold exactly this text, sorted, int64, shape (n,)."""
+        wanted = np.frombuffer(text.encode(), dtype=np.uint8)
+        rows = np.flatnonzero(np.diff(self.offsets) == len(wanted))
+        found = self.blob[self.offsets[rows][:, None] + np.arange(len(wanted))]
+        return rows[(found == wanted).all(1)]
+
     @classmethod
     def of(cls, texts: list[str]) -> Texts:
         """Lay texts end to end."""

@@ -6,9 +6,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Iterable
-
-import numpy as np
+from typing import Any
 
 from feedrank.io.arrays import Place
 from feedrank.log.metadata import LogMeta
@@ -49,17 +47,6 @@ class FeatureStore:
         """Shared states by step; all recommenders of this store share them."""
         return SharedHistory(self.fitted, self.shared)
 
-    @cached_property
-    def _posts_by_topic(self) -> dict[str, np.ndarray]:
-        names = [self.topic[row] for row in range(self.fitted.n_posts)]
-        distinct, of = np.unique(np.array(names, dtype=object), return_inverse=True)
-        return {name: np.flatnonzero(of == number) for number, name in enumerate(distinct)}
-
-    def posts_of_topics(self, topics: Iterable[str]) -> np.ndarray:
-        """Rows of the posts of any of these topics, in words; none of a topic without a post."""
-        found = [self._posts_by_topic[name] for name in topics if name in self._posts_by_topic]
-        return np.concatenate([np.zeros(0, dtype=np.int64), *found])
-
     def followed_by(self, since: int, n_log_steps: int, **changes: Any) -> FeatureStore:
         """The store with changed attributes, and with the states that they leave as they were.
 
@@ -70,10 +57,7 @@ class FeatureStore:
         """
         new = replace(self, **changes)
         states = self.states.followed_by(new.fitted, new.shared, since, n_log_steps)
-        kept: dict[str, Any] = {"states": states}  # where `cached_property` keeps it
-        if new.topic is self.topic and "_posts_by_topic" in vars(self):
-            kept["_posts_by_topic"] = self._posts_by_topic
-        vars(new).update(kept)
+        vars(new)["states"] = states  # where `cached_property` keeps it
         return new
 
     def save(self, directory: Path) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from feedrank.live.delta_log import MOST_ROWS, DeltaLog
+from feedrank.live.delta_log import LIKE_WINDOW, MOST_ROWS, DeltaLog
 from feedrank.live.live_store import LiveStore
 from feedrank.state.feature_store import FeatureStore
 
-LIKE_WINDOW = "like_window"  # mark of the delta log: `source.like_window` in seconds
 OpenLog = Callable[[], DeltaLog | None]
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from feedrank.errors import FeedrankError
-from feedrank.io.files import private_directory
-from service.settings import default_state
+from feedrank.io.files import default_state, private_directory
 
 logger = logging.getLogger("feedrank.service")
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"

@@ -44,13 +44,13 @@ def users_of(artifact: Artifact, words: Sequence[str]) -> tuple[np.ndarray, int]
 
 
 def posts_of(artifact: Artifact, words: Sequence[str]) -> list[int]:
-    """Rows of the first posts in whose text or topic every word begins a word."""
+    """Rows of the first open posts in whose text or topic every word begins a word."""
     return list(islice(_posts(artifact, words), MOST_FOUND)) if words else []
 
 
 def _posts(artifact: Artifact, words: Sequence[str]) -> Iterator[int]:
     store = artifact.store
-    for row in range(store.meta.n_posts):
+    for row in store.catalogue.open_posts(store.meta.last_at).tolist():
         text = f"{store.topic[row]} {store.text[row]}"
         if all(_begins_a_word(word, text) for word in words):
             yield row

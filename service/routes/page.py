@@ -209,10 +209,11 @@ def _topics(artifact: Artifact, post: np.ndarray, liked: np.ndarray) -> list[dic
 def _history(
     artifact: Artifact, post: np.ndarray, step: np.ndarray, liked: np.ndarray
 ) -> list[dict[str, Any]]:
-    """The last impressions, latest first."""
+    """The last impressions of posts that are not hidden, latest first."""
     store = artifact.store
+    is_open = np.isin(post, store.catalogue.open_posts(store.meta.last_at))
     last = slice(None, -N_HISTORY - 1, -1)
-    columns = (values[last].tolist() for values in (post, step, liked))
+    columns = (values[is_open][last].tolist() for values in (post, step, liked))
     return [
         {
             **post_content(store, row),

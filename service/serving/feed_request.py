@@ -33,7 +33,8 @@ class Restriction:
         if self.candidates is not None:
             rows = np.intersect1d(rows, store.catalogue.posts(self.candidates))
         if self.topics:
-            rows = np.intersect1d(rows, store.posts_of_topics(self.topics))
+            of_topics = [store.topic.rows_of(topic) for topic in self.topics]
+            rows = np.intersect1d(rows, np.concatenate(of_topics))
         return np.setdiff1d(rows, store.catalogue.posts(self.exclude), assume_unique=True)
 
 

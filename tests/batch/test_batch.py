@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from datetime import datetime
 
 import numpy as np
@@ -12,6 +13,7 @@ from fastapi.testclient import TestClient
 
 from feedrank.batch import __main__ as batch
 from feedrank.batch import lists
+from feedrank.live.delta_log import DeltaLog, Happened, delta_log_of
 from service.app import create_app
 from tests.support.small_artifact import CODE, MOMENT, PATH
 
@@ -22,6 +24,7 @@ pytest_plugins = ("tests.support.service_fixtures",)
 def run(artifact_path, tmp_path, monkeypatch, capsys):
     """Runs the command on the small artifact, in parts of 150 users; what it said on stderr."""
     monkeypatch.setenv("FEEDRANK_WORKERS", "1")
+    monkeypatch.setenv("FEEDRANK_STATE", str(tmp_path / "state"))
     monkeypatch.setattr(lists, "PART_USERS", 150)
 
     def run(*arguments, code=0):
@@ -54,6 +57,24 @@ def test_a_batch_holds_the_services_lists_to_the_last_bit(run, client, artifact,
         query = {"id": user, "time": MOMENT, "limit": 7}
         served = client.get(f"{PATH}explain", params=query).json()["recommendations"]
         assert found[user] == [(post["id"], post["probability"]) for post in served]
+
+
+def test_a_batch_follows_the_delta_log(run, settings, artifact, tmp_path, monkeypatch):
+    user = int(artifact.store.catalogue.user_ids[5])
+    best = artifact.recommender.recommend(user, datetime.fromisoformat(MOMENT), 5)[0][0]
+    settings.state.mkdir(mode=0o700)
+    monkeypatch.setenv("FEEDRANK_STATE", str(settings.state))
+    with closing(DeltaLog(delta_log_of(settings.state, settings.artifact))) as log:
+        log.append(Happened(hidden=[(best, True)], users=[(10**9, {"age": 30})]))
+    run("--out", tmp_path / "lists.parquet")
+
+    found = _found(tmp_path / "lists.parquet")
+    assert best not in [post for own in found.values() for post, _ in own]
+    query = {"time": MOMENT}
+    with TestClient(create_app(settings)) as client:
+        for one in (user, 10**9):
+            served = client.get(PATH, params={**query, "id": one}).json()
+            assert [post for post, _ in found[one]] == [post["id"] for post in served]
 
 
 def test_a_batch_as_of_now_is_the_services_of_now(run, settings, artifact, tmp_path):

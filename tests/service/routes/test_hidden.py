@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from fastapi.testclient import TestClient
 
 from feedrank.live.delta_log import DeltaLog, delta_log_of
 from service.app import create_app
+from tests.support.small_artifact import MOMENT, PATH
 
 pytest_plugins = ("tests.support.service_fixtures",)
 KEY = {"X-API-Key": "sesame"}
@@ -56,3 +59,44 @@ def test_a_malformed_id_and_another_method_are_refused(locked):
     assert locked.put("/posts/x/hidden", headers=KEY).status_code == 422
     answer = locked.get("/posts/3/hidden", headers=KEY)
     assert answer.status_code == 405
+
+
+def test_a_hidden_post_leaves_every_answer_of_every_worker(settings, artifact, user_id):
+    settings = settings.model_copy(update={"api_key": "sesame"})
+    query = {"id": user_id, "time": MOMENT, "limit": 100}
+    with (
+        TestClient(create_app(settings), headers=KEY) as one,
+        TestClient(create_app(settings), headers=KEY) as other,
+    ):
+        first = one.get(PATH, params=query).json()[0]
+        similar = one.get(f"/post/{first['id']}/similar").json()[0]
+        assert one.put(f"/posts/{first['id']}/hidden").status_code == 200
+        for client in (one, other):
+            _wait(lambda client=client: first not in client.get(PATH, params=query).json())
+            for route in ("explain", "variant"):
+                found = client.get(PATH + route, params=query).json()["recommendations"]
+                assert first["id"] not in [post["id"] for post in found]
+            page = client.get("/feed", params=query).json()["recommendations"]
+            assert first["id"] not in [post["id"] for post in page]
+            named = client.get(PATH, params={**query, "candidates": first["id"]})
+            assert named.json() == []
+            body = {"ids": [user_id], "time": MOMENT, "limit": 100}
+            (many,) = client.post(PATH, json=body).json()["lists"]
+            assert first not in many["recommendations"]
+            assert client.get(f"/post/{first['id']}/similar").status_code == 404
+            like_this = client.get(f"/post/{similar['id']}/similar", params={"limit": 100}).json()
+            assert first["id"] not in [post["id"] for post in like_this]
+            found = client.get("/feed/search", params={"q": " ".join(first["text"].split()[:3])})
+            assert first["id"] not in [post["id"] for post in found.json()["posts"]]
+        past = one.get("/feed", params=query).json()["history"][0]
+        one.put(f"/posts/{past['id']}/hidden")
+        shown = {**query, "limit": 1}
+        _wait(lambda: past not in other.get("/feed", params=shown).json()["history"])
+        one.delete(f"/posts/{first['id']}/hidden")
+        _wait(lambda: other.get(PATH, params=query).json()[0] == first)
+
+
+def _wait(holds):
+    until = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < until, "it did not come true"
