@@ -60,6 +60,7 @@ class Sizes:
     codes: tuple[int, ...]
     segment_column: int
     hides_posts: bool
+    n_moments: int
 
     @property
     def n_segments(self) -> int:
@@ -117,6 +118,8 @@ def _read_sizes(directory: Path, manifest: dict[str, Any]) -> Sizes:
         _require(codes == tuple(column.n_codes for column in columns), "'column_codes' differ")
         names = [column.name for column in columns]
         _require(fitted["column_names"] == names, "'column_names' differ from the profile columns")
+        n_moments = len(fitted["moment_names"])
+        _require(all(isinstance(n, str) for n in fitted["moment_names"]), "'moment_names'")
         segment = fitted["segment_column"]
         _require(isinstance(segment, int) and -1 <= segment < len(codes), "'segment_column'")
         step = fitted["step_seconds"]
@@ -133,7 +136,7 @@ def _read_sizes(directory: Path, manifest: dict[str, Any]) -> Sizes:
         )
     n_steps = meta.last_at // step + 1
     hides = HIDDEN in manifest["files"]
-    return Sizes(meta.n_users, meta.n_posts, n_steps, len(first), codes, segment, hides)
+    return Sizes(meta.n_users, meta.n_posts, n_steps, len(first), codes, segment, hides, n_moments)
 
 
 def _require(holds: bool, words: str) -> None:
@@ -161,6 +164,8 @@ def _arrays(sizes: Sizes) -> Iterator[Array]:
     yield Array("catalogue_codes", ("<u2",), (n_users, len(codes)))
     if sizes.hides_posts:
         yield Array("catalogue_hidden_from", INT, (n_posts,), lowest)
+    if sizes.n_moments:
+        yield Array("catalogue_moments", ("<i4",), (n_users, sizes.n_moments), lowest)
     for name in ("text", "topic"):
         yield Array(f"{name}_blob", ("|u1",), (f"{name}_bytes",))
         yield Array(f"{name}_offsets", INT, (n_posts + 1,), ends=f"{name}_bytes")

@@ -10,6 +10,7 @@ from pathlib import Path
 from feedrank.errors import SchemaError
 from feedrank.extraction.audit.data_report import PLOT, REPORT, Dropped, write_report
 from feedrank.extraction.audit.day_counts import Disproved, prove_equal
+from feedrank.extraction.audit.moments import WHY_LATE, late_moments
 from feedrank.extraction.audit.repeats import warning_of_no_repeats
 from feedrank.extraction.feed_reader import FeedReader
 from feedrank.extraction.postgres.connection import Source
@@ -19,7 +20,7 @@ from feedrank.extraction.previous_log import PreviousLog
 from feedrank.extraction.source_state import SourceState
 from feedrank.extraction.spool.chunks import Spool
 from feedrank.extraction.spool.encoder import Encoder
-from feedrank.extraction.spool.log_writer import LogWriter, bucket_bounds
+from feedrank.extraction.spool.log_writer import LogWriter, bucket_bounds, write_users
 from feedrank.extraction.spool.read_back import spool_days
 from feedrank.io.outputs import new_outputs
 from feedrank.log.files import Log
@@ -114,18 +115,19 @@ class Extract:
         if state.sql.likes_apart:
             days, n_stray = days.with_likes_apart(), sum(w.n_stray_likes for w in written)
         times = replace(state.times, days=days)
+        left_out_columns = state.left_out_columns | self._without_late_moments(log)
         write_report(
-            report, new[self.reports / PLOT], meta, times, state.left_out_columns, dropped,
+            report, new[self.reports / PLOT], meta, times, left_out_columns, dropped,
             n_repeats, n_stray,
         )  # fmt: skip
         for warning in (state.times.warning(), warning_of_no_repeats(Log.open(log))):
             if warning is not None:
                 logger.warning("extract: %s", warning)
-        if state.left_out_columns:
+        if left_out_columns:
             logger.info(
                 "extract: columns of '%s' not used as profile: %s. 'source.profile' chooses.",
                 self.source.params.users,
-                ", ".join(f"'{c}' ({why})" for c, why in state.left_out_columns.items()),
+                ", ".join(f"'{c}' ({why})" for c, why in left_out_columns.items()),
             )
         left_out = f", {dropped.total:,} left out" if dropped.total else ""
         left_out += f", {n_repeats:,} repeated rows counted once" if n_repeats else ""
@@ -135,6 +137,14 @@ class Extract:
             f"too{left_out}."
         )
         return meta
+
+    def _without_late_moments(self, directory: Path) -> dict[str, str]:
+        """Leave out moments that no user's first requests knew, and say why, by name."""
+        log = Log.open(directory)
+        late = [] if self.source.params.profile is not None else late_moments(log)
+        if late:
+            write_users(directory, log.users.drop(columns=late))
+        return dict.fromkeys(late, WHY_LATE)
 
 
 def count_dropped(spool: Spool, state: SourceState, max_share: float) -> Dropped:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 import pandas as pd
 
 from feedrank.errors import SchemaError
 from feedrank.extraction.postgres.catalog import Relation
-from feedrank.extraction.postgres.feed_query import NUMBERS, TIMES
+from feedrank.extraction.postgres.feed_query import NUMBERS, TIMES, WHOLE
 from feedrank.params import SourceParams
 from feedrank.schema import USER_ID, USER_KEY
 
-FIT = (*NUMBERS, "text", "varchar", "bpchar", "char", "name", "citext", "enum")
+ARRAYS = tuple(f"_{kind}" for kind in (*WHOLE, "text", "varchar", "bpchar"))
+FIT = (*NUMBERS, *TIMES, *ARRAYS, "text", "varchar", "bpchar", "char", "name", "citext", "enum")
+FIT_WORDS = "numbers, booleans, enums, moments, text or arrays of whole numbers or text"
 # Words of a column's name that say that its values identify a person.
 IDENTIFYING = re.compile(
     r"(^|_)(uuid|guid|e_?mail|phone|mobile|tel|token|secret|password|passwd|passport|ssn|ip|"
@@ -24,6 +28,9 @@ IDENTIFYING = re.compile(
 # Of numbers, only ids are judged.
 FEWEST_VALUES, MOST_DIFFERENT = 100, 0.9
 ANOTHER_ID = re.compile(r"(^|_)id$")
+# Of an array, at most so many values become a membership each, which costs two features; those
+# that fewer users share tell little, and might identify them.
+MEMBERSHIPS, FEWEST_MEMBERS, SHARE_OF_MEMBERS = 8, 10, 0.01
 
 
 @dataclass(frozen=True)
@@ -34,11 +41,13 @@ class ProfileChoice:
         columns: to select, in the table's order, without the id.
         left_out: why each other column is not, by name.
         is_named: whether `source.profile` names the columns, which are then all kept.
+        arrays: those of the columns that hold arrays.
     """
 
     columns: list[str]
     left_out: dict[str, str]
     is_named: bool
+    arrays: list[str]
 
     @classmethod
     def of(cls, relation: Relation, source: SourceParams) -> ProfileChoice:
@@ -47,23 +56,52 @@ class ProfileChoice:
         others = {c: kind for c, kind in relation.columns.items() if c != id_column}
         if source.profile is not None:
             for name in source.profile:
-                relation.typed(name, (*FIT, *TIMES), "numbers, booleans, enums, moments or text")
+                relation.typed(name, FIT, FIT_WORDS)
             if {id_column, USER_ID, USER_KEY} & set(source.profile):
                 raise SchemaError("'source.profile' names an id, which is no profile. Remove it.")
-            chosen = [c for c in others if c in source.profile]
-            left_out = {c: "not in source.profile" for c in others if c not in chosen}
-            return cls(chosen, left_out, is_named=True)
-        reasons = {c: _reason(c, kind) for c, kind in others.items()}
-        left_out = {c: reason for c, reason in reasons.items() if reason is not None}
-        return cls([c for c in others if c not in left_out], left_out, is_named=False)
+            left_out = {c: "not in source.profile" for c in others if c not in source.profile}
+        else:
+            reasons = {c: _reason(c, kind) for c, kind in others.items()}
+            left_out = {c: reason for c, reason in reasons.items() if reason is not None}
+        chosen = [c for c in others if c not in left_out]
+        arrays = [c for c in chosen if others[c] in ARRAYS]
+        return cls(chosen, left_out, source.profile is not None, arrays)
 
-    def without_nearly_unique(self, users: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
-        """Users without nearly unique columns of text or ids, and why each column is left out."""
-        if self.is_named:
-            return users, self.left_out
-        unique = [c for c in self.columns if _is_nearly_unique(users[c])]
-        left_out = self.left_out | dict.fromkeys(unique, "nearly unique")
-        return users.drop(columns=unique), left_out
+    def fitting(self, users: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
+        """Users with memberships in place of arrays, and without nearly unique text or ids.
+
+        Also returns why each column is left out, by name.
+        """
+        members = {c: memberships(users[c]) for c in self.arrays}
+        left_out = self.left_out | {
+            c: f"no value of at least {FEWEST_MEMBERS} users and {SHARE_OF_MEMBERS:.0%} of all"
+            for c, table in members.items()
+            if table.empty
+        }
+        if not self.is_named:
+            unique = [c for c in self.columns if c not in members and _is_nearly_unique(users[c])]
+            left_out |= dict.fromkeys(unique, "nearly unique")
+        kept = users.drop(columns=[c for c in users if c in left_out or c in members])
+        return pd.concat([kept, *members.values()], axis=1), left_out
+
+
+def memberships(values: pd.Series) -> pd.DataFrame:
+    """A column of 0 and 1 for each frequent value of arrays, `<name>: <value>`, NULL as NaN.
+
+    Args:
+        values: each a list in JSON, or NULL.
+    """
+    given = values.dropna().map(lambda text: frozenset(json.loads(text)) - {None})
+    counts = Counter(value for some in given for value in some)
+    fewest = max(FEWEST_MEMBERS, SHARE_OF_MEMBERS * len(values))
+    frequent = [(-n, value) for value, n in counts.items() if n >= fewest]
+    return pd.DataFrame(
+        {
+            f"{values.name}: {value}": given.map(lambda some, v=value: int(v in some))
+            for _, value in sorted(frequent)[:MEMBERSHIPS]
+        },
+        index=values.index,
+    )
 
 
 def _reason(name: str, kind: str) -> str | None:
@@ -71,9 +109,6 @@ def _reason(name: str, kind: str) -> str | None:
         return "another id"
     if IDENTIFYING.search(_snake_case(name)):
         return "its name says that it identifies a person"
-    if kind in TIMES:
-        # A last login as of the extract would tell all requests before it of their future.
-        return "a moment: name it in source.profile if it never changes, as a registration's"
     return None if kind in FIT else f"of type {kind}"
 
 
@@ -83,6 +118,8 @@ def _snake_case(name: str) -> str:
 
 def _is_nearly_unique(values: pd.Series) -> bool:
     given = values.dropna()
+    if pd.api.types.is_datetime64_any_dtype(given):
+        return False  # a day, which is kept as an age
     is_number = pd.api.types.is_numeric_dtype(given)
     if is_number and not ANOTHER_ID.search(_snake_case(str(values.name))):
         return False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Mapping
-from types import MappingProxyType
 
 import pandas as pd
 import pyarrow as pa
@@ -15,7 +14,7 @@ from feedrank.errors import SchemaError
 from feedrank.extraction.postgres.catalog import Relation
 from feedrank.extraction.postgres.connection import Transaction, quoted
 from feedrank.extraction.postgres.feed_query import TIMES, WHOLE, id_key, moment, share
-from feedrank.extraction.profile_choice import ProfileChoice
+from feedrank.extraction.profile_choice import ARRAYS, ProfileChoice
 from feedrank.log.metadata import ALWAYS, NEVER
 from feedrank.params import ExtractParams, SourceParams
 from feedrank.schema import (
@@ -31,7 +30,17 @@ from feedrank.schema import (
 )
 
 CSV = "FORMAT csv, HEADER, ENCODING 'UTF8'"
-AS_DAYS = "floor(date_part('epoch', {0}) / 86400)"
+# Days that pandas can hold; the infinite ones are before, or after, all others.
+FIRST, LAST = "timestamp '0001-01-01'", "timestamp '9999-12-31'"
+DAY = (
+    "CASE WHEN {0} IS NOT NULL "
+    f"THEN to_char(least(greatest({{0}}, {FIRST}), {LAST}), 'YYYY-MM-DD') END"
+)
+DISTINCT = (
+    "CASE WHEN {0} IS NOT NULL "
+    "THEN array_to_json(ARRAY(SELECT DISTINCT unnest({0})::text))::text END"
+)
+Computed = Mapping[str, tuple[str, pa.DataType]]
 # Form of a column of some type, and its type in Arrow; all other types become text.
 FORMS = {
     **dict.fromkeys(WHOLE, ("{0}::int8", pa.int64())),
@@ -39,7 +48,6 @@ FORMS = {
     **dict.fromkeys(("float4", "float8"), ("{0}::float8", pa.float64())),
     # The server refuses to cast a numeric beyond float8; as text it becomes infinite.
     "numeric": ("{0}::text", pa.float64()),
-    **dict.fromkeys(TIMES, (AS_DAYS, pa.float64())),
 }
 logger = logging.getLogger(__name__)
 TEXT_FORM = ("{0}::text", pa.string())
@@ -51,8 +59,8 @@ def read_users(
     """Users sorted by `user_id` with their profile, and why each other column is left out.
 
     Whole numbers and booleans become int64, or float64 where some are NULL; other numbers
-    float64; moments their days since 1970, float64; everything else text, with NULL kept apart
-    from the empty one.
+    float64; moments their days on the log's clock, datetime64; arrays memberships; everything else
+    text, with NULL kept apart from the empty one.
 
     Raises:
         SchemaError: ids are missing, not unique or of a type that is no id, or there is no user.
@@ -60,13 +68,14 @@ def read_users(
     column, key = relation.column(source.user_id, "id"), id_key(relation, source.user_id, "id")
     choice = ProfileChoice.of(relation, source)
     columns = [c for c in relation.columns if c == column or c in choice.columns]
-    table = _read(transaction, relation, column, columns, share(key, extract))
+    computed = _computed(relation, columns, source.time_zone)
+    table = _read(transaction, relation, column, columns, share(key, extract), computed)
     if table.empty and extract.user_share < 1:
         raise SchemaError(
             f"'extract.user_share' is {extract.user_share}, which leaves no user of "
             f"'{relation.name}'. Raise it."
         )
-    users, left_out = choice.without_nearly_unique(table)
+    users, left_out = choice.fitting(table)
     return check_users(users.rename(columns={column: USER_ID, KEY: USER_KEY})), left_out
 
 
@@ -78,15 +87,14 @@ def read_posts(transaction: Transaction, relation: Relation, source: SourceParam
     """
     column = relation.column(source.post_id, "id")
     columns = [column, *(c for c in post_columns(source) if c in relation.columns)]
-    forms: dict[str, str] = {}
-    if source.hidden is not None:
-        forms[source.hidden] = hidden_form(relation, source)
-    table = _read(transaction, relation, column, columns, (), forms)
+    hidden = source.hidden
+    computed = {} if hidden is None else {hidden: (hidden_form(relation, source), pa.int64())}
+    table = _read(transaction, relation, column, columns, (), computed)
     names = {column: POST_ID, KEY: POST_ID + KEY, source.text: TEXT, source.topic: TOPIC}
-    names |= {} if source.hidden is None else {source.hidden: HIDDEN}
+    names |= {} if hidden is None else {hidden: HIDDEN}
     posts = check_posts(table.rename(columns=names))
-    if source.hidden is not None:
-        _say_hidden(posts, relation, source.hidden)
+    if hidden is not None:
+        _say_hidden(posts, relation, hidden)
     return posts
 
 
@@ -123,18 +131,33 @@ def _say_hidden(posts: pd.DataFrame, relation: Relation, column: str) -> None:
     )
 
 
+def _computed(relation: Relation, columns: list[str], time_zone: str) -> Computed:
+    """Columns of moments, as days, and of arrays, as lists of their values in JSON."""
+    kinds = {c: relation.columns[c] for c in columns}
+    days = {
+        c: (DAY.format(moment(relation, c, time_zone)), pa.timestamp("s"))
+        for c, kind in kinds.items()
+        if kind in TIMES
+    }
+    lists = {
+        c: (DISTINCT.format(quoted(c)), pa.string()) for c, kind in kinds.items() if kind in ARRAYS
+    }
+    return {**days, **lists}
+
+
 def _read(
     transaction: Transaction,
     relation: Relation,
     id_name: str,
     columns: list[str],
     where: tuple[str, ...],
-    computed: Mapping[str, str] = MappingProxyType({}),
+    computed: Computed,
 ) -> pd.DataFrame:
-    """Columns of a table; those of `computed` are an expression of whole numbers each."""
+    """Columns of a table; those of `computed` are an expression and its type in Arrow."""
     forms = {c: FORMS.get(relation.columns[c], TEXT_FORM) for c in columns}
-    forms |= dict.fromkeys(computed, FORMS["int8"])
-    values = {c: computed.get(c, quoted(c)) for c in forms}
+    values = {c: quoted(c) for c in columns}
+    for c, (value, kind) in computed.items():
+        values[c], forms[c] = value, ("{0}", kind)
     if relation.columns[id_name] not in WHOLE:
         forms |= {id_name: TEXT_FORM, KEY: FORMS["int8"]}
         values[KEY] = id_key(relation, id_name)

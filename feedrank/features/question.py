@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from feedrank.log.metadata import hour_of_day
+from feedrank.log.metadata import SECONDS_A_DAY, hour_of_day
 from feedrank.state.counts.tally import Tally
 from feedrank.state.shared import SharedState
 from feedrank.state.users import UserState, user_tables
@@ -84,6 +84,11 @@ class Question:
     def pair_counts(self) -> Tally:
         """Earlier impressions and likes of each pair, shape (n,)."""
         return self.users.pairs.before(self._user, self.post, self.shared.step)
+
+    def age_days(self, moment: int) -> np.ndarray:
+        """Whole days of each user's moment at each request, -1 if it has not come, shape (n,)."""
+        day = self.users.moments[self._user, moment].astype(np.int64)
+        return np.maximum(self.at // SECONDS_A_DAY - day, -1)
 
     def codes(self, column: int) -> np.ndarray:
         """Profile codes of each user in one column, shape (n,)."""

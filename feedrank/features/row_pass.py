@@ -71,15 +71,15 @@ def rows_of_bucket(
     user = (rows.user - np.uint32(first)).astype(np.int64)
     step = steps_of(rows, fitted.step_seconds)
     pairs = PairCounts(user, rows.post, step, rows.liked, fitted.n_posts)
-    codes = store.catalogue.codes[first:last]
-    state = UserState(fitted, fitted.refits[0], codes, pairs)
+    profile = (store.catalogue.codes[first:last], pairs, store.catalogue.moments[first:last])
+    state = UserState(fitted, fitted.refits[0], *profile)
     features = features_of(fitted)
     kept = (hash_uniform(rows, seed) < share) & (rows.at >= warmup_days * SECONDS_A_DAY)
     edges = np.searchsorted(step, np.arange(n_steps(log, fitted.step_seconds) + 1))
     yield _labelled(np.empty((0, len(features)), np.float32), rows[:0])
     for number, (low, high) in enumerate(pairwise(edges)):
         if state.refit is not fitted.refit(number):
-            state = UserState(fitted, fitted.refit(number), codes, pairs)
+            state = UserState(fitted, fitted.refit(number), *profile)
             state.update(user[:low], rows.post[:low], rows.liked[:low])
         chosen = low + np.flatnonzero(kept[low:high])
         if len(chosen):

@@ -13,6 +13,7 @@ import numpy as np
 from feedrank.features.question import Question
 from feedrank.state.fitted import FittedParameters
 from feedrank.state.shared import WINDOWS
+from feedrank.stats.shrinkage import as_feature
 
 Read = Callable[[Question], Union[np.ndarray, float]]
 Column = Tuple[str, Read, str]
@@ -39,7 +40,7 @@ class Feature:
 
 
 def features_of(fitted: FittedParameters) -> tuple[Feature, ...]:
-    """The ordered spec: fixed features, then those of each profile column of this network."""
+    """The ordered spec: fixed features, then those of this network's profiles and moments."""
     columns = list(enumerate(fitted.column_names))
     by_cluster = [
         Feature(f"{name}_cluster_log_ratio", partial(_column_ratio, column=i),
@@ -51,7 +52,11 @@ def features_of(fitted: FittedParameters) -> tuple[Feature, ...]:
         Feature(f"{name}_encoded", partial(_encoded, column=i), f"the user's {name}", None)
         for i, name in columns
     ]
-    return _named_apart((*FIXED, *WINDOWED, *by_cluster, *encoded))
+    ages = [
+        Feature(f"{name}_log_age", partial(_log_age, moment=i), f"how long ago {name} is", None)
+        for i, name in enumerate(fitted.moment_names)
+    ]
+    return _named_apart((*FIXED, *WINDOWED, *by_cluster, *encoded, *ages))
 
 
 def _named_apart(features: Sequence[Feature]) -> tuple[Feature, ...]:
@@ -109,6 +114,11 @@ def _window_trend(q: Question, window: int) -> np.ndarray:
 
 def _encoded(q: Question, column: int) -> np.ndarray:
     return np.asarray(q.users.fitted.encoded[column][q.codes(column)])
+
+
+def _log_age(q: Question, moment: int) -> np.ndarray:
+    """Log of the days and a half; below 0, apart from all days, where there is no moment yet."""
+    return as_feature(np.log(q.age_days(moment) + 1.5))
 
 
 LINEAR: tuple[Column, ...] = (

@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 
 from feedrank.learning.counting_pass import count_posts
-from feedrank.learning.profile_coding import code_profiles
+from feedrank.learning.profile_coding import code_profiles, users_at_start
 from feedrank.learning.refits import fit_refits, refit_days
 from feedrank.learning.warmup import fit_warmup
 from feedrank.log.calendar import Calendar
@@ -15,7 +15,7 @@ from feedrank.log.files import Log
 from feedrank.log.metadata import ALWAYS, NEVER
 from feedrank.params import Params
 from feedrank.schema import HIDDEN, POST_ID, TEXT, TOPIC, USER_ID
-from feedrank.state.catalogue import Catalogue, Texts, id_array
+from feedrank.state.catalogue import NO_DAY, Catalogue, Texts, id_array
 from feedrank.state.feature_store import FeatureStore
 from feedrank.state.shared import SharedCounts
 
@@ -28,7 +28,7 @@ def fit_store(log: Log, params: Params) -> FeatureStore:
         SchemaError: the warm-up holds no like.
     """
     calendar = Calendar.of(log.meta, params.features.warmup_days, params.validate.test_days)
-    profiles = code_profiles(log.users, params.features.segments)
+    profiles = code_profiles(users_at_start(log), params.features.segments)
     fixed = fit_warmup(log, profiles, calendar, params.features)
     by_post, history = count_posts(log, profiles, fixed)
     days = refit_days(calendar.warmup_days, log.meta.n_days, params.features.refits)
@@ -36,7 +36,7 @@ def fit_store(log: Log, params: Params) -> FeatureStore:
     ids = (id_array(log.users[USER_ID].to_numpy()), id_array(log.posts[POST_ID].to_numpy()))
     return FeatureStore(
         log.meta,
-        Catalogue(*ids, profiles.codes, hidden_posts(log)),
+        Catalogue(*ids, profiles.codes, moments_of(log), hidden_posts(log)),
         profiles.columns,
         Texts.of(log.posts[TEXT].tolist()),
         Texts.of(log.posts[TOPIC].tolist()),
@@ -44,6 +44,11 @@ def fit_store(log: Log, params: Params) -> FeatureStore:
         SharedCounts(by_post, by_column),
         history,
     )
+
+
+def moments_of(log: Log) -> np.ndarray:
+    """Day of each moment of the users, counted from the log's first, int32, (n_users, n)."""
+    return log.user_days.fillna(NO_DAY).to_numpy(np.int32)
 
 
 def hidden_posts(log: Log) -> np.ndarray:

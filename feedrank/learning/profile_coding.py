@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from feedrank.log.files import Log
 from feedrank.schema import USER_ID, USER_KEY
 from feedrank.state.profiles import MISSING, OTHER, ProfileColumn, Profiles
 
@@ -21,6 +22,16 @@ def code_profiles(users: pd.DataFrame, bands: int) -> Profiles:
     codes = [encode(c, users[c.name]) for c in kept]
     shape = (len(users), len(kept))
     return Profiles(kept, np.stack(codes, axis=1) if kept else np.zeros(shape, np.uint16))
+
+
+def users_at_start(log: Log) -> pd.DataFrame:
+    """The users, each moment as its age in days at the log's start; missing if it was to come.
+
+    A code is the same for all requests: none may know a moment of a later day.
+    """
+    days = log.user_days
+    ages = (-days).where(days < 0).add_suffix("_age_days")
+    return log.users.drop(columns=list(days)).join(ages)
 
 
 def encode(column: ProfileColumn, values: pd.Series) -> np.ndarray:

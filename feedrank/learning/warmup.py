@@ -71,6 +71,7 @@ def fit_warmup(
         segment_column=choose_segment_column(total.by_column[:-1]),
         column_names=tuple(profiles.names()),
         column_codes=tuple(c.n_codes for c in profiles.columns),
+        moment_names=tuple(map(str, log.user_days)),
         topic=topic_codes(log.posts[TOPIC]),
         encoded=static_encodings(profiles, total.rows.user, total.rows.at, total.rows.liked),
     )

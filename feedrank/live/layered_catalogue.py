@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from feedrank.live.events import NewPost, NewUser
-from feedrank.live.profile_codes import code_of
+from feedrank.live.profile_codes import ProfileCoding
 from feedrank.log.metadata import ALWAYS, NEVER
 from feedrank.state.catalogue import Catalogue, Id, Texts, are_text, plain_ids
-from feedrank.state.profiles import ProfileColumn
 
 Rows = Mapping[Id, int]
-NONE = Catalogue(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 0), np.uint16))
+NONE = Catalogue(*[np.zeros(0, np.int64)] * 2, *[np.zeros((0, 0), np.uint16)] * 2)
 
 
 @dataclass(frozen=True)
@@ -74,18 +73,23 @@ class LayeredCatalogue(Catalogue):
             _rows(self.log.post_ids, self.later_posts, post_ids),
         )
 
-    def with_users(
-        self, users: Iterable[NewUser], columns: Sequence[ProfileColumn]
-    ) -> LayeredCatalogue:
+    def with_users(self, users: Iterable[NewUser], coding: ProfileCoding) -> LayeredCatalogue:
         """With the users that are not there yet."""
         new = {_key(self.user_ids, u.user_id): u for u in users if self.user(u.user_id) < 0}
         if not new:
             return self
-        codes = [[code_of(c, user.profile.get(c.name)) for c in columns] for user in new.values()]
+        coded = [coding.of(user.profile) for user in new.values()]
+        codes, moments = (
+            np.concatenate([known, np.array(some, known.dtype).reshape(len(new), -1)])
+            for known, some in zip(
+                (self.codes, self.moments), zip(*coded, strict=True), strict=True
+            )
+        )
         return replace(
             self,
             user_ids=_longer(self.user_ids, new),
-            codes=np.concatenate([self.codes, np.array(codes, np.uint16).reshape(len(new), -1)]),
+            codes=codes,
+            moments=moments,
             later_users={**self.later_users, **_numbered(new, len(self.user_ids))},
         )
 

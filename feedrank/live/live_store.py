@@ -15,6 +15,7 @@ from feedrank.live.layered_catalogue import LayeredCatalogue, LayeredTexts
 from feedrank.live.layered_counts import LayeredCounts
 from feedrank.live.layered_history import LayeredHistory
 from feedrank.live.new_posts import fitted_with
+from feedrank.live.profile_codes import ProfileCoding
 from feedrank.state.catalogue import Id
 from feedrank.state.feature_store import FeatureStore
 from feedrank.state.shared import SharedCounts
@@ -46,6 +47,7 @@ class LiveStore:
         self._waiting: list[Events] = []
         self._hidden: dict[Id, bool] = {}
         self._catalogue = LayeredCatalogue.over(log.catalogue)
+        self._coding = ProfileCoding.of_store(log)
         self._text, self._topic = (LayeredTexts(**vars(t)) for t in (log.text, log.topic))
         self._history = LayeredHistory.over(
             log.history, log.meta, log.fitted.step_seconds, like_window
@@ -85,7 +87,7 @@ class LiveStore:
         return self._store is not before
 
     def _add_users(self, users: Iterable[NewUser]) -> None:
-        catalogue = self._catalogue.with_users(users, self._store.columns)
+        catalogue = self._catalogue.with_users(users, self._coding)
         if catalogue is not self._catalogue:
             n_users = len(catalogue.user_ids)
             self._catalogue = catalogue

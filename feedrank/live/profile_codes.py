@@ -3,10 +3,55 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 
+from feedrank.log.metadata import SECONDS_A_DAY, LogMeta
+from feedrank.state.catalogue import NO_DAY
+from feedrank.state.feature_store import FeatureStore
 from feedrank.state.profiles import MISSING, OTHER, ProfileColumn
+
+
+@dataclass(frozen=True)
+class ProfileCoding:
+    """Coding of a profile, a mapping by the source's columns, as a build codes it."""
+
+    columns: tuple[ProfileColumn, ...]
+    moments: tuple[str, ...]
+    meta: LogMeta
+
+    @classmethod
+    def of_store(cls, store: FeatureStore) -> ProfileCoding:
+        """The coding of an artifact."""
+        return cls(store.columns, store.fitted.moment_names, store.meta)
+
+    def of(self, profile: Mapping[str, object]) -> tuple[list[int], list[int]]:
+        """Code of each column, and day of each moment."""
+        days = {name: _day(profile.get(name), self.meta) for name in self.moments}
+        ages = {f"{name}_age_days": -day for name, day in days.items() if day < 0}
+        known = {**profile, **ages}
+        return [code_of(c, _value(known, c.name)) for c in self.columns], [*days.values()]
+
+
+def _day(value: object, meta: LogMeta) -> int:
+    """Day of a moment, counted from the log's first."""
+    try:
+        at = datetime.fromisoformat(str(value))
+    except ValueError:
+        return NO_DAY
+    return meta.seconds(meta.local(at)) // SECONDS_A_DAY
+
+
+def _value(profile: Mapping[str, object], column: str) -> object:
+    """Value of a column, which may be a membership, `<name>: <value>`, of an array."""
+    name, _, member = column.partition(": ")
+    values = profile.get(name)
+    if column not in profile and isinstance(values, (list, tuple)):
+        return int(member in map(str, values))
+    return profile.get(column)
 
 
 def code_of(column: ProfileColumn, value: object) -> int:

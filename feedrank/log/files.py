@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -63,8 +64,15 @@ class Log:
 
     @cached_property
     def users(self) -> pd.DataFrame:
-        """`user_id` and the profile columns, sorted by `user_id`."""
+        """`user_id` and the profile columns, moments as datetime64, sorted by `user_id`."""
         return self._table("users.parquet")
+
+    @cached_property
+    def user_days(self) -> pd.DataFrame:
+        """Days of the users' moments, counted from the log's first; NaN where one is NULL."""
+        moments = self.users.select_dtypes("datetime")
+        days = moments.to_numpy("datetime64[D]") - np.datetime64(self.meta.origin, "D")
+        return pd.DataFrame(days / np.timedelta64(1, "D"), columns=moments.columns)
 
     @cached_property
     def posts(self) -> pd.DataFrame:

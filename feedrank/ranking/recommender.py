@@ -238,6 +238,7 @@ class Recommender:
         post, shown_step, liked = (np.concatenate(column) for column in zip(*parts))
         fitted = self._shared.fitted
         pairs = PairCounts(user, post, shown_step, liked, fitted.n_posts)
-        states = UserState(fitted, fitted.refit(step), self.catalogue.codes[users], pairs)
+        codes, moments = self.catalogue.codes[users], self.catalogue.moments[users]
+        states = UserState(fitted, fitted.refit(step), codes, pairs, moments)
         states.update(user, post, liked)
         return states

@@ -11,6 +11,8 @@ import numpy as np
 from feedrank.io.arrays import Place, read_array
 from feedrank.log.metadata import ALWAYS, NEVER
 
+OPTIONAL = ("hidden_from", "moments")  # arrays without a file where they are empty
+NO_DAY = np.iinfo(np.int32).max  # later than any request: missing, or never
 Id = Union[int, str]  # of a user or a post, as the database holds it
 
 
@@ -63,6 +65,8 @@ class Catalogue:
         user_ids: sorted, int64 or UTF-8 of a fixed width, shape (n_users,).
         post_ids: sorted, likewise, shape (n_posts,).
         codes: profile codes, uint16, shape (n_users, n_columns).
+        moments: days of the users' moments, counted from the log's first, int32, shape
+            (n_users, n_moments); NO_DAY for none.
         hidden_from: seconds since the log's origin from which on a post is history and not
             recommended, int64, shape (n_posts,); (0,) where the source hides none.
     """
@@ -70,6 +74,7 @@ class Catalogue:
     user_ids: np.ndarray
     post_ids: np.ndarray
     codes: np.ndarray
+    moments: np.ndarray
     hidden_from: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def user(self, user_id: Id) -> int:
@@ -98,18 +103,18 @@ class Catalogue:
         return replace(self, hidden_from=np.where(self.hidden_from < NEVER, ALWAYS, NEVER))
 
     def save(self, directory: Path) -> None:
-        """Write `catalogue_*.npy`; without a hidden post, none of `hidden_from`."""
+        """Write `catalogue_*.npy`, but for empty ones."""
         for name, array in vars(self).items():
-            if len(array):
+            if array.size or name not in OPTIONAL:
                 np.save(directory / f"catalogue_{name}.npy", array)
 
     @classmethod
     def load(cls, place: Place) -> Catalogue:
         """Users and posts that `save` wrote."""
         files = {name: place / f"catalogue_{name}.npy" for name in cls.__dataclass_fields__}
-        hidden = files.pop("hidden_from")
-        arrays = {name: read_array(path) for name, path in files.items()}
-        return cls(**arrays, **({"hidden_from": read_array(hidden)} if hidden.exists() else {}))
+        there = [name for name, path in files.items() if name not in OPTIONAL or path.exists()]
+        arrays = {name: read_array(files[name]) for name in there}
+        return cls(**{"moments": np.zeros((len(arrays["codes"]), 0), np.int32), **arrays})
 
 
 def id_array(ids: np.ndarray) -> np.ndarray:

@@ -16,7 +16,8 @@ from feedrank.state.posts.clusters import PostClusters
 from feedrank.state.posts.factors import Factors
 from feedrank.state.posts.vocabulary import Vocabulary
 
-PLAIN = ("step_seconds", "half_life_steps", "segment_column", "column_names", "column_codes")
+NAMES = ("column_names", "column_codes", "moment_names")
+PLAIN = ("step_seconds", "half_life_steps", "segment_column", *NAMES)
 CLUSTER_ARRAYS = ("log_gate", "rate", "cluster", "gate")
 FACTOR_ARRAYS = ("post", "rate", "of_text")
 
@@ -69,6 +70,7 @@ class WarmupParameters:
         segment_column: the profile column that splits users into segments; -1 for one segment.
         column_names: of the profile columns.
         column_codes: number of codes of each profile column.
+        moment_names: of the users' moments.
         topic: code of each post's topic, shape (n_posts,).
         encoded: target encodings: log-odds of liking, relative to the average, by code of each
             profile column, then by hour of the day.
@@ -79,6 +81,7 @@ class WarmupParameters:
     segment_column: int
     column_names: tuple[str, ...]
     column_codes: tuple[int, ...]
+    moment_names: tuple[str, ...]
     topic: np.ndarray
     encoded: tuple[np.ndarray, ...]
 
@@ -198,7 +201,7 @@ class FittedParameters(WarmupParameters):
             return Refit(about["first_step"], clusters, factors, Strengths(**strengths))
 
         refits = tuple(refit(*numbered) for numbered in enumerate(values.pop("refits")))
-        columns: Any = {name: tuple(values.pop(name)) for name in ("column_names", "column_codes")}
+        columns: Any = {name: tuple(values.pop(name)) for name in NAMES}
         encoded = tuple(array(f"encoded_{i}") for i in range(len(columns["column_codes"]) + 1))
         topic, idf, words = array("topic"), array("idf"), Texts.load(place, "fitted_words")
         names = tuple(words[row] for row in range(len(idf)))

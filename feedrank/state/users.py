@@ -12,6 +12,8 @@ from feedrank.state.posts.factors import UserEvidence
 from feedrank.state.shared import SharedState
 from feedrank.stats.shrinkage import log_ratio, ratio
 
+NO_MOMENTS = np.zeros((0, 0), np.int32)
+
 
 class UserState:
     """A few users as of a step of a refit: their profiles, counts and earlier pairs.
@@ -24,14 +26,21 @@ class UserState:
         refit: that the step belongs to.
         codes: profile codes, shape (n_users, n_columns).
         pairs: of these users' impressions.
+        moments: days of their moments, shape (n_users, n_moments).
     """
 
     def __init__(
-        self, fitted: FittedParameters, refit: Refit, codes: np.ndarray, pairs: PairCounts
+        self,
+        fitted: FittedParameters,
+        refit: Refit,
+        codes: np.ndarray,
+        pairs: PairCounts,
+        moments: np.ndarray = NO_MOMENTS,
     ) -> None:
         self.fitted = fitted
         self.refit = refit
         self.codes = codes
+        self.moments = moments
         self.segment = fitted.segment(codes)
         self.pairs = pairs
         groupings = {

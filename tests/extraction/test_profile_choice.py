@@ -4,12 +4,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from feedrank.errors import SchemaError
 from feedrank.extraction.fingerprint import refresh_fingerprint
 from feedrank.extraction.postgres.connection import Source
+from feedrank.extraction.profile_choice import memberships
 from feedrank.learning.profile_coding import code_profiles
 from feedrank.log.files import Log
 from tests.conftest import TestDatabase
@@ -63,7 +65,10 @@ def test_grants_on_the_columns_that_are_used_suffice(
 @pytest.mark.parametrize(
     ("profile", "message"),
     [
-        (["meta"], "'meta' of 'user_data' must hold numbers, booleans, enums, moments or text"),
+        (
+            ["meta"],
+            "'meta' of 'user_data' must hold numbers, booleans, enums, moments, text or arrays",
+        ),
         (["hobby"], "'user_data' has no column 'hobby'"),
         (["user_id"], "'source.profile' names an id"),
     ],
@@ -110,17 +115,63 @@ def test_a_second_column_called_user_id_does_not_change_places_with_the_id(
     assert (list(users), users["user_id"].tolist()[:2]) == (["user_id", "age"], [2, 4])
 
 
-def test_a_moment_is_used_by_its_day_only_if_it_is_named(
+DAYS = """ALTER TABLE user_data ADD joined timestamptz, ADD born date, ADD last_seen timestamp;
+  UPDATE user_data SET joined = '2021-09-28 23:00Z', last_seen = '2021-10-09 12:00',
+    born = CASE WHEN user_id < 6 THEN date '-infinity' ELSE 'infinity' END WHERE user_id > 2"""
+
+
+def test_moments_are_days_of_the_log_s_clock(database: TestDatabase, tmp_path: Path) -> None:
+    large(database)
+    database.execute(DAYS)
+    names = source_params(profile=["joined", "born"], time_zone="Europe/Berlin")
+    extraction(database.url, tmp_path, names).run()
+    days = Log.open(tmp_path / "log").user_days
+    assert days["joined"].fillna(99).tolist()[:3] == [99, -2, -2]
+    never = days["born"]
+    assert np.isnan(never[0])
+    assert never[1] < -700_000
+    assert never[2] > 2_900_000
+
+
+def test_a_moment_after_first_impressions_is_used_only_if_it_is_named(
     database: TestDatabase, tmp_path: Path
 ) -> None:
     large(database)
-    database.execute(
-        "ALTER TABLE user_data ADD joined timestamptz, ADD born date",
-        "UPDATE user_data SET joined = '1970-01-03 23:00Z', born = 'infinity' WHERE user_id > 2",
-    )
+    database.execute(DAYS)
     extraction(database.url, tmp_path).run()
-    assert list(Log.open(tmp_path / "log").users) == ["user_id", "age"]
-    extraction(database.url, tmp_path, source_params(profile=["joined", "born"])).run()
-    users = Log.open(tmp_path / "log").users
-    assert users["joined"].fillna(-1).tolist()[:2] == [-1, 2]
-    assert users["born"].fillna(-1).tolist()[:2] == [-1, float("inf")]
+    assert list(Log.open(tmp_path / "log").users) == ["user_id", "age", "joined"]
+    report = json.loads((tmp_path / "reports" / "data.json").read_text())["left_out_columns"]
+    assert "as a last login: name it in source.profile" in report["last_seen"]
+    extraction(database.url, tmp_path, source_params(profile=["last_seen"])).run()
+    assert list(Log.open(tmp_path / "log").user_days) == ["last_seen"]
+
+
+ARRAYS = """ALTER TABLE user_data ADD tags text[], ADD years int[], ADD friends int[],
+    ADD spots point[];
+  UPDATE user_data SET tags = '{news,sport}', years = ARRAY[[2020, 2021], [NULL, 2021]],
+    friends = ARRAY[user_id], spots = '{}' WHERE user_id > 50;
+  UPDATE user_data SET tags = '{sport,secret}' WHERE user_id = 4;
+  UPDATE user_data SET tags = '{}' WHERE user_id = 6"""
+
+
+def test_frequent_values_of_arrays_become_memberships(
+    database: TestDatabase, tmp_path: Path
+) -> None:
+    large(database)
+    database.execute(ARRAYS)
+    extraction(database.url, tmp_path).run()
+    users = Log.open(tmp_path / "log").users.set_index("user_id")
+    assert list(users) == ["age", "tags: sport", "tags: news", "years: 2020", "years: 2021"]
+    assert users.loc[[4, 6, 52], "tags: sport"].tolist() == [1, 0, 1]
+    assert users.loc[[4, 6, 52], "tags: news"].tolist() == [0, 0, 1]
+    assert users.loc[2].isna().tolist() == [False, True, True, True, True]
+    report = json.loads((tmp_path / "reports" / "data.json").read_text())["left_out_columns"]
+    assert report["friends"] == "no value of at least 10 users and 1% of all"
+    assert report["spots"] == "of type _point"
+    assert b"secret" not in (tmp_path / "log" / "users.parquet").read_bytes()
+
+
+def test_an_array_gives_few_memberships_and_the_most_frequent_ones() -> None:
+    lists = pd.Series(["[]", *(json.dumps([f"v{v}" for v in range(n)]) for n in range(30))] * 10)
+    table = memberships(lists.rename("tags"))
+    assert list(table) == [f"tags: v{n}" for n in range(8)]

@@ -92,6 +92,13 @@ def test_a_post_is_the_more_exposed_the_more_often_it_was_shown(learned: Learned
     )
 
 
+def test_a_moment_s_age_is_of_the_request_and_no_request_before_it_knows_it() -> None:
+    learned = tasteful()
+    for user, day, age in ((10, 9, -1), (10, 10, 0), (10, 29, 19), (10, 400, 390), (7, 29, -1)):
+        found = _column(learned, "joined_log_age", user, day * DAY + 5 * HOUR)
+        np.testing.assert_array_equal(found, as_feature(np.log(age + 1.5)))
+
+
 def test_hours_are_those_of_the_database_s_clock(learned: Learned) -> None:
     table = learned.store.fitted.encoded_hour
     for hour in (0, 7, 23):

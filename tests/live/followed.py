@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 
 from feedrank.learning.counting_pass import count_posts
+from feedrank.learning.fit import moments_of
 from feedrank.learning.profile_coding import encode
 from feedrank.learning.refits import _count_refits
 from feedrank.live.events import IMPRESSION, LIKE, LIKED, Events, NewPost, NewUser
@@ -88,7 +89,7 @@ class Followed:
         ids = (id_array(log.users[USER_ID].to_numpy()), id_array(log.posts[POST_ID].to_numpy()))
         return FeatureStore(
             log.meta,
-            Catalogue(*ids, profiles.codes),
+            Catalogue(*ids, profiles.codes, moments_of(log)),
             first.columns,
             Texts.of(log.posts[TEXT].tolist()),
             Texts.of(log.posts[TOPIC].tolist()),

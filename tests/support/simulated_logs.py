@@ -227,7 +227,10 @@ def simulated(step: str = "1d", profiles: bool = True) -> Learned:
 
 @cache
 def tasteful(step: str = "1d") -> Learned:
-    """A log of 300 users whose tastes no profile tells, so that its refits have factors."""
+    """A log of 300 users whose tastes no profile tells, so that its refits have factors.
+
+    Some of them have a moment, a day of the log.
+    """
     rng = np.random.default_rng(3)
     tastes = rng.normal(size=(300, 2)) @ rng.normal(0, 0.7, (2, 250))
     sample = likes(tastes, 300, rate=0.2, seed=4)
@@ -237,7 +240,10 @@ def tasteful(step: str = "1d") -> Learned:
     rows = Impressions(
         *(c.astype(np.uint32) for c in columns), sample.liked[mixed].astype(np.uint8)
     )
-    log = write_log(scratch() / f"{step}-tastes", users_table(300), posts_table(250), rows)
+    joined = np.datetime64(ORIGIN, "s") + DAY * np.arange(300) % (USUAL.days * DAY)
+    joined[::7] = np.datetime64("NaT")
+    users = users_table(300, joined=joined)
+    log = write_log(scratch() / f"{step}-tastes", users, posts_table(250), rows)
     return Learned.of(log, params(features={"step": step, "warmup_days": 7}))
 
 

@@ -20,7 +20,7 @@ from feedrank.extraction.environment import Database
 from feedrank.extraction.postgres.catalog import Relation, describe
 from feedrank.extraction.postgres.connection import ConnectionLost, Source, Transaction, quoted
 from feedrank.extraction.postgres.feed_query import ID_WORDS, IDS, NUMBERS, TIMES, id_key
-from feedrank.extraction.profile_choice import ProfileChoice
+from feedrank.extraction.profile_choice import ARRAYS, ProfileChoice
 from feedrank.extraction.relations import describe_feed
 from feedrank.extraction.users_posts import hidden_form
 from feedrank.params import Params, load_params
@@ -124,7 +124,8 @@ def _nearly_unique(transaction: Transaction, users: Relation, choice: ProfileCho
         f"SELECT s.attname FROM pg_stats s JOIN pg_class c ON c.relname = s.tablename "
         f"WHERE c.oid = {users.oid} AND s.n_distinct < -0.9"
     )
-    return [c for (c,) in found if c in choice.columns and users.columns[c] not in NUMBERS]
+    never = (*NUMBERS, *TIMES, *ARRAYS)
+    return [c for (c,) in found if c in choice.columns and users.columns[c] not in never]
 
 
 def _look_at_feed(transaction: Transaction, params: Params) -> list[Finding]:

@@ -24,6 +24,11 @@ from feedrank.log.metadata import SECONDS_A_DAY, LogMeta, Offsets
 DROPPED_FILE = "dropped.parquet"
 
 
+def write_users(directory: Path, users: pd.DataFrame) -> None:
+    """Write the users of a log, as `Log.users` has them."""
+    users.to_parquet(directory / "users.parquet", index=False)
+
+
 def bucket_bounds(n_users: int, n_buckets: int) -> np.ndarray:
     """First user of each bucket, and the number of users; as `LogMeta.user_range` has it."""
     return np.arange(n_buckets + 1) * n_users // n_buckets
@@ -83,7 +88,7 @@ class LogWriter:
             threads: buckets in memory at the same time; more than two count as two.
         """
         self.directory.mkdir(parents=True)
-        users.to_parquet(self.directory / "users.parquet", index=False)
+        write_users(self.directory, users)
         posts.to_parquet(self.directory / "posts.parquet", index=False)
         written = self._write_buckets(threads)
         self._write_dropped([w.others for w in written])

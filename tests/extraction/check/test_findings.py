@@ -38,7 +38,7 @@ EXPECTED = {
     "fact": [
         "1 of 9 views repeat user, post and time",
         "columns left out: 'email' (its name says",
-        "'born' (a moment: name it in source.profile",
+        "profile columns: 'gender', 'age', 'city', 'born'.",
     ],
 }
 
