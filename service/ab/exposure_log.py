@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 
 from feedrank.errors import SchemaError
 from feedrank.state.catalogue import Id
@@ -70,6 +71,7 @@ class ExposureLog:
         self._most_waiting = most_waiting
         self._clock = clock
         self._waiting: deque[bytes] = deque()
+        self._queue, self._file = Lock(), Lock()  # held while the queue, or the file, changes
 
     def append(self, exposure: Exposure) -> None:
         """Queue one list."""
@@ -80,28 +82,43 @@ class ExposureLog:
             "propensity": round(exposure.propensity, 6),
             "probability": [round(p, 6) for p in exposure.probability],
         }
-        self._waiting.append(json.dumps(line, separators=(",", ":")).encode() + b"\n")
-        if len(self._waiting) > self._most_waiting:
-            self._waiting.popleft()
-            metrics.EXPOSURES_DROPPED.inc()
+        self._wait(json.dumps(line, separators=(",", ":")).encode() + b"\n")
 
     def write(self) -> None:
-        """Append all queued lines, whole or not at all; raises `OSError` and keeps them."""
-        lines = list(self._waiting)
+        """Append all queued lines, whole or not at all; raises `OSError` and keeps them.
+
+        Another thread may queue meanwhile, however long the disk takes.
+        """
+        with self._file:
+            with self._queue:
+                lines, self._waiting = self._waiting, deque()
+            try:
+                self._append(b"".join(lines))
+            except OSError:
+                with self._queue:
+                    later, self._waiting = self._waiting, lines
+                self._wait(*later)
+                raise
+
+    def _append(self, lines: bytes) -> None:
         if not lines:
             return
         path = self._directory / f"exposures-{self._clock():%Y-%m-%d}-{os.getpid()}.jsonl"
         with path.open("ab", buffering=0) as file:
             end = file.seek(0, os.SEEK_END)
             try:
-                written = file.write(b"".join(lines))
-                if written != sum(map(len, lines)):
+                if file.write(lines) != len(lines):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
             except OSError:
                 file.truncate(end)
                 raise
-        for _ in lines:
-            self._waiting.popleft()
+
+    def _wait(self, *lines: bytes) -> None:
+        with self._queue:
+            self._waiting.extend(lines)
+            while len(self._waiting) > self._most_waiting:
+                self._waiting.popleft()
+                metrics.EXPOSURES_DROPPED.inc()
 
     def close(self) -> None:
         """Write what still waits; what cannot be written is lost, counted and said."""

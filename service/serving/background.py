@@ -12,6 +12,7 @@ from functools import partial
 from typing import TypeVar
 
 from feedrank.io.malloc import return_freed_memory
+from service.ab.exposure_log import ExposureLog
 from service.monitoring import metrics
 from service.serving.cache_warmup import REST_SECONDS, moments
 from service.serving.inference import Inference
@@ -57,8 +58,7 @@ class Background:
         )
         self._tasks = [asyncio.create_task(job) for job in jobs]
         if (exposures := self._inference.exposures) is not None:
-            writing = self._every(EXPOSURE_SECONDS, "exposures", exposures.write)
-            self._tasks.append(asyncio.create_task(writing))
+            self._tasks.append(asyncio.create_task(self._write_down(exposures)))
 
     def poll_now(self) -> None:
         """Poll for new artifacts without waiting."""
@@ -112,6 +112,13 @@ class Background:
         while True:
             await asyncio.sleep(seconds)
             await self.supervisor.turn(task, run)
+
+    async def _write_down(self, exposures: ExposureLog) -> None:
+        # In a thread of its own: no answer waits for a disk that is slow, or gone.
+        writing = partial(asyncio.to_thread, exposures.write)
+        while True:
+            await asyncio.sleep(EXPOSURE_SECONDS)
+            await self.supervisor.turn("exposures", writing)
 
     async def _warm_up(self) -> None:
         """Derive the last steps of the first artifacts while no request is open."""

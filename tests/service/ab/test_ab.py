@@ -7,6 +7,7 @@ import json
 import resource
 from dataclasses import replace
 from datetime import datetime, timedelta
+from threading import Event
 
 import numpy as np
 import pandas as pd
@@ -86,6 +87,26 @@ def small_files():
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, usual[1]))
     yield
     resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+
+
+def test_a_disk_that_hangs_delays_no_list(compared, user_id, tmp_path, monkeypatch):
+    exposures = compared.app.state.inference.exposures
+    hangs, comes_back, append = Event(), Event(), exposures._append
+
+    def hanging(lines):
+        hangs.set()
+        comes_back.wait(60)
+        append(lines)
+
+    monkeypatch.setattr(exposures, "_append", hanging)
+    query = {"id": user_id, "time": MOMENT}
+    try:
+        assert hangs.wait(60)
+        assert compared.get(PATH, params=query).status_code == 200
+    finally:
+        comes_back.set()
+    exposures.write()
+    assert [e.user_id for e in read_exposures(tmp_path / "exposures")] == [user_id]
 
 
 @pytest.mark.usefixtures("small_files")
