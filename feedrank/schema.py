@@ -15,6 +15,7 @@ USER_KEY = USER_ID + KEY
 TEXT = "text"
 TOPIC = "topic"
 HIDDEN = "hidden_from"
+WIDEST_ID = 255  # bytes: all ids of a table are held at the width of the longest
 VIEW, LIKE = "view", "like"
 UNKNOWN_TOPIC = "unknown"
 
@@ -80,6 +81,11 @@ def _by_id(table: pd.DataFrame, name: str, source: str) -> pd.DataFrame:
     if kind not in ("integer", "string"):
         raise SchemaError(
             f"column '{name}' of '{source}' must hold whole numbers or text, but is {kind}."
+        )
+    if kind == "string" and (width := max(len(text.encode()) for text in table[name])) > WIDEST_ID:
+        raise SchemaError(
+            f"column '{name}' of '{source}' holds an id of {width} bytes, and {WIDEST_ID} are "
+            "allowed. Number the ids in a view."
         )
     if name + KEY in table and table[name + KEY].duplicated().any():
         raise SchemaError(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,14 @@ import pandas as pd
 import pytest
 
 from feedrank.errors import SchemaError
+from feedrank.extraction.check.findings import check_source
 from feedrank.extraction.fingerprint import refresh_fingerprint
 from feedrank.extraction.postgres.connection import Source
 from feedrank.extraction.profile_choice import memberships
 from feedrank.learning.profile_coding import code_profiles
 from feedrank.log.files import Log
 from tests.conftest import TestDatabase
-from tests.support.postgres_tables import DEFAULTS, extraction, large, source_params
+from tests.support.postgres_tables import DEFAULTS, extraction, impressions, large, source_params
 
 PERSONAL = """ALTER TABLE user_data ADD email text, ADD bio text, ADD "lastIp" inet, ADD key uuid,
   ADD joined timestamptz DEFAULT now(), ADD meta jsonb, ADD id int, ADD city_id int, ADD city text;
@@ -48,18 +50,26 @@ def test_grants_on_the_columns_that_are_used_suffice(
     database: TestDatabase, tmp_path: Path, role: Callable[..., str]
 ) -> None:
     large(database)
-    database.execute(PERSONAL)
+    database.execute(
+        PERSONAL,
+        "ALTER TABLE feed_data ADD client_ip inet, ADD id bigserial",
+        "CREATE TABLE clicks AS SELECT * FROM feed_data WHERE action = 'like'",
+    )
     url = role(
         "narrow",
         "GRANT SELECT (user_id, age) ON user_data TO narrow",
         "GRANT SELECT (post_id, text, topic) ON post_text_df TO narrow",
-        "GRANT SELECT ON feed_data TO narrow",
+        "GRANT SELECT (timestamp, user_id, post_id, action, target) ON feed_data TO narrow",
+        "GRANT SELECT (timestamp, user_id, post_id, action) ON clicks TO narrow",
     )
-    names = source_params(profile=["age"])
-    path = tmp_path / "source.json"
-    refresh_fingerprint(path, tmp_path / "cache.json", Source(url, names), "database", 1)
-    extraction(url, tmp_path, names).run()
-    assert list(Log.open(tmp_path / "log").users) == ["user_id", "age"]
+    for place, events in (("target", {}), ("clicks", {"events": "clicks", "like_window": "1h"})):
+        names = source_params(profile=["age"], **events)
+        source, directory = Source(url, names), tmp_path / place
+        assert not [f.words for f in check_source(source, replace(DEFAULTS, source=names))
+                    if f.level == "problem"]  # fmt: skip
+        refresh_fingerprint(directory / "source.json", directory / "cache", source, "database", 1)
+        extraction(url, directory, names).run()
+        assert list(Log.open(directory / "log").users) == ["user_id", "age"]
 
 
 @pytest.mark.parametrize(
@@ -118,6 +128,31 @@ def test_a_second_column_called_user_id_does_not_change_places_with_the_id(
 DAYS = """ALTER TABLE user_data ADD joined timestamptz, ADD born date, ADD last_seen timestamp;
   UPDATE user_data SET joined = '2021-09-28 23:00Z', last_seen = '2021-10-09 12:00',
     born = CASE WHEN user_id < 6 THEN date '-infinity' ELSE 'infinity' END WHERE user_id > 2"""
+
+
+def test_further_id_like_columns_never_take_the_place_of_an_id(
+    database: TestDatabase, tmp_path: Path
+) -> None:
+    large(database)
+    extraction(database.url, tmp_path / "before").run()
+    database.execute(
+        "ALTER TABLE user_data ADD id uuid DEFAULT gen_random_uuid(), ADD post_id int DEFAULT 1",
+        "ALTER TABLE post_text_df ADD id serial, ADD user_id text DEFAULT 'author'",
+        "ALTER TABLE feed_data ADD id bigserial, ADD uid uuid DEFAULT gen_random_uuid()",
+    )
+    source = Source(database.url, DEFAULTS.source)
+    assert not [f for f in check_source(source, DEFAULTS) if f.level == "problem"]
+    extraction(database.url, tmp_path / "after").run()
+    assert impressions(tmp_path / "after") == impressions(tmp_path / "before")
+    database.execute(
+        "ALTER TABLE user_data DROP id",
+        "ALTER TABLE user_data RENAME user_id TO id",
+        "ALTER TABLE user_data ADD uid int DEFAULT 5",
+        "ALTER TABLE post_text_df DROP id",
+        "ALTER TABLE post_text_df RENAME post_id TO id",
+    )
+    extraction(database.url, tmp_path / "renamed").run()
+    assert impressions(tmp_path / "renamed") == impressions(tmp_path / "before")
 
 
 def test_moments_are_days_of_the_log_s_clock(database: TestDatabase, tmp_path: Path) -> None:

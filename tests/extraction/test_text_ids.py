@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from feedrank.errors import SchemaError
 from feedrank.extraction.check.findings import check_source
 from feedrank.extraction.postgres.connection import Source
 from feedrank.learning.profile_coding import code_profiles
@@ -90,3 +91,13 @@ def test_a_look_at_text_ids_finds_no_problem(database: TestDatabase) -> None:
     retype(database, *UUID)
     found = check_source(Source(database.url, DEFAULTS.source), DEFAULTS)
     assert np.array_equal([f.words for f in found], whole)
+
+
+def test_an_id_of_any_length_is_refused_before_it_widens_all(
+    database: TestDatabase, tmp_path: Path
+) -> None:
+    large(database)
+    retype(database, *TEXT)
+    database.execute("INSERT INTO post_text_df VALUES (repeat('é', 128))")
+    with pytest.raises(SchemaError, match="'post_id' of 'post_text_df' holds an id of 256 bytes"):
+        extraction(database.url, tmp_path).run()

@@ -78,7 +78,7 @@ class FeedSample:
         source = params.source
         users, posts, _ = relations(transaction, source)
         sql = FeedSql.of(feed, source, None, Layout.for_bounds([]))
-        n_rows = int(transaction.rows(_n_rows(feed))[0][0])
+        n_rows = _n_rows(transaction, feed)
         rows = transaction.rows(
             QUERY.format(
                 rows=_rows(sql, n_rows), view=literal(VIEW), like=literal(LIKE),
@@ -213,9 +213,14 @@ def _rows(sql: FeedSql, n_rows: int) -> str:
     return " UNION ALL ".join(kinds)
 
 
-def _n_rows(feed: Relation) -> str:
-    """Query of the server's own estimate, in no time; -1 for a table that was never analysed."""
-    estimate = f"SELECT reltuples::bigint FROM pg_class WHERE oid = {feed.oid}"
-    return (
-        estimate if feed.has_blocks and feed.blocks > 5000 else f"SELECT count(*) FROM {feed.path}"
-    )
+def _n_rows(transaction: Transaction, feed: Relation) -> int:
+    """Rows of a feed: counted up to those of a sample, else as the server's planner expects.
+
+    Its expectation follows the size of a table, also where it was never analysed.
+    """
+    first = f"SELECT 1 FROM {feed.path}"
+    n = int(transaction.rows(f"SELECT count(*) FROM ({first} LIMIT {ROWS}) AS first")[0][0])
+    if n < ROWS:
+        return n
+    plan = transaction.rows(f"EXPLAIN (FORMAT JSON) {first}")[0][0]
+    return max(n, int(plan[0]["Plan"]["Plan Rows"]))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from feedrank.errors import SchemaError
 from feedrank.extraction.postgres.connection import Transaction, literal, quoted
 
-HEAP = ("r", "heap")
+TABLE = "a table"  # whose rows can be read by ranges of blocks
 KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "p": "partitioned"}
 NAME_LENGTH = 40  # of a query in messages
 RANGE_SCAN_SINCE = 140_000  # PostgreSQL 14: the first with TID range scans
@@ -75,7 +75,7 @@ def describe(transaction: Transaction, schema: str, name: str) -> Relation:
               CASE WHEN c.relkind IN ('r', 'm') THEN pg_relation_size(c.oid) ELSE 0 END
                 / current_setting('block_size')::int,
               coalesce(pg_relation_filenode(c.oid), 0),
-              current_setting('server_version_num')::int
+              current_setting('server_version_num')::int, has_table_privilege(c.oid, 'SELECT')
             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
               LEFT JOIN pg_am a ON a.oid = c.relam
             WHERE n.nspname = {literal(schema)} AND c.relname = {literal(name)}
@@ -83,16 +83,29 @@ def describe(transaction: Transaction, schema: str, name: str) -> Relation:
     )
     if not found:
         raise _no_table(transaction, schema, name)
-    oid, kind, method, has_children, blocks, file, version = found[0]
+    oid, kind, method, has_children, blocks, file, version, is_whole = found[0]
+    named = _kind(kind, method, has_children, version, is_whole)
     return Relation(
         oid=int(oid),
         name=name,
         path=f"{quoted(schema)}.{quoted(name)}",
-        kind=_kind(kind, method, has_children, version),
+        kind=named,
         columns=_columns(transaction, oid),
         blocks=int(blocks),
         file=int(file),
-        has_blocks=(kind, method) == HEAP and not has_children and version >= RANGE_SCAN_SINCE,
+        has_blocks=named == TABLE,
+    )
+
+
+def is_unique(transaction: Transaction, relation: Relation, column: str) -> bool:
+    """Whether an index of a table keeps the values of a column apart."""
+    return bool(
+        transaction.rows(
+            f"""SELECT 1 FROM pg_index i JOIN pg_attribute a
+                  ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+                WHERE i.indrelid = {relation.oid} AND a.attname = {literal(column)}
+                  AND i.indisunique AND i.indisvalid AND i.indnkeyatts = 1 AND i.indpred IS NULL"""
+        )
     )
 
 
@@ -123,7 +136,7 @@ def _describe_query(transaction: Transaction, query: str) -> Relation:
     )
 
 
-def _kind(kind: str, method: str, has_children: bool, version: int) -> str:
+def _kind(kind: str, method: str, has_children: bool, version: int, is_whole: bool) -> str:
     if kind in KINDS:
         return KINDS[kind]
     if has_children:
@@ -132,7 +145,8 @@ def _kind(kind: str, method: str, has_children: bool, version: int) -> str:
         return f"a table stored by '{method}'"
     if version < RANGE_SCAN_SINCE:
         return f"a table of a PostgreSQL before {RANGE_SCAN_SINCE // 10_000}"
-    return "a table"
+    # Addresses of rows (ctid) are a system column, which grants on columns cannot name.
+    return TABLE if is_whole else "a table with grants on columns alone"
 
 
 def _columns(transaction: Transaction, oid: int) -> dict[str, str]:

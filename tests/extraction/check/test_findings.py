@@ -6,10 +6,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from feedrank.extraction.check import feed_sample
 from feedrank.extraction.check.findings import Finding, check_source, in_words
-from feedrank.extraction.postgres.connection import Source
+from feedrank.extraction.postgres.connection import Source, Transaction
+from feedrank.extraction.relations import describe_feed
 from tests.conftest import ROOT, TestDatabase
-from tests.support.postgres_tables import AS_VIEW, DEFAULTS, large, small, source_params
+from tests.support.postgres_tables import AS_VIEW, DEFAULTS, before, large, small, source_params
 
 UNCLEAN = (
     "INSERT INTO user_data VALUES (NULL, 0, 1, 'x'), (3, 0, 1, 'x')",
@@ -99,3 +103,38 @@ def test_the_first_stage_and_the_command_tell_all_of_it(
         assert ended.returncode == 1, said
         assert "no column 'target'" in said
         assert "no column 'post_id'" in said
+
+
+def test_a_large_feed_is_neither_counted_nor_are_ids_sorted_that_an_index_keeps_apart(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large(database)
+    database.execute(
+        "ALTER TABLE user_data ADD PRIMARY KEY (user_id)",
+        "CREATE UNIQUE INDEX ON post_text_df (post_id) WHERE post_id > 0",
+        "CREATE VIEW joined AS SELECT f.* FROM feed_data f JOIN user_data USING (user_id)",
+    )
+    database.alone("ANALYZE")
+    monkeypatch.setattr(feed_sample, "ROWS", 4000)
+    asked: list[str] = []
+    before(monkeypatch, Transaction, "rows", lambda _, sql: asked.append(" ".join(sql.split())))
+    for feed, kind in (("feed_data", "a table"), ("joined", "a view")):
+        found = [f.words for f in _findings(database, feed=feed)]
+        assert f"'{feed}' is {kind} of about 20,000 rows." in found
+    counts = [sql for sql in asked if sql.startswith("SELECT count(")]
+    assert len([sql for sql in counts if "LIMIT 4000" in sql]) == 2
+    assert not [sql for sql in counts if "LIMIT" not in sql and ("feed" in sql or "joined" in sql)]
+    assert not [sql for sql in counts if 'DISTINCT "user_id"' in sql]
+    assert [sql for sql in counts if 'DISTINCT "post_id"' in sql]
+
+
+def test_a_large_table_that_was_never_analysed_is_not_taken_for_a_small_one(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large(database)
+    monkeypatch.setattr(feed_sample, "ROWS", 4000)
+    with Source(database.url, DEFAULTS.source).transaction() as transaction:
+        feed = describe_feed(transaction, DEFAULTS.source)
+        sample = feed_sample.FeedSample.of(transaction, feed, DEFAULTS)
+    assert sample.n_rows > 10_000
+    assert len(sample.days.days) == 10
