@@ -178,6 +178,7 @@ class ExportParams:
 
     candidates: Whole = Field(ge=1, le=10_000_000)
     exclude: Literal["nothing", "liked", "seen"]
+    unknown: Literal["refuse", "popular"]
     golden_requests: Whole = Field(ge=1, le=10_000)
 
 

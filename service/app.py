@@ -31,7 +31,14 @@ from service.serving.inference import Inference
 from service.serving.shutdown import Shutdown, on_signal
 from service.settings import Settings
 
-EXPOSED = ("X-Artifact", "X-Exp-Group", "X-Known-Until", "X-Request-ID", "Retry-After")
+EXPOSED = (
+    "X-Unknown-User",
+    "X-Artifact",
+    "X-Exp-Group",
+    "X-Known-Until",
+    "X-Request-ID",
+    "Retry-After",
+)
 PROBES = ["GET", "HEAD"]  # probes and proxies ask by HEAD; the server leaves the body out
 STATIC = Path(__file__).parent / "static"
 

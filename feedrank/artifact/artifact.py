@@ -78,6 +78,11 @@ class Artifact:
         return replace(self, store=store, recommender=self.recommender.with_store(store))
 
     @property
+    def answers_unknown(self) -> bool:
+        """Whether a user of no known id gets the list of `NOBODY`, and is not refused."""
+        return bool(self.manifest["recommend"].get("unknown") == "popular")
+
+    @property
     def as_of(self) -> datetime:
         """Time of the last impression, on the log's clock."""
         return self.store.meta.moment(self.store.meta.last_at)

@@ -17,6 +17,7 @@ from feedrank.params import ExportParams
 FORMAT = 4
 MANIFEST, RANKER, GOLDEN = "manifest.json", "ranker.ubj", "golden.json"
 REQUESTS = "requests.parquet"  # hits of every request of validation, for a deployment's gate
+LATER_RULES = {"unknown": "refuse"}  # of artifacts that were exported before there was a choice
 LARGEST_MANIFEST = 1 << 24  # bytes; the demo's has 10 kB
 
 
@@ -89,14 +90,15 @@ def manifest_bytes(directory: Path) -> bytes:
 
 def export_params(directory: Path, manifest: dict[str, Any]) -> ExportParams:
     """Parameters of the lists; raises `ArtifactError` if they are not those of this code."""
-    known, found = sorted(f.name for f in fields(ExportParams)), sorted(manifest["recommend"])
+    rules = {**LATER_RULES, **manifest["recommend"]}
+    known, found = sorted(f.name for f in fields(ExportParams)), sorted(rules)
     if known != found:
         raise ArtifactError(
             f"'{directory}' recommends by {found}, this code by {known}. Export again with this "
             "code, or serve with the code that made it."
         )
     with blaming(directory / MANIFEST):
-        return ExportParams(**manifest["recommend"])
+        return ExportParams(**rules)
 
 
 def check_files(directory: Path, manifest: dict[str, Any]) -> None:

@@ -87,7 +87,7 @@ def _tree_effects(booster: xgb.Booster, matrix: np.ndarray) -> tuple[np.ndarray,
 def words_for(recommender: Recommender, user: int) -> tuple[str, ...]:
     """Words of each feature, with this user's own profile values named."""
     store = recommender.store
-    codes = store.catalogue.codes[user]
+    ((codes,), _) = store.catalogue.profiles_of(np.array([user]))
     named = {c.name: c.label(int(codes[i])) for i, c in enumerate(store.columns)}
     return tuple(_words(feature, named) for feature in recommender.features)
 

@@ -12,7 +12,7 @@ from feedrank.features.question import Grid, Question
 from feedrank.features.spec import assemble, columns_of, features_of
 from feedrank.ranking.ranker import Ranker
 from feedrank.ranking.top_k import best_rows
-from feedrank.state.catalogue import Id, plain_ids
+from feedrank.state.catalogue import NOBODY, Id, plain_ids
 from feedrank.state.counts.by_user import PairCounts
 from feedrank.state.feature_store import FeatureStore
 from feedrank.state.users import UserState
@@ -114,6 +114,8 @@ class Recommender:
     def rank(self, user: int, at: int, k: int, candidates: np.ndarray | None = None) -> Ranked:
         """As `recommend`, by rows and seconds; `candidates` are sorted rows of posts.
 
+        The user may be `NOBODY`: the best posts for a new user of whom nothing is known.
+
         Equal probabilities are ordered by post id. The first stage keeps at least `k`, and the
         posts that nearly tie with the last of them.
         """
@@ -198,8 +200,14 @@ class Recommender:
         Candidates may be hidden: what the feed has shown is replayed, whatever became of it.
         """
         post = self.catalogue.open_posts(at) if candidates is None else candidates
+        if user == NOBODY:
+            return post
         barred = self._history.barred(user, self.step(at), at, self._exclude)
         return post[~np.isin(post, barred)] if len(barred) else post
+
+    def history_before(self, user: int, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Post, step and liked of a user's impressions strictly before a step; none of `NOBODY`."""
+        return self._history.before(*((0, 0) if user == NOBODY else (user, step)))
 
     def score(self, user: int, at: int, post: np.ndarray) -> np.ndarray:
         """Probability of a like for each of the given posts, float32, shape (n,)."""
@@ -233,12 +241,12 @@ class Recommender:
         return assemble(self.features, question)
 
     def _states(self, users: np.ndarray, step: int) -> UserState:
-        parts = [self._history.before(user, step) for user in users.tolist()]
+        parts = [self.history_before(user, step) for user in users.tolist()]
         user = np.repeat(np.arange(len(users)), [len(post) for post, _, _ in parts])
         post, shown_step, liked = (np.concatenate(column) for column in zip(*parts))
         fitted = self._shared.fitted
         pairs = PairCounts(user, post, shown_step, liked, fitted.n_posts)
-        codes, moments = self.catalogue.codes[users], self.catalogue.moments[users]
+        codes, moments = self.catalogue.profiles_of(users)
         states = UserState(fitted, fitted.refit(step), codes, pairs, moments)
         states.update(user, post, liked)
         return states

@@ -10,9 +10,11 @@ import numpy as np
 
 from feedrank.io.arrays import Place, read_array
 from feedrank.log.metadata import ALWAYS, NEVER
+from feedrank.state.profiles import MISSING
 
 OPTIONAL = ("hidden_from", "moments")  # arrays without a file where they are empty
 NO_DAY = np.iinfo(np.int32).max  # later than any request: missing, or never
+NOBODY = -1  # row of a user who is not in the catalogue: without a history or a known profile
 Id = Union[int, str]  # of a user or a post, as the database holds it
 
 
@@ -78,8 +80,14 @@ class Catalogue:
     hidden_from: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def user(self, user_id: Id) -> int:
-        """Row of a user; -1 if unknown."""
+        """Row of a user; `NOBODY` if unknown."""
         return _row(self.user_ids, user_id)
+
+    def profiles_of(self, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Codes and moments of users by row, all missing for `NOBODY`, (n, n_columns) each."""
+        codes, moments = np.array(self.codes[users]), np.array(self.moments[users])
+        codes[users == NOBODY], moments[users == NOBODY] = MISSING, NO_DAY
+        return codes, moments
 
     def post(self, post_id: Id) -> int:
         """Row of a post; -1 if unknown."""

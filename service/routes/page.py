@@ -133,7 +133,7 @@ async def feed(inference: Running, request: RequestParams) -> JSONResponse:
     answer, reasons = await inference.explain(request)
     artifact = answer.loaded.artifact
     step = artifact.recommender.step(answer.at)
-    post, shown_step, liked = artifact.store.history.before(answer.user, step)
+    post, shown_step, liked = artifact.recommender.history_before(answer.user, step)
     content = explanation(answer, reasons)
     for row, shown in zip(answer.ranked.post.tolist(), content["recommendations"], strict=True):
         is_it = post == row
@@ -185,7 +185,7 @@ def _segment(artifact: Artifact, user: int) -> str:
 def _profile(artifact: Artifact, user: int) -> dict[str, str]:
     """A user's profile values in words."""
     store = artifact.store
-    codes = store.catalogue.codes[user].tolist()
+    codes = store.catalogue.profiles_of(np.array([user]))[0][0].tolist()
     return {c.name: c.label(code) for c, code in zip(store.columns, codes, strict=True)}
 
 

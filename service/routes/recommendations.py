@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import JSONResponse
 
+from feedrank.state.catalogue import NOBODY
 from service.routes.replies import (
     PROBLEMS,
     RequestParams,
@@ -57,7 +58,11 @@ async def of_many(inference: Running, users: Users) -> JSONResponse:
             for user_id in named
             if user_id in answers
         ],
-        "unknown": [user_id for user_id in named if user_id not in answers],
+        "unknown": [
+            user_id
+            for user_id in named
+            if user_id not in answers or answers[user_id].user == NOBODY
+        ],
     }
     return JSONResponse(content)
 

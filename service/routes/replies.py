@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.responses import JSONResponse
 
 from feedrank.ranking.explanations import Reasons, sentence
-from feedrank.state.catalogue import Id, are_text
+from feedrank.state.catalogue import NOBODY, Id, are_text
 from service.routes.schemas import (
     MOST_IDS,
     Candidates,
@@ -141,6 +141,8 @@ def reply(answer: Answer, content: Any) -> JSONResponse:
         "X-Artifact": answer.loaded.version,
         "X-Known-Until": answer.known_until.isoformat(),
     }
+    if answer.user == NOBODY:
+        headers["X-Unknown-User"] = "popular"
     return JSONResponse(content, headers=headers)
 
 

@@ -18,7 +18,7 @@ from feedrank.live.delta_log import DeltaLog, delta_log_of
 from feedrank.log.metadata import LogMeta
 from feedrank.ranking.explanations import Reasons, explain
 from feedrank.ranking.recommender import Ranked, UnknownUserError
-from feedrank.state.catalogue import Catalogue, Id, plain_ids
+from feedrank.state.catalogue import NOBODY, Catalogue, Id, plain_ids
 from feedrank.state.feature_store import FeatureStore
 from service.ab.assignment import Arm, Assignment
 from service.ab.exposure_log import Exposure, ExposureLog
@@ -39,7 +39,7 @@ class Answer:
     Attributes:
         request: that is answered.
         loaded: artifact that answered.
-        user: row of the catalogue.
+        user: row of the catalogue, or `NOBODY`.
         at: seconds since the log's origin.
         ranked: the list.
     """
@@ -153,7 +153,7 @@ class Inference:
         return found[0]
 
     async def serve_many(self, requests: Sequence[FeedRequest]) -> list[Answer]:
-        """Lists of requests that differ by their user alone, in blocks; unknown users have none.
+        """Lists of requests that differ by their user alone, in blocks; refused users have none.
 
         Other requests are answered between two blocks. Raises `BusyError`.
         """
@@ -170,11 +170,13 @@ class Inference:
         return found
 
     def _answers(self, loaded: LoadedArtifact, requests: Sequence[FeedRequest]) -> list[Answer]:
-        """Lists of one artifact for requests that differ by their user, without unknown users."""
+        """Lists of one artifact for requests that differ by their user, without refused users."""
         store = loaded.artifact.store
         users = [store.catalogue.user(request.user_id) for request in requests]
         known = [
-            (request, user) for request, user in zip(requests, users, strict=True) if user >= 0
+            (request, user)
+            for request, user in zip(requests, users, strict=True)
+            if user != NOBODY or loaded.artifact.answers_unknown
         ]
         if not known:
             return []
@@ -208,7 +210,8 @@ class Inference:
         request, loaded, ranked = answer.request, answer.loaded, answer.ranked
         metrics.RECOMMENDED.labels(loaded.arm).inc()
         metrics.CANDIDATES.observe(ranked.n_ranked)
-        loaded.drift.observe(answer.user, ranked)
+        if answer.user != NOBODY:
+            loaded.drift.observe(answer.user, ranked)
         if self.exposures is not None:
             exposure = Exposure(
                 request.user_id,
