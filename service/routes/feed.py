@@ -89,7 +89,9 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("/feed", response_model=Taken, responses=ANSWERS)
+@router.post(
+    "/feed", response_model=Taken, responses=ANSWERS, response_description="All is on the disk."
+)
 async def feed(batch: Batch, inference: Running) -> JSONResponse:
     """Take events, posts and users; they are on the disk when this answers.
 

@@ -147,7 +147,9 @@ class Slot:
 
     def follow(self) -> None:
         """Bring the artifact forward by what came since, in one assignment as a hot swap."""
-        self.current = self._followed(self.current)
+        followed = self._followed(self.current)
+        if followed is not self.current:
+            self.current = followed
 
     def _followed(self, loaded: LoadedArtifact) -> LoadedArtifact:
         loaded = loaded.caught_up()

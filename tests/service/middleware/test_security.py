@@ -161,8 +161,8 @@ def test_an_internal_error_is_not_shown(settings, user_id, monkeypatch):
     assert answer.headers["X-Request-ID"]
 
 
-def test_only_get_is_answered(client):
-    answer = client.post(PATH)
+def test_another_method_is_refused_with_those_that_are_answered(client):
+    answer = client.post("/post/recommendations/explain")
 
     assert (answer.status_code, answer.headers["Allow"]) == (405, "GET")
     assert "GET only" in answer.json()["detail"]
