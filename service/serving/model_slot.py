@@ -147,8 +147,9 @@ class Slot:
 
     def follow(self) -> None:
         """Bring the artifact forward by what came since, in one assignment as a hot swap."""
-        followed = self._followed(self.current)
-        if followed is not self.current:
+        before = self.current
+        followed = self._followed(before)
+        if followed is not before:
             self.current = followed
 
     def _followed(self, loaded: LoadedArtifact) -> LoadedArtifact:
