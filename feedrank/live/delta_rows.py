@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from feedrank.live.events import LIKE, LIKED
 
 POST_BITS = np.int64(32)
 POST_MASK = np.int64(2**32 - 1)
+# Rows that a batch is merged with: a quarter of a minute at 2,000 a second. Other rows, 12 MB a day
+# of the reference network, are copied once for so many new ones.
+MOST_RECENT = 30_000
 
 
 @dataclass(frozen=True)
@@ -36,52 +39,99 @@ class Changes:
 
 
 @dataclass(frozen=True)
-class DeltaRows:
-    """Rows in the order (user, post, second, likes last), each once.
-
-    The label is that of the extract (`feedrank.extraction.spool.labels`): an impression is liked if
-    it came so, or if a like follows it within the window with no other impression of its user and
-    post between. It depends on the set of rows alone, not on their order of arrival.
+class SortedRows:
+    """Impressions and likes in the order (user, post, second, likes last), each once.
 
     Attributes:
-        window: seconds from an impression to its like; None: any.
         key: row of the user times 2**32, plus row of the post, int64, shape (n,).
         at: seconds since the log's origin, uint32, shape (n,).
         kind: as it came, uint8, shape (n,).
         liked: label of an impression, False for a like, shape (n,).
     """
 
-    window: int | None
     key: np.ndarray
     at: np.ndarray
     kind: np.ndarray
     liked: np.ndarray
 
-    @classmethod
-    def empty(cls, window: int | None) -> DeltaRows:
-        """No row yet."""
-        kinds = (np.int64, np.uint32, np.uint8, bool)
-        return cls(window, *(np.zeros(0, kind) for kind in kinds))
-
     def __len__(self) -> int:
         return len(self.key)
 
-    @property
-    def n_impressions(self) -> int:
-        """Rows that are no likes apart."""
-        return int(np.count_nonzero(self.kind != LIKE))
+    def __getitem__(self, rows: np.ndarray | slice) -> SortedRows:
+        return SortedRows(*(column[rows] for column in vars(self).values()))
+
+    @classmethod
+    def empty(cls) -> SortedRows:
+        """No row yet."""
+        return cls(*(np.zeros(0, kind) for kind in (np.int64, np.uint32, np.uint8, bool)))
+
+    @classmethod
+    def joined(cls, *parts: SortedRows) -> SortedRows:
+        """Rows of parts, one after another, not sorted."""
+        return cls(*map(np.concatenate, zip(*(vars(p).values() for p in parts), strict=True)))
+
+    def of_pairs(self, pairs: np.ndarray) -> np.ndarray:
+        """Places of the rows of some keys, ascending."""
+        first, end = (np.searchsorted(self.key, pairs, side) for side in ("left", "right"))
+        length = end - first
+        before = np.cumsum(length) - length
+        return np.arange(int(length.sum())) + np.repeat(first - before, length)
+
+    def of_user(self, user: int) -> np.ndarray:
+        """Places of one user's rows."""
+        return np.arange(*np.searchsorted(self.key, np.array([user, user + 1]) << POST_BITS))
+
+    def merged(self, others: SortedRows) -> SortedRows:
+        """With rows of pairs that are not among these."""
+        at = np.searchsorted(self.key, others.key) + np.arange(len(others))
+        is_old = np.ones(len(self) + len(others), bool)
+        is_old[at] = False
+
+        def whole(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+            column = np.empty(len(is_old), old.dtype)
+            column[is_old], column[at] = old, new
+            return column
+
+        pairs = zip(vars(self).values(), vars(others).values(), strict=True)
+        return SortedRows(*(whole(old, new) for old, new in pairs))
+
+
+@dataclass(frozen=True)
+class DeltaRows:
+    """Rows of any order of arrival, each once; immutable.
+
+    The label is that of the extract (`feedrank.extraction.spool.labels`): an impression is liked if
+    it came so, or if a like follows it within the window with no other impression of its user and
+    post between. It depends on the set of rows alone.
+
+    Attributes:
+        window: seconds from an impression to its like; None: any.
+        settled: rows before the recent ones.
+        stays: which of these still count; the others are again among the recent ones.
+        recent: so few that adding to them costs little.
+    """
+
+    window: int | None
+    settled: SortedRows = field(default_factory=SortedRows.empty)
+    stays: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
+    recent: SortedRows = field(default_factory=SortedRows.empty)
 
     def of_user(self, user: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Post, second and liked of one user's impressions, in order of time."""
-        first, last = np.searchsorted(self.key, np.array([user, user + 1]) << POST_BITS)
-        rows = first + np.flatnonzero(self.kind[first:last] != LIKE)
-        rows = rows[np.argsort(self.at[rows], kind="stable")]
-        return self.key[rows] & POST_MASK, self.at[rows], self.liked[rows]
+        settled = self.settled.of_user(user)
+        settled = settled[self.stays[settled]]
+        rows = SortedRows.joined(self.settled[settled], self.recent[self.recent.of_user(user)])
+        shown = np.flatnonzero(rows.kind != LIKE)
+        rows = rows[shown[np.argsort(rows.at[shown], kind="stable")]]
+        return rows.key & POST_MASK, rows.at, rows.liked
 
     def n_shown(self, n_users: int) -> np.ndarray:
         """Impressions of each user, shape (n_users,)."""
-        users = self.key[self.kind != LIKE] >> POST_BITS
-        return np.bincount(users, minlength=n_users)
+        key, kind = (
+            np.concatenate([getattr(self.settled, name)[self.stays], getattr(self.recent, name)])
+            for name in ("key", "kind")
+        )
+        return np.bincount(key[kind != LIKE] >> POST_BITS, minlength=n_users)
 
     def joined(
         self, user: np.ndarray, post: np.ndarray, at: np.ndarray, kind: np.ndarray
@@ -92,40 +142,43 @@ class DeltaRows:
         back, so that any order and batching of rows ends in the same state.
         """
         key = (user.astype(np.int64) << POST_BITS) + post
-        pairs = np.unique(key)
-        old = _ranges(*(np.searchsorted(self.key, pairs, side) for side in ("left", "right")))
-        is_old = np.arange(len(old) + len(key)) < len(old)
-        key, at, kind, was = (
-            np.concatenate([column[old], new])
-            for column, new in (
-                (self.key, key),
-                (self.at, at.astype(np.uint32)),
-                (self.kind, kind.astype(np.uint8)),
-                (self.liked, np.zeros(len(key), bool)),
-            )
-        )
-        order = np.lexsort((~is_old, kind == LIKE, at, key))
-        key, at, kind, was, is_old = (c[order] for c in (key, at, kind, was, is_old))
-        first = np.flatnonzero(_begins(key, at, kind == LIKE))
-        kind = np.maximum.reduceat(kind, first) if len(first) else kind
-        key, at, was, is_old = (c[first] for c in (key, at, was, is_old))
-        liked = _labels(key, at, kind, self.window)
-        stay = np.ones(len(self), bool)
-        stay[old] = False
-        columns = zip(
-            (self.key, self.at, self.kind, self.liked), (key, at, kind, liked), strict=True
-        )
-        place = np.searchsorted(self.key[stay], key)
-        merged = (_inserted(column[stay], place, new) for column, new in columns)
-        changed = np.flatnonzero((kind != LIKE) & ~(is_old & (liked == was)))
-        key = key[changed]
-        return DeltaRows(self.window, *merged), Changes(
-            key >> POST_BITS,
-            key & POST_MASK,
-            at[changed].astype(np.int64),
-            (~is_old[changed]).astype(np.int64),
-            liked[changed].astype(np.int64) - was[changed],
-        )
+        new = SortedRows(key, at.astype(np.uint32), kind, np.zeros(len(key), bool))
+        pairs, stays = np.unique(key), self.stays
+        settled, recent = self.settled.of_pairs(pairs), self.recent.of_pairs(pairs)
+        settled = settled[stays[settled]]
+        old = SortedRows.joined(self.settled[settled], self.recent[recent])
+        rows, changes = _labelled(old, new, self.window)
+        if len(settled):
+            stays = stays.copy()
+            stays[settled] = False
+        is_other = np.ones(len(self.recent), bool)
+        is_other[recent] = False
+        rows = self.recent[is_other].merged(rows)
+        if len(rows) <= MOST_RECENT:
+            return DeltaRows(self.window, self.settled, stays, rows), changes
+        rows = self.settled[stays].merged(rows)
+        return DeltaRows(self.window, rows, np.ones(len(rows), bool)), changes
+
+
+def _labelled(old: SortedRows, new: SortedRows, window: int | None) -> tuple[SortedRows, Changes]:
+    """All rows of some pairs, sorted, each once and labelled; and what has changed by the new."""
+    rows = SortedRows.joined(old, new)
+    is_new, is_like = np.arange(len(rows)) >= len(old), rows.kind == LIKE
+    order = np.lexsort((is_new, is_like, rows.at, rows.key))
+    rows, is_new, is_like = rows[order], is_new[order], is_like[order]
+    first = np.flatnonzero(_begins(rows.key, rows.at, is_like))
+    kind = np.maximum.reduceat(rows.kind, first) if len(first) else rows.kind
+    rows, is_new = rows[first], is_new[first]
+    liked = _labels(rows.key, rows.at, kind, window)
+    changed = np.flatnonzero((kind != LIKE) & (is_new | (liked != rows.liked)))
+    key, was = rows.key[changed], rows.liked[changed]
+    return SortedRows(rows.key, rows.at, kind, liked), Changes(
+        key >> POST_BITS,
+        key & POST_MASK,
+        rows.at[changed].astype(np.int64),
+        is_new[changed].astype(np.int64),
+        liked[changed].astype(np.int64) - was,
+    )
 
 
 def _labels(key: np.ndarray, at: np.ndarray, kind: np.ndarray, window: int | None) -> np.ndarray:
@@ -146,20 +199,3 @@ def _begins(*columns: np.ndarray) -> np.ndarray:
     differs = np.ones(len(columns[0]), bool)
     differs[1:] = np.any([c[1:] != c[:-1] for c in columns], axis=0)
     return differs
-
-
-def _ranges(first: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """All whole numbers of [first, end) of each pair, one after another."""
-    length = end - first
-    before = np.cumsum(length) - length
-    return np.arange(int(length.sum())) + np.repeat(first - before, length)
-
-
-def _inserted(column: np.ndarray, place: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """A column with new values, which are in order, before the rows `place` of the old ones."""
-    at = place + np.arange(len(new))
-    whole = np.empty(len(column) + len(new), column.dtype)
-    is_new = np.zeros(len(whole), bool)
-    is_new[at] = True
-    whole[at], whole[~is_new] = new, column
-    return whole

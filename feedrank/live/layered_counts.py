@@ -105,7 +105,7 @@ class LayeredCounts(StepCounts):
         later, first = dict(self.later), self.first.copy()
         for number, rows in _by_step(step):
             new = _sum((key[rows], changes.shown[rows], changes.liked[rows]))
-            later[number] = _sum(later[number], new) if number in later else new
+            later[number] = _with(later[number], new) if number in later else new
         np.minimum.at(first, key, step)
         end = max(self.end, int(step.max(initial=-1)) + 1)
         return replace(self, later=later, first=first, end=end)
@@ -124,6 +124,20 @@ def _moved(key: np.ndarray, n_columns: int, n_more: int) -> np.ndarray:
     """Keys (row, column) for a larger number of columns."""
     row, column = np.divmod(key.astype(np.int64), n_columns)
     return row * n_more + column
+
+
+def _with(counts: Sparse, more: Sparse) -> Sparse:
+    """The sum of counts by key, where few are added to many."""
+    key, shown, liked = counts
+    place = np.searchsorted(key, more[0])
+    is_there = key[np.minimum(place, len(key) - 1)] == more[0]
+    shown, liked = shown.copy(), liked.copy()
+    shown[place[is_there]] += more[1][is_there]
+    liked[place[is_there]] += more[2][is_there]
+    place = place[~is_there]
+    pairs = zip((key, shown, liked), more, strict=True)
+    key, shown, liked = (np.insert(old, place, new[~is_there]) for old, new in pairs)
+    return key, shown, liked
 
 
 def _sum(*parts: Sparse) -> Sparse:

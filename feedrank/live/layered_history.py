@@ -32,7 +32,7 @@ class LayeredHistory(History):
         cls, log: History, meta: LogMeta, step_seconds: int, window: int | None
     ) -> LayeredHistory:
         """The histories of a log, without any later row."""
-        later = DeltaRows.empty(window)
+        later = DeltaRows(window)
         return cls(**vars(log), later=later, last_at=meta.last_at, step_seconds=step_seconds,
                    n_users=meta.n_users)  # fmt: skip
 

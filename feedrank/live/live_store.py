@@ -129,7 +129,7 @@ class LiveStore:
             self._count(changes)
 
     def _count(self, changes: Changes) -> None:
-        fitted, later = self._store.fitted, self._history.later
+        fitted, meta = self._store.fitted, self._store.meta
         step = changes.at // fitted.step_seconds
         codes = self._catalogue.codes[changes.user]
         key = fitted.segment(codes) * fitted.n_posts + changes.post
@@ -141,10 +141,10 @@ class LiveStore:
             np.repeat(step, n), keys.ravel(), changes.repeated(n)
         )
         meta = replace(
-            self._store.meta,
-            last_at=max(self._store.meta.last_at, int(changes.at.max())),
-            n_impressions=self._log.n_impressions + later.n_impressions,
-            n_likes=self._log.n_likes + int(np.count_nonzero(later.liked)),
+            meta,
+            last_at=max(meta.last_at, int(changes.at.max())),
+            n_impressions=meta.n_impressions + int(changes.shown.sum()),
+            n_likes=meta.n_likes + int(changes.liked.sum()),
         )
         self._follow(int(step.min()), meta=meta)
 

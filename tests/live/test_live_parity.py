@@ -40,7 +40,10 @@ def test_a_followed_store_answers_as_a_counted_one(step: str, tastes: bool) -> N
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_neither_order_nor_batches_nor_repeats_matter(seed: int) -> None:
+def test_neither_order_nor_batches_nor_repeats_matter(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("feedrank.live.delta_rows.MOST_RECENT", 900 * seed)
     log, rng = followed("1h"), np.random.default_rng(seed)
     events = log.events(apart=0.5, seed=seed)
     mixed = events[rng.permutation(len(events))]

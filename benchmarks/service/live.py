@@ -1,0 +1,135 @@
+"""Cost of following the network: catch-up, memory of a day, and requests while events arrive.
+
+    python -m benchmarks.service.live models/artifact
+
+Events are of random users and posts, after the artifact's last second. Quiet and busy periods take
+turns against one worker that holds a day of events; their ratio does not depend on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.service.service import memory, serving
+from feedrank.artifact.artifact import Artifact
+from feedrank.live.delta_log import DeltaLog, Happened, delta_log_of
+from feedrank.state.feature_store import FeatureStore
+from service.live.tail import Tail
+
+DAY_OF_EVENTS = 855_000  # of the reference network, whose log has 77 million in 90 days
+BATCH = 50_000  # of one transaction in catch-up
+A_SECOND, EVERY = 2_000, 0.25  # events that arrive, and seconds between two transactions
+PERIOD, SETTLING = 4.0, 1.0  # seconds of a period, of which the first are not measured
+Event = tuple[int, int, int, int, None]
+
+
+def events(store: FeatureStore, n: int, since: int, seconds: int, seed: int) -> list[Event]:
+    """Events of random users and posts, a tenth of them liked, within some seconds."""
+    rng = np.random.default_rng(seed)
+    origin = int((store.meta.origin_at - datetime(1970, 1, 1)).total_seconds())
+    at = origin + store.meta.last_at + since + np.sort(rng.integers(0, seconds, n))
+    users, posts = (
+        rng.choice(ids, n) for ids in (store.catalogue.user_ids, store.catalogue.post_ids)
+    )
+    liked = (rng.random(n) < 0.1).astype(int)
+    columns = (c.tolist() for c in (users, posts, at, liked))
+    return [(*row, None) for row in zip(*columns, strict=True)]
+
+
+def fill(store: FeatureStore, path: Path) -> None:
+    """A day of events in a new delta log; prints the time of a worker's catch-up."""
+    log, day = DeltaLog(path), events(store, DAY_OF_EVENTS, 1, 86_400, seed=1)
+    began = time.process_time()
+    for first in range(0, len(day), BATCH):
+        log.append(Happened(events=day[first : first + BATCH]))
+    appended = time.process_time() - began
+    began = time.process_time()
+    Tail(store, lambda: log).catch_up()
+    took = time.process_time() - began
+    log.close()
+    print(f"a day of {len(day):,} events: appended in {appended:.1f} s of the processor, "
+          f"{len(day) / appended:,.0f} a second; a worker catches up in {took:.1f} s, "
+          f"{len(day) / took:,.0f} a second")  # fmt: skip
+
+
+def arrive(artifact: Path, path: Path, began: float, n_periods: int) -> None:
+    """Append `A_SECOND` events a second in every other period."""
+    store, log = Artifact.load(artifact).store, DeltaLog(path)
+    n = int(A_SECOND * EVERY)
+    for number in range(int(n_periods * PERIOD / EVERY)):
+        time.sleep(max(0.0, began + number * EVERY - time.time()))
+        if int(number * EVERY / PERIOD) % 2:
+            log.append(Happened(events=events(store, n, 86_401 + number, 1, seed=2 + number)))
+
+
+def requests(store: FeatureStore, seed: int = 3) -> Iterator[str]:
+    """Paths of random users in the day after the artifact."""
+    rng = np.random.default_rng(seed)
+    while True:
+        user = rng.choice(store.catalogue.user_ids)
+        moment = store.meta.moment(store.meta.last_at + 1 + int(rng.integers(0, 86_400)))
+        yield f"/post/recommendations/?id={user}&time={moment.isoformat()}"
+
+
+def compare(store: FeatureStore, artifact: Path, path: Path, port: int, n_periods: int) -> None:
+    """Print percentiles of quiet and of busy periods, and their ratio."""
+    began = time.time() + 5
+    arriving = multiprocessing.get_context("spawn").Process(
+        target=arrive, args=(artifact, path, began, n_periods)
+    )
+    arriving.start()
+    caller = http.client.HTTPConnection("127.0.0.1", port)
+    times: tuple[list[float], list[float]] = ([], [])
+    for route in requests(store):
+        passed = time.time() - began
+        if passed > n_periods * PERIOD:
+            break
+        begun = time.perf_counter()
+        caller.request("GET", route)
+        answer = caller.getresponse()
+        answer.read()
+        assert answer.status == 200, answer.status
+        if passed % PERIOD > SETTLING and passed > 0:
+            times[int(passed / PERIOD) % 2].append(1000 * (time.perf_counter() - begun))
+    arriving.join()
+    quiet, busy = (np.percentile(t, [50, 99]) for t in times)
+    for name, found, of in (("quiet", quiet, times[0]), ("busy", busy, times[1])):
+        print(f"{name}: p50 {found[0]:.2f} ms, p99 {found[1]:.2f} ms, {len(of)} requests")
+    print("ratio: p50 {:.2f}, p99 {:.2f}".format(*(busy / quiet)))
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("artifact", type=Path)
+    parser.add_argument("--periods", type=int, default=16)
+    given = parser.parse_args()
+    store = Artifact.load(given.artifact).store
+    with tempfile.TemporaryDirectory() as scratch:
+        state = Path(scratch) / "state"
+        state.mkdir(mode=0o700)
+        with serving(given.artifact, state, 1) as (pid, _, _):
+            time.sleep(8)  # for tables to be derived
+            alone = memory(pid)["Private_Dirty"]
+        path = delta_log_of(state, given.artifact)
+        fill(store, path)
+        with serving(given.artifact, state, 1) as (pid, port, ready):
+            time.sleep(8)
+            print(f"ready after {ready:.1f} s; a day of events: "
+                  f"{memory(pid)['Private_Dirty'] - alone:.0f} MB a worker")  # fmt: skip
+            compare(store, given.artifact, path, port, given.periods)
+            print(f"after {given.periods // 2 * PERIOD:g} s of {A_SECOND:,} events a second: "
+                  f"{memory(pid)['Private_Dirty'] - alone:.0f} MB")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
