@@ -1,0 +1,83 @@
+"""A post that came after the fit is judged by its text, as a known post of this text was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from feedrank.learning.posts.text import text_design
+from feedrank.live.events import NewPost
+from feedrank.live.live_store import LiveStore
+from feedrank.live.profile_codes import code_of
+from feedrank.state.profiles import ProfileColumn
+from tests.live.followed import followed
+from tests.support.simulated_logs import learned as fit
+from tests.support.simulated_logs import params, posts_table, random_rows, users_table, write_log
+
+WORDS = st.lists(st.sampled_from(["bank", "Goal", "a", "team's", "über", "42"]), max_size=9)
+
+
+@given(st.lists(WORDS, min_size=3, max_size=6), st.integers(0, 1))
+def test_a_design_is_that_of_the_fit(texts: list[list[str]], topic: int) -> None:
+    texts_of = [*map(" ".join, texts), "bank goal", "goal bank bank"]
+    codes = np.array([0, 1] * 4)[: len(texts_of)]
+    design, vocabulary = text_design(texts_of, codes, 100)
+    for row, text in enumerate(texts_of):
+        columns, values = vocabulary.design(text, int(codes[row]))
+        found = np.zeros(design.shape[1])
+        found[columns] = values
+        np.testing.assert_allclose(found, design.toarray()[row], rtol=0, atol=1e-14)
+    assert TfidfVectorizer().token_pattern == r"(?u)\b\w\w+\b"  # which `WORD` is
+
+
+def test_a_new_post_has_the_prior_of_a_known_post_that_nobody_was_shown(tmp_path) -> None:
+    posts = posts_table(60)
+    posts.loc[59, "text"] = "words on topic 1 topic words"
+    rows = random_rows(9_000, 80, 59, 20)
+    log = write_log(tmp_path, users_table(80, age=np.arange(80) % 4), posts, rows)
+    store, _ = fit(log, params(features={"warmup_days": 7}))
+    live = LiveStore(store)
+    live.apply(posts=[NewPost(1, 9_999, posts["text"][59], posts["topic"][59])])
+    new = live.store().fitted
+    clusters, factors = new.refits[-1].clusters, new.refits[-1].factors
+    np.testing.assert_allclose(clusters.log_gate[60], clusters.log_gate[59], atol=1e-12)
+    assert clusters.cluster[60] == clusters.cluster[59]
+    np.testing.assert_allclose(factors.rate[:, 60], factors.rate[:, 59], atol=0.02)
+    assert new.topic[60] == new.topic[59]
+
+
+def test_texts_of_posts_tell_the_factors_of_tastes() -> None:
+    refit = followed("1d", tastes=True).learned.store.fitted.refits[-1]
+    assert refit.factors.n_factors > 0
+    assert refit.factors.of_text.shape == (len(refit.clusters.gate), refit.factors.n_factors)
+
+
+def test_topics_never_seen_share_one_code() -> None:
+    store = followed("1d").learned.store
+    live, n_topics = LiveStore(store), store.fitted.n_topics
+    posts = [NewPost(i, 10**6 + i, "", topic) for i, topic in enumerate(["new", "newer", "new"])]
+    live.apply(posts=posts)
+    assert live.store().fitted.topic[-3:].tolist() == [n_topics] * 3
+    assert live.store().topic[live.store().catalogue.post(10**6 + 1)] == "newer"
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [(None, 0), (float("nan"), 0), (5, 1), (10, 1), ("10.5", 2), (99.0, 3), ("old", 0)],
+)
+def test_a_number_has_the_code_of_its_band(value: object, code: int) -> None:
+    assert code_of(ProfileColumn("age", edges=(10.0, 20.0)), value) == code
+
+
+@pytest.mark.parametrize(
+    ("value", "code"), [("b", 2), (3, 3), (3.0, 3), ("3.0", 3), ("z", 4), (None, 0)]
+)
+def test_a_category_has_its_code_and_others_share_one(value: object, code: int) -> None:
+    column = ProfileColumn("city", categories=("a", "b", "3.0", "(other)"))
+    assert code_of(column, value) == code
+    assert code_of(replace(column, categories=("a",)), "z") == 0
