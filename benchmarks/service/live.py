@@ -11,16 +11,19 @@ from __future__ import annotations
 import argparse
 import http.client
 import multiprocessing
+import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.service.service import memory, serving
 from feedrank.artifact.artifact import Artifact
+from feedrank.io.malloc import return_freed_memory
 from feedrank.live.delta_log import DeltaLog, Happened, delta_log_of
 from feedrank.state.feature_store import FeatureStore
 from service.live.tail import Tail
@@ -46,19 +49,32 @@ def events(store: FeatureStore, n: int, since: int, seconds: int, seed: int) -> 
 
 
 def fill(store: FeatureStore, path: Path) -> None:
-    """A day of events in a new delta log; prints the time of a worker's catch-up."""
+    """A day of events in a new delta log."""
     log, day = DeltaLog(path), events(store, DAY_OF_EVENTS, 1, 86_400, seed=1)
     began = time.process_time()
     for first in range(0, len(day), BATCH):
         log.append(Happened(events=day[first : first + BATCH]))
-    appended = time.process_time() - began
-    began = time.process_time()
-    Tail(store, lambda: log).catch_up()
     took = time.process_time() - began
     log.close()
-    print(f"a day of {len(day):,} events: appended in {appended:.1f} s of the processor, "
-          f"{len(day) / appended:,.0f} a second; a worker catches up in {took:.1f} s, "
-          f"{len(day) / took:,.0f} a second")  # fmt: skip
+    print(f"a day of {len(day):,} events: appended at {len(day) / took:,.0f} a second of processor")
+
+
+def catch_up(artifact: Path, path: Path) -> None:
+    """A worker's catch-up, its processor time and what it adds to private memory."""
+    store, log = Artifact.load(artifact).store, DeltaLog(path)
+    store.states.as_of(store.shared.n_steps)
+    return_freed_memory()
+    before, began = memory(os.getpid())["Private_Dirty"], time.process_time()
+    tail = Tail(store, lambda: log)
+    tail.catch_up()
+    took = time.process_time() - began
+    began = time.process_time()
+    tail.store.states.as_of(tail.store.shared.n_steps)
+    derived = time.process_time() - began
+    return_freed_memory()
+    print(f"read and counted at {DAY_OF_EVENTS / took:,.0f} a second of processor; "
+          f"{memory(os.getpid())['Private_Dirty'] - before:.0f} MB a worker; "
+          f"a state is derived in {1000 * derived:.0f} ms")  # fmt: skip
 
 
 def arrive(artifact: Path, path: Path, began: float, n_periods: int) -> None:
@@ -69,6 +85,13 @@ def arrive(artifact: Path, path: Path, began: float, n_periods: int) -> None:
         time.sleep(max(0.0, began + number * EVERY - time.time()))
         if int(number * EVERY / PERIOD) % 2:
             log.append(Happened(events=events(store, n, 86_401 + number, 1, seed=2 + number)))
+
+
+def spawned(job: Callable[..., None], *arguments: object) -> BaseProcess:
+    """A started process of its own."""
+    process = multiprocessing.get_context("spawn").Process(target=job, args=arguments)
+    process.start()
+    return process
 
 
 def requests(store: FeatureStore, seed: int = 3) -> Iterator[str]:
@@ -83,10 +106,7 @@ def requests(store: FeatureStore, seed: int = 3) -> Iterator[str]:
 def compare(store: FeatureStore, artifact: Path, path: Path, port: int, n_periods: int) -> None:
     """Print percentiles of quiet and of busy periods, and their ratio."""
     began = time.time() + 5
-    arriving = multiprocessing.get_context("spawn").Process(
-        target=arrive, args=(artifact, path, began, n_periods)
-    )
-    arriving.start()
+    arriving = spawned(arrive, artifact, path, began, n_periods)
     caller = http.client.HTTPConnection("127.0.0.1", port)
     times: tuple[list[float], list[float]] = ([], [])
     for route in requests(store):
@@ -117,18 +137,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         state = Path(scratch) / "state"
         state.mkdir(mode=0o700)
-        with serving(given.artifact, state, 1) as (pid, _, _):
-            time.sleep(8)  # for tables to be derived
-            alone = memory(pid)["Private_Dirty"]
         path = delta_log_of(state, given.artifact)
         fill(store, path)
-        with serving(given.artifact, state, 1) as (pid, port, ready):
-            time.sleep(8)
-            print(f"ready after {ready:.1f} s; a day of events: "
-                  f"{memory(pid)['Private_Dirty'] - alone:.0f} MB a worker")  # fmt: skip
+        spawned(catch_up, given.artifact, path).join()
+        with serving(given.artifact, state, 1) as (_, port, _):
+            time.sleep(8)  # for tables to be derived
             compare(store, given.artifact, path, port, given.periods)
-            print(f"after {given.periods // 2 * PERIOD:g} s of {A_SECOND:,} events a second: "
-                  f"{memory(pid)['Private_Dirty'] - alone:.0f} MB")  # fmt: skip
 
 
 if __name__ == "__main__":
