@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from contextlib import nullcontext
 
 from feedrank.errors import FeedrankError
+from service.follower.process import dsn_to_follow, following
 from service.monitoring.logs import log_config, log_json
 from service.server.processes import allow_files, serve
 from service.settings import Settings
@@ -21,17 +23,24 @@ def main() -> int:
     parser.add_argument(
         "--root-path", default="", help="prefix that a proxy takes off, as in /rank"
     )
+    parser.add_argument(
+        "--follow", action="store_true", help="follow the database of FEED_DSN; or FEEDRANK_FOLLOW"
+    )
     given = vars(parser.parse_args())
     log_json("INFO")
     try:
         settings = Settings.from_environment()
         allow_files(settings.max_connections)
+        is_followed = given.pop("follow") or settings.follow
+        if is_followed:
+            dsn_to_follow()
     except FeedrankError as error:
         logging.getLogger("feedrank.service").error(str(error))
         return 1
     connection = "service.server.connection:Connection"
     options = {"http": connection, "log_config": log_config(settings.log_level), "ws": "none"}
-    serve({**given, **options}, settings)
+    with following() if is_followed else nullcontext():
+        serve({**given, **options}, settings)
     return 0
 
 

@@ -16,6 +16,7 @@ PREFIX = "FEEDRANK_"
 # A description says what may be set; it is the end of the message for anything else.
 Share = Annotated[float, Field(ge=0, le=1, description="a share of the users from 0 to 1")]
 Seconds = Annotated[float, Field(ge=0.01, le=3600, description="seconds from 0.01 to 3600")]
+Overlap = Annotated[float, Field(ge=0, le=86_400, description="seconds from 0 to 86400")]
 Count = Annotated[int, Field(ge=1, le=100_000, description="a whole number from 1 to 100000")]
 Level = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR"],
@@ -54,6 +55,9 @@ class Settings(BaseSettings):
         state: directory of the worker registry, of proofs and of shared metrics, mode 700; in the
             home directory by default.
         poll_seconds: polling interval for a new artifact.
+        follow: whether new rows of the database in FEED_DSN are followed.
+        follow_overlap: seconds by which a row may come later than rows of a later moment.
+        follow_seconds: polling interval for new rows.
         drain_seconds: from SIGTERM until no more connections are accepted.
         log_level: of the service and of uvicorn.
     """
@@ -77,6 +81,12 @@ class Settings(BaseSettings):
     header_seconds: Seconds = 10.0
     state: Path = Field(default_factory=default_state)
     poll_seconds: Seconds = 0.5  # a poll takes 0.1 ms: any value up to seconds costs nothing
+    # FEED_DSN alone does not start it: it may be set for `dvc repro` or `service.ab_report`.
+    follow: Annotated[bool, Field(description="0 or 1")] = False
+    # Phones send what happened without a network minutes later. Read again at each poll: 600,000
+    # rows at 2,000 a second.
+    follow_overlap: Overlap = 300.0
+    follow_seconds: Seconds = 1.0
     drain_seconds: Seconds = 1.0  # longer than the proxy's interval between two health checks
     log_level: Level = "INFO"
 

@@ -67,9 +67,7 @@ def read_users(
     """
     column, key = relation.column(source.user_id, "id"), id_key(relation, source.user_id, "id")
     choice = ProfileChoice.of(relation, source)
-    columns = [c for c in relation.columns if c == column or c in choice.columns]
-    computed = _computed(relation, columns, source.time_zone)
-    table = _read(transaction, relation, column, columns, share(key, extract), computed)
+    table = read_profiles(transaction, relation, source, share(key, extract))
     if table.empty and extract.user_share < 1:
         raise SchemaError(
             f"'extract.user_share' is {extract.user_share}, which leaves no user of "
@@ -79,23 +77,39 @@ def read_users(
     return check_users(users.rename(columns={column: USER_ID, KEY: USER_KEY})), left_out
 
 
+def read_profiles(
+    transaction: Transaction, relation: Relation, source: SourceParams, where: tuple[str, ...]
+) -> pd.DataFrame:
+    """Users of some conditions with all columns that may be profile, as `read_users` types them."""
+    column, choice = relation.column(source.user_id, "id"), ProfileChoice.of(relation, source)
+    columns = [c for c in relation.columns if c == column or c in choice.columns]
+    computed = _computed(relation, columns, source.time_zone)
+    return _read(transaction, relation, column, columns, where, computed)
+
+
 def read_posts(transaction: Transaction, relation: Relation, source: SourceParams) -> pd.DataFrame:
     """Posts sorted by `post_id`, with `text`, `topic` and, by `source.hidden`, `hidden_from`.
 
     Raises:
         SchemaError: as `read_users`, or every post is hidden.
     """
-    column = relation.column(source.post_id, "id")
+    posts = read_texts(transaction, relation, source, ())
+    if source.hidden is not None:
+        _say_hidden(posts, relation, source.hidden)
+    return posts
+
+
+def read_texts(
+    transaction: Transaction, relation: Relation, source: SourceParams, where: tuple[str, ...]
+) -> pd.DataFrame:
+    """Posts of some conditions, as `read_posts`, which may all be hidden."""
+    column, hidden = relation.column(source.post_id, "id"), source.hidden
     columns = [column, *(c for c in post_columns(source) if c in relation.columns)]
-    hidden = source.hidden
     computed = {} if hidden is None else {hidden: (hidden_form(relation, source), pa.int64())}
-    table = _read(transaction, relation, column, columns, (), computed)
+    table = _read(transaction, relation, column, columns, where, computed)
     names = {column: POST_ID, KEY: POST_ID + KEY, source.text: TEXT, source.topic: TOPIC}
     names |= {} if hidden is None else {hidden: HIDDEN}
-    posts = check_posts(table.rename(columns=names))
-    if hidden is not None:
-        _say_hidden(posts, relation, hidden)
-    return posts
+    return check_posts(table.rename(columns=names))
 
 
 def post_columns(source: SourceParams) -> list[str]:

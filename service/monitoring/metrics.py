@@ -6,9 +6,10 @@ import logging
 import multiprocessing
 import os
 import shutil
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from feedrank.errors import FeedrankError
 from feedrank.io.files import default_state, private_directory
@@ -154,6 +155,26 @@ EFFECTIVE = _gauge(
 CATALOGUE = _gauge(
     "catalogue_share", "Share of the catalogue in recent lists.", "arm", mode="livemax"
 )
+
+FOLLOWER_BEHIND = _gauge(
+    "follower_behind_seconds",
+    "Time since the follower of the database last found all that was new; 0 without a follower.",
+    mode="livemax",
+)  # fmt: skip
+FOLLOWER_EVENTS = _gauge(
+    "follower_events", "New events since the follower's start.", mode="livemax"
+)
+FOLLOWER_FAILING = _gauge(
+    "follower_failing", "1 if the follower's last poll failed.", mode="livemax"
+)
+
+
+def follows(follower: Mapping[str, Any] | None) -> None:
+    """Record how far the follower of the database has come; None for no follower."""
+    found = follower or {"behind_seconds": 0.0, "events": 0, "error": None}
+    FOLLOWER_BEHIND.set(found["behind_seconds"])
+    FOLLOWER_EVENTS.set(found["events"])
+    FOLLOWER_FAILING.set(found["error"] is not None)
 
 
 def warn_if_not_shared() -> None:

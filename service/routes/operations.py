@@ -34,10 +34,14 @@ async def ready(http: Request, inference: Running) -> JSONResponse:
     """An artifact is loaded and answered its golden requests as stored; 503 while draining.
 
     `failing` names background tasks whose last turn failed: lists are served, but a newer
-    artifact may not be.
+    artifact may not be. `follower` says how far the follower of the database is behind.
     """
     version = inference.slots["control"].current.version
-    found = {"artifact": version, "failing": http.app.state.supervisor.failing}
+    found = {
+        "artifact": version,
+        "failing": http.app.state.supervisor.failing,
+        "follower": inference.followed(),
+    }
     if http.app.state.shutdown.is_draining:
         return JSONResponse({"status": "draining", **found}, 503)
     return JSONResponse({"status": "ready", **found})

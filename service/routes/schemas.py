@@ -220,12 +220,21 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
+class Followed(BaseModel):
+    """How far the follower of the database has come."""
+
+    behind_seconds: float = Field(description="Since the last poll that found all that was new.")
+    events: int = Field(description="New events since its start.")
+    error: str | None = Field(description="Why the last poll failed; null if it did not.")
+
+
 class Ready(BaseModel):
     """An artifact is loaded and its golden requests were answered as stored."""
 
     status: Literal["ready", "draining"]
     artifact: str
     failing: list[str]
+    follower: Followed | None = Field(None, description="Null if no database is followed.")
 
 
 class Version(BaseModel):

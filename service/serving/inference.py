@@ -22,6 +22,7 @@ from feedrank.state.catalogue import NOBODY, Catalogue, Id, plain_ids
 from feedrank.state.feature_store import FeatureStore
 from service.ab.assignment import Arm, Assignment
 from service.ab.exposure_log import Exposure, ExposureLog
+from service.follower.status import FollowerStatus
 from service.monitoring import metrics
 from service.server.clock import Clock, system_clock
 from service.serving.feed_request import FeedRequest
@@ -123,6 +124,17 @@ class Inference:
         private_directory(self.settings.state)
         return DeltaLog(self.delta_path)
 
+    def followed(self) -> dict[str, Any] | None:
+        """How far the follower of the database has come; None if none is followed."""
+        status = FollowerStatus.read(self.delta_path)
+        if status is None:
+            return None
+        return {
+            "behind_seconds": status.behind_seconds(),
+            "events": status.n_events,
+            "error": status.error,
+        }
+
     def artifact_for(self, user_id: Id) -> LoadedArtifact:
         """The artifact that answers this user."""
         return self.slots[self.assignment.arm(user_id)].current
@@ -196,6 +208,7 @@ class Inference:
     def publish(self) -> None:
         """Update the metrics of load and drift."""
         metrics.WAITING.set(self.limiter.n_open)
+        metrics.follows(self.followed())
         for slot in self.slots.values():
             slot.current.drift.publish()
 

@@ -134,25 +134,35 @@ class Source:
             SourceError: the database cannot be reached or lets this role not in, or the snapshot
                 is gone (`SnapshotLost`).
         """
+        with self.session() as connection:
+            yield self.begin(connection, snapshot)
+
+    @contextmanager
+    def session(self) -> Iterator[Any]:
+        """A connection of the driver's for transactions that `begin` begins, one after another."""
         with closing(self.connect()) as connection, self.waiting.open(connection):
             with self.translated():
                 connection.set_session(
                     isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True
                 )
-            transaction = Transaction(connection, self)
-            settings = {
-                **SETTINGS,
-                "statement_timeout": f"{self.params.statement_timeout_seconds}s",
-            }
-            if snapshot is not None:
-                transaction.rows(f"SET TRANSACTION SNAPSHOT {literal(snapshot)}")
-                settings |= BLOCK_SCANS
-            # LOCAL: behind a pooler, a setting of the session would stay for its next user.
-            transaction.rows(
-                ";".join(f"SET LOCAL {k} TO {literal(value)}" for k, value in settings.items())
-            )
-            transaction.rows(CLIENT_CHECK)
-            yield transaction
+            yield connection
+
+    def begin(self, connection: Any, snapshot: str | None = None) -> Transaction:
+        """The next read-only transaction of a session's connection; raises as `transaction`."""
+        transaction = Transaction(connection, self)
+        settings = {
+            **SETTINGS,
+            "statement_timeout": f"{self.params.statement_timeout_seconds}s",
+        }
+        if snapshot is not None:
+            transaction.rows(f"SET TRANSACTION SNAPSHOT {literal(snapshot)}")
+            settings |= BLOCK_SCANS
+        # LOCAL: behind a pooler, a setting of the session would stay for its next user.
+        transaction.rows(
+            ";".join(f"SET LOCAL {k} TO {literal(value)}" for k, value in settings.items())
+        )
+        transaction.rows(CLIENT_CHECK)
+        return transaction
 
     def connect(self) -> Any:
         """A connection of the driver's; raises `SourceError`."""

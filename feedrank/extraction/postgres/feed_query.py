@@ -68,7 +68,7 @@ class FeedSql:
             user=user,
             post=post,
             action=f"{literal(VIEW)}::text" if apart else action,
-            target=_is_like(action) if apart else _target(relation, source),
+            target=_is_like(action) if apart else label(relation, source),
             layout=layout,
             where=chosen,
             likes_apart=apart,
@@ -213,6 +213,7 @@ def _is_like(action: str) -> str:
     return f"(CASE WHEN {action} = {literal(VIEW)} THEN 0 ELSE 1 END)"
 
 
-def _target(relation: Relation, source: SourceParams) -> str:
+def label(relation: Relation, source: SourceParams) -> str:
+    """Expression of a view's label; raises `SchemaError` if the column holds none."""
     kind = relation.typed(source.target, NUMBERS, "0 and 1")
     return f"{quoted(source.target)}::int" if kind == "bool" else quoted(source.target)

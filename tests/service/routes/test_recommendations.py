@@ -150,7 +150,7 @@ def test_the_probes_tell_what_is_served(client, artifact):
     version = client.get("/version").json()["artifacts"][0]
 
     assert client.get("/health").json() == {"status": "ok"}
-    ready = {"status": "ready", "artifact": version["artifact"], "failing": []}
+    ready = {"status": "ready", "artifact": version["artifact"], "failing": [], "follower": None}
     assert client.get("/ready").json() == ready
     assert version["manifest"] == artifact.manifest
     assert client.get("/version").json()["service"] == __version__

@@ -1,0 +1,1 @@
+"""Follower: new rows of the database go into the delta log."""
