@@ -64,7 +64,7 @@ def user_weights(user: np.ndarray, n_resamples: int, seed: int) -> np.ndarray:
     return np.asarray(drawn.astype(np.int32)[:, of])
 
 
-def estimate(value: np.ndarray, weights: np.ndarray) -> Estimate:
+def estimate(value: np.ndarray, weights: np.ndarray, doubt: np.ndarray | None = None) -> Estimate:
     """Mean of per-request values with the percentile interval of a bootstrap over users.
 
     Requests without a value (NaN) are left out.
@@ -72,13 +72,15 @@ def estimate(value: np.ndarray, weights: np.ndarray) -> Estimate:
     Args:
         value: shape (n_requests,).
         weights: of `user_weights`, shape (n_resamples, n_requests).
+        doubt: added to the mean of each resample, shape (n_resamples,): what no request tells.
     """
     is_given = ~np.isnan(value)
     if not is_given.any():
         return Estimate(float("nan"), float("nan"), float("nan"), 0)
     value, weights = value[is_given], weights[:, is_given]
     total = np.maximum(weights.sum(1), 1)
-    low, high = np.quantile(weights @ value / total, [0.025, 0.975])
+    means = weights @ value / total + (0 if doubt is None else doubt)
+    low, high = np.quantile(means, [0.025, 0.975])
     return Estimate(float(value.mean()), float(low), float(high), len(value))
 
 

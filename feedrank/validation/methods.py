@@ -37,6 +37,7 @@ from feedrank.validation.baselines.most_liked import MostLiked
 from feedrank.validation.baselines.peer_features import PeerFeatures
 from feedrank.validation.replay.replay import Ranks, ReplayResult, replay_requests
 from feedrank.validation.replay.requests import Requests
+from feedrank.validation.replay.support import Support
 
 logger = logging.getLogger(__name__)
 OURS, FRESH, AGED = "feedrank", "feedrank_fresh", "feedrank_aged"
@@ -133,6 +134,13 @@ class FoldRanker:
         """Ours in the state of the headline."""
         return self.fresh if self.as_of is None else self.aged
 
+    @cached_property
+    def support(self) -> Support:
+        """Of the test period."""
+        by_post, seconds = self.store.shared.by_post, self.store.fitted.step_seconds
+        until = min(-(-self.fold.until // seconds), by_post.n_steps)
+        return Support.of(by_post, self.store.fitted.n_posts, self.fold.cutoff // seconds, until)
+
     def replay(self, methods: Sequence[Ranks], requests: Requests) -> ReplayResult:
         """Lists of methods for some requests, scored by our own fresh probabilities."""
         return replay_requests(
@@ -143,6 +151,7 @@ class FoldRanker:
             depth_of(len(self.store.catalogue.post_ids), self.params.validate),
             max(self.params.validate.k),
             clusters_at(self.store, self.fold),
+            self.support.posts,
         )
 
 

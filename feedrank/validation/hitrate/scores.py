@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -43,6 +44,8 @@ class Hits:
         shown: replay hit rate.
         catalogue: hit rate of the whole catalogue against the log.
         detail: of the estimate of `expected`.
+        doubt: by how much `expected` is moved in each resample by what no request tells, shape
+            (n_resamples,).
     """
 
     by_request: dict[str, np.ndarray]
@@ -50,6 +53,7 @@ class Hits:
     shown: Estimate
     catalogue: Estimate
     detail: Expected
+    doubt: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,10 @@ class Scores:
 
     def lead(self, ours: str, other: str, kind: str = "expected") -> Estimate:
         """Lift: one method's hit rate less another's, with the paired interval."""
-        first, second = (self.methods[name].by_request[kind] for name in (ours, other))
-        return estimate(first - second, self.weights)
+        first, second = self.methods[ours], self.methods[other]
+        doubt = first.doubt - second.doubt if kind == "expected" else None
+        difference = first.by_request[kind] - second.by_request[kind]
+        return estimate(difference, self.weights, doubt)
 
 
 def score(
@@ -100,27 +106,51 @@ def score(
         len(replayed.user),
     )
     calibration = calibrate(shown)
+    normal = _shared_normals(replayed.top[:, :, :k], params)
 
     def hits(m: int) -> Hits:
         lists = Lists(
             replayed.top_probability[m, :, :k],
             replayed.top_cluster[m, :, :k],
             replayed.shown_rank[m],
+            replayed.top_supported[m, :, :k],
         )
         detail = expected_hitrate(shown, calibration, lists)
+        doubt = detail.doubts(normal[m])
         shown_hit, catalogue_hit = (
             hit[m, :, k - 1] for hit in (replayed.hit_shown, replayed.hit_catalogue)
         )
         return Hits(
             dict(zip(KINDS, (detail.pseudo, shown_hit, catalogue_hit), strict=True)),
-            expected=estimate(detail.pseudo, weights).within(0, 1),
+            expected=estimate(detail.pseudo, weights, doubt).within(0, 1),
             shown=_rate(shown_hit, replayed.user, weights),
             catalogue=_rate(catalogue_hit, replayed.user, weights),
             detail=detail,
+            doubt=doubt,
         )
 
     methods = {n: hits(m) for m, n in enumerate(names) if only is None or n in only}
     return Scores(k, methods, calibration, weights)
+
+
+def _shared_normals(lists: np.ndarray, params: ValidateParams) -> np.ndarray:
+    """Standard normal numbers of each method and resample, shape (n_methods, n_resamples).
+
+    Their correlation is the share of posts that two methods' lists have in common: what is not
+    known about equal lists is the same.
+
+    Args:
+        lists: rows of posts, -1 is an empty place, shape (n_methods, n_requests, k).
+        params: of the bootstrap.
+    """
+    shared = np.eye(len(lists))
+    for one, other in combinations(range(len(lists)), 2):
+        first, second = lists[one, :, :, None], lists[other, :, None]
+        is_shared = np.any((first == second) & (first >= 0), axis=2)
+        shared[one, other] = shared[other, one] = is_shared.mean() if is_shared.size else 0.0
+    values, vectors = np.linalg.eigh(shared)
+    drawn = np.random.default_rng((params.seed, 1)).standard_normal((len(lists), params.bootstrap))
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0))) @ drawn)
 
 
 def _rate(hit: np.ndarray, user: np.ndarray, weights: np.ndarray) -> Estimate:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
@@ -46,6 +46,7 @@ class ReplayResult:
             shape (n_methods, n_requests, k).
         top_cluster: cluster of the posts of `top`, -1 where too short, int32, same shape.
         top_probability: our own of the posts of `top`, 0 where too short, same shape.
+        top_supported: whether the feed showed the post of `top` near the request, bool, same shape.
         of_shown: lists out of the open posts among those shown, int32, same shape.
         hit_shown: whether `of_shown` holds a liked post, by length of list, float64, NaN where no
             more open posts were shown than the list is long, same shape.
@@ -66,6 +67,7 @@ class ReplayResult:
     top: np.ndarray
     top_cluster: np.ndarray
     top_probability: np.ndarray
+    top_supported: np.ndarray
     of_shown: np.ndarray
     hit_shown: np.ndarray
     hit_catalogue: np.ndarray
@@ -111,6 +113,7 @@ def replay_requests(
     depth: int,
     k: int,
     cluster: np.ndarray,
+    shown_near: Callable[[int], np.ndarray],
 ) -> ReplayResult:
     """Lists of every method for every request.
 
@@ -123,10 +126,11 @@ def replay_requests(
         depth: length of the longer list that shown posts are looked up in.
         k: longest list that is scored.
         cluster: of each post, of the refit at the cutoff, shape (n_posts,).
+        shown_near: posts that the feed showed to anybody near a step, rows.
     """
     shape = (len(methods), len(requests), k)
     top, of_shown = np.full((2, *shape), -1, np.int32)
-    top_probability = np.zeros(shape)
+    top_probability, supported = np.zeros(shape), np.zeros(shape, bool)
     rank = np.full((len(methods), len(requests.post)), -1, np.int32)
     shown_probability = np.zeros(len(requests.post))
     n_open = np.zeros(len(requests), np.int64)
@@ -142,6 +146,7 @@ def replay_requests(
             best = [ranked.post for ranked in method.rank_many(users, at, k, open_shown)]
             top[m, rows], of_shown[m, rows] = _lists(longer, k), _lists(best, k)
             rank[m, of] = np.concatenate([*map(_places, longer, shown)])
+        supported[:, rows] = np.isin(top[:, rows], shown_near(ours.step(int(at[0]))))
         listed = top[:, rows].swapaxes(0, 1).reshape(len(users), -1)
         posts = [np.unique(x[x >= 0]) for x in map(np.append, shown, listed)]
         p = ours.score_many(users, at, posts)
@@ -158,6 +163,7 @@ def replay_requests(
         top=top,
         top_cluster=np.where(top >= 0, cluster[top], np.int32(-1)),
         top_probability=top_probability,
+        top_supported=supported,
         of_shown=of_shown,
         hit_shown=hit_shown,
         hit_catalogue=hits_at_each_k(are_liked(top, *outcome)),

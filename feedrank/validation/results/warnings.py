@@ -21,6 +21,7 @@ FEWEST_EFFECTIVE = 100.0
 FEWEST_USERS = 30
 FEWEST_LIKES = 30  # of a fold, and of impressions that were not liked: log-odds are known to .18
 LEAST_SUPPORT = 0.95  # below, more than one list of five in five holds an unsupported post
+NO_SUPPORT = 0.5  # below, most of what our lists hold is not in the log at all
 SLOPES = (0.5, 1.5)  # one spread of the slope's prior around 1
 MOST_SHIFT = 0.5  # more than three spreads of the shift's prior
 LEADS = ("most_liked", "most_liked_by_segment")  # baselines whose own estimates are examined
@@ -35,8 +36,7 @@ class Trust:
         severe: those of them that leave no hit rate to judge by: an artifact with one is not
             deployed by itself.
         feed: results of the tests of the feed, one sentence.
-        support: share of our lists' places whose post the feed showed in the requests of the
-            period.
+        support: share of our lists' places whose post the feed showed near the request.
         headline: hit rate that leads: 'shown' where the tests of the feed make `expected` void.
         beyond: share of our lists' places whose score exceeds all but one in 1,000 of the
             impressions that the calibration was fitted on: the calibration extrapolates there.
@@ -63,7 +63,8 @@ class _Method:
     def of(cls, name: str, replayed: ReplayResult, scores: Scores, names: Sequence[str]) -> _Method:
         shift = scores.methods[name].detail.shift
         listed = replayed.top[names.index(name), :, : scores.k]
-        support = _share(np.isin(listed[listed >= 0], replayed.shown_post))
+        supported = replayed.top_supported[names.index(name), :, : scores.k]
+        support = _share(supported[listed >= 0])
         return cls(shift.n_matching, shift.n_effective, shift.value, support)
 
     def doubts(self, more: str = "") -> Iterator[tuple[str, str]]:
@@ -78,7 +79,8 @@ class _Method:
         if self.support < LEAST_SUPPORT:
             yield (
                 f"{unsupported} of the places of our lists hold posts that the feed did not show "
-                "in these requests: the period itself holds no evidence of them.",
+                "near the request: the log holds no evidence of them then, and expected is in "
+                "doubt by as much.",
                 f"{unsupported} of its places not shown",
             )
         if abs(self.shift) > MOST_SHIFT:
@@ -111,7 +113,7 @@ def trust_of(
     baselines = {n: _Method.of(n, replayed, scores, names) for n in LEADS if n in scores.methods}
     unfair = _unfair(findings)
     warnings = [_of_finding(f) for f in unfair]
-    severe = [*_of_labels(folds, more), *_of_users(replayed)]
+    severe = [*_of_labels(folds, more), *_of_users(replayed), *_of_support(ours.support)]
     warnings += severe
     warnings += [sentence for sentence, _ in ours.doubts(more)]
     warnings += [*_of_calibration(scores.calibration.slope), *_of_baselines(baselines)]
@@ -148,6 +150,15 @@ def _of_users(replayed: ReplayResult) -> Iterator[str]:
         yield (
             f"The requests are of {n_users} users: too few for intervals, which resample users. "
             "Extract more users, or a longer test period."
+        )
+
+
+def _of_support(support: float) -> Iterator[str]:
+    if support < NO_SUPPORT:
+        yield (
+            "Most posts of our lists were not shown to anybody near the request, so no hit rate "
+            "judges the lists; 'shown' judges only their order among other posts. See whether the "
+            "posts are still up, and whether the ranker favours those that were never shown."
         )
 
 

@@ -28,33 +28,44 @@ from tests.support.simulated_logs import learned, params, workers, write_log
 K = 5
 
 
+SEEDS = range(404, 407)  # one network each; no constant was chosen on them
+
+
 @dataclass(frozen=True)
 class Kind:
     """Networks, and the limits of the ranker on them.
 
     Attributes:
-        seeds: one network each; no constant was chosen on them.
-        effects: of the likes.
+        name: of the demo's kind.
+        effects: of the likes; None: the kind's.
         features: parameters that differ.
         has_profile: whether users have any column.
+        posts: of the catalogue.
+        days: of the log.
+        least: share of intervals that must cover the truth.
     """
 
-    seeds: range
+    name: str = "course"
     effects: Effects | None = None
     features: dict[str, Any] = field(default_factory=dict)
     has_profile: bool = True
+    posts: int = 600
+    days: int = 30
+    least: float = 0.9
 
 
+SHORT = {"posts": 1500, "days": 10, "least": 0.6}
 KINDS = {
-    "usual": Kind(range(200, 250)),
-    "one cluster of posts": Kind(
-        range(250, 265), features={"clusters": 1, "refits": 1, "factors": 0}
-    ),
-    "one segment of users": Kind(range(250, 265), features={"segments": 1}),
-    "no profile": Kind(range(250, 265), has_profile=False),
-    "strong tastes": Kind(range(250, 265), Effects(taste=0.5, factors=0.3, like_rate=0.4)),
-    "good and bad posts": Kind(range(250, 265), Effects(quality=0.4)),
-    "rare likes": Kind(range(250, 265), Effects(base_rate=0.01)),
+    "course": Kind(),
+    "one segment of users": Kind(features={"segments": 1}),
+    "no profile": Kind(has_profile=False),
+    "strong tastes": Kind(effects=Effects(taste=0.5, factors=0.3, like_rate=0.4)),
+    "good and bad posts": Kind(effects=Effects(quality=0.4)),
+    "rare likes": Kind(effects=Effects(base_rate=0.01)),
+    "interests": Kind("interests"),
+    "films": Kind("films"),
+    "news": Kind("news", features={"step": "1h", "warmup_days": 2}, **SHORT),
+    "video": Kind("video", features={"step": "6h", "warmup_days": 2}, **SHORT),
 }
 
 
@@ -70,9 +81,11 @@ class Outcome:
 def outcomes_of(kind: Kind, seed: int, folder: Path) -> dict[str, Outcome]:
     """Every method's hit rate, and our lead over each, on one network of 1,200 users."""
     chosen = params(
-        features={"warmup_days": 7, **kind.features}, validate={"requests": 800, "bootstrap": 400}
+        features={"warmup_days": 7, **kind.features}, validate={"requests": 2000, "bootstrap": 300}
     )
-    demo = DemoParams(kind="course", seed=seed, users=1_200, posts=600, days=30, effect_scale=1.0)
+    demo = DemoParams(
+        kind=kind.name, seed=seed, users=1_200, posts=kind.posts, days=kind.days, effect_scale=1.0
+    )
     network = Network.simulate(demo, kind.effects)
     rows = Impressions.joined(network.impressions())
     users = network.users if kind.has_profile else network.users[["user_id"]]
@@ -80,7 +93,7 @@ def outcomes_of(kind: Kind, seed: int, folder: Path) -> dict[str, Outcome]:
     store, training = learned(log, chosen)
     (folder / "features").mkdir()
     store.save(folder / "features")
-    fold = Calendar.of(log.meta, None, None).folds(1)[0]
+    fold = Calendar.of(log.meta, chosen.features.warmup_days, None).folds(1)[0]
     with workers(1), threadpool_limits(1):
         result = run_fold(log, folder / "features", training, fold, chosen)
     scores = Summary.of([result], chosen.validate).scores[0]
@@ -106,11 +119,11 @@ def _true(network: Network, user: np.ndarray, at: np.ndarray, lists: np.ndarray)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
-def test_the_interval_of_expected_covers_the_truth_in_nine_of_ten_networks(
+def test_the_interval_of_expected_covers_the_truth_nine_of_ten_times(
     name: str, tmp_path: Path
 ) -> None:
     kind, found = KINDS[name], defaultdict(list)
-    for seed in kind.seeds:
+    for seed in SEEDS:
         for method, outcome in outcomes_of(kind, seed, tmp_path / str(seed)).items():
             found[method].append(outcome)
     print(f"\n| {name} | covered | mean error | root mean square | width |")
@@ -122,7 +135,5 @@ def test_the_interval_of_expected_covers_the_truth_in_nine_of_ten_networks(
             f"| {error.mean():+.3f} | {np.sqrt(np.mean(error**2)):.3f} "
             f"| {np.mean([j.width for j in outcomes]):.3f} |"
         )
-    # Of 15 networks 13 are nine of ten; a row of twenty may miss one more by chance.
-    n_missed = {m: sum(not j.covers for j in outcomes) for m, outcomes in found.items()}
-    assert n_missed[OURS] <= max(2, 0.1 * len(kind.seeds))
-    assert max(n_missed.values()) <= max(3, 0.15 * len(kind.seeds))
+    covers = [j.covers for outcomes in found.values() for j in outcomes]
+    assert np.mean(covers) >= kind.least

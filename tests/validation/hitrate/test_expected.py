@@ -14,6 +14,7 @@ from feedrank.validation.hitrate.calibration import Shown, calibrate
 from feedrank.validation.hitrate.dependence import Dependence, share_of_same
 from feedrank.validation.hitrate.expected import (
     SELECTION_BIAS,
+    SHIFT_SPREAD,
     Expected,
     Lists,
     expected_hitrate,
@@ -39,8 +40,9 @@ def _apart(n_requests: int) -> Dependence:
     return Dependence(np.zeros((n_requests, 2)), np.zeros((n_requests, 2)))
 
 
-def _lists(probability: np.ndarray, rank: np.ndarray) -> Lists:
-    return Lists(probability, np.where(probability > 0, 0, -1), rank)
+def _lists(probability: np.ndarray, rank: np.ndarray, supported: bool = True) -> Lists:
+    is_post = np.full(probability.shape, supported)
+    return Lists(probability, np.where(probability > 0, 0, -1), rank, is_post)
 
 
 def _simulate(
@@ -88,7 +90,8 @@ def _simulate(
     lists = _lists(predicted, places)
     found = expected_hitrate(impressions, calibration, lists)
     apart = expected_hitrate(impressions, replace(calibration, dependence=_apart(n)), lists)
-    interval = estimate(found.pseudo, user_weights(np.arange(n) // 2, 300, seed))
+    doubt = found.doubts(rng.normal(size=300))
+    interval = estimate(found.pseudo, user_weights(np.arange(n) // 2, 300, seed), doubt)
     truth = float(expected_hit_at_k(expit(true[rows, top])).mean())
     alone = float(expected_hit_at_k(predicted).mean())
     return Simulation(found, interval, truth, alone, apart.value)
@@ -239,6 +242,34 @@ def test_without_a_match_the_model_is_all_there_is() -> None:
     assert found.value == pytest.approx(1 - 0.9**K)
 
 
+def _matched(n: int, supported: bool = True) -> Expected:
+    """Lists twice as likely to be liked as the impressions, by the model, and n matches."""
+    n_shown = 400
+    rng = np.random.default_rng(2)
+    shown = Shown(np.full(2 * n_shown, 0.1), rng.random(2 * n_shown) < 0.1,
+                  np.repeat(np.arange(n_shown), 2), np.ones(2 * n_shown),
+                  np.zeros(2 * n_shown, int), n_shown)  # fmt: skip
+    places = np.where(np.arange(2 * n_shown) < n, 0, -1)
+    lists = _lists(np.full((n_shown, K), 0.2), places, supported)
+    calibration = replace(calibrate(shown), dependence=_apart(n_shown))
+    return expected_hitrate(shown, calibration, lists)
+
+
+def test_doubt_is_that_of_the_prior_without_a_match_and_falls_with_matches() -> None:
+    none, some, many = (_matched(n).doubts(np.array([-1.0, 0.0, 1.0])) for n in (0, 80, 800))
+    assert none[1] == some[1] == many[1] == 0
+    slope = (1 - 0.2) ** K * K * 0.2  # of the hit rate by the log-odds of all five
+    assert none[2] - none[0] == pytest.approx(2 * SHIFT_SPREAD * slope, rel=0.15)
+    assert none[2] > some[2] > many[2] > 0
+
+
+def test_posts_that_the_feed_does_not_show_are_in_doubt_whatever_matches() -> None:
+    shown, bare = (_matched(800, supported) for supported in (True, False))
+    assert bare.value < shown.value - 0.05
+    at = np.array([-2.0, 2.0])
+    assert np.ptp(bare.doubts(at)) > 5 * np.ptp(shown.doubts(at))
+
+
 def test_few_matches_shift_less_than_many() -> None:
     def shift(n: int) -> float:
         shown = Shown(np.full(2 * n, 0.1), np.arange(2 * n) % 2 == 0, np.repeat(np.arange(n), 2),
@@ -282,7 +313,9 @@ def test_pseudo_values_agree_with_a_refit_of_each_resample() -> None:
                       np.repeat(np.arange(len(rows)), n_shown),
                       np.ones(len(rows) * n_shown), cluster[rows].ravel(), len(rows))  # fmt: skip
         return expected_hitrate(
-            shown, calibrate(shown), Lists(listed[rows], of_list[rows], rank[rows].ravel())
+            shown,
+            calibrate(shown),
+            Lists(listed[rows], of_list[rows], rank[rows].ravel(), of_list[rows] >= 0),
         )
 
     whole = of(np.arange(n))
@@ -290,5 +323,4 @@ def test_pseudo_values_agree_with_a_refit_of_each_resample() -> None:
     refitted = np.array([of(np.repeat(np.arange(n), w)).value for w in weights])
     drawn = weights @ whole.pseudo / weights.sum(1)
     assert np.corrcoef(refitted, drawn)[0, 1] > 0.9
-    # A shrunken shift varies less than it is off; pseudo-values have its posterior variance.
-    assert 0.9 < drawn.std() / refitted.std() < 2
+    assert 0.9 < drawn.std() / refitted.std() < 1.2

@@ -67,10 +67,15 @@ class Backwards(ByNumber):
         return np.sort(posts)[::-1]
 
 
+def _near(step: int) -> np.ndarray:
+    """Posts that the feed shows near a step: the even ones, and 1 from step 6 on."""
+    return np.array([*range(0, N_POSTS, 2), *[1] * (step >= 6)])
+
+
 def _replay(
     methods: Sequence[ByNumber], ours: ByNumber, requests: Requests, depth: int, k: int
 ) -> ReplayResult:
-    return replay_requests(methods, ours, ours.open_posts, requests, depth, k, CLUSTER)  # type: ignore[arg-type]
+    return replay_requests(methods, ours, ours.open_posts, requests, depth, k, CLUSTER, _near)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +185,7 @@ def _requests_without(barred: list[int], shown: list[int], liked: list[int]) -> 
     def open_posts(user: int, at: int, candidates: np.ndarray | None = None) -> np.ndarray:
         return left if candidates is None else candidates[np.isin(candidates, left)]
 
-    return replay_requests([ours, Backwards()], ours, open_posts, one, 6, 3, CLUSTER)  # type: ignore[arg-type, list-item]
+    return replay_requests([ours, Backwards()], ours, open_posts, one, 6, 3, CLUSTER, _near)  # type: ignore[arg-type, list-item]
 
 
 def test_no_method_lists_what_is_barred() -> None:
@@ -210,6 +215,17 @@ def test_a_shown_post_has_its_place_in_each_longer_list() -> None:
     replayed = _replayed(shown=[0, 4, 6, 29], liked=[], depth=6)
     assert replayed.shown_rank.tolist() == [[0, 4, -1, -1], [-1, -1, -1, 0]]
     assert replayed.shown_cluster.tolist() == [0, 1, 0, 2]
+
+
+def test_a_listed_post_is_supported_if_the_feed_shows_it_near_the_request() -> None:
+    one = Requests(
+        np.array([0, 0]), np.array([5 * DAY, 6 * DAY]), np.array([0, 1, 2]), np.array([4, 4]),
+        np.zeros(2, bool), np.ones(2),
+    )  # fmt: skip
+    few = ByNumber(n_posts=2)
+    replayed = _replay([ByNumber(), few], ByNumber(), one, 6, 3)
+    assert replayed.top_supported[0].tolist() == [[True, False, True], [True, True, True]]
+    assert replayed.top_supported[1].tolist() == [[True, False, False], [True, True, False]]
 
 
 def test_every_method_s_posts_have_our_probabilities() -> None:

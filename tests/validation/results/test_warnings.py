@@ -26,7 +26,7 @@ def _replayed() -> ReplayResult:
     hits = np.zeros((1, N, K))
     return ReplayResult(
         np.arange(N), np.arange(N), top[None], top[None] * 0, (0.05 + 0.3 * top / N_POSTS)[None],
-        top[None], hits, hits, (N_POSTS - 1 - post).reshape(1, -1),
+        top[None] >= 0, top[None], hits, hits, (N_POSTS - 1 - post).reshape(1, -1),
         post.ravel(), 0 * post.ravel(), np.ones(post.size), p.ravel(),
         rng.random(post.size) < p.ravel(), np.repeat(np.arange(N), N_SHOWN),
     )  # fmt: skip
@@ -83,10 +83,19 @@ def test_few_users_are_warned_of(replayed: ReplayResult) -> None:
 
 
 def test_lists_of_posts_that_were_not_shown_are_warned_of(replayed: ReplayResult) -> None:
-    strange = replace(replayed, top=replayed.top + np.int32(3))
+    strange = replace(replayed, top_supported=np.arange(K) >= (replayed.top < 0) + 2)
     trust = _trust(strange)
-    assert trust.support == pytest.approx(2 / 5)
-    assert any("60% of the places" in w for w in trust.warnings)
+    assert trust.support == pytest.approx(3 / 5)
+    assert any("40% of the places" in w for w in trust.warnings)
+    assert trust.severe == []
+
+
+def test_lists_that_are_mostly_of_posts_not_shown_are_judged_by_nothing(
+    replayed: ReplayResult,
+) -> None:
+    trust = _trust(replace(replayed, top_supported=np.arange(K) >= (replayed.top < 0) + 3))
+    assert ["no hit rate judges the lists" in w for w in trust.severe] == [True]
+    assert trust.severe[0] in trust.warnings
 
 
 def test_a_ranker_that_is_far_from_calibrated_is_warned_of(replayed: ReplayResult) -> None:
@@ -127,11 +136,12 @@ def test_baselines_with_little_support_are_named_in_one_sentence(replayed: Repla
             "hit_shown",
             "hit_catalogue",
             "top_probability",
+            "top_supported",
             "shown_rank",
         )
     }
     both["shown_rank"][1] = -1
-    both["top"][2] += 3
+    both["top_supported"][2, :, :3] = False
     three = replace(replayed, **both)
     warnings = trust_of([three], score(three, names, K, VALIDATE), names, [[FAIR]], N).warnings
     assert len(warnings) == 1
