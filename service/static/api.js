@@ -20,12 +20,22 @@ export function onKey(retry) {
   });
 }
 
-export async function get(path, query = {}, signal = undefined) {
+export const get = (path, query = {}, signal = undefined) =>
+  answered(`${path}?${new URLSearchParams(query)}`, { signal });
+
+export const post = (path, body) =>
+  answered(path, {
+    method: "POST",
+    body: JSON.stringify(body),
+    headers: { "Content-Type": "application/json" },
+  });
+
+async function answered(address, { headers = {}, ...options }) {
   const key = sessionStorage.getItem("key");
-  const address = `${ROOT}${path}?${new URLSearchParams(query)}`;
+  const all = key ? { ...headers, "X-API-Key": key } : headers;
   let answer;
   try {
-    answer = await fetch(address, { headers: key ? { "X-API-Key": key } : {}, signal });
+    answer = await fetch(ROOT + address, { ...options, headers: all });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem(0, "The service does not answer. Is it running?");

@@ -83,6 +83,11 @@ function drawPost(post, rank, feed, scale, isSameUser) {
   write(node.querySelector(".text"), post.text);
   node.querySelector(".chance strong").textContent = percent(post.probability);
   bar(node.querySelector(".bar"), post.probability / scale, feed.base_probability / scale);
+  const like = node.querySelector(".like");
+  like.setAttribute("aria-label", `Like post ${post.id}`);
+  like.addEventListener("click", () =>
+    like.dispatchEvent(new CustomEvent("like", { bubbles: true, detail: post.id })),
+  );
   node.querySelector(".reasons").append(...worthALine(post).map(reason));
   return node;
 }

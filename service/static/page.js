@@ -3,12 +3,14 @@
 import { get, onKey, Problem } from "./api.js";
 import { $, element } from "./dom.js";
 import { clearFeed, showFeed } from "./feed.js";
+import { Likes } from "./like.js";
 
 const HOUR = 3600_000;
 const DAY = 24 * HOUR;
 const PLAY_EVERY = 900; // ms a day: time to see the list move, which takes 280 ms
 
 let origin = 0; // of the slider, in milliseconds of the log's own clock
+let likes = null;
 let request = null;
 let playing = null;
 let soon = null;
@@ -33,6 +35,7 @@ function setMoment(ms) {
   $("slider").value = Math.round((ms - origin) / HOUR);
   $("slider").setAttribute("aria-valuetext", spoken(ms));
   $("shown-moment").textContent = spoken(ms);
+  $("list").classList.toggle("past", !likes.canAt(ms));
   mark($("moments"), text.slice(0, 16));
 }
 
@@ -77,6 +80,21 @@ function report(error) {
   if (!error) return;
   stop();
   clearFeed(); // or the former feed would pass for the answer
+}
+
+async function like(id) {
+  stop();
+  const user = $("user").value.trim();
+  document.body.classList.add("busy");
+  try {
+    await likes.send(user, id, written, (feed, next) => {
+      setMoment(next);
+      showFeed(feed);
+    });
+  } catch (error) {
+    report(error);
+  }
+  document.body.classList.remove("busy");
 }
 
 function move(ms) {
@@ -146,6 +164,7 @@ function suggest(found) {
   const since = parsed(found.since);
   const until = parsed(found.until);
   origin = since - DAY;
+  likes = new Likes(since, until, 1000 * found.step_seconds);
   $("slider").min = 0;
   $("slider").max = Math.ceil((until + 2 * DAY - origin) / HOUR);
   const days = `${found.since.slice(0, 10)} to ${found.until.slice(0, 10)}`;
@@ -216,5 +235,6 @@ $("moment").addEventListener("change", () => {
 $("back").addEventListener("click", () => move(-DAY));
 $("on").addEventListener("click", () => move(DAY));
 $("play").addEventListener("click", play);
+$("list").addEventListener("like", (event) => like(event.detail));
 onKey(begin);
 begin();

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import httpx2
 import pytest
 
 from tests.support.browser import CHROMIUM, Browser
@@ -180,6 +181,36 @@ def test_the_routes_can_be_tried_on_the_page_of_the_api(server, browser, user_id
     assert browser.complaints == []
     shown = browser.run("document.querySelector('details code').textContent")
     assert shown == PATH
+
+
+def test_a_like_changes_the_next_list_before_ones_eyes(
+    artifact, artifact_path, browser, user_id, tmp_path
+):
+    latest = artifact.as_of.isoformat()
+    with serving(artifact_path, tmp_path / "state") as server:
+        browser.show(address(server, user_id, latest), 1280, 900)
+        browser.until(SHOWN)
+        totals = browser.run("document.getElementById('totals').textContent")
+        liked = browser.run(IDS)[2]
+        browser.run("document.querySelectorAll('.like')[2].click()")
+        browser.until(f"{SHOWN} && document.querySelector('#history .liked')")
+        browser.until("document.getElementById('history').firstChild.matches('.liked')")
+
+        assert browser.complaints == []
+        assert browser.run("document.getElementById('totals').textContent") != totals
+        at = browser.run("document.getElementById('moment').value")
+        known = {"id": user_id, "time": at, "limit": 100}
+        page = httpx2.get(f"{server.address}/feed", params=known).json()
+    assert page["history"][0]["id"] == liked
+    assert page["history"][0]["liked"]
+
+
+def test_a_past_list_has_no_likes(server, browser, user_id):
+    browser.show(address(server, user_id), 1280, 900)
+    browser.until(SHOWN)
+
+    visible = "[...document.querySelectorAll('.like')].filter(b => b.offsetParent).length"
+    assert browser.run(visible) == 0
 
 
 def test_the_page_opens_at_the_latest_moment_of_the_log(server, browser, artifact):
