@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 # Before numpy is imported: the state of a day takes half the time on one thread of a busy machine.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-MODEL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "model")
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class PostGet(BaseModel):
@@ -38,27 +38,19 @@ class PostGet(BaseModel):
         model_config = {"from_attributes": True}  # the name of `orm_mode` since pydantic 2
 
 
-def get_model_path(path: str) -> str:
-    """Path of the model: in the checker's own folder where IS_LMS is 1, else `path`."""
-    if os.environ.get("IS_LMS") == "1":
-        return "/workdir/user_input/model"
-    return path
-
-
 @lru_cache(maxsize=None)
-def load_models() -> Any:
-    """The model, with `predict` and `predict_proba`; read once.
+def load_model(path: str) -> Any:
+    """The model of a file, with `predict` and `predict_proba`; read once.
 
     Raises:
-        FileNotFoundError: the file is not where `get_model_path` says.
+        FileNotFoundError: there is no such file.
         RuntimeError: it was cut or changed, or answers otherwise here, in a sentence.
     """
-    path = get_model_path(MODEL)
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"'{path}' is missing. Put the file 'model' there.")
+        raise FileNotFoundError(f"'{path}' is missing. Put the file there.")
     damage = damage_of(path)
     if damage:
-        raise RuntimeError(f"'{path}' is not whole: {damage}. Upload both files again.")
+        raise RuntimeError(f"'{path}' is not whole: {damage}. Upload the files again.")
     sys.path.insert(0, path)  # the file is a zip that holds the library
     from feedrank.checker.model import Model
     from feedrank.errors import ArtifactError
@@ -79,6 +71,34 @@ def damage_of(path: str) -> str:
     return f"the checksum of '{changed}' differs" if changed else ""
 
 
+def best_posts(model: Any, id: int, time: datetime, limit: int) -> List[PostGet]:
+    """A model's posts, best first; what it refuses as an answer of HTTP."""
+    try:
+        return [PostGet(**post) for post in model.posts(id, time, limit)]
+    except KeyError:
+        raise HTTPException(404, f"there is no user {id}; ask for one of the data") from None
+    except (ValueError, OverflowError) as error:
+        raise HTTPException(422, str(error)) from None
+
+
+# Until here the second upload is the same: feedrank/checker/app_ab.py.
+
+
+MODEL = os.path.join(HERE, "model")
+
+
+def get_model_path(path: str) -> str:
+    """Path of the model: in the checker's own folder where IS_LMS is 1, else `path`."""
+    if os.environ.get("IS_LMS") == "1":
+        return "/workdir/user_input/model"
+    return path
+
+
+def load_models() -> Any:
+    """The model; raises as `load_model`."""
+    return load_model(get_model_path(MODEL))
+
+
 app = FastAPI(title="feedrank")
 
 
@@ -86,12 +106,7 @@ app = FastAPI(title="feedrank")
 @app.get("/post/recommendations/", response_model=List[PostGet])
 def recommended_posts(id: int, time: datetime, limit: int = 10) -> List[PostGet]:
     """The posts that this user is most likely to like at this moment, best first."""
-    try:
-        return [PostGet(**post) for post in load_models().posts(id, time, limit)]
-    except KeyError:
-        raise HTTPException(404, f"there is no user {id}; ask for one of the data") from None
-    except (ValueError, OverflowError) as error:
-        raise HTTPException(422, str(error)) from None
+    return best_posts(load_models(), id, time, limit)
 
 
 if os.path.isfile(get_model_path(MODEL)):

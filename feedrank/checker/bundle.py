@@ -49,13 +49,13 @@ def write_bundle(directory: Path, artifact: Artifact, params: CheckerParams) -> 
         Model.load(str(new / MODEL))
 
 
-def app_for(catalogue: Catalogue) -> str:
+def app_for(catalogue: Catalogue, app: str | None = None) -> str:
     """The course's app; where ids are text, with `id: str` in place of `id: int`."""
-    app = Path(__file__).with_name(APP).read_text()
-    kinds = (("(id: int,", catalogue.user_ids), ("    id: int\n", catalogue.post_ids))
-    for words, ids in kinds:
-        if are_text(ids):
-            app = app.replace(words, words.replace("int", "str"))
+    app = Path(__file__).with_name(APP).read_text() if app is None else app
+    of_user, of_post = ("id: int, time", "user_id: int)"), ("    id: int\n",)
+    for words, ids in ((of_user, catalogue.user_ids), (of_post, catalogue.post_ids)):
+        for word in words if are_text(ids) else ():
+            app = app.replace(word, word.replace("int", "str"))
     return app
 
 

@@ -352,7 +352,7 @@ def test_a_cut_or_changed_file_is_refused_in_a_sentence(
     damage(tmp_path / "bad" / "model")
     before = list(sys.path)
 
-    with pytest.raises(SystemExit, match=r"error: '.*model' is not whole: .+\. Upload both files"):
+    with pytest.raises(SystemExit, match=r"error: '.*model' is not whole: .+\. Upload the files"):
         runpy.run_path(str(tmp_path / "bad" / "app.py"))
 
     assert sys.path == before  # nothing was imported from it
