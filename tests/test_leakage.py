@@ -175,7 +175,7 @@ def test_what_is_learned_once_depends_on_the_warm_up_alone(
     usual = replace(usual, params=replace(usual.params, features=features))
     warmup = usual.params.features.warmup_days or 0
     monkeypatch.setattr(
-        "feedrank.learning.warmup.ENCODED_ROWS", 700
+        "feedrank.learning.warmup.SAMPLED_ROWS", 700
     )  # fewer than the warm-up holds
     rows = _all_rows(usual.log)
     late = rows.at >= warmup * DAY

@@ -32,7 +32,7 @@ def learned(request: pytest.FixtureRequest) -> Learned:
 
 def test_some_logs_have_factors_from_some_refit_on() -> None:
     assert [tasteful(step).factors[-1] > 0 for step in ("1h", "1d", "7d")] == [True] * 3
-    assert tasteful().factors[0] == 0
+    assert len(set(tasteful().factors)) > 1  # refits of different widths
 
 
 def _equal_bits(first: np.ndarray, second: np.ndarray) -> bool:

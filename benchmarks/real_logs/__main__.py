@@ -20,67 +20,15 @@ from benchmarks.real_logs.kuairand import kuairand
 from benchmarks.real_logs.movielens import movielens
 from benchmarks.real_logs.news import ebnerd, mind
 from benchmarks.real_logs.tables import Tables
-from feedrank.demo.server import embedded_server
-from feedrank.engines.processes import one_thread_of_algebra
 from feedrank.errors import FeedrankError
-from feedrank.extraction.extract import Extract
-from feedrank.extraction.postgres.connection import Source
-from feedrank.features.row_pass import training_rows
 from feedrank.io.progress import log_to_stderr
-from feedrank.learning.fit import fit_store
-from feedrank.log.calendar import Calendar
-from feedrank.log.files import Log
-from feedrank.params import Params, load_params
-from feedrank.stats.intervals import Estimate
-from feedrank.validation.fold import run_fold
-from feedrank.validation.methods import AGED, OURS
-from feedrank.validation.results.summary import Summary
+from feedrank.params import load_params
 
 READERS: dict[str, Callable[[Path], Tables]] = {
     "ebnerd": ebnerd, "mind": mind, "movielens": movielens, "kuairand": kuairand,
 }  # fmt: skip
 # News lives for hours; `kuairand` as the demo's *video*.
 STEPS = {"ebnerd": "1h", "mind": "1h", "movielens": "1d", "kuairand": "6h"}
-
-
-def summary_of(tables: Tables, params: Params, scratch: Path) -> Summary:
-    """All folds of a log, extracted from an embedded PostgreSQL, by every method.
-
-    Args:
-        tables: of the log.
-        params: of the run.
-        scratch: an empty folder.
-    """
-    with embedded_server(scratch / "pgdata") as url:
-        tables.fill(url)
-        source = Source(url, params.source)
-        log = scratch / "log"
-        Extract(source, params.extract, log, scratch / "reports", scratch / "spool", "log").run()
-    log = Log.open(log)
-    store, features = fit_store(log, params), scratch / "features"
-    rows = training_rows(log, store, params)
-    features.mkdir()
-    store.save(features)
-    calendar = Calendar.of(log.meta, params.features.warmup_days, params.validate.test_days)
-    folds = calendar.folds(params.validate.folds)
-    results = [run_fold(log, features, rows, fold, params) for fold in folds]
-    return Summary.of(results, params.validate)
-
-
-def table(summary: Summary) -> str:
-    """Markdown: each method's replay hit rate, and ours less it on the same requests."""
-    scores = summary.scores[0]
-    lines = [f"| method | shown@{scores.k} | ours less it |", "| --- | --- | --- |"]
-    ordered = sorted(scores.methods.items(), key=lambda m: -m[1].shown.value)
-    for name, hits in ordered:
-        less = _words(scores.lead(OURS, name, "shown"), "+") if name not in (OURS, AGED) else ""
-        lines.append(f"| {name} | {_words(hits.shown)} | {less} |")
-    n = scores.methods[OURS].shown.n_requests
-    return "\n".join([*lines, f"\n{n} requests of more than {scores.k} posts, users resampled."])
-
-
-def _words(found: Estimate, sign: str = "") -> str:
-    return f"{found.value:{sign}.3f} [{found.low:{sign}.3f}, {found.high:{sign}.3f}]"
 
 
 def main() -> None:
@@ -93,7 +41,6 @@ def main() -> None:
 
 
 def _run(given: argparse.Namespace) -> None:
-    one_thread_of_algebra()
     params, step = load_params(), given.step or STEPS[given.log]
     params = replace(
         params,
@@ -106,6 +53,9 @@ def _run(given: argparse.Namespace) -> None:
     if given.write is not None:
         tables.write(given.write)
         return
+    # XGBoost and all baselines, which a mere conversion need not wait for.
+    from benchmarks.real_logs.replay import summary_of, table
+
     with tempfile.TemporaryDirectory(prefix="feedrank-real-log-") as scratch:
         print(table(summary_of(tables, params, Path(scratch))))
 

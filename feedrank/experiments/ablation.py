@@ -25,6 +25,7 @@ from feedrank.experiments.paired import Pairs
 from feedrank.features.row_files import load_rows
 from feedrank.features.row_pass import training_rows
 from feedrank.features.rows import EVER, TrainingRows
+from feedrank.features.spec import WINDOWED
 from feedrank.io.progress import log_to_stderr
 from feedrank.io.storage import url_of
 from feedrank.io.writer_lock import LOCK, one_writer
@@ -43,6 +44,7 @@ DATA, REPORT = Path("data"), Path("reports/ablation.json")
 USER_STATE = ("user_log_ratio", "user_cluster_log_ratio", "user_topic_log_ratio",
               "factor_log_ratio", "user_impression_count", "pair_impression_count",
               "pair_like_count")  # fmt: skip
+SHORT_WINDOWS = tuple(feature.name for feature in WINDOWED)
 FULL = "full"
 
 
@@ -80,6 +82,8 @@ def ablations(segment_column: str | None) -> list[Ablation]:
     """
     found = [
         Ablation("user state", "the user's history is ignored", muted=USER_STATE),
+        Ablation("windows", "likes of the last steps do not count apart", muted=SHORT_WINDOWS),
+        Ablation("age", "the age of a post is not known", muted=("post_log_age",)),
         Ablation("clusters", "all posts are one cluster", features={"clusters": 1}),
         Ablation("factors", "posts have no latent factors", features={"factors": 0}),
         Ablation("refits", "fitted once, on the warm-up", features={"refits": 1}),

@@ -33,6 +33,9 @@ from feedrank.state.profiles import Profiles
 GROWTH = 1.4
 # For factors and tastes, at most: bounds memory; a twentieth of full size is used whole.
 SAMPLE_IMPRESSIONS, SAMPLE_USERS = 3_000_000, 100_000
+# Share of the steps before a refit that a trial of both kinds is fitted on, the others judging it:
+# from .8 to .9 *films* and *interests* choose alike.
+TRIAL_SHARE = 0.85
 
 NO_TEXT = np.empty((0, 0))  # posts come after the last refit
 
@@ -71,10 +74,11 @@ def fit_refits(
     before = [by_post.before(first).reshape(fixed.n_segments, -1) for first in firsts]
     samples = [_sample(history, fixed.segment(profiles.codes), first) for first in firsts]
     texts, vocabulary = text_design(log.posts[TEXT], fixed.topic, params.vocabulary)
-    job = partial(_fit_one, before, samples, texts, params)
-    kinds = list(map_parts(job, len(firsts), "finding clusters and factors of posts"))
-    choice = partial(_choose, kinds, firsts, before, samples)
-    posts = list(map_parts(choice, len(firsts), "choosing clusters or factors"))
+    since = [int(TRIAL_SHARE * first) for first in firsts]
+    earlier = [by_post.before(step).reshape(fixed.n_segments, -1) for step in since]
+    trials = list(zip(since, earlier, strict=True))
+    job = partial(_fit_one, before, samples, trials, texts, params)
+    posts = list(map_parts(job, len(firsts), "finding clusters and factors of posts"))
     posts[:-1] = [(replace(c, gate=NO_TEXT), replace(f, of_text=NO_TEXT)) for c, f in posts[:-1]]
     clusters = [c for c, _ in posts]
     counts = _count_refits(log, profiles, fixed, firsts, clusters)
@@ -95,24 +99,17 @@ def _sample(history: History, segment: np.ndarray, step: int) -> InteractionSamp
 def _fit_one(
     before: list[Tally],
     samples: list[InteractionSample],
+    trials: list[tuple[int, Tally]],
     texts: csr_matrix,
     params: FeaturesParams,
     number: int,
-) -> list[FittedPosts]:
-    return fit_posts(before[number], samples[number], texts, params)
-
-
-def _choose(
-    kinds: list[list[FittedPosts]],
-    firsts: list[int],
-    before: list[Tally],
-    samples: list[InteractionSample],
-    number: int,
 ) -> FittedPosts:
-    if not number:
-        return kinds[0][-1]
-    last = number - 1
-    return choose_kind(kinds[number], kinds[last], before[last], firsts[last], samples[number])
+    sample, (since, earlier) = samples[number], trials[number]
+    kinds = fit_posts(before[number], sample, texts, params)
+    if len(kinds) == 1:
+        return kinds[0]
+    trial = fit_posts(earlier, sample[sample.step < since], texts, params)
+    return choose_kind(kinds, trial, earlier, since, sample)
 
 
 def _count_refits(

@@ -20,11 +20,10 @@ from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.log.sampling import hash_uniform, lowest
 from feedrank.params import FeaturesParams
 from feedrank.schema import TOPIC
-from feedrank.state.counts.tally import Tally, tally
 from feedrank.state.fitted import WarmupParameters
 from feedrank.state.profiles import Profiles
 
-ENCODED_ROWS = 400_000  # at most: a rate of 10 % in a code of 1 % of them has an error of 0.5 %
+SAMPLED_ROWS = 400_000  # at most: a rate of 10 % in a code of 1 % of them has an error of 0.5 %
 SAMPLE_SEED = 1  # any number
 
 
@@ -33,24 +32,22 @@ class WarmUp:
     """Warm-up rows, summed up.
 
     Attributes:
-        by_column: counts of each profile column, shape (n_codes, n_posts), then of all users.
-        rows: a hash sample of at most `ENCODED_ROWS`.
+        n_likes: of all rows.
+        rows: a hash sample of at most `SAMPLED_ROWS`.
         draws: of these rows.
     """
 
-    by_column: list[Tally]
+    n_likes: int
     rows: Impressions
     draws: np.ndarray
 
     @classmethod
     def added(cls, parts: Sequence[WarmUp]) -> WarmUp:
         """The warm-up of several buckets."""
-        by_column = [
-            sum(c[1:], start=c[0]) for c in zip(*(p.by_column for p in parts), strict=True)
-        ]
         draws = np.concatenate([p.draws for p in parts])
-        kept = lowest(draws, ENCODED_ROWS)
-        return cls(by_column, Impressions.joined([p.rows for p in parts])[kept], draws[kept])
+        kept = lowest(draws, SAMPLED_ROWS)
+        rows = Impressions.joined([p.rows for p in parts])[kept]
+        return cls(sum(p.n_likes for p in parts), rows, draws[kept])
 
 
 def fit_warmup(
@@ -61,14 +58,14 @@ def fit_warmup(
     Raises:
         SchemaError: the warm-up holds no like, so that there is nothing to fit.
     """
-    job = partial(_warmup_of_bucket, log, profiles, calendar.warmup_days * SECONDS_A_DAY)
+    job = partial(_warmup_of_bucket, log, calendar.warmup_days * SECONDS_A_DAY)
     total, _ = sum_parts(job, WarmUp.added, log.meta.n_buckets, "reading the warm-up")
-    if not total.by_column[-1].liked.any():
+    if not total.n_likes:
         raise _no_like(log, calendar)
     return WarmupParameters(
         step_seconds=params.step_seconds,
         half_life_steps=params.half_life_days * SECONDS_A_DAY / params.step_seconds,
-        segment_column=choose_segment_column(total.by_column[:-1]),
+        segment_column=choose_segment_column(profiles, total.rows),
         column_names=tuple(profiles.names()),
         column_codes=tuple(c.n_codes for c in profiles.columns),
         moment_names=tuple(map(str, log.user_days)),
@@ -90,15 +87,8 @@ def _no_like(log: Log, calendar: Calendar) -> SchemaError:
     )
 
 
-def _warmup_of_bucket(log: Log, profiles: Profiles, end: int, bucket: int) -> tuple[WarmUp, None]:
+def _warmup_of_bucket(log: Log, end: int, bucket: int) -> tuple[WarmUp, None]:
     rows = log.bucket(bucket).before(end)
-    n_posts = log.meta.n_posts
-    codes = [(profiles.codes[rows.user, i], c.n_codes) for i, c in enumerate(profiles.columns)]
-    codes.append((np.zeros(len(rows), np.uint16), 1))
-    by_column = [
-        tally(code.astype(np.int64) * n_posts + rows.post, rows.liked, n * n_posts).reshape(n, -1)
-        for code, n in codes
-    ]
     draws = hash_uniform(rows, SAMPLE_SEED)
-    kept = lowest(draws, ENCODED_ROWS)
-    return WarmUp(by_column, rows[kept], draws[kept]), None
+    kept = lowest(draws, SAMPLED_ROWS)
+    return WarmUp(int(rows.liked.sum()), rows[kept], draws[kept]), None

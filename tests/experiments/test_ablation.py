@@ -40,20 +40,15 @@ def test_muted_features_change_no_probability(learned: Learned) -> None:
 
 
 def test_every_muted_feature_exists(learned: Learned) -> None:
-    assert set(USER_STATE) <= {f.name for f in features_of(learned.store.fitted)}
+    muted = {name for ablation in ablations(None) for name in ablation.muted}
+    assert set(USER_STATE) <= muted <= {f.name for f in features_of(learned.store.fitted)}
 
 
 def test_the_ablations_begin_with_the_full_ranker() -> None:
     names = [a.name for a in ablations("age")]
-    assert names == ["full", "age x post", "user state", "clusters", "factors", "refits", "text"]
-    assert [a.name for a in ablations(None)] == [
-        "full",
-        "user state",
-        "clusters",
-        "factors",
-        "refits",
-        "text",
-    ]
+    parts = ["user state", "windows", "age", "clusters", "factors", "refits", "text"]
+    assert names == ["full", "age x post", *parts]
+    assert [a.name for a in ablations(None)] == ["full", *parts]
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def test_the_number_of_buckets_does_not_change_a_byte(
     max_rows: int,
 ) -> None:
     monkeypatch.setattr(
-        "feedrank.learning.warmup.ENCODED_ROWS", 2000
+        "feedrank.learning.warmup.SAMPLED_ROWS", 2000
     )  # fewer than the warm-up holds
     changed = params(features={"max_rows": max_rows})
     for n in (2, buckets):

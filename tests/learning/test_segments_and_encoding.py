@@ -7,7 +7,7 @@ import pytest
 from feedrank.learning.profile_coding import code_profiles
 from feedrank.learning.segments import choose_segment_column
 from feedrank.learning.target_encoding import PRIOR_IMPRESSIONS, static_encodings
-from feedrank.state.counts.tally import Tally, tally
+from feedrank.log.impressions import Impressions
 from feedrank.state.profiles import Profiles
 from tests.support.simulated_logs import DAY, HOUR, simulated, users_table
 
@@ -80,56 +80,71 @@ def test_no_rows_are_encoded_as_no_difference() -> None:
         assert not table.any()
 
 
-def _tally(rate: np.ndarray, shown: int, seed: int) -> Tally:
-    n_shown = np.full(rate.shape, shown)
-    return Tally(n_shown, np.random.default_rng(seed).binomial(n_shown, rate))
+N_USERS, N_POSTS = 300, 120
 
 
-def test_the_segment_column_is_the_one_by_which_posts_differ_most() -> None:
+def _segment_rows(
+    log_odds: np.ndarray, n: int, like_rate: np.ndarray | float = 0.1, seed: int = 0
+) -> Impressions:
+    """Random impressions whose likes follow a log ratio of each user and post."""
+    rng = np.random.default_rng(seed)
+    user, post = rng.integers(0, len(log_odds), n), rng.integers(0, log_odds.shape[1], n)
+    rate = np.broadcast_to(like_rate, len(log_odds))[user] * np.exp(log_odds[user, post])
+    liked = rng.random(n) < np.clip(rate, 0, 1)
+    return Impressions(user, post, np.zeros(n, np.uint32), liked.astype(np.uint8))
+
+
+def _leaning(code: np.ndarray, size: float) -> np.ndarray:
+    """Log ratios of users by code, towards posts of their own side of the catalogue."""
+    side = np.where(np.arange(N_POSTS) % 2, 1, -1)
+    return size * np.outer(code - code.mean(), side)
+
+
+def test_the_segment_column_is_the_one_whose_codes_like_other_posts() -> None:
     rng = np.random.default_rng(4)
-    post = rng.uniform(0.05, 0.3, 40)
-    merely_more = _tally(np.outer([1, 2, 3], post), 200, 1)  # codes like more, but the same posts
-    weak = _tally(np.clip(post * rng.lognormal(0, 0.2, (3, 40)), 0, 1), 200, 2)
-    strong = _tally(np.clip(post * rng.lognormal(0, 0.8, (3, 40)), 0, 1), 200, 3)
-    assert choose_segment_column([merely_more, weak, strong]) == 2
-    assert choose_segment_column([strong, weak, merely_more]) == 0
+    more, weak, strong = rng.integers(0, 3, (3, N_USERS))
+    # Users of a higher code of `more` like more, but the same posts.
+    rows = _segment_rows(_leaning(weak, 0.15) + _leaning(strong, 0.5), 30_000, 0.05 * (1 + more))
+    columns = {"more": more, "weak": weak, "strong": strong}
+    assert choose_segment_column(_profiles(**columns), rows) == 2
+    assert choose_segment_column(_profiles(**dict(reversed(columns.items()))), rows) == 0
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_no_column_is_chosen_where_all_like_the_same_posts(seed: int) -> None:
-    post = np.random.default_rng(seed).uniform(0.02, 0.1, 40)
-    columns = [_tally(np.outer(by, post), 200, seed) for by in ([1, 1], [1, 2, 3], [1] * 30)]
-    assert choose_segment_column(columns) == -1
+    rng = np.random.default_rng(seed)
+    posts = np.tile(rng.normal(0, 0.5, N_POSTS), (N_USERS, 1))
+    rows = _segment_rows(posts, 20_000, rng.gamma(0.5, 0.2, N_USERS), seed)
+    profiles = _profiles(**{str(n): rng.integers(0, n, N_USERS) for n in (2, 3, 30)})
+    assert choose_segment_column(profiles, rows) == -1
 
 
-def test_no_columns_give_no_segments() -> None:
-    assert choose_segment_column([]) == -1
+def test_no_columns_and_no_rows_give_no_segments() -> None:
+    profiles = _profiles(side=np.arange(N_USERS) % 3)
+    none = Profiles((), np.zeros((N_USERS, 0), np.uint16))
+    rows = _segment_rows(np.zeros((N_USERS, N_POSTS)), 500)
+    assert choose_segment_column(none, rows) == -1
+    assert choose_segment_column(profiles, rows[:0]) == -1
 
 
-def test_a_column_of_many_codes_is_not_chosen_for_its_noise() -> None:
-    post = np.random.default_rng(5).uniform(0.05, 0.3, 100)
-    noise = _tally(np.outer(np.ones(64), post), 4, 1)
-    signal = _tally(np.outer([1, 1], post) * [[1.0], [1.0]] * np.exp(
-        np.array([[0.25], [-0.25]]) * np.sign(np.sin(np.arange(100)))
-    ), 500, 2)  # fmt: skip
-    assert choose_segment_column([noise, signal]) == 1
+def test_a_weak_difference_is_found_though_hardly_a_post_is_liked_twice() -> None:
+    """A test of all cells of code and post sees nothing here: one in ten cells expects a like."""
+    band = np.random.default_rng(6).integers(0, 12, N_USERS)
+    posts = 6 * N_POSTS
+    lean = 0.17 * np.outer(band - band.mean(), np.where(np.arange(posts) % 2, 1, -1))
+    for seed in range(3):
+        rows = _segment_rows(lean, 9_000, seed=seed)
+        assert choose_segment_column(_profiles(band=band), rows) == 0
 
 
 def test_small_towns_are_not_chosen_because_their_few_users_differ() -> None:
     """A like of a user who likes much falls into a cell that expects a hundredth of one."""
     rng = np.random.default_rng(1)
-    n_users, n_posts, n_rows = 2000, 1000, 60_000
-    town = np.minimum(rng.zipf(1.3, n_users), 64) - 1
-    side = rng.integers(0, 2, n_users)
-    like_rate = rng.gamma(0.5, 2, n_users)
-    user, post = rng.integers(0, n_users, n_rows), rng.integers(0, n_posts, n_rows)
-    leaning = np.exp(0.2 * np.where(side[user], 1, -1) * np.where(post % 2, 1, -1))
-    liked = rng.random(n_rows) < np.clip(0.1 * like_rate[user] * leaning, 0, 1)
-    counts = [
-        tally(code[user] * n_posts + post, liked.astype(np.uint8), n * n_posts).reshape(n, n_posts)
-        for code, n in ((town, 64), (side, 2))
-    ]
-    assert choose_segment_column(counts) == 1
+    town = np.minimum(rng.zipf(1.3, N_USERS), 64) - 1
+    side = rng.integers(0, 2, N_USERS)
+    rows = _segment_rows(_leaning(side, 0.4), 20_000, 0.1 * rng.gamma(0.5, 2, N_USERS))
+    assert choose_segment_column(_profiles(town=town, side=side), rows) == 1
+    assert choose_segment_column(_profiles(town=town), rows) == -1
 
 
 def test_the_column_that_drives_the_simulated_network_is_found() -> None:

@@ -24,39 +24,39 @@ CALIBRATION_PRECISION = 1e-6  # as good as no prior
 
 def choose_kind(
     kinds: list[FittedPosts],
-    previous: list[FittedPosts],
+    trial: list[FittedPosts],
     counts: Tally,
-    first: int,
+    since: int,
     sample: InteractionSample,
 ) -> FittedPosts:
-    """Clusters of tastes, unless factors of the previous refit explain later likes better.
+    """Clusters of tastes, unless factors of a trial explain later likes better.
 
     Args:
-        kinds: of this refit, by `fit_posts`.
-        previous: of the previous refit.
-        counts: before the previous refit, shape (n_segments, n_posts).
-        first: first step of the previous refit.
-        sample: impressions of some users before this refit.
+        kinds: of a refit, by `fit_posts`.
+        trial: of its earlier steps alone.
+        counts: of these steps, shape (n_segments, n_posts).
+        since: the first step after them.
+        sample: impressions of some users before the refit.
     """
-    if min(len(kinds), len(previous)) == 1:
+    if min(len(kinds), len(trial)) == 1:
         return kinds[-1]
-    of_factors, of_clusters = (late_loss(kind, counts, first, sample) for kind in previous)
+    of_factors, of_clusters = (late_loss(kind, counts, since, sample) for kind in trial)
     return kinds[int(of_factors > of_clusters - LEAST_LEAD)]
 
 
-def late_loss(fitted: FittedPosts, counts: Tally, first: int, sample: InteractionSample) -> float:
-    """Mean log loss of the impressions from a refit on, level and slope calibrated on them.
+def late_loss(fitted: FittedPosts, counts: Tally, since: int, sample: InteractionSample) -> float:
+    """Mean log loss of the impressions from a step on, level and slope calibrated on them.
 
     Args:
-        fitted: clusters and factors of the refit.
-        counts: before the refit, shape (n_segments, n_posts).
-        first: first step of the refit; users are known by their earlier impressions.
+        fitted: clusters and factors of the steps before.
+        counts: of these, shape (n_segments, n_posts).
+        since: the step; users are known by their earlier impressions.
         sample: impressions of some users.
     """
     clusters, factors = fitted
     state = post_state(clusters, counts)
     rate = np.clip(state.rate, LOWEST_RATE, HIGHEST_RATE)
-    early, late = sample[sample.step < first], sample[sample.step >= first]
+    early, late = sample[sample.step < since], sample[sample.step >= since]
     own = user_ratios(early, rate)
     score = logit(rate[late.segment[late.user], late.post]) + np.log(own)[late.user]
     of_user = np.hstack([_tastes(clusters, early, rate, own), _factors(factors, early)])

@@ -48,7 +48,7 @@ def test_the_kind_that_later_likes_follow_is_chosen(in_clusters: bool) -> None:
     assert choose_kind(kinds, kinds, *_judge(in_clusters)) is kinds[in_clusters]
 
 
-def test_without_two_previous_kinds_clusters_of_tastes_are_chosen() -> None:
+def test_without_two_kinds_of_a_trial_clusters_of_tastes_are_chosen() -> None:
     kinds, judge = list(_kinds()), _judge(in_clusters=False)
     assert choose_kind(kinds, kinds[:1], *judge) is kinds[1]
     assert choose_kind(kinds[:1], kinds, *judge) is kinds[0]
