@@ -146,8 +146,8 @@ def test_each_published_format_becomes_the_same_three_tables(
 
 def test_a_whole_log_becomes_a_table_of_methods(tmp_path: Path) -> None:
     rng, rows = np.random.default_rng(1), []
-    for number in range(900):
-        day, hour, user = number // 60, number % 12, number % 45
+    for number in range(400):
+        day, hour, user = number // 40, number % 12, number % 45
         shown = rng.choice(40, 9, replace=False)
         liked = rng.random(9) < np.where(shown % 4 == user % 4, 0.5, 0.1)
         pairs = " ".join(f"N{i}-{int(y)}" for i, y in zip(shown, liked, strict=True))
@@ -156,7 +156,7 @@ def test_a_whole_log_becomes_a_table_of_methods(tmp_path: Path) -> None:
     news = (f"N{i}\ttopic {i % 4}\ts\tnews number {i}\tabout {i % 4}\t\t\t\n" for i in range(40))
     (tmp_path / "news.tsv").write_text("".join(news))
     lines = _run("mind", tmp_path, "--step", "1d").splitlines()
-    assert lines[0] == "45 users, 40 posts, 8,100 rows"
+    assert lines[0] == "45 users, 40 posts, 3,600 rows"
     names = {line.split("|")[1].strip() for line in lines if line.startswith("| ")}
     assert {"feedrank", "most_liked", "decayed_likes", "ease", "logistic", "random"} <= names
 
