@@ -3,6 +3,7 @@
     python -m benchmarks.quality.ranking                        # three seeds of the default size
     python -m benchmarks.quality.ranking --users 16320 --seeds 20
     python -m benchmarks.quality.ranking --kinds interests      # another kind of network
+    python -m benchmarks.quality.ranking --kinds news video --users 2000 --days 15 --peers
 
 Every network is fitted, trained and replayed by the code and the parameters of the pipeline,
 without a database. The share is that of the way from random to the informed limit, with a 95 %
@@ -32,6 +33,7 @@ from feedrank.params import Params, load_params
 from feedrank.state.feature_store import FeatureStore
 from feedrank.stats.intervals import user_weights
 from feedrank.validation.fold import barred_posts, joined, run_fold
+from feedrank.validation.methods import OURS
 from tests.support.network.log_files import write_simulated_log
 
 # Gender and country in place of age, posts of unequal quality.
@@ -39,6 +41,7 @@ OTHER_COLUMNS = Effects(
     age_clusters=0.2, gender_clusters=0.5, country_clusters=0.3, quality=0.15, like_rate=0.4
 )
 NAMES = (*KINDS, "other columns")
+PEERS = ("decayed_likes", "logistic", "ease", "lightgbm_binary", "lightgbm_rank")
 
 
 def of_kind(name: str, params: Params) -> tuple[Params, Effects]:
@@ -76,6 +79,19 @@ def hits_of(params: Params, effects: Effects, scratch: Path) -> tuple[np.ndarray
     return joined(results).user, true_hits(network.truth, log, results, k, barred)
 
 
+def methods_of(params: Params) -> tuple[str, ...]:
+    """Methods and limits of the table, in order."""
+    peers = PEERS if params.validate.baselines == "all" else ()
+    return ("random", "most_liked", "most_liked_by_segment", "classic", *peers, OURS, "informed",
+            "oracle")  # fmt: skip
+
+
+def head(params: Params) -> str:
+    """The table's first two rows."""
+    names = ("network", *methods_of(params), "share of the way")
+    return f"| {' | '.join(n.replace('_', ' ') for n in names)} |\n" + "| --- " * len(names) + "|"
+
+
 def line(name: str, user: np.ndarray, hits: dict[str, np.ndarray], params: Params) -> str:
     """One row of the table."""
     weights = user_weights(user, params.validate.bootstrap, params.validate.seed)
@@ -83,9 +99,7 @@ def line(name: str, user: np.ndarray, hits: dict[str, np.ndarray], params: Param
     shares = [share_of_way({m: float(v[i]) for m, v in of.items()}) for i in range(len(weights))]
     mean = {m: float(v.mean()) for m, v in hits.items()}
     low, high = np.quantile(shares, [0.025, 0.975])
-    shown = ("random", "most_liked", "most_liked_by_segment", "classic", "feedrank", "informed",
-             "oracle")  # fmt: skip
-    rates = " | ".join(f"{mean[m]:.4f}" if m in mean else "" for m in shown)
+    rates = " | ".join(f"{mean[m]:.4f}" if m in mean else "" for m in methods_of(params))
     return f"| {name} | {rates} | {share_of_way(mean):.1%} [{low:.1%}, {high:.1%}] |"
 
 
@@ -93,13 +107,14 @@ def main() -> None:
     """Print a table, a line a network."""
     given = _arguments()
     params = load_params()
+    baselines = "all" if given.peers else params.validate.baselines
+    params = replace(params, validate=replace(params.validate, baselines=baselines))
     one_thread_of_algebra()
-    print("| network | random | most liked | by segment | classic | feedrank | informed | oracle "
-          "| share of the way |\n" + "| --- " * 9 + "|", flush=True)  # fmt: skip
+    print(head(params), flush=True)
     for kind in given.kinds:
         for users in given.users:
             for seed in given.seeds:
-                demo = replace(params.demo, users=users, seed=seed)
+                demo = replace(params.demo, users=users, days=given.days, seed=seed)
                 with tempfile.TemporaryDirectory(prefix="feedrank-ranking-") as scratch:
                     found = hits_of(*of_kind(kind, replace(params, demo=demo)), Path(scratch))
                 print(line(f"{kind}, {users:,} users, seed {seed}", *found, params), flush=True)
@@ -108,6 +123,8 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--users", type=int, nargs="+", default=[5300])
+    parser.add_argument("--days", type=int, default=90)
+    parser.add_argument("--peers", action="store_true", help="also the costly baselines")
     parser.add_argument("--seeds", type=int, nargs="+", default=[20, 21, 22])
     parser.add_argument("--kinds", nargs="+", default=["course"], choices=NAMES)
     return parser.parse_args()
