@@ -6,17 +6,32 @@ import asyncio
 from typing import Any
 
 from fastapi import APIRouter, HTTPException
+from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
 from feedrank.errors import FeedrankError
 from feedrank.live.delta_log import Happened
 from feedrank.ranking.similarity import similar_posts
+from feedrank.state.catalogue import Id
 from service.routes.errors import LONGEST_ECHO
 from service.routes.replies import PROBLEMS, Restricted, Running, id_among
-from service.routes.schemas import Hidden, Limit, PostId, Problem, SimilarPost
+from service.routes.schemas import Limit, Post, PostId, Problem
 from service.serving.inference import Inference, post_content
 
 router = APIRouter(tags=["posts"])
+
+
+class SimilarPost(Post):
+    """A post, and the correlation of users' tastes for it and for the post asked about."""
+
+    similarity: float = Field(ge=-1, le=1)
+
+
+class Hidden(BaseModel):
+    """Whether callers hide a post."""
+
+    id: Id
+    hidden: bool
 
 
 @router.get(

@@ -1,23 +1,61 @@
-"""Recommendations: plain, with the arm of the A/B test, and explained."""
+"""Recommendations: plain, with the arm of the A/B test, explained, and of many users at once."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Literal
+
+import numpy as np
 from fastapi import APIRouter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.responses import JSONResponse
 
-from feedrank.state.catalogue import NOBODY
+from feedrank.state.catalogue import NOBODY, Id
 from service.routes.replies import (
     PROBLEMS,
     RequestParams,
     Running,
     explanation,
+    id_among,
     list_route,
     reply,
-    requests_of,
 )
-from service.routes.schemas import AssignedList, Explanation, Lists, Post, Users
+from service.routes.schemas import MOST_IDS, MOST_POSTS, AssignedList, Explanation, Post, moment
+from service.serving.feed_request import FeedRequest, Restriction
+from service.serving.inference import Inference
 
 router = APIRouter(tags=["recommendations"])
+
+
+class Users(BaseModel):
+    """A request of many users at one moment; posts are restricted for all of them alike."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ids: list[Id] = Field(max_length=MOST_IDS, examples=[[200, 201]])
+    time: Annotated[datetime, BeforeValidator(moment)] = Field(examples=["2021-12-15T18:00:00"])
+    limit: int = Field(5, ge=1, le=MOST_POSTS)
+    exclude: list[Id] = Field(default_factory=list, max_length=MOST_IDS)
+    topics: list[str] = Field(default_factory=list, max_length=MOST_IDS)
+    candidates: list[Id] | None = Field(None, max_length=MOST_IDS)
+
+
+class UserList(BaseModel):
+    """The list of one of many users, with what `GET` tells in headers."""
+
+    id: Id
+    exp_group: Literal["control", "test"]
+    artifact: str
+    known_until: str
+    recommendations: list[Post]
+
+
+class Lists(BaseModel):
+    """Lists of many users, and the ids that are nobody's."""
+
+    lists: list[UserList]
+    unknown: list[Id]
 
 
 @list_route(router, "/post/recommendations/", list[Post])
@@ -43,7 +81,7 @@ async def variant(inference: Running, request: RequestParams) -> JSONResponse:
 )
 async def of_many(inference: Running, users: Users) -> JSONResponse:
     """The lists of many users at one moment, each as `GET` gives it, and logged as exposures."""
-    requests = requests_of(inference, users)
+    requests = _requests_of(inference, users)
     answers = {answer.request.user_id: answer for answer in await inference.serve_many(requests)}
     named = [request.user_id for request in requests]
     content = {
@@ -75,3 +113,21 @@ async def explained(inference: Running, request: RequestParams) -> JSONResponse:
     """
     answer, reasons = await inference.explain(request)
     return reply(answer, explanation(answer, reasons))
+
+
+def _requests_of(inference: Inference, users: Users) -> list[FeedRequest]:
+    """A request for each user of a body, each once."""
+    catalogue = inference.catalogue
+
+    def ids(among: np.ndarray, name: str, given: Sequence[Id]) -> tuple[Id, ...]:
+        return tuple(id_among(among, name, str(one)) for one in given)
+
+    restriction = Restriction(
+        ids(catalogue.post_ids, "exclude", users.exclude),
+        tuple(users.topics),
+        None
+        if users.candidates is None
+        else ids(catalogue.post_ids, "candidates", users.candidates),
+    )
+    named = dict.fromkeys(ids(catalogue.user_ids, "ids", users.ids))
+    return [FeedRequest(user_id, users.time, users.limit, restriction) for user_id in named]

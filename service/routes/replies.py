@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import numpy as np
@@ -24,7 +24,6 @@ from service.routes.schemas import (
     Time,
     Topics,
     UserId,
-    Users,
     WholeId,
 )
 from service.serving.feed_request import FeedRequest, Restriction
@@ -79,24 +78,6 @@ async def _feed_request(
     user_id = id_among(inference_of(http).catalogue.user_ids, "id", named)
     http.scope["user_id"] = user_id
     return FeedRequest(user_id, at, limit, restriction)
-
-
-def requests_of(inference: Inference, users: Users) -> list[FeedRequest]:
-    """A request for each user of a body, each once."""
-    catalogue = inference.catalogue
-
-    def ids(among: np.ndarray, name: str, given: Sequence[Id]) -> tuple[Id, ...]:
-        return tuple(id_among(among, name, str(one)) for one in given)
-
-    restriction = Restriction(
-        ids(catalogue.post_ids, "exclude", users.exclude),
-        tuple(users.topics),
-        None
-        if users.candidates is None
-        else ids(catalogue.post_ids, "candidates", users.candidates),
-    )
-    named = dict.fromkeys(ids(catalogue.user_ids, "ids", users.ids))
-    return [FeedRequest(user_id, users.time, users.limit, restriction) for user_id in named]
 
 
 def misplaced(name: str, message: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from feedrank.state.catalogue import Id
 
@@ -120,49 +120,6 @@ class Post(BaseModel):
     id: Id
     text: str
     topic: str
-
-
-class SimilarPost(Post):
-    """A post, and the correlation of users' tastes for it and for the post asked about."""
-
-    similarity: float = Field(ge=-1, le=1)
-
-
-class Hidden(BaseModel):
-    """Whether callers hide a post."""
-
-    id: Id
-    hidden: bool
-
-
-class Users(BaseModel):
-    """A request of many users at one moment; posts are restricted for all of them alike."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    ids: list[Id] = Field(max_length=MOST_IDS, examples=[[200, 201]])
-    time: Annotated[datetime, BeforeValidator(moment)] = Field(examples=["2021-12-15T18:00:00"])
-    limit: int = Field(5, ge=1, le=MOST_POSTS)
-    exclude: list[Id] = Field(default_factory=list, max_length=MOST_IDS)
-    topics: list[str] = Field(default_factory=list, max_length=MOST_IDS)
-    candidates: list[Id] | None = Field(None, max_length=MOST_IDS)
-
-
-class UserList(BaseModel):
-    """The list of one of many users, with what `GET` tells in headers."""
-
-    id: Id
-    exp_group: Literal["control", "test"]
-    artifact: str
-    known_until: str
-    recommendations: list[Post]
-
-
-class Lists(BaseModel):
-    """Lists of many users, and the ids that are nobody's."""
-
-    lists: list[UserList]
-    unknown: list[Id]
 
 
 class AssignedList(BaseModel):
