@@ -1,12 +1,12 @@
-"""A log's last week through two services, in accelerated time: one follows it, the other does not.
+"""A log's last week through three services, in accelerated time: frozen, with new posts, followed.
 
     python -m benchmarks.service.follow --kind news --users 1500 --posts 4000 --days 30
 
-Both serve one artifact, built from a simulated network's log before that week. Step by step, the
-step's new posts and the events of the previous steps go to the first service by `POST /feed`; once
-it has them, both answer the step's requests. A request is a user's first impression of a day; the
-list is chosen from the posts that the feed showed that user on that day, as for `shown`. Ends are
-95 % intervals, users resampled.
+All serve one artifact, built from a simulated network's log before that week. Step by step, the
+step's new posts go to two of them by `POST /feed`, and the events of the previous steps to one of
+these; once they have them, all answer the step's requests. A request is a user's first impression
+of a day; the list is chosen from the posts that the feed showed that user on that day, as for
+`shown`. Ends are 95 % intervals, users resampled. `random` is five of the shown posts by lot.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from math import comb
 from pathlib import Path
 
 import httpx2
@@ -31,7 +33,7 @@ from feedrank.features.row_pass import training_rows
 from feedrank.features.spec import features_of
 from feedrank.learning.fit import fit_store
 from feedrank.log.impressions import Impressions
-from feedrank.log.metadata import SECONDS_A_DAY
+from feedrank.log.metadata import NEVER, SECONDS_A_DAY
 from feedrank.params import load_params
 from feedrank.schema import POST_ID, TEXT, TOPIC, USER_ID
 from feedrank.stats.intervals import user_weights
@@ -41,6 +43,7 @@ from tests.support.service_process import serving
 
 K, DAYS, RESAMPLES, BATCH = 5, 7, 1_000, 5_000
 PATIENCE = 120.0  # seconds for the service to take a step's events
+NAMES = ("frozen", "posts", "followed")  # what a service is sent: nothing, posts, all
 LIST = "/post/recommendations/"
 
 
@@ -81,15 +84,20 @@ class Replay:
         """A second as the service takes it."""
         return (self._origin + timedelta(seconds=int(at))).isoformat()
 
-    def send(self, client: httpx2.Client, since: int, until: int, publish_until: int) -> None:
-        """Posts first shown until one second, then rows of [since, until); wait for them."""
-        is_new = (self._first >= max(since, self.cut)) & (self._first < publish_until)
+    def publish(self, client: httpx2.Client, since: int, until: int) -> None:
+        """Send the posts that are first shown in [since, until), and wait for them."""
+        is_new = (self._first >= since) & (self._first < until)
         posts = [
             {"id": int(p[POST_ID]), "text": p[TEXT], "topic": p[TOPIC]}
             for _, p in self._posts[is_new].iterrows()
         ]
         if posts:
             client.post("/feed", json={"posts": posts}).raise_for_status()
+            path = f"/post/{posts[-1]['id']}/similar"
+            _wait(lambda: client.get(path).status_code == 200)
+
+    def send(self, client: httpx2.Client, since: int, until: int) -> None:
+        """Send the rows of [since, until), and wait for them."""
         rows = self._rows[(self._rows.at >= since) & (self._rows.at < until)]
         events = [
             {
@@ -103,18 +111,9 @@ class Replay:
         for batch in range(0, len(events), BATCH):
             body = {"events": events[batch : batch + BATCH]}
             client.post("/feed", json=body, timeout=PATIENCE).raise_for_status()
-        self._wait(client, posts, int(rows.at.max()) if len(rows) else None)
-
-    def _wait(self, client: httpx2.Client, posts: list[dict], last: int | None) -> None:
-        until = time.monotonic() + PATIENCE
-        while time.monotonic() < until:
-            as_of = client.get("/version").json()["artifacts"][0]["as_of"]
-            has_rows = last is None or as_of >= self.moment(last)
-            path = f"/post/{posts[-1]['id']}/similar" if posts else "/health"
-            if has_rows and client.get(path).status_code == 200:
-                return
-            time.sleep(0.05)
-        raise SystemExit("the service did not follow in time")
+        if events:
+            last = events[-1]["time"]
+            _wait(lambda: client.get("/version").json()["artifacts"][0]["as_of"] >= last)
 
     def hit(self, client: httpx2.Client, request: Request) -> bool:
         """Whether the best of the shown posts hold a like."""
@@ -126,6 +125,14 @@ class Replay:
         }
         best = client.get(LIST, params=query, timeout=PATIENCE).raise_for_status().json()
         return bool({post["id"] for post in best} & set(self._ids[request.liked].tolist()))
+
+
+def _wait(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + PATIENCE
+    while not holds():
+        if time.monotonic() > until:
+            raise SystemExit("the service did not follow in time")
+        time.sleep(0.05)
 
 
 def steps_of(requests: list[Request], seconds: int) -> Iterator[tuple[int, list[Request]]]:
@@ -164,7 +171,7 @@ def main() -> None:
     network = Network.simulate(params.demo, effects)
     rows = Impressions.joined(network.impressions()).sorted()
     cut = (given.days - DAYS) * SECONDS_A_DAY
-    first = np.full(given.posts, 2**40)
+    first = np.full(given.posts, NEVER)
     np.minimum.at(first, rows.post.astype(np.int64), rows.at.astype(np.int64))
     known = np.flatnonzero(first < cut)
     place = np.cumsum(first < cut) - 1
@@ -178,32 +185,39 @@ def main() -> None:
         requests = requests[:: max(1, len(requests) // given.requests)]
         replay = Replay(network, week, cut, first)
         seconds = params.features.step_seconds
-        hits, sent = [], cut
-        with (
-            serving(artifact, Path(scratch) / "one") as one,
-            serving(artifact, Path(scratch) / "other") as other,
-            httpx2.Client(base_url=one.address) as followed,
-            httpx2.Client(base_url=other.address) as frozen,
-        ):
+        hits, done = [], cut
+        with ExitStack() as stack:
+            servers = [stack.enter_context(serving(artifact, Path(scratch) / n)) for n in NAMES]
+            clients = [
+                stack.enter_context(httpx2.Client(base_url=server.address)) for server in servers
+            ]
+            published = cut
             for step, own in steps_of(requests, seconds):
-                replay.send(followed, sent, step * seconds, (step + 1) * seconds)
-                sent = step * seconds
-                hits += [[replay.hit(client, r) for client in (frozen, followed)] for r in own]
-    report(given.kind, np.array(hits, float), np.array([r.user for r in requests]), first, cut)
+                for client in clients[1:]:
+                    replay.publish(client, published, (step + 1) * seconds)
+                published = (step + 1) * seconds
+                replay.send(clients[2], done, step * seconds)
+                done = step * seconds
+                hits += [[replay.hit(client, r) for client in clients] for r in own]
+    n_new = np.count_nonzero((first >= cut) & (first < NEVER))
+    report(given.kind, np.array(hits, float), requests, n_new)
 
 
-def report(kind: str, hits: np.ndarray, user: np.ndarray, first: np.ndarray, cut: int) -> None:
-    """One line: hit rates, and the difference with its interval."""
-    weights = user_weights(user, RESAMPLES, seed=1)
-    drawn = (weights @ (hits[:, 1] - hits[:, 0])) / weights.sum(1)
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    new = np.count_nonzero((first >= cut) & (first < 2**40))
-    frozen, followed = hits.mean(0)
-    print(
-        f"{kind}: {len(hits):,} requests, {new:,} new posts; hitrate@{K}/shown "
-        f"frozen {frozen:.3f}, followed {followed:.3f}, difference {followed - frozen:+.3f} "
-        f"[{low:+.3f}, {high:+.3f}]"
-    )
+def by_lot(request: Request) -> float:
+    """Hit rate of `K` random posts of those shown."""
+    n, n_disliked = len(request.shown), len(request.shown) - len(request.liked)
+    return 1 - comb(n_disliked, K) / comb(n, K)
+
+
+def report(kind: str, hits: np.ndarray, requests: list[Request], n_new: int) -> None:
+    """Hit rates, and the differences from the frozen service with their intervals."""
+    weights = user_weights(np.array([r.user for r in requests]), RESAMPLES, seed=1)
+    print(f"{kind}: {len(hits):,} requests, {n_new:,} new posts, hitrate@{K}/shown")
+    print(f"  random    {np.mean([by_lot(request) for request in requests]):.3f}")
+    for name, own in zip(NAMES, hits.T, strict=True):
+        more = own - hits[:, 0]
+        low, high = np.quantile(weights @ more / weights.sum(1), [0.025, 0.975])
+        print(f"  {name:9} {own.mean():.3f}   {more.mean():+.3f} [{low:+.3f}, {high:+.3f}]")
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 
 import pytest
 from fastapi.testclient import TestClient
 
-from feedrank.live.delta_log import DeltaLog, delta_log_of
+from feedrank.live.delta_log import DeltaLog, Happened, delta_log_of
 from service.app import create_app
 from tests.support.small_artifact import MOMENT, PATH
 
@@ -94,6 +95,20 @@ def test_a_hidden_post_leaves_every_answer_of_every_worker(settings, artifact, u
         _wait(lambda: past not in other.get("/feed", params=shown).json()["history"])
         one.delete(f"/posts/{first['id']}/hidden")
         _wait(lambda: other.get(PATH, params=query).json()[0] == first)
+
+
+def test_golden_requests_pass_whatever_is_hidden(settings, artifact, user_id):
+    rows = [row for golden in artifact.golden for row in golden["post"]]
+    ids = artifact.store.catalogue.post_ids[rows].tolist()
+    settings.state.mkdir(mode=0o700)
+    with closing(DeltaLog(delta_log_of(settings.state, settings.artifact))) as log:
+        log.append(Happened(hidden=[(post, True) for post in ids]))
+    with TestClient(create_app(settings)) as client:
+        query = {"id": user_id, "time": MOMENT, "limit": 100}
+        listed = {post["id"] for post in client.get(PATH, params=query).json()}
+
+    assert len(listed) == 100
+    assert not listed & set(ids)
 
 
 def _wait(holds):
