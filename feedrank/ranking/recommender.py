@@ -17,9 +17,6 @@ from feedrank.state.counts.by_user import PairCounts
 from feedrank.state.feature_store import FeatureStore
 from feedrank.state.users import UserState
 
-# Log-odds within which posts tie at the cut. Versions of numpy differ by some 1e-6 there, which
-# must not decide what is ranked: before the log all posts of a topic are alike.
-CUT_TOLERANCE = 1e-4
 BLOCK_PAIRS = 1 << 18  # of a grid of the first stage: 2**17 to 2**19 cost the same within a tenth
 
 
@@ -117,7 +114,7 @@ class Recommender:
         The user may be `NOBODY`: the best posts for a new user of whom nothing is known.
 
         Equal probabilities are ordered by post id. The first stage keeps at least `k`, and the
-        posts that nearly tie with the last of them.
+        posts that tie with the last of them.
         """
         one = None if candidates is None else [candidates]
         return self.rank_many(np.array([user]), np.array([at]), k, one)[0]
@@ -188,7 +185,7 @@ class Recommender:
             if len(post) > n_kept:
                 own = score if len(post) == len(score) else score.take(place[post])
                 threshold = -np.partition(-own, n_kept - 1)[n_kept - 1]
-                post = post[np.flatnonzero(own >= threshold - CUT_TOLERANCE)]
+                post = post[np.flatnonzero(own >= threshold)]
             kept.append(post)
         return kept
 
