@@ -38,9 +38,7 @@ class Base:
         catalogues, ends = [], []
         for directory in directories:
             with blaming(directory):
-                about = json.loads((directory / "feature_store.json").read_text())
-                meta = LogMeta(**about["meta"])
-                ends.append(meta.moment(meta.last_at + 1))
+                ends.append(end_of(directory))
                 catalogues.append(Catalogue.load(directory))
         users = [set(plain_ids(c.user_ids)) for c in catalogues]
         posts = [set(plain_ids(c.post_ids)) for c in catalogues]
@@ -54,3 +52,11 @@ class Base:
             set.union(*posts),
             set().union(*hidden),
         )
+
+
+def end_of(directory: Path) -> datetime:
+    """The first second that an artifact does not hold; raises `ArtifactError`."""
+    with blaming(directory):
+        about = json.loads((directory / "feature_store.json").read_text())
+        meta = LogMeta(**about["meta"])
+        return meta.moment(meta.last_at + 1)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import time
+from calendar import timegm
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from feedrank.errors import FeedrankError
 from feedrank.extraction.postgres.connection import Source, Transaction
 from feedrank.extraction.relations import relations
-from feedrank.live.delta_log import DeltaLog
+from feedrank.live.delta_log import LIKE_WINDOW, DeltaLog, Happened
 from feedrank.params import Params
-from service.follower.base import Base
+from service.deploy import previous_path
+from service.follower.base import Base, end_of
 from service.follower.catalogue_rows import PostRows, UserRows
 from service.follower.feed_rows import BATCH, FeedRows, feed_queries
 from service.follower.session import Session, moment
@@ -45,6 +47,12 @@ class FollowerSettings:
         """The directories that the links name now."""
         return tuple(link.resolve() for link in self.artifacts)
 
+    def held_until(self) -> int:
+        """The last second, from 1970, that the artifacts hold, those of a rollback included."""
+        links = [*self.artifacts, *map(previous_path, self.artifacts)]
+        ends = [end_of(link.resolve()) for link in links if link.exists()]
+        return min(timegm(end.timetuple()) for end in ends) - 1
+
 
 class Readers:
     """Readers of the tables, as they were described at one moment.
@@ -57,6 +65,8 @@ class Readers:
         self, transaction: Transaction, params: Params, log: DeltaLog, settings: FollowerSettings
     ) -> None:
         users, posts, _ = relations(transaction, params.source)
+        if params.source.like_window_seconds is not None:
+            log.append(Happened(marks={LIKE_WINDOW: str(params.source.like_window_seconds)}))
         self.base = Base.of(settings.base())
         self._users = UserRows(users, params, log, self.base)
         self._posts = PostRows(posts, params, log, self.base)
@@ -103,6 +113,7 @@ class Follower:
         """Follow on one connection, until the link of an artifact moves."""
         with session.transaction() as transaction:
             readers = Readers(transaction, self._params, self._log, self._settings)
+        self._log.drop_until(self._settings.held_until())
         while readers.base.directories == self._settings.base():
             began, clock = time.time(), time.monotonic()
             with session.transaction() as transaction:
