@@ -12,6 +12,19 @@ REMEDY = "Copy the whole directory again, or export again."
 class FeedrankError(Exception):
     """Something the user can act on: the message says what was found and what to do."""
 
+    def __str__(self) -> str:
+        return printable(super().__str__())
+
+
+def printable(text: str) -> str:
+    r"""The same with escapes for what no terminal or log should get: `\x1b`, `\udcff` and the like.
+
+    Names of files may hold any byte, and messages name them.
+    """
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
+    )
+
 
 class ParamsError(FeedrankError):
     """`params.yaml` holds an unknown, missing or out-of-range key."""

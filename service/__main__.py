@@ -18,7 +18,7 @@ def main() -> int:
     """Serve; 1 for a setting that cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0 is all")
-    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--port", type=_port, default=8000)
     parser.add_argument("--workers", type=int, help="processes; WEB_CONCURRENCY, or 1, by default")
     parser.add_argument(
         "--root-path", default="", help="prefix that a proxy takes off, as in /rank"
@@ -38,10 +38,22 @@ def main() -> int:
         logging.getLogger("feedrank.service").error(str(error))
         return 1
     connection = "service.server.connection:Connection"
-    options = {"http": connection, "log_config": log_config(settings.log_level), "ws": "none"}
+    options = {
+        "http": connection,
+        "log_config": log_config(settings.log_level),
+        "ws": "none",
+        # By default uvicorn would listen without an application whose start fails.
+        "lifespan": "on",
+    }
     with following() if is_followed else nullcontext():
         serve({**given, **options}, settings)
     return 0
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 1 << 16:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 65535, not '{text}'")
+    return int(text)
 
 
 if __name__ == "__main__":

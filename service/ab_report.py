@@ -23,6 +23,8 @@ from feedrank.stats.decisions import decision
 from service.ab.exposure_log import Exposure, read_exposures
 from service.ab.likes import query_likes, read_likes
 
+MOST_HOURS = 8_784  # a year: of a like that comes later, no list is the reason
+
 
 def outcomes_of(exposures: list[Exposure], likes: pd.DataFrame, window: timedelta) -> AbOutcomes:
     """Outcome of each list: its user liked one of its posts within the window.
@@ -84,7 +86,7 @@ _VERDICTS = {"ahead": "test is better", "behind": "control is better"}
 
 def _without(found: Comparison) -> str:
     return (
-        f"no comparison: arm {' and arm '.join(found.empty_arms)} has no user of its own "
+        f"no comparison: arm {' and arm '.join(found.empty_arms)} has fewer than two users "
         f"({found.control.n_users:,} users in control, {found.test.n_users:,} in test, "
         f"{found.n_switched:,} in both). Set FEEDRANK_TEST_ARTIFACT, and a FEEDRANK_TEST_SHARE "
         "between 0 and 1, and collect exposures again."
@@ -105,9 +107,12 @@ def _plain(value: Any) -> Any:
 
 
 def _hours(text: str) -> float:
-    value = float(text)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"must be more than 0, not '{text}'")
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= MOST_HOURS:
+        raise argparse.ArgumentTypeError(f"must be a number up to {MOST_HOURS:,}, not '{text}'")
     return value
 
 
@@ -130,6 +135,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _compared(directory: Path, path: Path | None, window: timedelta) -> Comparison:
     exposures = list(read_exposures(directory))
+    if not exposures:
+        raise SchemaError(f"the files of '{directory}' are empty: no list was returned yet.")
     shares = sorted({e.test_share for e in exposures})
     if len(shares) != 1:
         raise SchemaError(

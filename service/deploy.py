@@ -10,16 +10,18 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from time import monotonic, sleep
 
-from feedrank.artifact.manifest import check_files, read_manifest, version_of
+from feedrank.artifact.manifest import MANIFEST, check_files, read_manifest, version_of
 from feedrank.artifact.proof import prove_once
+from feedrank.artifact.signature import signature_path
 from feedrank.errors import ArtifactError, FeedrankError, blaming
+from feedrank.io.files import unwritable, write_whole
 from feedrank.io.outputs import new_directory
 from feedrank.io.writer_lock import one_writer
-from service.deployments import record
+from service.deployments import recorded
 from service.gate import reasons_against
 from service.serving.model_slot import next_path
 from service.serving.worker_registry import live_workers
@@ -61,6 +63,9 @@ def deploy(source: Path, link: Path, state: Path, wait: float, forced: str = "")
             with new_directory(home) as new:
                 shutil.copytree(source, new, dirs_exist_ok=True)
                 check_files(new, read_manifest(new))
+        elif (signature := signature_path(source / MANIFEST)).is_file():
+            # The same files, signed since, or with another key.
+            write_whole(signature_path(home / MANIFEST), signature.read_bytes())
         return _recorded("deploy", link, home, state, wait, forced=forced, overruled=overruled)
 
 
@@ -91,9 +96,13 @@ def _recorded(
             "again."
         ) from error
     previous = version_of(link) if link.exists() else None
-    version = switch(link, target, state, wait)
-    if version != previous:
-        record(link.absolute().parent / VERSIONS, what, version, previous, **words)
+    version, versions = version_of(target), link.absolute().parent / VERSIONS
+    entry = recorded(versions, what, version, previous, **words)
+    try:
+        with entry if version != previous else nullcontext():
+            switch(link, target, state, wait)
+    except OSError as error:
+        raise FeedrankError(f"the link {unwritable(error, str(link)) or error}") from error
     return version
 
 
@@ -106,7 +115,7 @@ def roll_back(link: Path, state: Path, wait: float) -> str:
     with _one_deploy(link):
         if not previous_path(link).is_symlink():
             raise ArtifactError(f"'{link}' has served one artifact only: there is no previous one.")
-        return _recorded("rollback", link, previous_path(link).resolve(), state, wait)
+        return _recorded("rollback", link, target_of(previous_path(link)), state, wait)
 
 
 @contextmanager
@@ -122,13 +131,16 @@ def switch(link: Path, target: Path, state: Path, wait: float) -> str:
     version = version_of(target)
     if link.resolve() == target.resolve():
         return version
-    previous = link.resolve() if link.is_symlink() else None
+    previous = link.resolve() if link.exists() else None
     point(next_path(link), target)
     try:
         _await_workers("prepared", version, link, state, wait)
+        # Both are made before either moves: a full disk changes nothing.
+        moves = [(link, made(link, target))]
         if previous is not None:
-            point(previous_path(link), previous)
-        point(link, target)
+            moves.append((previous_path(link), made(previous_path(link), previous)))
+        for place, new in moves:
+            new.replace(place)
         try:
             _await_workers("served", version, link, state, wait)
         except ArtifactError:
@@ -142,11 +154,24 @@ def switch(link: Path, target: Path, state: Path, wait: float) -> str:
 
 def point(link: Path, target: Path) -> None:
     """Let a link name a directory, in one step: each reader finds the old or the new one."""
+    made(link, target).replace(link)
+
+
+def made(link: Path, target: Path) -> Path:
+    """A link to a directory, beside the one whose place it is to take."""
     link.parent.mkdir(parents=True, exist_ok=True)
     new = link.with_name(f".{link.name}.{os.getpid()}")
     new.unlink(missing_ok=True)
     new.symlink_to(os.path.relpath(target, link.parent.absolute()))
-    new.replace(link)
+    return new
+
+
+def target_of(link: Path) -> Path:
+    """The directory that a link names; raises `ArtifactError` for links that lead in a circle."""
+    try:
+        return link.resolve()
+    except (OSError, RuntimeError) as error:
+        raise ArtifactError(f"'{link}' leads in a circle. Remove it, or deploy again.") from error
 
 
 def previous_path(link: Path) -> Path:
@@ -189,9 +214,10 @@ def _refuse_directory(link: Path) -> None:
 
 def status(link: Path, state: Path) -> str:
     """Current and previous artifact of a link, and the state of each worker."""
-    lines = [f"{link} -> {link.resolve()}"]
-    if previous_path(link).is_symlink():
-        lines.append(f"{previous_path(link)} -> {previous_path(link).resolve()}")
+    named = [place for place in (link, previous_path(link)) if place.is_symlink()]
+    lines = [f"{place} -> {target_of(place)}" for place in named]
+    if link not in named:
+        lines.insert(0, f"nothing was deployed at '{link}' yet")
     for worker in live_workers(state, link):
         refused = f", refuses {worker.refused}: {worker.reason}" if worker.refused else ""
         lines.append(f"worker {worker.pid} serves {worker.version}{refused}")

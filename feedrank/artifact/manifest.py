@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from dataclasses import fields
 from pathlib import Path
@@ -22,16 +23,23 @@ LARGEST_MANIFEST = 1 << 24  # bytes; the demo's has 10 kB
 
 
 def read_json(path: Path) -> Any:
-    """Content of a JSON file; NaN and infinities, which are no JSON, are a `ValueError`."""
+    """Content of a JSON file; what an answer could not hold, as NaN, is a `ValueError`."""
     return _parsed(path.read_bytes())
 
 
 def _parsed(content: bytes) -> Any:
-    return json.loads(content, parse_constant=_refuse_constant)
+    found = json.loads(content, parse_constant=_refused, parse_float=_finite)
+    json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is no text
+    return found
 
 
-def _refuse_constant(word: str) -> None:
+def _refused(word: str) -> float:
     raise ValueError(f"{word} is no number")
+
+
+def _finite(word: str) -> float:
+    number = float(word)
+    return number if math.isfinite(number) else _refused(word)
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:

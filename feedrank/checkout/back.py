@@ -6,6 +6,7 @@ python -m feedrank.checkout.back [--discard]
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from feedrank.checkout.committed import (
     unsaved_files,
     unsaved_outputs,
 )
+from feedrank.checkout.mend import mend
 from feedrank.errors import FeedrankError
 from feedrank.io.writer_lock import LOCK, one_writer
 
@@ -33,6 +35,8 @@ def go_back(root: Path, discard: bool) -> None:
         FeedrankError: something would be lost; nothing was changed.
     """
     with one_writer(root / LOCK):
+        for words in mend(root):
+            logging.warning(words)
         losses = [] if discard else losses_of(root)
         if losses:
             raise FeedrankError(

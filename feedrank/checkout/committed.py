@@ -17,14 +17,26 @@ TRACKED = ("params.yaml", LOCK, "reports")  # what going back takes from git
 
 
 def unsaved_files(root: Path) -> list[str]:
-    """Changed files of `TRACKED` whose content no commit, experiment or stash holds."""
-    names = run(root, "git", "diff", "--name-only", "-z", "HEAD", "--", *TRACKED).split("\0")
-    there = [name for name in names if name and (root / name).exists()]
-    if not there:
+    """Changed files of `TRACKED` whose content no commit, experiment or stash holds.
+
+    What is staged counts as well as what lies in the folder, which may be one of a larger checkout.
+    """
+    changed = ("--name-only", "-z", "--relative", "HEAD", "--", *TRACKED)
+    names = [name for name in _names(run(root, "git", "diff", *changed)) if (root / name).exists()]
+    hashes = run(root, "git", "hash-object", "--", *names).split() if names else []
+    found = list(zip(names, hashes, strict=True))
+    if staged := _names(run(root, "git", "diff", "--cached", *changed)):
+        for entry in _names(run(root, "git", "ls-files", "-s", "-z", "--", *staged)):
+            about, name = entry.split("\t", 1)
+            found.append((name, about.split()[1]))
+    if not found:
         return []
-    hashes = run(root, "git", "hash-object", "--", *there).split()
     held = {line[:40] for line in run(root, "git", "rev-list", "--objects", "--all").splitlines()}
-    return [name for name, digest in zip(there, hashes, strict=True) if digest not in held]
+    return sorted({name for name, digest in found if digest not in held})
+
+
+def _names(told: str) -> list[str]:
+    return [name for name in told.split("\0") if name]
 
 
 def unsaved_outputs(root: Path) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import subprocess
 import warnings
 from collections.abc import Iterator
@@ -76,9 +77,11 @@ def _started(pgdata: Path) -> Any:
         _forget_dead_users(pgdata / HANDLES)
         server.start()
     except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+        free = shutil.disk_usage(pgdata.parent).free >> 20
         raise SourceError(
-            f"the embedded PostgreSQL in '{pgdata}' did not start: {error} "
-            f"See '{pgdata / 'log'}', or set FEED_DSN to a database of your own."
+            f"the embedded PostgreSQL in '{pgdata}' did not start: {error} It needs some 100 MB, "
+            f"and the disk has {free} MB free. See '{pgdata / 'log'}', or set FEED_DSN to a "
+            "database of your own."
         ) from error
     return server
 

@@ -2,12 +2,47 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import shutil
 from pathlib import Path
 from stat import S_IMODE, S_ISDIR
 
 from feedrank.errors import FeedrankError
+
+REMEDIES = {
+    errno.ENOSPC: "Free some space",
+    errno.EDQUOT: "Free some space, or raise the quota",
+    errno.EFBIG: "Raise the limit on the size of a file (`ulimit -f`)",
+    errno.EROFS: "Mount the file system for writing",
+    errno.EACCES: "Give this user the right to it",
+    errno.EPERM: "Give this user the right to it",
+    errno.EXDEV: "Mount the folder that holds it, not the output alone",
+    errno.EBUSY: "Mount the folder that holds it, not the output alone",
+}
+# numpy's `tofile` says how much it wrote, without the system's number: the disk is full.
+SHORT = re.compile("requested and")
+OF_A_COPY = re.compile(r"\[Errno (\d+)\]")  # `shutil` makes one error without a number of many
+
+
+def unwritable(error: OSError, place: str) -> str | None:
+    """What cannot be written and the remedy, as two sentences; None if the disk is not to blame.
+
+    Args:
+        error: of the system, or of `shutil.copytree`.
+        place: to name where the error names none.
+    """
+    number, text = error.errno, str(error)
+    if isinstance(error, shutil.Error):
+        found = OF_A_COPY.search(text)
+        number = int(found[1]) if found else None
+    elif number is None and SHORT.search(text):
+        number = errno.ENOSPC
+    if (remedy := REMEDIES.get(number or 0)) is None:
+        return None
+    reason = text if number is None else os.strerror(number)
+    return f"cannot be written: {reason}, at '{error.filename or place}'. {remedy} and run again."
 
 
 def write_whole(path: Path, *parts: bytes | memoryview) -> None:
@@ -74,7 +109,8 @@ def private_directory(directory: Path) -> Path:
             "right to it, or choose another directory (the service's is FEEDRANK_STATE)."
         ) from error
     mode, is_ours = S_IMODE(found.st_mode), os.getuid() in (0, found.st_uid)
-    if not S_ISDIR(found.st_mode) or not is_ours or mode != 0o700:
+    # Below a folder of a group (setgid), every directory has one bit more, which opens nothing.
+    if not S_ISDIR(found.st_mode) or not is_ours or mode & 0o777 != 0o700:
         raise FeedrankError(
             f"'{directory}' must be a directory of user {os.getuid()} alone, mode 700; it belongs "
             f"to user {found.st_uid}, mode {mode:o}. If it is yours, run `chmod 700 {directory}`; "

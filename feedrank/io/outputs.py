@@ -9,18 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from feedrank.errors import FeedrankError
-from feedrank.io.files import flush, recover_directory, replace_directory
-
-REMEDIES = {
-    errno.ENOSPC: "Free some space",
-    errno.EDQUOT: "Free some space, or raise the quota",
-    errno.EFBIG: "Raise the limit on the size of a file (`ulimit -f`)",
-    errno.EROFS: "Mount the file system for writing",
-    errno.EACCES: "Give this user the right to it",
-    errno.EPERM: "Give this user the right to it",
-    errno.EXDEV: "Mount the folder that holds it, not the output alone",
-    errno.EBUSY: "Mount the folder that holds it, not the output alone",
-}
+from feedrank.io.files import flush, recover_directory, replace_directory, unwritable
 
 
 @contextmanager
@@ -88,15 +77,9 @@ def _move(new: Path, place: Path) -> None:
 
 def _explain(error: OSError, places: tuple[Path, ...], moved: list[Path]) -> None:
     """Raise a `FeedrankError` if a remedy is known; other errors are not of the disk's making."""
-    # numpy's `tofile` says how much it wrote, without the system's number: the disk is full.
-    is_short = error.errno is None and "requested and" in str(error)
-    remedy = REMEDIES.get(errno.ENOSPC if is_short else error.errno or 0)
-    if remedy is None:
+    where = "' or '".join(sorted({str(place.parent) for place in places}))
+    if (words := unwritable(error, where)) is None:
         return
-    where = error.filename or "' or '".join(sorted({str(place.parent) for place in places}))
     names = ", ".join(f"'{place}'" for place in moved)
     state = f"New are {names}; all others" if moved else "All outputs"
-    raise FeedrankError(
-        f"outputs cannot be written: {error.strerror or error}, at '{where}'. {remedy} and run "
-        f"again. {state} are as they were."
-    ) from error
+    raise FeedrankError(f"outputs {words} {state} are as they were.") from error

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 
 import pandas as pd
 
+# Characters that a spreadsheet may leave out before it looks at a cell; those that look like one of
+# `RUNS`, full-width ones among them, are turned into it first.
+BLANK = " \u00a0\ufeff\u200b\u200c\u200d\u2060"
 # First characters that make a spreadsheet run a cell (OWASP, "CSV injection"), and the mark itself,
 # so that `read_csv` takes off exactly what was put on.
 RUNS = re.compile(r"[=+\-@\t\r\n']")
@@ -35,7 +39,8 @@ def read_csv(path: Path) -> pd.DataFrame:
 def _escaped(cell: object) -> object:
     if not isinstance(cell, str) or NUMBER.fullmatch(cell):
         return cell
-    mark = "'" if RUNS.match(cell) else ""
+    seen = unicodedata.normalize("NFKC", cell).lstrip(BLANK)
+    mark = "'" if RUNS.match(cell) or RUNS.match(seen) else ""
     return mark + CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", cell)
 
 

@@ -8,11 +8,12 @@ import shlex
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
 from feedrank.errors import FeedrankError
+from feedrank.io.files import unwritable
 
 LOCK = Path("data/.lock")  # of stages and experiments: one may read what another would replace
 
@@ -29,15 +30,22 @@ def one_writer(lock: Path) -> Iterator[None]:
         lock: file beside the outputs; it is created, and holds the name of its last holder.
 
     Raises:
-        FeedrankError: another process holds the lock.
+        FeedrankError: another process holds the lock, or its file cannot be written.
     """
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    file = _opened(lock)
     try:
         _take(file, lock)
         yield
     finally:
         os.close(file)
+
+
+def _opened(lock: Path) -> int:
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise FeedrankError(f"the lock {unwritable(error, str(lock)) or error}") from error
 
 
 def _take(file: int, lock: Path) -> None:
@@ -50,7 +58,8 @@ def _take(file: int, lock: Path) -> None:
             "other's outputs, so nothing was begun: wait for its end, or stop it, and run again."
         ) from None
     os.ftruncate(file, 0)
-    os.pwrite(file, _name_of_this_process().encode(), 0)
+    with suppress(OSError):  # on a full disk the lock holds all the same, without a name
+        os.pwrite(file, _name_of_this_process().encode(), 0)
 
 
 def _name_of_this_process() -> str:

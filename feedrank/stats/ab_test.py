@@ -81,9 +81,9 @@ class Comparison:
 
     @property
     def empty_arms(self) -> list[str]:
-        """Names of the arms without a user: with one, there is nothing to compare."""
+        """Names of the arms with fewer than two users, of whose rate nothing can be said."""
         arms = {"control": self.control, "test": self.test}
-        return [name for name, arm in arms.items() if arm.n_users == 0]
+        return [name for name, arm in arms.items() if arm.n_users < 2]
 
     @property
     def n_hits(self) -> int:

@@ -12,8 +12,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
+from typing import Annotated
 
-from feedrank.errors import SchemaError
+from pydantic import ConfigDict, Field, NaiveDatetime, TypeAdapter, ValidationError
+
+from feedrank.errors import FeedrankError, SchemaError
 from feedrank.state.catalogue import Id
 from service.ab.assignment import Arm
 from service.monitoring import metrics
@@ -37,10 +40,13 @@ class Exposure:
         probability: of a like, of each post.
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
+
     user_id: Id
-    at: datetime
+    # A like is sought for some days after it, which must not leave the calendar.
+    at: Annotated[NaiveDatetime, Field(ge=datetime(1900, 1, 1), le=datetime(9000, 1, 1))]
     exp_group: Arm
-    propensity: float
+    propensity: Annotated[float, Field(ge=0, le=1)]
     artifact: str
     posts: list[Id]
     probability: list[float]
@@ -66,7 +72,13 @@ class ExposureLog:
     def __init__(
         self, directory: Path, most_waiting: int = MOST_WAITING, clock: Clock = system_clock
     ) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FeedrankError(
+                f"no exposures can be kept in '{directory}' ({error.strerror}). Set "
+                "FEEDRANK_EXPOSURES to a directory that this user may write into, or unset it."
+            ) from error
         self._directory = directory
         self._most_waiting = most_waiting
         self._clock = clock
@@ -131,28 +143,35 @@ class ExposureLog:
 
 def read_exposures(directory: Path) -> Iterator[Exposure]:
     """All lists logged in a directory; raises `SchemaError` for no file or a broken line."""
-    files = sorted(directory.glob("exposures-*.jsonl"))
+    files = sorted(file for file in directory.glob("exposures-*.jsonl") if file.is_file())
     if not files:
         raise SchemaError(
             f"'{directory}' holds no exposures. Start the service with FEEDRANK_EXPOSURES set to "
             "this directory."
         )
     for file in files:
-        for number, line in enumerate(file.read_text().split("\n"), start=1):
+        for number, line in enumerate(file.read_bytes().split(b"\n"), start=1):
             if line:
                 yield _parsed(line, f"line {number} of '{file}'")
 
 
-def _parsed(line: str, place: str) -> Exposure:
+def _parsed(line: bytes, place: str) -> Exposure:
     try:
         found = json.loads(line)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise SchemaError(f"{place} is not JSON: {error}. Remove this line.") from error
     try:
         del found["served_at"]
-        return Exposure(**{**found, "at": datetime.fromisoformat(found["at"])})
-    except (LookupError, TypeError, ValueError) as error:
+        return EXPOSURE.validate_python(found)
+    except (LookupError, TypeError, ValidationError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        if isinstance(error, ValidationError):
+            problem = error.errors()[0]
+            reason = f"'{'.'.join(map(str, problem['loc']))}': {problem['msg']}"
         raise SchemaError(
-            f"{place} is not an exposure of this version ({type(error).__name__}: {error}). Remove "
-            "this line, or report with the version that wrote it."
+            f"{place} is not an exposure of this version ({reason}). Remove this line, or report "
+            "with the version that wrote it."
         ) from error
+
+
+EXPOSURE = TypeAdapter(Exposure)

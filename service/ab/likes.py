@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+from pandas.errors import ParserWarning
 
 from feedrank.errors import SchemaError
 from feedrank.extraction.postgres.connection import Source, quoted
@@ -59,6 +62,9 @@ def read_likes(path: Path, time_zone: str) -> pd.DataFrame:
         SchemaError: the file cannot be read, lacks a column, holds no row, or a wrong cell.
     """
     table = _as_text(path)
+    # pandas numbers a name that stands twice.
+    if twice := [c for c in table.columns if re.fullmatch(rf"({'|'.join(COLUMNS)})\.\d+", c)]:
+        raise SchemaError(f"'{path}' has columns of one name twice ({twice}). Remove one of each.")
     if missing := [c for c in COLUMNS if c not in table.columns]:
         raise SchemaError(
             f"'{path}' lacks the columns {missing}; it has {list(table.columns)}. Write "
@@ -80,11 +86,14 @@ def _as_text(path: Path) -> pd.DataFrame:
     try:
         if path.suffix != ".parquet":
             # No index: of longer lines, the first cells would else silently become one.
-            return pd.read_csv(
-                path, dtype=str, keep_default_na=False, skip_blank_lines=False, index_col=False
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", ParserWarning)  # a line with too many cells
+                return pd.read_csv(
+                    path, dtype=str, keep_default_na=False, skip_blank_lines=False, index_col=False
+                )
         table = pd.read_parquet(path)
-    except (OSError, ValueError, pa.ArrowException) as error:  # of pandas, all are ValueError
+    # Of pandas, all are ValueError.
+    except (OSError, ValueError, ParserWarning, pa.ArrowException) as error:
         reason = str(error).strip().rstrip(".") or type(error).__name__
         raise SchemaError(
             f"'{path}' cannot be read: {reason}. Write comma-separated UTF-8 with the columns "

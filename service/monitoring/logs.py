@@ -11,6 +11,8 @@ from logging.config import dictConfig
 from types import TracebackType
 from typing import Any
 
+from feedrank.errors import printable
+
 PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 
 
@@ -28,7 +30,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return printable(json.dumps(line, default=str, ensure_ascii=False))
 
 
 def log_config(level: str) -> dict[str, Any]:

@@ -90,3 +90,33 @@ def test_back_refuses_to_empty_a_place_whose_committed_version_is_gone(folder: P
     with pytest.raises(FeedrankError, match=r"- data/out: the committed version is not in DVC's"):
         go_back(folder, discard=False)
     assert (folder / "data" / "out").read_text() == "k: 2\n"
+
+
+def test_back_refuses_to_lose_work_in_a_folder_of_a_larger_checkout(tmp_path: Path) -> None:
+    folder = tmp_path / "feed"
+    folder.mkdir()
+    _run(tmp_path, "git", "init", "-q")
+    _dvc(folder, "init", "-q", "--subdir")
+    (folder / "dvc.yaml").write_text(PIPELINE)
+    (folder / ".gitignore").write_text("/data/\n")
+    _change(folder, "k: 1\n")
+    _commit(tmp_path)
+    (folder / "params.yaml").write_text("k: 2\n")
+    with pytest.raises(FeedrankError, match=r"- params.yaml: in no commit"):
+        go_back(folder, discard=False)
+    assert (folder / "params.yaml").read_text() == "k: 2\n"
+
+
+def test_back_refuses_to_lose_what_is_only_staged(folder: Path) -> None:
+    (folder / "params.yaml").write_text("k: 2\n")
+    _run(folder, "git", "add", "params.yaml")
+    (folder / "params.yaml").write_text("k: 1\n")
+    with pytest.raises(FeedrankError, match=r"- params.yaml: in no commit"):
+        go_back(folder, discard=False)
+
+
+def test_back_mends_a_lock_that_was_cut_off(folder: Path) -> None:
+    whole = (folder / "dvc.lock").read_text()
+    (folder / "dvc.lock").write_text(whole[:12])
+    go_back(folder, discard=False)
+    assert (folder / "dvc.lock").read_text() == whole

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import errno
+import shutil
 from pathlib import Path
 from stat import S_IMODE
 
 import pytest
 
 from feedrank.errors import FeedrankError
-from feedrank.io.files import private_directory, replace_directory
+from feedrank.io.files import private_directory, replace_directory, unwritable
 
 
 def test_a_directory_is_replaced_as_a_whole(tmp_path: Path) -> None:
@@ -56,3 +58,18 @@ def test_a_file_in_the_place_of_a_private_directory_is_told(tmp_path: Path) -> N
     (tmp_path / "state").touch()
     with pytest.raises(FeedrankError, match=r"state' cannot be used \(.+FEEDRANK_STATE"):
         private_directory(tmp_path / "state")
+
+
+def test_a_private_directory_may_lie_below_one_of_a_group(tmp_path: Path) -> None:
+    tmp_path.chmod(0o2775)
+    for _ in range(2):
+        private_directory(tmp_path / "state")
+
+
+def test_a_full_disk_is_told_of_a_copy_of_many_files(tmp_path: Path) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    error = shutil.Error([("a", "b", str(full)), ("c", "d", str(full))])
+    words = unwritable(error, str(tmp_path))
+    assert words is not None
+    assert words.startswith(f"cannot be written: No space left on device, at '{tmp_path}'. Free")
+    assert unwritable(shutil.Error([("a", "b", "are the same file")]), "") is None

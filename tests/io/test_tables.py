@@ -9,7 +9,9 @@ import pytest
 from feedrank.io.tables import read_csv, write_csv
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
+@pytest.mark.parametrize(
+    "start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\ufeff=", "\u00a0="]
+)
 def test_a_cell_that_a_spreadsheet_would_run_is_text(tmp_path: Path, start: str) -> None:
     write_csv(tmp_path / "t.csv", pd.DataFrame({"value": [f"{start}cmd|' /C calc'!A0"]}))
     cell = (tmp_path / "t.csv").read_text().splitlines()[1]

@@ -21,6 +21,7 @@ from service.ab.exposure_log import Exposure, ExposureLog, read_exposures
 from service.ab_report import main
 from service.app import create_app
 from service.monitoring import metrics
+from tests.support.service_process import start
 from tests.support.small_artifact import MOMENT, PATH, export_again, small_params
 
 pytest_plugins = ("tests.support.service_fixtures",)
@@ -265,7 +266,7 @@ def test_a_report_without_an_arm_compares_nothing(logged, tmp_path, capsys, arm,
 
     said = capsys.readouterr().out
     assert code == 2
-    assert f"no comparison: arm {arm} has no user" in said
+    assert f"no comparison: arm {arm} has fewer than two users" in said
     assert "as planned" not in said
 
 
@@ -345,6 +346,8 @@ def test_likes_that_follow_no_list_are_no_tie(logged, tmp_path, capsys):
         (b"user_id,post_id,timestamp\n1,,2021-11-01\n", "post_id '' is empty"),
         (b"user_id,post_id,timestamp\n1,2,2021-11-01\n1,2,3,4,5\n", "in line 3"),
         (b"user_id,post_id,timestamp\n\xff\xfe\n", "cannot be read: 'utf-8' codec"),
+        (b"user_id,post_id,timestamp,user_id\n1,2,2021-11-01,3\n", "columns of one name twice"),
+        (b"user_id,post_id,timestamp\n1,2,2021-11-01,9,9\n", "cannot be read: Length of header"),
     ],
 )
 def test_a_bad_file_of_likes_is_told_by_line_and_remedy(logged, tmp_path, capsys, content, says):
@@ -355,7 +358,7 @@ def test_a_bad_file_of_likes_is_told_by_line_and_remedy(logged, tmp_path, capsys
     told = capsys.readouterr().err
     assert says in told
     assert str(tmp_path / "l.csv") in told
-    assert "rite " in told  # what to do
+    assert "rite " in told or "Remove" in told  # what to do
 
 
 def test_moments_of_a_file_may_have_an_offset_each(logged, tmp_path, capsys):
@@ -377,3 +380,60 @@ def test_an_exposure_of_another_version_is_told_by_line(logged, capsys):
     assert main([str(logged / "exposures"), "--likes", str(logged / "likes.csv")]) == 1
 
     assert f"line 1 of '{file}' is not an exposure of this version" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"propensity": "half"}, "'propensity': Input should be a valid number"),
+        ({"propensity": 7}, "'propensity': Input should be less than or equal to 1"),
+        ({"exp_group": "foo"}, "'exp_group': Input should be 'control' or 'test'"),
+        ({"posts": None}, "'posts': Input should be a valid list"),
+        ({"at": "9999-12-31T00:00:00"}, "'at': Input should be less than"),
+        ({"at": "2021-11-01T00:00:00+01:00"}, "'at': Input should not have timezone info"),
+        ({"more": 1}, "'more'"),
+    ],
+)
+def test_an_exposure_with_a_wrong_value_is_told_by_line(logged, capsys, changed, says):
+    (file,) = (logged / "exposures").glob("exposures-*.jsonl")
+    line = json.loads(file.read_text().splitlines()[0])
+    file.with_name("exposures-x.jsonl").write_text(json.dumps(line | changed))
+
+    try:
+        assert main([str(logged / "exposures"), "--likes", str(logged / "likes.csv")]) == 1
+    finally:
+        file.with_name("exposures-x.jsonl").unlink()
+    told = capsys.readouterr().err
+    assert "line 1 of '" in told
+    assert says in told
+
+
+def test_odd_files_among_the_exposures_are_told_or_left_alone(logged, tmp_path, capsys):
+    (logged / "exposures" / "exposures-a.jsonl").mkdir()
+    assert main([str(logged / "exposures"), "--likes", str(logged / "likes.csv")]) == 0
+    (logged / "exposures" / "exposures-a.jsonl").rmdir()
+    for content, says in ((b"\xff\xfe\n", "line 1 of '"), (b"", "are empty: no list")):
+        (tmp_path / "exposures-b.jsonl").write_bytes(content)
+        assert main([str(tmp_path), "--likes", str(logged / "likes.csv")]) == 1
+        assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("hours", ["1e300", "x", "nan", "0"])
+def test_hours_that_are_none_are_named(capsys, hours):
+    with pytest.raises(SystemExit):
+        main(["exposures", "--hours", hours])
+    assert f"must be a number up to 8,784, not '{hours}'" in capsys.readouterr().err
+
+
+def test_a_folder_that_can_hold_no_exposures_ends_the_start_in_words(artifact_path, tmp_path):
+    (tmp_path / "file").touch()
+    server = start(
+        {
+            "FEEDRANK_ARTIFACT": str(artifact_path),
+            "FEEDRANK_STATE": str(tmp_path / "state"),
+            "FEEDRANK_EXPOSURES": str(tmp_path / "file"),
+        }
+    )
+    assert server.wait() != 0
+    assert any("no exposures can be kept in" in line for line in server.lines)
+    assert not any("Traceback" in line for line in server.lines)

@@ -222,3 +222,22 @@ def test_a_draining_service_is_not_ready_and_closes_its_connections(
 
     assert ready.json()["status"] == "draining"
     assert (answer.status_code, answer.headers["Connection"]) == (200, "close")
+
+
+def test_a_start_that_fails_in_an_unforeseen_way_ends_the_process(artifact_path, tmp_path):
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+    (state / "site").mkdir()
+    (state / "site" / "sitecustomize.py").write_text(
+        "import service.serving.background as b\n"
+        "def broken(self): raise RuntimeError('of a start')\n"
+        "b.Background.start = broken\n"
+    )
+    server = start(
+        {
+            "FEEDRANK_ARTIFACT": str(artifact_path),
+            "FEEDRANK_STATE": str(state),
+            "PYTHONPATH": f"{state / 'site'}:{CODE}",
+        }
+    )
+    assert server.wait() != 0
