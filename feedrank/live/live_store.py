@@ -37,10 +37,14 @@ class LiveStore:
         log: store of the artifact.
         like_window: `source.like_window` in seconds; None: a like apart is of the last impression
             of its user and post, however long ago.
+        settles: whether shared states that rows have changed stay as they were until
+            `store().states.settle()`, since deriving one takes as long as dozens of requests.
     """
 
-    def __init__(self, log: FeatureStore, like_window: int | None = None) -> None:
-        self.n_late = 0
+    def __init__(
+        self, log: FeatureStore, like_window: int | None = None, settles: bool = False
+    ) -> None:
+        self.n_late, self._settles = 0, settles
         self._log, self._n_log_steps = log.meta, log.shared.n_steps
         self._origin = int((log.meta.origin_at - EPOCH).total_seconds())
         self._topics = {log.topic[row]: int(code) for row, code in enumerate(log.fitted.topic)}
@@ -154,6 +158,7 @@ class LiveStore:
         self._store = self._store.followed_by(
             self._by_post.n_steps if since is None else since,
             self._n_log_steps,
+            self._settles,
             catalogue=self._catalogue,
             text=self._text,
             topic=self._topic,

@@ -47,16 +47,19 @@ class FeatureStore:
         """Shared states by step; all recommenders of this store share them."""
         return SharedHistory(self.fitted, self.shared)
 
-    def followed_by(self, since: int, n_log_steps: int, **changes: Any) -> FeatureStore:
+    def followed_by(
+        self, since: int, n_log_steps: int, settles: bool, **changes: Any
+    ) -> FeatureStore:
         """The store with changed attributes, and with the states that they leave as they were.
 
         Args:
             since: first step that has a changed row.
             n_log_steps: of the log that is followed.
+            settles: whether changed states are used until `states.settle()`.
             changes: by attribute.
         """
         new = replace(self, **changes)
-        states = self.states.followed_by(new.fitted, new.shared, since, n_log_steps)
+        states = self.states.followed_by(new.fitted, new.shared, since, n_log_steps, settles)
         vars(new)["states"] = states  # where `cached_property` keeps it
         return new
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Mapping
 
 import numpy as np
 
@@ -21,6 +22,7 @@ LEVEL_PRIOR = 50.0
 # Half-lives of further recent counts, in steps, beside `features.half_life_days`: with steps of an
 # hour, the last hour, quarter of a day and day. Measured on a news log: docs/ranking.md.
 WINDOWS = (1, 6, 24)
+MOST_SETTLED = 4  # states that are derived again at once; requests derive others
 LEAST_RATE = 1e-5  # rates are clipped this far from 0 and 1, as log-odds need
 
 
@@ -100,13 +102,15 @@ class SharedHistory:
         self._first_step = counts.by_post.first_steps().reshape(fitted.n_segments, -1).min(0)
         self.keep = keep
         self._kept: OrderedDict[int, SharedState] = OrderedDict()
+        self._unsettled: Mapping[int, SharedState] = {}
 
     def followed_by(
-        self, fitted: FittedParameters, counts: SharedCounts, since: int, log: int
+        self, fitted: FittedParameters, counts: SharedCounts, since: int, log: int, settles: bool
     ) -> SharedHistory:
         """States after rows of the steps from `since` on, of a log of `log` steps that is followed.
 
-        Earlier states are carried over, unless there are new posts.
+        Unless there are new posts, states of earlier steps are carried over, and those of others
+        until `settle`, if it `settles`.
         """
         new = SharedHistory(fitted, counts, self.keep)
         by_post = self._by_post.followed_by(counts.by_post, since, fitted.n_segments, log)
@@ -114,13 +118,24 @@ class SharedHistory:
         if fitted.n_posts == self.fitted.n_posts:
             kept = list(self._kept.items())  # at once: other threads derive states meanwhile
             new._kept.update((step, state) for step, state in kept if step <= since)
+            if settles:
+                changed = {step: state for step, state in kept if step > since}
+                new._unsettled = {**self._unsettled, **changed}
         return new
+
+    def settle(self) -> None:
+        """Derive the latest states that rows have changed, and forget the other ones."""
+        for step in sorted(self._unsettled, reverse=True)[:MOST_SETTLED]:
+            self._kept[step] = self._derive(step)
+        self._unsettled = {}
 
     def as_of(self, step: int) -> SharedState:
         """State strictly before a step; steps outside the log are clamped to its ends."""
         step = self._within(step)
         state = self._kept.pop(step, None)
         if state is None:
+            if step in (unsettled := self._unsettled):
+                return unsettled[step]
             state = self._derive(step)
         self._kept[step] = state
         if len(self._kept) > self.keep:

@@ -45,7 +45,8 @@ class Tail:
             return False
         if self._live is None:
             window = log.mark(LIKE_WINDOW)
-            self._live = LiveStore(self.store, None if window is None else int(window))
+            seconds = None if window is None else int(window)
+            self._live = LiveStore(self.store, seconds, settles=True)
         before = self.store
         while self._take(log, self._live):
             pass

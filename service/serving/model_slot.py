@@ -152,6 +152,10 @@ class Slot:
         if followed is not before:
             self.current = followed
 
+    def settle(self) -> None:
+        """Derive the shared states that rows have changed, beside the requests."""
+        self.current.artifact.store.states.settle()
+
     def _followed(self, loaded: LoadedArtifact) -> LoadedArtifact:
         loaded = loaded.caught_up()
         loaded.prepare(self._clock())

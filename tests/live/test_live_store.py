@@ -96,3 +96,19 @@ def test_states_that_no_row_changes_are_carried_over(learned: Learned) -> None:
     assert first_changed == end - 1
     again = [live.store().states.as_of(step) for step in (3, end - 1, end)]
     assert [old is new for old, new in zip(states, again, strict=True)] == [True, True, False]
+
+
+def test_changed_states_stay_until_they_settle_if_asked(learned: Learned) -> None:
+    live, exact = LiveStore(learned.store, settles=True), LiveStore(learned.store)
+    end = learned.store.shared.n_steps
+    before = live.store().states.as_of(end)
+    for one in (live, exact):
+        one.apply(_events(learned, (3, 7, 10, IMPRESSION)))
+    states, of_exact = live.store().states, exact.store().states.as_of(end)
+    assert states.as_of(end) is before
+    states.settle()
+    assert states.as_of(end) is not before
+    assert states.as_of(end).impression_count.tobytes() == of_exact.impression_count.tobytes()
+    assert of_exact.impression_count[7] > before.impression_count[7]
+    live.apply(posts=[NewPost(1, 10**6, "", "")])
+    assert live.store().states.as_of(end).impression_count.shape == (before.quality.size + 1,)

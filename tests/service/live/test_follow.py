@@ -33,6 +33,7 @@ def _append(slot: Slot, happened: Happened) -> None:
     assert log is not None
     log.append(happened)
     slot.follow()
+    slot.settle()
 
 
 def _seconds(artifact: Artifact, after: int) -> int:
