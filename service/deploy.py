@@ -23,7 +23,7 @@ from feedrank.io.outputs import new_directory
 from feedrank.io.writer_lock import one_writer
 from service.deployments import recorded
 from service.gate import reasons_against
-from service.serving.model_slot import next_path
+from service.serving.model_slot import next_path, previous_path
 from service.serving.worker_registry import live_workers
 from service.settings import Settings
 
@@ -172,11 +172,6 @@ def target_of(link: Path) -> Path:
         return link.resolve()
     except (OSError, RuntimeError) as error:
         raise ArtifactError(f"'{link}' leads in a circle. Remove it, or deploy again.") from error
-
-
-def previous_path(link: Path) -> Path:
-    """Link that names the previous artifact."""
-    return link.with_name(f"{link.name}.previous")
 
 
 def _await_workers(step: str, version: str, link: Path, state: Path, wait: float) -> None:

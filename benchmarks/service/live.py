@@ -3,7 +3,7 @@
     python -m benchmarks.service.live models/artifact
 
 Events are of random users and posts, after the artifact's last second. Quiet and busy periods take
-turns against one worker that holds a day of events; their ratio does not depend on the machine.
+turns against one worker that holds a day of events; the machine is to be idle else.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.service.service import memory, serving
+from benchmarks.service.service import memory, processor_seconds, serving
 from feedrank.artifact.artifact import Artifact
 from feedrank.io.malloc import return_freed_memory
 from feedrank.live.delta_log import DeltaLog, Happened, delta_log_of
@@ -103,28 +103,38 @@ def requests(store: FeatureStore, seed: int = 3) -> Iterator[str]:
         yield f"/post/recommendations/?id={user}&time={moment.isoformat()}"
 
 
-def compare(store: FeatureStore, artifact: Path, path: Path, port: int, n_periods: int) -> None:
-    """Print percentiles of quiet and of busy periods, and their ratio."""
+def compare(store: FeatureStore, artifact: Path, path: Path, pid: int, port: int, n: int) -> None:
+    """Print percentiles and processor time of quiet and of busy periods, and their ratio."""
     began = time.time() + 5
-    arriving = spawned(arrive, artifact, path, began, n_periods)
+    arriving = spawned(arrive, artifact, path, began, n)
     caller = http.client.HTTPConnection("127.0.0.1", port)
     times: tuple[list[float], list[float]] = ([], [])
+    of_processor, since, period = [0.0, 0.0], processor_seconds(pid), -1
     for route in requests(store):
         passed = time.time() - began
-        if passed > n_periods * PERIOD:
-            break
         begun = time.perf_counter()
         caller.request("GET", route)
         answer = caller.getresponse()
         answer.read()
         assert answer.status == 200, answer.status
-        if passed % PERIOD > SETTLING and passed > 0:
-            times[int(passed / PERIOD) % 2].append(1000 * (time.perf_counter() - begun))
+        if passed % PERIOD < SETTLING or passed < 0:
+            since = processor_seconds(pid)
+            continue
+        times[int(passed / PERIOD) % 2].append(1000 * (time.perf_counter() - begun))
+        if (now := int(passed / PERIOD)) != period:
+            since, period = processor_seconds(pid), now
+        of_processor[period % 2] += (used := processor_seconds(pid)) - since
+        since = used
+        if passed > n * PERIOD:
+            break
     arriving.join()
-    quiet, busy = (np.percentile(t, [50, 99]) for t in times)
-    for name, found, of in (("quiet", quiet, times[0]), ("busy", busy, times[1])):
-        print(f"{name}: p50 {found[0]:.2f} ms, p99 {found[1]:.2f} ms, {len(of)} requests")
-    print("ratio: p50 {:.2f}, p99 {:.2f}".format(*(busy / quiet)))
+    found = [
+        np.array([*np.percentile(t, [50, 99]), 1000 * used / len(t)])
+        for t, used in zip(times, of_processor, strict=True)
+    ]
+    for name, (p50, p99, used), of in zip(("quiet", "busy"), found, times, strict=True):
+        print(f"{name}: p50 {p50:.2f} ms, p99 {p99:.2f} ms, {used:.2f} ms of processor, {len(of)}")
+    print("ratio: p50 {:.2f}, p99 {:.2f}, processor {:.2f}".format(*(found[1] / found[0])))
 
 
 def main() -> None:
@@ -140,9 +150,9 @@ def main() -> None:
         path = delta_log_of(state, given.artifact)
         fill(store, path)
         spawned(catch_up, given.artifact, path).join()
-        with serving(given.artifact, state, 1) as (_, port, _):
+        with serving(given.artifact, state, 1) as (pid, port, _):
             time.sleep(8)  # for tables to be derived
-            compare(store, given.artifact, path, port, given.periods)
+            compare(store, given.artifact, path, pid, port, given.periods)
 
 
 if __name__ == "__main__":

@@ -111,6 +111,9 @@ class Follower:
 
     def follow(self, session: Session) -> None:
         """Follow on one connection, until the link of an artifact moves."""
+        window = self._params.source.like_window_seconds
+        if window is not None:
+            self._log.append(Happened(marks={LIKE_WINDOW: str(window)}))
         with session.transaction() as transaction:
             readers = Readers(transaction, self._params, self._log, self._settings)
         self._log.drop_until(self._settings.held_until())

@@ -28,9 +28,10 @@ class Tail:
     """
 
     def __init__(self, store: FeatureStore, open_log: OpenLog) -> None:
-        self.store = store
+        self.store = self._base = store
         self._open_log = open_log
         self._live: LiveStore | None = None
+        self._window: str | None = None
         self._read = {"events": 0, "posts": 0, "users": 0, "hidden": 0}
 
     @property
@@ -43,11 +44,11 @@ class Tail:
         log = self._open_log()
         if log is None:
             return False
-        if self._live is None:
-            window = log.mark(LIKE_WINDOW)
+        window, before = log.mark(LIKE_WINDOW), self.store
+        if self._live is None or window != self._window:
             seconds = None if window is None else int(window)
-            self._live = LiveStore(self.store, seconds, settles=True)
-        before = self.store
+            self._live, self._window = LiveStore(self._base, seconds, settles=True), window
+            self._read = dict.fromkeys(self._read, 0)
         while self._take(log, self._live):
             pass
         self.store = self._live.store()

@@ -95,6 +95,7 @@ class Background:
         has_swapped = await self._in_thread(slot.poll)
         self._register()
         if has_swapped:
+            await self._in_thread(self._inference.drop_held)
             await self._in_thread(return_freed_memory)
 
     async def _follow_network(self) -> None:

@@ -23,11 +23,12 @@ from feedrank.state.feature_store import FeatureStore
 from service.ab.assignment import Arm, Assignment
 from service.ab.exposure_log import Exposure, ExposureLog
 from service.follower.status import FollowerStatus
+from service.live.retention import drop_held
 from service.monitoring import metrics
 from service.server.clock import Clock, system_clock
 from service.serving.feed_request import FeedRequest
 from service.serving.limiter import Limiter
-from service.serving.model_slot import LoadedArtifact, Slot
+from service.serving.model_slot import LoadedArtifact, Slot, previous_path
 from service.settings import Settings
 
 BLOCK_USERS = 16  # whose lists take 10 ms, for which other requests wait
@@ -117,6 +118,13 @@ class Inference:
 
     def _log_to_read(self) -> DeltaLog | None:
         return self.delta_log if self.delta_path.exists() else None
+
+    def drop_held(self) -> None:
+        """Drop what all artifacts hold that are served, or that a rollback takes."""
+        log = self._log_to_read()
+        if log is not None:
+            paths = [slot.path for slot in self.slots.values()]
+            drop_held(log, [*paths, *map(previous_path, paths)])
 
     @cached_property
     def delta_log(self) -> DeltaLog:

@@ -88,6 +88,11 @@ def next_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.next")
 
 
+def previous_path(path: Path) -> Path:
+    """Link that names the artifact that a rollback takes."""
+    return path.with_name(f"{path.name}.previous")
+
+
 class Slot:
     """The artifact of one arm.
 

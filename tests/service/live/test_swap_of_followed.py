@@ -1,0 +1,99 @@
+"""A newer artifact takes over with what it does not hold, and an older one with all of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from feedrank.artifact.export import export
+from feedrank.live.delta_log import LIKE_WINDOW, DeltaLog, Happened
+from feedrank.live.events import IMPRESSION, LIKE
+from feedrank.state.feature_store import FeatureStore
+from service.deploy import point, previous_path
+from service.live.retention import drop_held
+from service.live.tail import Tail
+from service.serving.model_slot import Slot
+from tests.live.followed import CUT, END, Followed, followed
+from tests.support.simulated_logs import DAY, recommender_of
+
+HOUR = 3_600
+
+
+def _export(of: Followed, store: FeatureStore, directory: Path) -> Path:
+    features = directory.with_name(f"{directory.name}-features")
+    features.mkdir(parents=True)
+    store.save(features)
+    of.learned.ranker.save(features.with_suffix(".ubj"))
+    rules = of.learned.params.export
+    export(directory, features, features.with_suffix(".ubj"), rules, {}, seed=1, k=5)
+    return directory
+
+
+def _append_all(log: DeltaLog, of: Followed) -> None:
+    events = of.events()
+    columns = (events.user_id, events.post_id, events.at, events.kind)
+    rows = zip(*(c.tolist() for c in columns), strict=True)
+    log.append(Happened(
+        events=[(*row, None) for row in rows],
+        posts=[(p.post_id, p.text, p.topic) for p in of.posts],
+        users=[(u.user_id, {k: v if v == v else None for k, v in u.profile.items()})
+               for u in of.users],
+    ))  # fmt: skip
+
+
+def _bits(slot: Slot) -> list[bytes]:
+    recommender = slot.current.artifact.recommender
+    requests = [
+        (user, at) for user in (0, 7, 150) for at in (CUT - DAY, CUT + HOUR, END, END + DAY)
+    ]
+    return [recommender.rank(user, at, 10).probability.tobytes() for user, at in requests]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_swap_and_a_rollback_answer_as_the_whole_log(tmp_path: Path) -> None:
+    of, link = followed("1d"), tmp_path / "live"
+    whole = of.whole()
+    older = _export(of, of.learned.store, tmp_path / "older")
+    newer = _export(of, whole, tmp_path / "newer")
+    log = DeltaLog(tmp_path / "delta.sqlite")
+    _append_all(log, of)
+    point(link, older)
+    slot = Slot("control", link, lambda path: None, open_log=lambda: log)
+    expected = recommender_of(of.learned, whole)
+    first = _bits(slot)
+    assert first[2] == expected.rank(0, END, 10).probability.tobytes()
+    point(link, newer)
+    slot.poll()
+    assert slot.poll()
+    slot.settle()
+    assert _bits(slot) == first
+    assert slot.current.tail.n_late == len(of.rows)  # it holds them all
+    point(previous_path(link), older)
+    assert drop_held(log, [link, previous_path(link)]) == 0  # a rollback needs them
+    point(link, older)
+    slot.poll()
+    assert slot.poll()
+    assert _bits(slot) == first
+    point(previous_path(link), newer)
+    point(link, newer)
+    assert drop_held(log, [link, previous_path(link), tmp_path / "none"]) == len(of.rows)
+    assert len(log.events_after(0)) == 0
+
+
+def test_a_window_that_comes_later_counts_all_rows_by_it(tmp_path: Path) -> None:
+    store = followed("1d").learned.store
+    log = DeltaLog(tmp_path / "delta.sqlite")
+    tail = Tail(store, lambda: log)
+    at = int(np.datetime64(store.meta.moment(store.meta.last_at), "s").astype(np.int64))
+    user, post = int(store.catalogue.user_ids[3]), int(store.catalogue.post_ids[5])
+    events = [(user, post, at + 1, IMPRESSION, None), (user, post, at + 90, LIKE, None)]
+    log.append(Happened(events=events))
+    assert tail.catch_up()
+    assert tail.store.meta.n_likes == store.meta.n_likes + 1
+    log.append(Happened(marks={LIKE_WINDOW: "60"}))
+    assert tail.catch_up()
+    assert tail.store.meta.n_likes == store.meta.n_likes
+    assert tail.store.meta.n_impressions == store.meta.n_impressions + 1
+    assert not tail.catch_up()
