@@ -25,8 +25,8 @@ T = TypeVar("T")
 # thousands of posts is derived, is followed by a rest: it takes a fifth of a processor at most.
 FOLLOW_SECONDS, REST_SHARE = 0.5, 4.0
 # Between two derivations of the states that late rows have changed. Requests beside one take three
-# times as long, so that it runs in less than one of 100 of them: their p99 does not feel it.
-SETTLE_SECONDS, SETTLE_REST = 8.0, 100.0
+# times as long, so that it runs beside one of 200: their p99 does not feel it.
+SETTLE_SECONDS, SETTLE_REST = 15.0, 200.0
 EXPOSURE_SECONDS = 0.5  # lists of so long are lost if the worker is killed
 PUBLISH_SECONDS = 5.0  # a third of Prometheus' usual scrape interval, 15 s
 # A thread waits this long for the interpreter's lock whenever numpy has released it and requests
