@@ -147,7 +147,7 @@ class ValidateParams:
     k: list[Annotated[Whole, Field(ge=1, le=100)]] = Field(min_length=1)
     folds: Whole = Field(ge=1, le=52)
     test_days: Days | None
-    requests: Whole = Field(ge=50, le=10_000_000)
+    requests: Whole | None = Field(ge=50, le=10_000_000)
     state: Literal["fresh", "aged"]
     baselines: Literal["usual", "all"]
     bootstrap: Whole = Field(ge=50, le=100_000)

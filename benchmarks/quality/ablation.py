@@ -23,7 +23,7 @@ from feedrank.experiments.ablation import FULL, ablations, results_without
 from feedrank.oracle.true_hit_rates import hits_of_lists
 from feedrank.params import Params, load_params
 from feedrank.state.feature_store import FeatureStore
-from feedrank.stats.intervals import user_weights
+from feedrank.stats.intervals import UserWeights, user_weights
 from feedrank.validation.fold import joined
 from feedrank.validation.methods import OURS
 
@@ -49,9 +49,8 @@ def changes(params: Params, effects: Effects, scratch: Path) -> Found:
     return found | {n: _interval(h - hits[FULL], weights) for n, h in hits.items() if n != FULL}
 
 
-def _interval(values: np.ndarray, weights: np.ndarray) -> tuple[float, float, float]:
-    of_resamples = weights @ values / weights.sum(1)
-    low, high = np.quantile(of_resamples, [0.025, 0.975])
+def _interval(values: np.ndarray, weights: UserWeights) -> tuple[float, float, float]:
+    low, high = np.quantile(weights.means(values), [0.025, 0.975])
     return float(values.mean()), float(low), float(high)
 
 

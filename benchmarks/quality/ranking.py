@@ -95,8 +95,10 @@ def head(params: Params) -> str:
 def line(name: str, user: np.ndarray, hits: dict[str, np.ndarray], params: Params) -> str:
     """One row of the table."""
     weights = user_weights(user, params.validate.bootstrap, params.validate.seed)
-    of = {m: weights @ v / weights.sum(1) for m, v in hits.items()}
-    shares = [share_of_way({m: float(v[i]) for m, v in of.items()}) for i in range(len(weights))]
+    of = {m: weights.means(v) for m, v in hits.items()}
+    shares = [
+        share_of_way({m: float(v[i]) for m, v in of.items()}) for i in range(len(weights.of_user))
+    ]
     mean = {m: float(v.mean()) for m, v in hits.items()}
     low, high = np.quantile(shares, [0.025, 0.975])
     rates = " | ".join(f"{mean[m]:.4f}" if m in mean else "" for m in methods_of(params))

@@ -35,6 +35,7 @@ from feedrank.params import Params, load_params
 from feedrank.state.feature_store import FeatureStore
 from feedrank.state.shared import SharedHistory
 from feedrank.validation.fold import run_fold
+from feedrank.validation.replay.requests import n_asked
 from tests.support.network.log_files import write_simulated_log
 
 # Few rows, but some of every step; 20 states even out the noise of one.
@@ -144,7 +145,7 @@ def measure(directory: Path, users: int, params: Params) -> None:
     _derive(store)
     jobs = ("reading the warm-up", "counting", "assembling")
     _say("learned outside of passes", seconds - sum(sum(measured.seconds[j]) for j in jobs), "s")
-    asked = measured.work("replaying requests") / params.validate.requests
+    asked = measured.work("replaying requests") / n_asked(params.validate, store.fitted.n_posts)
     _say("replay, six methods", asked * 1e3, "ms a request")
     for job in (*jobs, "replaying requests"):
         _say(f"{job}: shipped to a worker", measured.jobs[job] / 1e6, "MB")

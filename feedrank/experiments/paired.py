@@ -9,9 +9,9 @@ import pandas as pd
 
 from feedrank.errors import FeedrankError
 from feedrank.stats.decisions import EQUAL, decision
-from feedrank.stats.intervals import Estimate, estimate, user_weights
+from feedrank.stats.intervals import Estimate, UserWeights, estimate, user_weights
 from feedrank.validation.methods import OURS
-from feedrank.validation.results.requests_table import LIST, OUTCOMES, VOID, column
+from feedrank.validation.results.requests_table import DOUBT, LIST, OUTCOMES, VOID, column
 
 KEYS = ["user_id", "at"]
 # The interval of a difference of hit rates of 50 requests is +-.1 at best; the least that
@@ -29,14 +29,14 @@ class Pairs:
     Attributes:
         a: hits of run A, one row a request.
         b: hits of run B, in the same order.
-        weights: resamples of users, shape (n_resamples, n_requests).
+        weights: resamples of users.
         n_a: requests of run A, common or not.
         n_b: requests of run B.
     """
 
     a: pd.DataFrame
     b: pd.DataFrame
-    weights: np.ndarray
+    weights: UserWeights
     n_a: int
     n_b: int
 
@@ -141,9 +141,26 @@ class Pairs:
         a, b = (np.where(in_both, hits, np.nan) for hits in (a, b))
         are_lists_same = name == _of_lists(self.a) and self.n_lists_that_differ() == 0
         gain = np.where(in_both, 0.0, np.nan) if are_lists_same else b - a
-        of_a, of_b, of_gain = (estimate(values, self.weights) for values in (a, b, gain))
+        spreads = np.zeros(3) if kind.split("@")[0] != "expected" else self._doubts(are_lists_same)
+        normal = np.random.default_rng(1).standard_normal(len(self.weights.of_user))
+        of_a, of_b, of_gain = (
+            estimate(values, self.weights, spread * normal)
+            for values, spread in zip((a, b, gain), spreads, strict=True)
+        )
         is_void = self.is_expected_void and kind.startswith("expected")
         return Difference(kind, of_a, of_b, of_gain, not gain[in_both].any(), is_void)
+
+    def _doubts(self, are_lists_same: bool) -> np.ndarray:
+        """Standard deviations of what no request tells: of A, of B, and of B less A.
+
+        The doubts of A and B correlate by the share of requests with equal lists. An older table
+        says nothing of its doubt.
+        """
+        a, b = (float(t[DOUBT].iloc[0]) if DOUBT in t else 0.0 for t in (self.a, self.b))
+        n_differ = self.n_lists_that_differ()
+        equal = 0.0 if n_differ is None else 1 - n_differ / len(self.a)
+        apart = 0.0 if are_lists_same else np.sqrt(max(a**2 + b**2 - 2 * equal * a * b, 0.0))
+        return np.array([a, b, apart])
 
     def deciding(self, kind: str) -> Difference:
         """The difference of a hit rate that a build decides by.

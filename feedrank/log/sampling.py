@@ -1,6 +1,8 @@
-"""Hash sampling: a uniform number per impression, from (user, post, time), in any buckets."""
+"""Hash sampling: a uniform number per impression or request, from its own values alone."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -9,8 +11,13 @@ from feedrank.log.impressions import Impressions
 
 def hash_uniform(rows: Impressions, seed: int) -> np.ndarray:
     """Uniform numbers in [0, 1), float64, shape (n,); the same for equal (user, post, at)."""
-    hashed = np.full(len(rows), seed % 2**64, dtype=np.uint64)
-    for column in (rows.user, rows.post, rows.at):
+    return uniform_of((rows.user, rows.post, rows.at), seed)
+
+
+def uniform_of(columns: Sequence[np.ndarray], seed: int) -> np.ndarray:
+    """Uniform numbers in [0, 1), float64, shape (n,), from rows of whole numbers."""
+    hashed = np.full(len(columns[0]), seed % 2**64, dtype=np.uint64)
+    for column in columns:
         hashed = _mixed(hashed + column.astype(np.uint64))
     return (hashed >> np.uint64(11)) * 2.0**-53
 

@@ -43,45 +43,57 @@ class Estimate:
         return dict(zip(names, map(rounded, (self.value, self.low, self.high)), strict=True))
 
 
-def user_weights(user: np.ndarray, n_resamples: int, seed: int) -> np.ndarray:
-    """Weights of a cluster bootstrap over users: how often each request counts in each resample.
+@dataclass(frozen=True)
+class UserWeights:
+    """Weights of a cluster bootstrap over users: how often each user counts in each resample.
 
-    Requests of one user are not independent, so whole users are drawn, with replacement.
+    Attributes:
+        of_user: float64, shape (n_resamples, n_users).
+        user: place of each request's user among them, shape (n_requests,).
+    """
+
+    of_user: np.ndarray
+    user: np.ndarray
+
+    def means(self, value: np.ndarray) -> np.ndarray:
+        """Mean of the values of each resample, those that are NaN left out, (n_resamples,)."""
+        n, is_given = self.of_user.shape[1], ~np.isnan(value)
+        total = self.of_user @ np.bincount(self.user, np.where(is_given, value, 0.0), n)
+        return np.asarray(total / np.maximum(self.of_user @ np.bincount(self.user, is_given, n), 1))
+
+
+def user_weights(user: np.ndarray, n_resamples: int, seed: int) -> UserWeights:
+    """Requests of one user are not independent, so whole users are drawn, with replacement.
 
     Args:
         user: of each request, shape (n_requests,).
         n_resamples: resamples.
         seed: of the draws: equal for all metrics of one run, so that differences are paired.
-
-    Returns:
-        int32, shape (n_resamples, n_requests).
     """
     users, of = np.unique(user, return_inverse=True)
-    rng = np.random.default_rng(seed)
     if not len(users):
-        return np.zeros((n_resamples, 0), dtype=np.int32)
-    drawn = rng.multinomial(len(users), np.full(len(users), 1 / len(users)), size=n_resamples)
-    return np.asarray(drawn.astype(np.int32)[:, of])
+        return UserWeights(np.zeros((n_resamples, 0)), of)
+    share = np.full(len(users), 1 / len(users))
+    drawn = np.random.default_rng(seed).multinomial(len(users), share, size=n_resamples)
+    return UserWeights(drawn.astype(np.float64), of)
 
 
-def estimate(value: np.ndarray, weights: np.ndarray, doubt: np.ndarray | None = None) -> Estimate:
+def estimate(value: np.ndarray, weights: UserWeights, doubt: np.ndarray | None = None) -> Estimate:
     """Mean of per-request values with the percentile interval of a bootstrap over users.
 
     Requests without a value (NaN) are left out.
 
     Args:
         value: shape (n_requests,).
-        weights: of `user_weights`, shape (n_resamples, n_requests).
+        weights: resamples of users.
         doubt: added to the mean of each resample, shape (n_resamples,): what no request tells.
     """
-    is_given = ~np.isnan(value)
-    if not is_given.any():
+    given = value[~np.isnan(value)]
+    if not len(given):
         return Estimate(float("nan"), float("nan"), float("nan"), 0)
-    value, weights = value[is_given], weights[:, is_given]
-    total = np.maximum(weights.sum(1), 1)
-    means = weights @ value / total + (0 if doubt is None else doubt)
+    means = weights.means(value) + (0 if doubt is None else doubt)
     low, high = np.quantile(means, [0.025, 0.975])
-    return Estimate(float(value.mean()), float(low), float(high), len(value))
+    return Estimate(float(given.mean()), float(low), float(high), len(given))
 
 
 def proportion(value: np.ndarray, user: np.ndarray) -> Estimate:

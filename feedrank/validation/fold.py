@@ -22,7 +22,7 @@ from feedrank.validation.learning_curve import learning_curve
 from feedrank.validation.methods import FoldModels
 from feedrank.validation.replay.propensity import Propensity
 from feedrank.validation.replay.replay import ReplayResult
-from feedrank.validation.replay.requests import Requests, requests_of
+from feedrank.validation.replay.requests import Requests, n_asked, requests_of
 
 # Jobs of a replay, whatever the number of workers: results are of the same bytes for any number.
 N_PARTS = 16
@@ -99,7 +99,8 @@ def requests_in(log: Log, store: FeatureStore, fold: Fold, validate: ValidatePar
     """The requests of a fold's test period, with the propensity of their impressions."""
     fitted = store.fitted
     propensity = Propensity.estimate(store.shared.by_post, fitted, *_test_steps(store, fold))
-    requests = requests_of(log, fold, fitted.step_seconds, validate.requests, validate.seed)
+    n = n_asked(validate, log.meta.n_posts)
+    requests = requests_of(log, fold, fitted.step_seconds, n, validate.seed)
     return requests.weighed(propensity, fitted.segment(np.asarray(store.catalogue.codes)))
 
 

@@ -172,3 +172,18 @@ def test_a_build_refuses_a_significant_or_a_possible_loss() -> None:
     assert not is_refused(close, 0.05, "doubtful")
     same = _pairs(hits_table(), hits_table()).difference("expected@5")
     assert not is_refused(same, 0.0, "doubtful")
+
+
+def test_what_no_request_tells_widens_a_difference_of_other_lists_alone() -> None:
+    a, b = hits_table(seed=1), hits_table(gain=0.02, seed=2)
+    plain = Pairs.of(a, b, 500, 1).difference("expected@5")
+    doubted = [t.assign(expected_doubt=0.05) for t in (a, b)]
+    found = Pairs.of(*doubted, 500, 1).difference("expected@5")
+    apart = Pairs.of(doubted[0], reordered(doubted[1]), 500, 1).difference("expected@5")
+    widths = [d.gain.high - d.gain.low for d in (plain, found, apart)]
+    assert widths[0] < widths[1] < 0.7 * widths[2]
+    assert found.gain.value == plain.gain.value
+    shown = [Pairs.of(*t, 500, 1).difference("shown@5").gain for t in ((a, b), doubted)]
+    assert shown[0] == shown[1]
+    same = Pairs.of(doubted[0], doubted[0], 500, 1).difference("expected@5").gain
+    assert (same.low, same.high) == (0, 0)

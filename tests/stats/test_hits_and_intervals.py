@@ -61,18 +61,20 @@ def test_no_impressions_have_no_log_loss() -> None:
 def test_a_resample_draws_users_with_all_their_requests() -> None:
     user = np.array([7, 3, 7, 9, 3, 7])
     weights = user_weights(user, n_resamples=200, seed=1)
-    assert weights.shape == (200, 6)
-    for row in weights:
+    of_requests = weights.of_user[:, weights.user]
+    assert of_requests.shape == (200, 6)
+    for row in of_requests:
         by_user = {u: set(row[user == u].tolist()) for u in (3, 7, 9)}
         assert all(len(times) == 1 for times in by_user.values())
         assert sum(times.pop() for times in by_user.values()) == 3  # as many as there are users
-    assert weights.mean() == pytest.approx(1, abs=0.1)
+    assert of_requests.mean() == pytest.approx(1, abs=0.1)
 
 
 def test_resamples_repeat_with_their_seed_alone() -> None:
     user = np.arange(20) // 2
-    np.testing.assert_array_equal(user_weights(user, 50, 3), user_weights(user, 50, 3))
-    assert not np.array_equal(user_weights(user, 50, 3), user_weights(user, 50, 4))
+    first, same, other = (user_weights(user, 50, seed).of_user for seed in (3, 3, 4))
+    np.testing.assert_array_equal(first, same)
+    assert not np.array_equal(first, other)
 
 
 def test_an_interval_is_that_of_a_plain_bootstrap_over_users() -> None:

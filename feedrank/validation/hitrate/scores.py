@@ -25,7 +25,7 @@ from itertools import combinations
 import numpy as np
 
 from feedrank.params import ValidateParams
-from feedrank.stats.intervals import Estimate, estimate, proportion, user_weights
+from feedrank.stats.intervals import Estimate, UserWeights, estimate, proportion, user_weights
 from feedrank.validation.hitrate.calibration import Calibration, Shown, calibrate
 from feedrank.validation.hitrate.expected import Expected, Lists, expected_hitrate
 from feedrank.validation.replay.replay import ReplayResult
@@ -64,13 +64,13 @@ class Scores:
         k: length of list.
         methods: by name, ours first.
         calibration: shared by all methods.
-        weights: resamples of users, shape (n_resamples, n_requests).
+        weights: resamples of users.
     """
 
     k: int
     methods: dict[str, Hits]
     calibration: Calibration
-    weights: np.ndarray
+    weights: UserWeights
 
     def lead(self, ours: str, other: str, kind: str = "expected") -> Estimate:
         """Lift: one method's hit rate less another's, with the paired interval."""
@@ -153,7 +153,7 @@ def _shared_normals(lists: np.ndarray, params: ValidateParams) -> np.ndarray:
     return np.asarray((vectors * np.sqrt(np.maximum(values, 0))) @ drawn)
 
 
-def _rate(hit: np.ndarray, user: np.ndarray, weights: np.ndarray) -> Estimate:
+def _rate(hit: np.ndarray, user: np.ndarray, weights: UserWeights) -> Estimate:
     """Mean of hits; Wilson's interval where all or none are hits, and resamples do not vary."""
     found = estimate(hit, weights)
     return found if found.low < found.high else proportion(hit, user)

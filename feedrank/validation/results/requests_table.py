@@ -26,6 +26,7 @@ KEYS = ("user_id", "at", "fold")
 LIST = "list"  # column of checksums of our list
 OUTCOMES = "outcomes"  # column of checksums of the posts shown and liked
 VOID = "expected_is_void"  # column, constant: the tests of the feed make `expected` void
+DOUBT = "expected_doubt"  # column, constant: standard deviation of what no request tells of ours
 
 
 def requests_table(
@@ -42,7 +43,8 @@ def requests_table(
     `expected` holds pseudo-values (see `feedrank.validation.hitrate.expected`). `list` is a
     checksum of the ids on our list of the first k, in any order, `outcomes` one of the posts shown
     and of those liked, which is equal for two runs of the same log; `expected_is_void` says in each
-    row whether the feed lets `expected` count.
+    row whether the feed lets `expected` count, `expected_doubt` the standard deviation of what no
+    request tells of `expected` of our list.
     """
     replayed = joined(results)
     ours = results[0].names.index(OURS)
@@ -53,6 +55,7 @@ def requests_table(
         LIST: list_checksums(np.asarray(catalogue.post_ids), replayed.top[ours, :, : scores[0].k]),
         OUTCOMES: outcome_checksums(np.asarray(catalogue.post_ids), replayed),
         VOID: is_void,
+        DOUBT: float(scores[0].methods[OURS].doubt.std()),
     }
     for found in scores:
         for name, hits in found.methods.items():

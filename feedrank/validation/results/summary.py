@@ -15,6 +15,7 @@ from feedrank.stats.intervals import Estimate
 from feedrank.validation.fold import FoldResult, joined
 from feedrank.validation.hitrate.scores import Scores, score
 from feedrank.validation.methods import OURS
+from feedrank.validation.replay.requests import n_asked
 from feedrank.validation.results.details import details_of, n_listed
 from feedrank.validation.results.leads import leaders_in_words
 from feedrank.validation.results.metrics_json import metrics_of
@@ -38,7 +39,8 @@ class Summary:
         replayed, names = joined(results), results[0].names
         scores = [score(replayed, names, k, params) for k in params.k]
         found = [r.randomness for r in results]
-        trust = trust_of([r.replayed for r in results], scores[0], names, found, params.requests)
+        asked = n_asked(params, results[0].n_posts)
+        trust = trust_of([r.replayed for r in results], scores[0], names, found, asked)
         return cls(results, params, scores, trust)
 
     def metrics(self, truth: dict[str, Any] | None) -> dict[str, Any]:

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from feedrank.log.calendar import Fold
@@ -13,9 +14,10 @@ from feedrank.log.files import Log
 from feedrank.log.impressions import Impressions
 from feedrank.ranking.recommender import Ranked
 from feedrank.validation.replay.replay import ReplayResult, replay_requests
-from feedrank.validation.replay.requests import Requests, requests_of
+from feedrank.validation.replay.requests import Requests, n_asked, requests_of
 from tests.support.simulated_logs import (
     DAY,
+    DEFAULTS,
     HOUR,
     impressions,
     posts_table,
@@ -126,6 +128,37 @@ def test_a_sample_of_requests_keeps_each_whole(log: Log) -> None:
             assert first.tolist() == second.tolist()
     other = requests_of(log, FOLD, DAY, n=15, seed=2)
     assert set(zip(some.user, some.at, strict=True)) != set(zip(other.user, other.at, strict=True))
+
+
+def test_a_larger_sample_holds_the_smaller_one(log: Log) -> None:
+    few, more = (requests_of(log, FOLD, DAY, n=n, seed=1) for n in (15, 25))
+    keys = [set(zip(r.user.tolist(), r.at.tolist(), strict=True)) for r in (few, more)]
+    assert keys[0] < keys[1]
+
+
+@pytest.mark.parametrize("are_text", [False, True])
+def test_an_extract_that_begins_later_and_has_new_users_draws_the_same_requests(
+    log: Log, tmp_path: Path, are_text: bool
+) -> None:
+    rows = Impressions.joined(log.buckets())
+    ids = np.arange(1, N_USERS + 1) * 10
+    names = ids.astype(str) if are_text else ids
+    first = write_log(tmp_path / "a", pd.DataFrame({"user_id": names}), posts_table(N_POSTS), rows)
+    late = rows[rows.at >= 2 * DAY]
+    moved = Impressions(late.user + 1, late.post, late.at - 2 * DAY, late.liked)
+    users = pd.DataFrame({"user_id": np.concatenate([["00"] if are_text else [0], names])})
+    begins = "2021-10-03T00:00:00"
+    second = write_log(tmp_path / "b", users, posts_table(N_POSTS), moved, origin=begins)
+    a = requests_of(first, FOLD, DAY, n=15, seed=1)
+    b = requests_of(second, Fold(0, 3 * DAY, 6 * DAY), DAY, n=15, seed=1)
+    np.testing.assert_array_equal(a.user, b.user - 1)
+    np.testing.assert_array_equal(a.at, b.at + 2 * DAY)
+
+
+def test_without_a_number_larger_catalogues_have_fewer_requests() -> None:
+    unset, fixed = (replace(DEFAULTS.validate, requests=n) for n in (None, 70))
+    assert [n_asked(unset, n) for n in (0, 7_000, 10**9)] == [50_000_000, 7_142, 500]
+    assert n_asked(fixed, 7_000) == 70
 
 
 def test_the_number_of_buckets_does_not_change_the_requests(log: Log, tmp_path: Path) -> None:
