@@ -14,12 +14,12 @@ from feedrank.extraction.postgres.connection import Source, Transaction
 from feedrank.extraction.relations import relations
 from feedrank.live.delta_log import LIKE_WINDOW, DeltaLog, Happened
 from feedrank.params import Params
-from service.deploy import previous_path
 from service.follower.base import Base, end_of
 from service.follower.catalogue_rows import PostRows, UserRows
 from service.follower.feed_rows import BATCH, FeedRows, feed_queries
 from service.follower.session import Session, moment
 from service.follower.status import FollowerStatus
+from service.serving.model_slot import previous_path
 
 logger = logging.getLogger("feedrank.service")
 # After a poll the source rests for so many times as long as the poll took, so that a table which
