@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -15,11 +17,13 @@ KINDS = [("1h", False), ("1d", False), ("1d", True)]
 MOMENTS = (-5, 9 * DAY, CUT - 90_000, CUT, CUT + 5_000, CUT + DAY, END - 4_000, END, END + 3 * DAY)
 
 
-def _assert_same_answers(followed: Followed, live: FeatureStore, whole: FeatureStore) -> None:
+def _assert_same_answers(
+    followed: Followed, live: FeatureStore, whole: FeatureStore, moments: Sequence[int] = MOMENTS
+) -> None:
     ours, theirs = (recommender_of(followed.learned, store) for store in (live, whole))
     users = np.random.default_rng(2).permutation(whole.meta.n_users)[:40]
     n_compared = 0
-    for at in MOMENTS:
+    for at in moments:
         posts = np.arange(whole.meta.n_posts)
         for user in [*users.tolist(), whole.meta.n_users - 1]:
             first, second = ours.rank(user, at, 10), theirs.rank(user, at, 10)
@@ -48,13 +52,14 @@ def test_neither_order_nor_batches_nor_repeats_matter(
     events = log.events(apart=0.5, seed=seed)
     in_order = np.argsort(events.at, kind="stable")
     mixed = events[rng.permutation(len(events)) if seed else in_order]
-    live = LiveStore(log.learned.store)
+    live, ends = LiveStore(log.learned.store), []
     for number, part in enumerate(np.array_split(np.arange(len(mixed)), 12)):
         twice = rng.choice(part, len(part) // 3)
         live.apply(mixed[np.concatenate([part, twice])])
         if number == 4:
             live.apply(users=log.users, posts=log.posts[:9])
             live.apply(posts=log.posts)
-        recommender_of(log.learned, live.store()).rank(3, END, 5)  # states to carry over
+        recommender_of(log.learned, live.store()).rank(3, END, 5)  # a state to carry over
+        ends.append(live.store().meta.last_at + 3_600)  # of its step
     live.apply(Events.joined([mixed, events]), log.posts, log.users)  # all is there already
-    _assert_same_answers(log, live.store(), log.whole())
+    _assert_same_answers(log, live.store(), log.whole(), [*MOMENTS, *ends[::3]])
