@@ -104,7 +104,7 @@ def test_a_bundle_of_text_ids_answers_with_them(
     artifact = Artifact.load(text_path)
     write_bundle(tmp_path / "bundle", artifact, EVERYTHING)
     app = (tmp_path / "bundle" / "app.py").read_text()
-    assert app.count("id: str") == 2
+    assert app.count("id: str") == 3
     assert "id: int" not in app
     at = datetime.fromisoformat(MOMENT)
     posts = Model.load(str(tmp_path / "bundle" / "model")).posts(named(user_id), at, 5)
