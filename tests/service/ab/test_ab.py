@@ -92,11 +92,12 @@ def small_files():
 
 def test_a_disk_that_hangs_delays_no_list(compared, user_id, tmp_path, monkeypatch):
     exposures = compared.app.state.inference.exposures
-    hangs, comes_back, append = Event(), Event(), exposures._append
+    hangs, comes_back, is_back, append = Event(), Event(), Event(), exposures._append
 
     def hanging(lines):
         hangs.set()
         comes_back.wait(60)
+        is_back.set()
         append(lines)
 
     monkeypatch.setattr(exposures, "_append", hanging)
@@ -104,6 +105,7 @@ def test_a_disk_that_hangs_delays_no_list(compared, user_id, tmp_path, monkeypat
     try:
         assert hangs.wait(60)
         assert compared.get(PATH, params=query).status_code == 200
+        assert not is_back.is_set()
     finally:
         comes_back.set()
     exposures.write()
