@@ -50,7 +50,7 @@ class _Keeper(threading.Thread):
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self) -> None:
-        while (process := self._started()) is not None:
+        while (process := self._launched()) is not None:
             code = process.wait()
             if not self._is_over.wait(PAUSE_SECONDS):
                 logger.error("the follower ended and is started again", extra={"code": code})
@@ -67,7 +67,7 @@ class _Keeper(threading.Thread):
             process.kill()
             process.wait()
 
-    def _started(self) -> subprocess.Popen[bytes] | None:
+    def _launched(self) -> subprocess.Popen[bytes] | None:
         with self._lock:
             if self._is_over.is_set():
                 return None

@@ -12,7 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from feedrank.io.files import private_directory
@@ -21,9 +23,10 @@ from service.follower.status import FollowerStatus
 from tests.conftest import TestDatabase
 from tests.service.follower.test_follower import write_base
 from tests.support.postgres_tables import SMALL
-from tests.support.service_process import PATIENCE
-from tests.support.small_artifact import CODE
+from tests.support.service_process import PATIENCE, serving
+from tests.support.small_artifact import CODE, PATH
 
+pytest_plugins = ("tests.support.service_fixtures",)
 ROWS = """INSERT INTO feed_data SELECT timestamp '2021-10-04' + make_interval(secs => g), g % 7, g,
     'view', 0 FROM generate_series({}, {}) g"""
 
@@ -140,6 +143,42 @@ def test_it_ends_with_its_parent(scene: Scene) -> None:
         assert process.stdin is not None
         process.stdin.close()
         assert process.wait(PATIENCE) == 0
+
+
+def test_the_service_serves_what_its_follower_found_whoever_is_killed(
+    scene: Scene, artifact_path: Path, user_id: int, tmp_path: Path
+) -> None:
+    """All posts of the artifact but those of the database were deleted, so the lists are short."""
+    more = {
+        "FEED_DSN": scene.database.url,
+        "FEEDRANK_FOLLOW": "1",
+        "FEEDRANK_FOLLOW_SECONDS": ".05",
+    }
+    with serving(artifact_path, tmp_path / "other", 2, **more) as server, httpx.Client() as client:
+
+        def listed() -> set[int]:
+            path = f"{server.address}{PATH}?id={user_id}&time=2021-12-01T12:00:00"
+            return {post["id"] for post in client.get(path).json()}
+
+        def followed() -> dict[str, Any]:
+            found: dict[str, Any] | None = client.get(f"{server.address}/ready").json()["follower"]
+            return found or {"events": -1}
+
+        until(lambda: listed() == {10, 20, 30})
+        scene.database.execute("INSERT INTO post_text_df VALUES (1000000, 'new', 'tech')")
+        until(lambda: 1000000 in listed())
+        log = delta_log_of(tmp_path / "other", artifact_path)
+        status = FollowerStatus.read(log)
+        assert status is not None
+        os.kill(status.pid, signal.SIGKILL)
+        scene.database.execute("DELETE FROM post_text_df WHERE post_id = 10")
+        until(lambda: listed() == {20, 30, 1000000})
+        row = "INSERT INTO feed_data VALUES ('2021-11-05', {}, 20, 'view', 1)"
+        scene.database.execute(row.format(user_id))
+        until(lambda: followed()["events"] == 1)
+        metrics = client.get(f"{server.address}/metrics").text
+        assert "feedrank_follower_failing 0.0" in metrics
+    assert FollowerStatus.read(log) is None
 
 
 def test_without_a_database_it_does_not_start(scene: Scene) -> None:
