@@ -9,5 +9,5 @@ __version__ = "0.2.0"
 def __getattr__(name: str) -> Any:
     """`feedrank.load` and `feedrank.read_log`, imported when they are asked for."""
     if name in ("load", "read_log"):
-        return getattr(import_module("feedrank.notebook"), name)
+        return getattr(import_module("feedrank.artifact.notebook"), name)
     raise AttributeError(f"module 'feedrank' has no attribute '{name}'")

@@ -6,13 +6,11 @@ The exit code is 0 if the artifact is served, 1 if that fails, 2 if the gate ref
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from time import monotonic, sleep
 
 from feedrank.artifact.manifest import MANIFEST, check_files, read_manifest, version_of
 from feedrank.artifact.proof import prove_once
@@ -21,15 +19,15 @@ from feedrank.errors import ArtifactError, FeedrankError, blaming
 from feedrank.io.files import unwritable, write_whole
 from feedrank.io.outputs import new_directory
 from feedrank.io.writer_lock import one_writer
-from service.deployments import recorded
-from service.gate import reasons_against
-from service.serving.model_slot import next_path, previous_path
+from service.deployment.gate import reasons_against
+from service.deployment.record import recorded
+from service.deployment.switch import switch, target_of
+from service.serving.model_slot import previous_path
 from service.serving.worker_registry import live_workers
 from service.settings import Settings
 
 VERSIONS = "versions"
 FAILED, REFUSED = 1, 2
-POLL_SECONDS = 0.1  # any value well below the second that a worker needs to load an artifact
 
 
 class Refused(FeedrankError):
@@ -124,77 +122,6 @@ def _one_deploy(link: Path) -> Iterator[None]:
     _refuse_directory(link)
     with one_writer(link.with_name(f".{link.name}.lock")):
         yield
-
-
-def switch(link: Path, target: Path, state: Path, wait: float) -> str:
-    """Move the link to a directory once every worker has loaded and checked it."""
-    version = version_of(target)
-    if link.resolve() == target.resolve():
-        return version
-    previous = link.resolve() if link.exists() else None
-    point(next_path(link), target)
-    try:
-        _await_workers("prepared", version, link, state, wait)
-        # Both are made before either moves: a full disk changes nothing.
-        moves = [(link, made(link, target))]
-        if previous is not None:
-            moves.append((previous_path(link), made(previous_path(link), previous)))
-        for place, new in moves:
-            new.replace(place)
-        try:
-            _await_workers("served", version, link, state, wait)
-        except ArtifactError:
-            if previous is not None:
-                point(link, previous)
-            raise
-    finally:
-        next_path(link).unlink(missing_ok=True)
-    return version
-
-
-def point(link: Path, target: Path) -> None:
-    """Let a link name a directory, in one step: each reader finds the old or the new one."""
-    made(link, target).replace(link)
-
-
-def made(link: Path, target: Path) -> Path:
-    """A link to a directory, beside the one whose place it is to take."""
-    link.parent.mkdir(parents=True, exist_ok=True)
-    new = link.with_name(f".{link.name}.{os.getpid()}")
-    new.unlink(missing_ok=True)
-    new.symlink_to(os.path.relpath(target, link.parent.absolute()))
-    return new
-
-
-def target_of(link: Path) -> Path:
-    """The directory that a link names; raises `ArtifactError` for links that lead in a circle."""
-    try:
-        return link.resolve()
-    except (OSError, RuntimeError) as error:
-        raise ArtifactError(f"'{link}' leads in a circle. Remove it, or deploy again.") from error
-
-
-def _await_workers(step: str, version: str, link: Path, state: Path, wait: float) -> None:
-    """Wait until all workers have `prepared` or `served` a version, or raise `ArtifactError`."""
-    until = monotonic() + wait
-    while True:
-        workers = live_workers(state, link)
-        for worker in workers:
-            if worker.refused == version:
-                raise ArtifactError(f"worker {worker.pid} refuses {version}: {worker.reason}")
-        late = [
-            worker.pid
-            for worker in workers
-            if worker.version != version and (step == "served" or worker.prepared != version)
-        ]
-        if not late:
-            return
-        if monotonic() > until:
-            raise ArtifactError(
-                f"workers {late} have not {step} {version} within {wait:g} s, so the previous "
-                "artifact is served. See their log, or wait longer with --wait."
-            )
-        sleep(POLL_SECONDS)
 
 
 def _refuse_directory(link: Path) -> None:

@@ -28,7 +28,7 @@ from feedrank.artifact.manifest import MANIFEST, check_files, read_manifest
 from feedrank.artifact.proof import Prover
 from feedrank.artifact.signature import VARIABLE, sign
 from feedrank.errors import ArtifactError
-from service.deploy import point
+from service.deployment.switch import point
 from service.serving.model_slot import Slot
 from tests.support.small_artifact import sign_again, small_params, write_artifact
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from feedrank.artifact.golden import replay
+from feedrank.artifact.golden import check_golden, replay
 from feedrank.artifact.manifest import (
     GOLDEN,
     RANKER,
@@ -16,7 +16,7 @@ from feedrank.artifact.manifest import (
     read_json,
     read_manifest,
 )
-from feedrank.artifact.schema import check_golden, check_schema
+from feedrank.artifact.schema import check_schema
 from feedrank.artifact.trees import check_trees
 from feedrank.errors import ArtifactError, blaming
 from feedrank.ranking.ranker import Ranker

@@ -9,6 +9,7 @@ import numpy as np
 
 from feedrank.errors import ArtifactError
 from feedrank.io.arrays import Place
+from feedrank.log.metadata import LogMeta
 from feedrank.ranking.recommender import Recommender
 
 N_MOMENTS = 4  # before, within (2) and after the log; each costs the load 40 to 70 ms
@@ -39,6 +40,20 @@ def answered(recommender: Recommender, user: int, at: int, k: int) -> dict[str, 
 def read_golden(place: Place) -> list[dict[str, Any]]:
     """Requests and answers of a file."""
     return list(json.loads(place.read_text()))
+
+
+def check_golden(golden: list[dict[str, Any]], meta: LogMeta, n: int) -> None:
+    """Check stored requests before they are answered: rows of users and posts, and how many.
+
+    Raises:
+        ValueError: there are not `n`, or one names a row that is not there.
+    """
+    if len(golden) != n:
+        raise ValueError(f"it holds {len(golden)} requests, and {n} are to be")
+    for request in golden:
+        user, post = request["user"], request["post"]
+        if not (0 <= user < meta.n_users and all(0 <= row < meta.n_posts for row in post)):
+            raise ValueError(f"a request is of user {user} with posts {post}")
 
 
 def replay(recommender: Recommender, stored: list[dict[str, Any]], name: str) -> None:

@@ -248,16 +248,3 @@ def _check_together(directory: Path, sizes: Sizes, dimensions: dict[str, int]) -
         texts = Texts.load(directory, name)
         for row in range(len(texts.offsets) - 1):
             texts[row]  # not of UTF-8: a UnicodeDecodeError
-
-
-def check_golden(golden: list[dict[str, Any]], meta: LogMeta, n: int) -> None:
-    """Check golden requests before they are answered: rows of users and posts, and how many.
-
-    Raises:
-        ValueError: there are not `n`, or one names a row that is not there.
-    """
-    _require(len(golden) == n, f"it holds {len(golden)} requests, and {n} are to be")
-    for request in golden:
-        user, post = request["user"], request["post"]
-        is_known = 0 <= user < meta.n_users and all(0 <= row < meta.n_posts for row in post)
-        _require(is_known, f"a request is of user {user} with posts {post}")

@@ -14,7 +14,7 @@ from feedrank.checkout.committed import LOCK, run
 from feedrank.errors import FeedrankError
 from feedrank.io.files import write_whole
 
-# Which process reads or writes which output; DVC writes it anew before and after each stage.
+# Which process reads or writes which output; DVC rewrites it before and after each stage.
 RUNNING = Path(".dvc", "tmp", "rwlock")
 
 

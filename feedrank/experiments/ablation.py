@@ -21,7 +21,7 @@ import pandas as pd
 from feedrank.engines.processes import one_thread_of_algebra
 from feedrank.errors import FeedrankError
 from feedrank.experiments.ablated_ranker import result_without
-from feedrank.experiments.paired import Pairs
+from feedrank.experiments.comparison.pairs import Pairs
 from feedrank.features.row_files import load_rows
 from feedrank.features.row_pass import training_rows
 from feedrank.features.rows import EVER, TrainingRows

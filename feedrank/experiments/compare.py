@@ -14,7 +14,8 @@ import sys
 from collections.abc import Sequence
 
 from feedrank.errors import FeedrankError
-from feedrank.experiments.paired import Difference, Pairs, is_refused, kind_of
+from feedrank.experiments.comparison.difference import Difference, is_refused
+from feedrank.experiments.comparison.pairs import Pairs, kind_of
 from feedrank.experiments.revisions import WORKSPACE, requests_at
 from feedrank.params import load_params
 from feedrank.stats.decisions import EQUAL

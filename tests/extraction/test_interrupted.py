@@ -11,8 +11,9 @@ import pytest
 
 from feedrank.errors import SourceError
 from feedrank.extraction.audit.day_counts import Disproved
-from feedrank.extraction.postgres.connection import ConnectionLost, Transaction
+from feedrank.extraction.postgres.connection import Transaction
 from feedrank.extraction.postgres.copy_reader import Collected
+from feedrank.extraction.postgres.driver_errors import ConnectionLost
 from feedrank.extraction.postgres.feed_query import FeedSql
 from feedrank.extraction.spool.chunks import Spool
 from tests.conftest import ROOT, TestDatabase

@@ -16,8 +16,9 @@ from feedrank.artifact.manifest import MANIFEST, read_manifest, version_of
 from feedrank.artifact.signature import VARIABLE, sign
 from feedrank.errors import ArtifactError, FeedrankError
 from service import deploy as deploying
-from service.deploy import deploy, main, previous_path, roll_back
-from service.deployments import RECORD
+from service.deploy import deploy, main, roll_back
+from service.deployment.record import RECORD
+from service.serving.model_slot import previous_path
 from tests.support.small_artifact import edit_manifest
 
 pytest_plugins = ("tests.support.service_fixtures",)

@@ -18,7 +18,8 @@ from feedrank.errors import FeedrankError, SchemaError, SourceError
 from feedrank.extraction.check.feed_sample import FeedSample
 from feedrank.extraction.environment import Database
 from feedrank.extraction.postgres.catalog import Relation, describe, is_unique
-from feedrank.extraction.postgres.connection import ConnectionLost, Source, Transaction, quoted
+from feedrank.extraction.postgres.connection import Source, Transaction, quoted
+from feedrank.extraction.postgres.driver_errors import ConnectionLost
 from feedrank.extraction.postgres.feed_query import ID_WORDS, IDS, NUMBERS, TIMES, id_key
 from feedrank.extraction.profile_choice import ARRAYS, ProfileChoice
 from feedrank.extraction.relations import describe_feed

@@ -1,21 +1,20 @@
-"""Connections to the database: read-only transactions, and driver errors as `SourceError`."""
+"""Connections to the database, and read-only transactions on them."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, TypeVar
 
 import psycopg2
-from psycopg2 import errorcodes
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
 from sqlalchemy import URL, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
-from feedrank.errors import FeedrankError, SchemaError, SourceError
+from feedrank.errors import SourceError
+from feedrank.extraction.postgres.driver_errors import DriverErrors
 from feedrank.extraction.postgres.waiting import CLIENT_CHECK, Waiting
 from feedrank.params import SourceParams
 
@@ -42,32 +41,6 @@ NETWORK = {
     "keepalives_interval": "10",
     "keepalives_count": "3",
 }
-CHECK_DSN = "Check host, port, database, role and password in FEED_DSN."
-MORE_CONNECTIONS = (
-    "'extract.connections' + 1 are open at the same time, and for a moment one more: lower it, or "
-    "raise the limit of the role, the database, the server or the pooler."
-)
-# Of a failed connection the driver knows no code.
-TOO_MANY = re.compile("too many|connection slots are reserved|no more connections allowed")
-TRANSIENT = {
-    errorcodes.ADMIN_SHUTDOWN,
-    errorcodes.CRASH_SHUTDOWN,
-    errorcodes.CANNOT_CONNECT_NOW,
-    errorcodes.TOO_MANY_CONNECTIONS,
-    errorcodes.SERIALIZATION_FAILURE,  # a standby cancels queries that are in the way of its replay
-    errorcodes.CONNECTION_FAILURE,
-    errorcodes.CONNECTION_EXCEPTION,
-    errorcodes.CONNECTION_DOES_NOT_EXIST,
-}
-SNAPSHOT_GONE = {errorcodes.UNDEFINED_OBJECT, errorcodes.INVALID_PARAMETER_VALUE}
-
-
-class ConnectionLost(SourceError):
-    """The connection broke, or the server is busy: trying again may help."""
-
-
-class SnapshotLost(ConnectionLost):
-    """The snapshot ended with the connection that exported it: a new one is needed."""
 
 
 class Transaction:
@@ -115,11 +88,12 @@ class Source:
 
     def __init__(self, dsn: str, params: SourceParams) -> None:
         self.params = params
-        self._url = _url(dsn)
+        url = _url(dsn)
+        self._errors = DriverErrors(url, params)
         # One connection for each transaction: a pooled one could carry another's settings.
-        network = {k: v for k, v in NETWORK.items() if k not in self._url.query}
+        network = {k: v for k, v in NETWORK.items() if k not in url.query}
         self._engine = create_engine(
-            self._url, poolclass=NullPool, pool_reset_on_return=None, connect_args=network
+            url, poolclass=NullPool, pool_reset_on_return=None, connect_args=network
         )
         self.waiting = Waiting(self._engine.raw_connection)
 
@@ -169,10 +143,7 @@ class Source:
         try:
             return self._engine.raw_connection()
         except psycopg2.Error as error:
-            lost = error.pgcode in TRANSIENT or "starting up" in str(error)
-            kind = ConnectionLost if lost else SourceError
-            remedy = MORE_CONNECTIONS if TOO_MANY.search(str(error)) else CHECK_DSN
-            raise kind(f"cannot connect to {self}: {self._sentence(error)} {remedy}") from None
+            raise self._errors.of_connecting(error) from None
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -180,49 +151,10 @@ class Source:
         try:
             yield
         except psycopg2.Error as error:
-            raise self._translation(error) from None
-
-    def _translation(self, error: psycopg2.Error) -> FeedrankError:
-        found = self._sentence(error)
-        if error.pgcode in SNAPSHOT_GONE and "snapshot" in found:
-            return SnapshotLost(f"the snapshot is gone: {found}")
-        if error.pgcode in TRANSIENT or _is_broken(error):
-            return ConnectionLost(
-                f"the connection to {self} was lost: {found} Run again: what was read is kept."
-            )
-        if "query_wait_timeout" in found:
-            return SourceError(f"the pooler gave no connection in time: {found} {MORE_CONNECTIONS}")
-        if error.pgcode == errorcodes.QUERY_CANCELED:
-            return SourceError(
-                f"the database stopped a statement: {found} Raise 'source.statement_timeout' "
-                f"(now {self.params.statement_timeout}) if that was the reason."
-            )
-        if error.pgcode == errorcodes.INSUFFICIENT_PRIVILEGE:
-            return SourceError(
-                f"the role of FEED_DSN may not read what it needs: {found} It needs USAGE on "
-                f"schema '{self.params.schema}' and SELECT on '{self.params.users}', "
-                f"'{self.params.posts}' and '{self.params.feed}'."
-            )
-        if error.pgcode == errorcodes.INVALID_PARAMETER_VALUE and "time zone" in found:
-            return SourceError(f"'source.time_zone' is not known to the database: {found}")
-        if error.pgcode == errorcodes.CHARACTER_NOT_IN_REPERTOIRE:
-            return SchemaError(
-                f"text in '{self.params.users}' or '{self.params.posts}' is not UTF-8 (SQL_ASCII): "
-                f"{found} Convert it in a view: convert_from(convert_to(x, 'SQL_ASCII'), 'LATIN1')."
-            )
-        return SourceError(f"the database refused a statement: {found}")
-
-    def _sentence(self, error: Exception) -> str:
-        """The first line of a message as a sentence, without any password of the URL."""
-        text = " ".join(str(error).split("\nLINE ")[0].split())
-        text += "." * (not text.endswith((".", "?", "!")))
-        for secret in _secrets(self._url):
-            text = text.replace(secret, "***")
-        return text
+            raise self._errors.of_statement(error) from None
 
     def __str__(self) -> str:
-        url = self._url
-        return f"'{url.host or url.query.get('host', 'localhost')}/{url.database or ''}'"
+        return self._errors.name
 
 
 def quoted(name: str) -> str:
@@ -233,20 +165,6 @@ def quoted(name: str) -> str:
 def literal(text: str) -> str:
     """An SQL string constant; needs `standard_conforming_strings`, which every transaction sets."""
     return "'" + text.replace("'", "''") + "'"
-
-
-def _is_broken(error: psycopg2.Error) -> bool:
-    """Whether the driver itself noticed the loss, so that the error has no code.
-
-    Within a COPY, such an error is a bare `DatabaseError`.
-    """
-    is_own = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
-    return error.pgcode is None and (is_own or type(error) is psycopg2.DatabaseError)
-
-
-def _secrets(url: URL) -> list[str]:
-    secrets = [url.password, *(v for k, v in url.query.items() if "pass" in k)]
-    return [str(s) for s in secrets if s]
 
 
 def _url(dsn: str) -> URL:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
-from feedrank.extraction.postgres.connection import ConnectionLost
+from feedrank.extraction.postgres.driver_errors import ConnectionLost
 
 # Waits of up to 0.5, 1, 2, 4 and 8 s: a restart of a server takes a few seconds.
 ATTEMPTS = 6

@@ -8,12 +8,8 @@ from contextlib import ExitStack, contextmanager
 from threading import Event, local
 from typing import TypeVar
 
-from feedrank.extraction.postgres.connection import (
-    ConnectionLost,
-    SnapshotLost,
-    Source,
-    Transaction,
-)
+from feedrank.extraction.postgres.connection import Source, Transaction
+from feedrank.extraction.postgres.driver_errors import ConnectionLost, SnapshotLost
 from feedrank.extraction.postgres.retry import retrying
 
 T = TypeVar("T")

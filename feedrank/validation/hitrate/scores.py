@@ -27,7 +27,8 @@ import numpy as np
 from feedrank.params import ValidateParams
 from feedrank.stats.intervals import Estimate, UserWeights, estimate, proportion, user_weights
 from feedrank.validation.hitrate.calibration import Calibration, Shown, calibrate
-from feedrank.validation.hitrate.expected import Expected, Lists, expected_hitrate
+from feedrank.validation.hitrate.expected import Expected, expected_hitrate
+from feedrank.validation.hitrate.hit_model import Lists
 from feedrank.validation.replay.replay import ReplayResult
 
 KINDS = ("expected", "shown", "catalogue")

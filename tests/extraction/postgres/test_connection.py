@@ -12,7 +12,8 @@ import pytest
 
 from feedrank.errors import SourceError
 from feedrank.extraction.environment import Database
-from feedrank.extraction.postgres.connection import ConnectionLost, SnapshotLost, Source
+from feedrank.extraction.postgres.connection import Source
+from feedrank.extraction.postgres.driver_errors import ConnectionLost, SnapshotLost
 from tests.conftest import ROOT, TestDatabase
 from tests.support.postgres_tables import DEFAULTS, extraction, large, small, source_params
 

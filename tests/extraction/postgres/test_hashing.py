@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from feedrank.extraction.postgres.hashing import checksum
-from feedrank.extraction.postgres.row_format import Layout
+from feedrank.extraction.postgres.row_format import Layout, checksum
 from tests.conftest import TestDatabase
 
 

@@ -11,10 +11,10 @@ from feedrank.artifact.export import export
 from feedrank.live.delta_log import LIKE_WINDOW, DeltaLog, Happened
 from feedrank.live.events import IMPRESSION, LIKE
 from feedrank.state.feature_store import FeatureStore
-from service.deploy import point, previous_path
+from service.deployment.switch import point
 from service.live.retention import drop_held
 from service.live.tail import Tail
-from service.serving.model_slot import Slot
+from service.serving.model_slot import Slot, previous_path
 from tests.live.followed import CUT, END, Followed, followed
 from tests.support.simulated_logs import DAY, recommender_of
 

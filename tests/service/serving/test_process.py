@@ -16,7 +16,7 @@ import httpx2
 import pytest
 
 from feedrank.artifact.manifest import version_of
-from service.deploy import point
+from service.deployment.switch import point
 from tests.support.service_process import PATIENCE, serving, start
 from tests.support.small_artifact import (
     CODE,

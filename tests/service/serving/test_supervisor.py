@@ -13,7 +13,7 @@ from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.manifest import version_of
 from feedrank.errors import ArtifactError
 from service.app import create_app
-from service.deploy import point
+from service.deployment.switch import point
 from service.serving.model_slot import Slot
 from service.serving.supervisor import Supervisor
 from service.settings import Settings

@@ -15,9 +15,10 @@ from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.manifest import version_of
 from feedrank.errors import ArtifactError, FeedrankError
 from service import deploy as deploying
-from service.deploy import deploy, main, next_path, point, previous_path, roll_back
+from service.deploy import deploy, main, roll_back
+from service.deployment.switch import point
 from service.serving.background import worker_state
-from service.serving.model_slot import Slot
+from service.serving.model_slot import Slot, next_path, previous_path
 from service.serving.worker_registry import Registration, WorkerState, live_workers
 from tests.support.small_artifact import export_again, small_params
 

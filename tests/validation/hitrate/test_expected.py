@@ -12,15 +12,9 @@ from feedrank.stats.hits import expected_hit_at_k
 from feedrank.stats.intervals import Estimate, estimate, user_weights
 from feedrank.validation.hitrate.calibration import Shown, calibrate
 from feedrank.validation.hitrate.dependence import Dependence, share_of_same
-from feedrank.validation.hitrate.expected import (
-    SELECTION_BIAS,
-    SHIFT_SPREAD,
-    Expected,
-    Lists,
-    expected_hitrate,
-    hit_probability,
-    matching_weight,
-)
+from feedrank.validation.hitrate.expected import Expected, expected_hitrate
+from feedrank.validation.hitrate.hit_model import SHIFT_SPREAD, Lists, hit_probability
+from feedrank.validation.hitrate.shift import SELECTION_BIAS, matching_weight
 
 K, DEPTH, N_POSTS, N_SHOWN = 5, 50, 400, 30
 

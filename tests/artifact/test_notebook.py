@@ -13,9 +13,9 @@ import pytest
 
 import feedrank
 from feedrank.artifact.artifact import Artifact
+from feedrank.artifact.notebook import Notebook
 from feedrank.features.row_pass import training_rows
 from feedrank.log.files import Log
-from feedrank.notebook import Notebook
 from feedrank.ranking.recommender import UnknownUserError
 from tests.support.small_artifact import CODE, MOMENT, small_params
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from feedrank.artifact.manifest import MANIFEST, REQUESTS, read_manifest
 from feedrank.errors import FeedrankError
-from feedrank.experiments.paired import Pairs, is_refused, kind_of
+from feedrank.experiments.comparison.difference import is_refused
+from feedrank.experiments.comparison.pairs import Pairs, kind_of
 from feedrank.validation.results.leads import behind
 from feedrank.validation.results.requests_table import read_requests
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from feedrank.artifact.manifest import FORMAT
 from feedrank.validation.results.requests_table import write_requests
-from service.gate import reasons_against
+from service.deployment.gate import reasons_against
 from tests.support.request_tables import hits_table
 from tests.support.small_artifact import LEAD, METRICS
 

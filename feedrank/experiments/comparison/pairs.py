@@ -1,4 +1,4 @@
-"""Paired comparison of two runs on the same requests, with intervals and in words."""
+"""Pairs: requests that two runs replayed, compared user by user."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from feedrank.errors import FeedrankError
-from feedrank.stats.decisions import EQUAL, decision
-from feedrank.stats.intervals import Estimate, UserWeights, estimate, user_weights
+from feedrank.experiments.comparison.difference import Difference
+from feedrank.stats.intervals import UserWeights, estimate, user_weights
 from feedrank.validation.methods import OURS
 from feedrank.validation.results.requests_table import DOUBT, LIST, OUTCOMES, VOID, column
 
@@ -207,64 +207,6 @@ def _kinds_in_words(table: pd.DataFrame) -> str:
 def _of_lists(table: pd.DataFrame) -> str | None:
     """The hit rate of the lists whose checksums are in the column `list`."""
     return next((c for c in table.columns if c.startswith(f"{OURS}/expected@")), None)
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One hit rate of two runs.
-
-    Attributes:
-        kind: such as 'expected@5'.
-        a: of run A.
-        b: of run B.
-        gain: B less A, with the paired interval.
-        is_same: whether each request has the same value in both.
-        is_void: whether the feed of a run makes this hit rate void.
-    """
-
-    kind: str
-    a: Estimate
-    b: Estimate
-    gain: Estimate
-    is_same: bool
-    is_void: bool = False
-
-    def words(self, tolerance: float = EQUAL) -> str:
-        """Which run is better, that both are equal, or what it would take to tell."""
-        if self.is_void:
-            return "void: the feed is not random"
-        if not self.gain.n_requests:
-            return "without a value in both runs"
-        if self.is_same:
-            return "the same in every request"
-        if self.gain.low > 0:
-            return f"B beats A by {self.gain.value:.4f}"
-        if self.gain.high < 0:
-            return f"A beats B by {-self.gain.value:.4f}"
-        return decision(self.gain.value, self.gain.low, self.gain.high, tolerance)
-
-    def line(self) -> str:
-        """Numbers and words; of a void hit rate words alone."""
-        name = f"{'hitrate@' + self.kind.split('@')[1] + '/' + self.kind.split('@')[0]:22}"
-        if self.is_void:
-            return name + self.words()
-        return name + (
-            f"A {self.a.value:.4f}  B {self.b.value:.4f}  B - A {self.gain.value:+.4f} "
-            f"[{self.gain.low:+.4f}, {self.gain.high:+.4f}]  {self.words()}"
-        )
-
-
-def is_refused(difference: Difference, tolerance: float, when: str) -> bool:
-    """Whether a build should refuse run B.
-
-    Args:
-        difference: of the hit rate that decides.
-        tolerance: a loss that does not matter, 0 or more.
-        when: 'worse': the whole interval lies below minus the tolerance; 'doubtful': some of it
-            does.
-    """
-    bound = difference.gain.high if when == "worse" else difference.gain.low
-    return bool(bound < -tolerance)
 
 
 def kind_of(name: str, k: int) -> str:

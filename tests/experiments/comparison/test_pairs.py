@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from feedrank.errors import FeedrankError
-from feedrank.experiments.paired import Pairs, is_refused
+from feedrank.experiments.comparison.difference import is_refused
+from feedrank.experiments.comparison.pairs import Pairs
 from tests.support.request_tables import N, hits_table, reordered
 
 

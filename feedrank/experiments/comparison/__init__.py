@@ -1,0 +1,1 @@
+"""Two runs on the same requests, and the difference between them."""

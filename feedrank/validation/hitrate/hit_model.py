@@ -1,0 +1,101 @@
+"""Hit model: the probability that a list holds a like, given calibrated log-odds of its posts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit
+
+from feedrank.validation.hitrate.calibration import Calibration, log_odds_of
+
+SHIFT_SPREAD = (
+    0.1  # standard deviation of a shift's prior, in logits: docs/validation.md, "Coverage"
+)
+# Shift of posts that the feed did not show near the request, in leads of their log-odds over the
+# impressions: 95 % of the prior are from half a lead above the model to a post far below average.
+BARE_SHIFT, BARE_SPREAD = -0.5, 1.0
+# Seven nodes are exact for polynomials of degree 13, and within .0002 of 60 at a variance of 1.
+NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
+
+
+@dataclass(frozen=True)
+class Lists:
+    """The lists of one method, by request.
+
+    Attributes:
+        probability: our own of the posts of each list, 0 where a list is too short, shape
+            (n_requests, k).
+        cluster: of these posts, -1 where a list is too short, same shape.
+        rank: place of each shown post in the method's longer list, -1 if beyond, shape (n_shown,).
+        supported: whether the feed showed the post near the request, bool, shape (n_requests, k).
+    """
+
+    probability: np.ndarray
+    cluster: np.ndarray
+    rank: np.ndarray
+    supported: np.ndarray
+
+
+@dataclass(frozen=True)
+class HitModel:
+    """Hit probabilities of one method's lists, as a function of what was fitted.
+
+    Attributes:
+        listed: whether a place is taken, shape (n_requests, k).
+        supported: as in `Lists`.
+        score: our log-odds from the calibration's center, same shape.
+        lead: of the listed posts without support, in calibrated log-odds over the impressions.
+    """
+
+    listed: np.ndarray
+    supported: np.ndarray
+    score: np.ndarray
+    lead: float
+
+    @classmethod
+    def of(cls, calibration: Calibration, lists: Lists) -> HitModel:
+        """The model of a method's lists."""
+        listed = lists.probability > 0
+        score = np.where(listed, log_odds_of(lists.probability) - calibration.center, 0.0)
+        lead = lead_of(calibration, lists.probability[listed & ~lists.supported])
+        return cls(listed, lists.supported, score, lead)
+
+    def hit(self, at: np.ndarray, z: float = 0.0) -> np.ndarray:
+        """Hit probability of each list, shape (n_requests,).
+
+        Args:
+            at: intercept, slope, variance and shift.
+            z: standard deviations from the mean of the shift of posts without support.
+        """
+        intercept, slope, variance, shift = at
+        bare = BARE_SHIFT * max(self.lead, 0.0) + z * max(
+            SHIFT_SPREAD, BARE_SPREAD * abs(self.lead)
+        )
+        moved = intercept + np.where(self.supported, shift, bare) + slope * self.score
+        return hit_probability(np.where(self.listed, moved, -np.inf), variance)
+
+
+def hit_probability(log_odds: np.ndarray, variance: float) -> np.ndarray:
+    """Probability of at least one like in each list: 1 - E prod(1 - p), shape (n_requests,).
+
+    E is over a normal shift that all log-odds of a list share, by Gauss-Hermite quadrature. The
+    log-odds are stretched by sqrt(1 + pi / 8 * variance), so that each p keeps its mean (MacKay,
+    *The evidence framework applied to classification networks*, 1992).
+
+    Args:
+        log_odds: of the mean p, -inf for a place that is empty, shape (n_requests, k).
+        variance: of the shared shift, in squared logits.
+    """
+    stretched = log_odds * np.sqrt(1 + np.pi * max(variance, 0.0) / 8)
+    total = NODE_WEIGHTS.sum()
+    missed = np.zeros(len(log_odds))
+    for node, weight in zip(NODES, NODE_WEIGHTS, strict=True):
+        moved = stretched + node * np.sqrt(max(variance, 0.0))
+        missed += weight / total * np.prod(expit(-moved), axis=1)
+    return 1.0 - missed
+
+
+def lead_of(calibration: Calibration, listed: np.ndarray) -> float:
+    """Mean calibrated log-odds of the listed posts less those of the impressions."""
+    return float(calibration.log_odds(listed).mean()) - calibration.mean if len(listed) else 0.0

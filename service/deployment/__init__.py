@@ -1,0 +1,1 @@
+"""How an artifact goes live: the gate, the switch of links, and the record."""
