@@ -9,7 +9,7 @@ from feedrank.state.counts.tally import tally
 from feedrank.state.profiles import Profiles
 
 # Standard deviations, as the three-sigma rule. On a tenth of the demo's users with 45 days, by its
-# first 9 days, age has 5 to 8 and no other column 2.
+# first 9 days, age has 3.8 to 5.8 on four seeds, and no other column more than 1.6.
 CERTAIN = 3.0
 PERMUTATIONS = 20  # an error of a sixth in the standard deviation
 MOST_POSTS = 10_000  # the most shown: bounds memory to some 20 MB for 64 codes

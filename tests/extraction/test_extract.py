@@ -99,17 +99,14 @@ def test_profiles_keep_every_fit_column_in_a_few_types(
     users = Log.open(tmp_path / "log").users
     assert {c: str(t) for c, t in users.dtypes.items()} == {
         "user_id": "int64", "gender": "int64", "age": "float64", "city": "str",
-        "is_new": "int64", "score": "float64",
+        "is_new": "int64", "score": "float64", "born": "datetime64[ms]",
         'Odd, "name': "float64",
     }  # fmt: skip
     assert users["user_id"].tolist() == [1, 3, 7]
     assert users["city"].isna().tolist() == [True, False, False]
     assert users["city"].tolist()[1:] == ["Kazan", ""]
     report = json.loads((tmp_path / "reports" / "data.json").read_text())
-    assert report["left_out_columns"] == {
-        "born": "a moment: name it in source.profile if it never changes, as a registration's",
-        "tags": "of type _text",
-    }
+    assert report["left_out_columns"] == {"tags": "no value of at least 10 users and 1% of all"}
 
 
 def test_posts_without_topic_and_text_are_posts(database: TestDatabase, tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ class DriverErrors:
     def _relations(self) -> str:
         params = self.params
         names = (params.users, params.posts, params.feed, params.events)
-        return " and ".join(f"'{name}'" for name in names if name is not None)
+        return ", ".join(f"'{name}'" for name in names if name is not None)
 
     def _sentence(self, error: Exception) -> str:
         """The first line of a message as a sentence, without any password of the URL."""

@@ -19,7 +19,9 @@ from feedrank.state.posts.clusters import PostClusters, dispersion_of, post_stat
 from feedrank.state.posts.factors import Factors
 from feedrank.stats.shrinkage import HIGHEST_RATE
 
-# Of the factors that a text lets expect, in posts: any from 1 to 30. Known posts do not feel it.
+# Of the factors that a text lets expect, in posts. Of posts left out on *films* (3,000 users, 2,500
+# posts), 10 to 100 explain .003 to .006 of the variance, 1 less than nothing (-.05). Known posts
+# do not feel it.
 TEXT_RIDGE = 10.0
 FittedPosts = tuple[PostClusters, Factors]
 

@@ -183,7 +183,7 @@ def test_a_role_without_rights_is_told_which_it_needs(
 ) -> None:
     small(database)
     url = role("nobody")
-    needed = r"permission denied for table user_data.*SELECT on 'user_data', 'post_text_df' and 'f"
+    needed = r"permission denied for table user_data.*SELECT on 'user_data', 'post_text_df', 'f"
     with pytest.raises(SourceError, match=needed):
         extraction(url, tmp_path).run()
 

@@ -16,6 +16,7 @@ from feedrank.artifact.manifest import version_of
 from feedrank.errors import ArtifactError, FeedrankError
 from service import deploy as deploying
 from service.deploy import deploy, main, roll_back
+from service.deployment import switch
 from service.deployment.switch import point
 from service.serving.background import worker_state
 from service.serving.model_slot import Slot, next_path, previous_path
@@ -193,7 +194,7 @@ def test_all_workers_prepare_before_any_serves(link, newer_path, tmp_path, monke
 
     both_poll(None)
     served.clear()
-    monkeypatch.setattr(deploying, "sleep", both_poll)
+    monkeypatch.setattr(switch, "sleep", both_poll)
 
     newer = deploy(newer_path, link, tmp_path / "state", wait=60)
 
