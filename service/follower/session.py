@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import select
+import selectors
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,9 +61,14 @@ class Session:
         with self._source.translated():
             self._connection.poll()
             if not self._connection.notifies:
-                select.select([self._connection], [], [], seconds)
+                self._readable(seconds)
                 self._connection.poll()
             self._connection.notifies.clear()
+
+    def _readable(self, seconds: float) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._connection, selectors.EVENT_READ)
+            selector.select(seconds)
 
 
 def moment(transaction: Transaction) -> Moment:

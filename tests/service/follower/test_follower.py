@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,7 @@ from tests.conftest import TestDatabase
 from tests.support.postgres_tables import AS_PARTITIONED, AS_VIEW, DEFAULTS, SMALL
 
 INDEX = "CREATE INDEX ON feed_data (timestamp)"
+FD_SETSIZE = 1024
 INSERT = "INSERT INTO feed_data VALUES ('{at}', {user}, {post}, '{action}', {target})"
 
 
@@ -315,6 +319,19 @@ def test_a_table_of_posts_without_a_row_hides_nothing(followed: Followed) -> Non
 def test_a_notification_ends_the_wait(followed: Followed) -> None:
     source = Source(followed.database.url, followed.params.source)
     with Session.opened(source) as session:
+        followed.database.execute("NOTIFY feedrank")
+        session.wait(3600.0)
+
+
+def test_a_process_with_many_open_files_still_waits(followed: Followed) -> None:
+    source = Source(followed.database.url, followed.params.source)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as opened:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        opened.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        while opened.enter_context(open(os.devnull)).fileno() <= FD_SETSIZE:
+            pass
+        session = opened.enter_context(Session.opened(source))
         followed.database.execute("NOTIFY feedrank")
         session.wait(3600.0)
 
