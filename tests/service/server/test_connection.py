@@ -40,6 +40,42 @@ def test_a_connection_without_a_whole_header_is_closed(artifact_path, tmp_path):
                 assert rest_of(silent).count(b"200 OK") == sent.count(HEALTH)
 
 
+def post(path, body, length=None):
+    """A request with a body, of which less may be sent than it says."""
+    kind = b"Content-Type: application/json"
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length or len(body)}\r\n"
+    return head.encode() + kind + b"\r\n\r\n" + body
+
+
+def test_a_body_that_does_not_go_on_closes_its_connection(artifact_path, tmp_path):
+    body = b'{"events": []}'
+    with serving(artifact_path, tmp_path, FEEDRANK_HEADER_SECONDS="0.2") as server:
+        with connected(server) as stopped:
+            stopped.sendall(post("/feed", body, 100))
+            assert b"200 OK" not in rest_of(stopped)
+        with connected(server) as whole:
+            whole.sendall(post("/feed", body))
+            assert b"200 OK" in rest_of(whole)
+    assert not any("traceback" in line for line in server.lines)
+
+
+def test_a_client_that_does_not_read_its_answer_holds_up_no_shutdown(
+    artifact, artifact_path, tmp_path
+):
+    everybody = artifact.store.catalogue.user_ids.tolist()
+    body = json.dumps({"ids": everybody, "time": MOMENT, "limit": 100}).encode()
+    with (
+        serving(artifact_path, tmp_path, FEEDRANK_HEADER_SECONDS="0.2") as server,
+        socket.socket() as deaf,
+    ):
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        deaf.connect(("127.0.0.1", server.port))
+        deaf.sendall(post(PATH, body))
+        server.await_line('"answered"')
+        server.process.send_signal(signal.SIGTERM)
+        server.wait()
+
+
 def test_a_connection_beyond_the_limit_is_told_so_in_json(artifact_path, tmp_path):
     with (
         serving(artifact_path, tmp_path, FEEDRANK_MAX_CONNECTIONS="1") as server,
