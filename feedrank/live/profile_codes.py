@@ -39,10 +39,10 @@ class ProfileCoding:
 def _day(value: object, meta: LogMeta) -> int:
     """Day of a moment, counted from the log's first."""
     try:
-        at = datetime.fromisoformat(str(value))
-    except ValueError:
+        at = meta.local(datetime.fromisoformat(str(value)))
+    except (ValueError, OverflowError):  # no moment, or one before the year 1 in UTC
         return NO_DAY
-    return meta.seconds(meta.local(at)) // SECONDS_A_DAY
+    return meta.seconds(at) // SECONDS_A_DAY
 
 
 def _value(profile: Mapping[str, object], column: str) -> object:
@@ -77,5 +77,7 @@ def code_of(column: ProfileColumn, value: object) -> int:
 def _number(value: object) -> float | None:
     try:
         return float(value)  # type: ignore[arg-type]
+    except OverflowError:  # a whole number beyond float64, which is infinite if it comes as text
+        return float(str(value))
     except (TypeError, ValueError):
         return None

@@ -31,22 +31,28 @@ async def _unknown_user(request: Request, error: Exception) -> JSONResponse:
     catalogue = inference_of(request).artifact_for(user_id).artifact.store.catalogue
     shown = str(user_id)[:LONGEST_ECHO]
     detail = (
-        f"user {shown} is not among the {len(catalogue.user_ids):,} users of this artifact. "
-        "Ask for one of them; a new user is included in the next export."
+        f"user {shown} is not among the {len(catalogue.user_ids):,} users. Ask for one of "
+        "them; a new user is known once the row has come, by following or `POST /feed`."
     )
     return JSONResponse({"detail": detail}, 404)
 
 
 async def _malformed(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    return JSONResponse({"detail": " ".join(_sentence(e) for e in error.errors())}, 422)
+    detail = " ".join(_sentence(e) for e in error.errors())
+    # A body may hold halves of characters, which an answer cannot.
+    return JSONResponse({"detail": detail.encode(errors="replace").decode()}, 422)
 
 
 def _sentence(problem: dict[str, Any]) -> str:
     name = _place(problem["loc"][1:])
     if problem["type"] == "missing":
+        if problem["loc"][0] == "body":
+            return f"'{name}' is missing; send it as JSON, as /docs shows."
         example = {"id": "id=200", "time": "time=2021-12-15T18:00:00"}.get(name, f"{name}=...")
         return f"'{name}' is missing; add {example} to the address."
+    if problem["type"] == "json_invalid":
+        return f"the body is no JSON: {problem['ctx']['error']}, at character {problem['loc'][1]}."
     message = _message(problem)
     if problem["type"] == "misplaced":
         return f"'{name}' is {message}."

@@ -19,7 +19,7 @@ from feedrank.log.metadata import LogMeta
 from feedrank.schema import UNKNOWN_TOPIC
 from feedrank.state.catalogue import Id
 from service.routes.replies import PROBLEMS, Running, id_among
-from service.routes.schemas import Problem, moment
+from service.routes.schemas import GivenId, Problem, Text, moment
 from service.serving.inference import Inference
 
 router = APIRouter(tags=["feed"])
@@ -28,7 +28,6 @@ MOST_EVENTS = 10_000  # of one request: written in a tenth of a second
 LONGEST_TEXT = 100_000  # characters of a post
 EARLY = timedelta(hours=1)  # by which a caller's clock may be ahead of the service's
 
-GivenId = Annotated[int | str, Field(description="As in the database.", examples=[200])]
 Moment = Annotated[datetime, BeforeValidator(moment)]
 
 
@@ -46,7 +45,7 @@ class Event(Given):
     time: Moment = Field(examples=["2021-12-30T18:00:00"])
     kind: Literal["impression", "like"] = "impression"
     liked: bool = Field(False, description="Whether an impression was liked, if that is known.")
-    event_id: str | None = Field(
+    event_id: Text | None = Field(
         None, max_length=200, description="The same id again adds nothing, whatever comes with it."
     )
 
@@ -55,8 +54,8 @@ class GivenPost(Given):
     """A post that the artifact may lack."""
 
     id: GivenId
-    text: str = Field("", max_length=LONGEST_TEXT)
-    topic: str = Field(UNKNOWN_TOPIC, max_length=200)
+    text: Text = Field("", max_length=LONGEST_TEXT)
+    topic: Text = Field(UNKNOWN_TOPIC, max_length=200)
 
 
 class GivenUser(Given):

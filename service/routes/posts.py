@@ -52,8 +52,8 @@ async def similar(
     if post not in every:
         raise HTTPException(
             404,
-            f"post {str(post_id)[:LONGEST_ECHO]} is not among the {len(every):,} open posts of "
-            "this artifact. Ask for one of them; a new post is included in the next export.",
+            f"post {str(post_id)[:LONGEST_ECHO]} is not among the {len(every):,} open posts. Ask "
+            "for one of them; a new one is known once its row has come, as by `POST /feed`.",
         )
     among = restriction.posts(store, at)
     rows, similarity = similar_posts(store, post, limit, every if among is None else among)

@@ -21,7 +21,16 @@ from service.routes.replies import (
     list_route,
     reply,
 )
-from service.routes.schemas import MOST_IDS, MOST_POSTS, AssignedList, Explanation, Post, moment
+from service.routes.schemas import (
+    MOST_IDS,
+    MOST_POSTS,
+    AssignedList,
+    Explanation,
+    GivenId,
+    Post,
+    Text,
+    moment,
+)
 from service.serving.feed_request import FeedRequest, Restriction
 from service.serving.inference import Inference
 
@@ -33,12 +42,12 @@ class Users(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    ids: list[Id] = Field(max_length=MOST_IDS, examples=[[200, 201]])
+    ids: list[GivenId] = Field(max_length=MOST_IDS, examples=[[200, 201]])
     time: Annotated[datetime, BeforeValidator(moment)] = Field(examples=["2021-12-15T18:00:00"])
     limit: int = Field(5, ge=1, le=MOST_POSTS)
-    exclude: list[Id] = Field(default_factory=list, max_length=MOST_IDS)
-    topics: list[str] = Field(default_factory=list, max_length=MOST_IDS)
-    candidates: list[Id] | None = Field(None, max_length=MOST_IDS)
+    exclude: list[GivenId] = Field(default_factory=list, max_length=MOST_IDS)
+    topics: list[Text] = Field(default_factory=list, max_length=MOST_IDS)
+    candidates: list[GivenId] | None = Field(None, max_length=MOST_IDS)
 
 
 class UserList(BaseModel):

@@ -8,8 +8,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query
-from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    StrictInt,
+    WithJsonSchema,
+)
 
+from feedrank.schema import WIDEST_ID
 from feedrank.state.catalogue import Id
 
 MOST_IDS = 1_000  # in one parameter: each is found in a microsecond, and listed posts are few
@@ -34,9 +42,7 @@ def whole_number(value: Any) -> Any:
 
 def moment(value: Any) -> Any:
     """A moment: naive on the log's clock, or with an offset in UTC."""
-    if not isinstance(value, str):
-        return value
-    if not ISO_TIME.fullmatch(value):
+    if not isinstance(value, str) or not ISO_TIME.fullmatch(value):
         raise ValueError(
             "write a moment as in 2021-12-29T18:00:00, or with an offset as in "
             "2021-12-29T18:00:00Z (a + in an address is written %2B)"
@@ -51,6 +57,27 @@ def moment(value: Any) -> Any:
         raise ValueError("there is no such moment; check month, day, hour and offset") from None
 
 
+def text(value: str) -> str:
+    """Text that UTF-8 can hold: a body of JSON may hold half of a pair of surrogates."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("it holds half of a character (a lone surrogate)") from None
+    return value
+
+
+def text_id(value: str) -> str:
+    """An id that is text, as the extract takes it: all ids are held at the width of the longest."""
+    if len(text(value).encode()) > WIDEST_ID or "\0" in value:
+        raise ValueError(f"an id has at most {WIDEST_ID} bytes, none of them 0")
+    return value
+
+
+Text = Annotated[str, AfterValidator(text)]
+GivenId = Annotated[
+    StrictInt | Annotated[str, AfterValidator(text_id)],
+    Field(description="As in the database.", examples=[200]),
+]
 # Bounds stand before the validator, or the document would not hold them.
 WholeId = Annotated[int, Field(ge=-INT64, le=INT64 - 1), BeforeValidator(whole_number)]
 # Parsed by the kind of the artifact's ids; the document names it likewise.

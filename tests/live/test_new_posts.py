@@ -68,7 +68,16 @@ def test_topics_never_seen_share_one_code() -> None:
 
 @pytest.mark.parametrize(
     ("value", "code"),
-    [(None, 0), (float("nan"), 0), (5, 1), (10, 1), ("10.5", 2), (99.0, 3), ("old", 0)],
+    [
+        (None, 0),
+        (float("nan"), 0),
+        (5, 1),
+        (10, 1),
+        ("10.5", 2),
+        (99.0, 3),
+        ("old", 0),
+        (10**400, 3),
+    ],
 )
 def test_a_number_has_the_code_of_its_band(value: object, code: int) -> None:
     assert code_of(ProfileColumn("age", edges=(10.0, 20.0)), value) == code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from datetime import UTC, datetime
 
@@ -13,6 +14,8 @@ from service.app import create_app
 
 pytest_plugins = ("tests.support.service_fixtures",)
 NOW = "2021-12-30T18:00:00"
+JSON = {"Content-Type": "application/json"}
+HALF = "\ud800"  # of a pair of surrogates
 EVENT = {"user_id": 200, "post_id": 1, "time": NOW}
 
 
@@ -63,13 +66,35 @@ def test_a_moment_with_an_offset_is_on_the_logs_clock(client):
         ({"kind": "share"}, "'events[1].kind' is 'share'"),
         ({"kind": "like", "liked": True}, "'events[1].liked' is 'True': a like is no impression"),
         ({"weight": 1}, "'events[1].weight' is '1'"),
+        ({"time": 1635156000}, "'events[1].time' is '1635156000': write a moment as in"),
+        ({"user_id": True}, "'events[1].user_id.int' is 'True'"),
+        ({"event_id": HALF}, "'events[1].event_id' is '?': it holds half of a character"),
+        ({HALF: 1}, "'events[1]' is '?'"),
+        ({"post_id": "x" * 256}, "an id has at most 255 bytes, none of them 0"),
     ],
 )
 def test_a_wrong_event_is_named_and_nothing_is_taken(client, event, words):
-    answer = client.post("/feed", json={"events": [EVENT, {**EVENT, **event}]})
+    body = json.dumps({"events": [EVENT, {**EVENT, **event}]})  # httpx cannot write half characters
+    answer = client.post("/feed", content=body, headers=JSON)
     assert answer.status_code == 422
     assert words in answer.json()["detail"]
     assert len(events_of(client)) == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [("{", "the body is no JSON"), ("", "'body' is missing; send it as JSON, as /docs shows")],
+)
+def test_a_body_that_cannot_be_read_is_told(client, body, words):
+    assert words in client.post("/feed", content=body, headers=JSON).json()["detail"]
+
+
+@pytest.mark.parametrize("part", ["text", "topic"])
+def test_half_a_character_is_refused_where_it_cannot_be_kept(client, part):
+    body = json.dumps({"posts": [{"id": 1, part: HALF}]})
+    answer = client.post("/feed", content=body, headers=JSON)
+    assert answer.status_code == 422
+    assert f"'posts[0].{part}' is '?'" in answer.json()["detail"]
 
 
 def test_too_many_events_or_bytes_are_refused(client):
