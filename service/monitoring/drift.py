@@ -9,6 +9,7 @@ import numpy as np
 
 from feedrank.artifact.artifact import Artifact
 from feedrank.ranking.recommender import Ranked
+from feedrank.state.catalogue import Catalogue
 from feedrank.stats.drift import effective_posts, stability_index
 from service.ab.assignment import Arm
 from service.monitoring import metrics
@@ -61,7 +62,7 @@ class Drift:
 
     def __init__(self, arm: Arm, artifact: Artifact) -> None:
         self._arm = arm
-        self._store = artifact.store
+        self._columns = artifact.store.columns
         self._reference = Reference.of(artifact)
         self._users: deque[int] = deque(maxlen=WINDOW)
         self._lists: deque[Ranked] = deque(maxlen=WINDOW)
@@ -73,24 +74,29 @@ class Drift:
         self._lists.append(ranked)
         self._uncounted.append(user)
 
-    def publish(self) -> None:
-        """Update the metrics; called every few seconds."""
-        self._publish_profiles()
-        if sum(len(ranked.post) for ranked in self._lists):
-            self._publish_lists()
+    def publish(self, catalogue: Catalogue) -> None:
+        """Update the metrics; called every few seconds.
 
-    def _publish_profiles(self) -> None:
+        Args:
+            catalogue: of the artifact, with the users and posts that have come since.
+        """
+        self._publish_profiles(catalogue.codes)
+        if sum(len(ranked.post) for ranked in self._lists):
+            self._publish_lists(len(catalogue.post_ids))
+
+    def _publish_profiles(self, codes: np.ndarray) -> None:
         new, self._uncounted = np.array(self._uncounted, dtype=np.int64), []
         users = np.array(self._users, dtype=np.int64)
-        for i, column in enumerate(self._store.columns):
-            for code, n in enumerate(self._count(new, i).tolist()):
+        for i, column in enumerate(self._columns):
+            for code, n in enumerate(np.bincount(codes[new, i]).tolist()):
                 if n:
                     metrics.PROFILES.labels(self._arm, column.name, column.label(code)).inc(n)
             if len(users):
-                psi = stability_index(self._count(users, i), self._reference.shares[i])
+                counts = np.bincount(codes[users, i], minlength=column.n_codes)
+                psi = stability_index(counts, self._reference.shares[i])
                 metrics.DRIFT.labels(self._arm, column.name).set(psi)
 
-    def _publish_lists(self) -> None:
+    def _publish_lists(self, n_posts: int) -> None:
         arm, reference = self._arm, self._reference
         rates = np.concatenate([ranked.probability for ranked in self._lists])
         posts = np.concatenate([ranked.post for ranked in self._lists])
@@ -101,9 +107,4 @@ class Drift:
         metrics.PREDICTED.labels(arm, "reference").set(reference.rate)
         metrics.EFFECTIVE.labels(arm, "answers").set(effective_posts(posts))
         metrics.EFFECTIVE.labels(arm, "reference").set(reference.effective_posts)
-        share = len(np.unique(posts)) / len(self._store.catalogue.post_ids)
-        metrics.CATALOGUE.labels(arm).set(share)
-
-    def _count(self, users: np.ndarray, column: int) -> np.ndarray:
-        codes = self._store.catalogue.codes[users, column]
-        return np.bincount(codes, minlength=self._store.columns[column].n_codes)
+        metrics.CATALOGUE.labels(arm).set(len(np.unique(posts)) / n_posts)

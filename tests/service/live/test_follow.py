@@ -116,3 +116,13 @@ def test_a_running_service_lists_a_post_that_was_sent(client: TestClient, user_i
         return NEW in [post["id"] for post in client.get(PATH, params=query).json()]
 
     _wait(is_listed)
+
+
+def test_metrics_count_the_requests_of_a_user_who_came(client: TestClient) -> None:
+    client.post("/feed", json={"users": [{"id": NEW, "profile": {"age": 30}}]})
+    query = {"id": NEW, "time": "2021-10-20T18:00:00"}
+    _wait(lambda: client.get(PATH, params=query).status_code == 200)
+    told = client.get("/metrics")
+    assert told.status_code == 200
+    counted = 'feedrank_requests_by_profile_total{arm="control",column="city",value="missing"}'
+    assert counted in told.text

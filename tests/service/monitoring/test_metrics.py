@@ -71,12 +71,12 @@ def test_users_like_those_of_the_log_do_not_drift_and_others_do(artifact):
     for user in rng.choice(np.flatnonzero(age == 1), 1500):
         only_one_kind.observe(int(user), ranked)
 
-    assert psi(reference_like, "age") < 0.05
-    assert psi(only_one_kind, "age") > 1
+    assert psi(reference_like, "age", store) < 0.05
+    assert psi(only_one_kind, "age", store) > 1
 
 
-def psi(drift, column):
-    drift.publish()
+def psi(drift, column, store):
+    drift.publish(store.catalogue)
     return metrics.DRIFT.labels("control", column)._value.get()
 
 
