@@ -12,13 +12,24 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from feedrank.batch.lists import Job, about_of, begun_at, followed_artifact, make_lists, schema_of
+from feedrank.artifact.artifact import Artifact
+from feedrank.batch.lists import (
+    Job,
+    about_of,
+    followed_artifact,
+    interrupted,
+    make_lists,
+    place_of,
+    schema_of,
+)
 from feedrank.batch.table import replace_lists
 from feedrank.batch.users import MOST_NAMED, chosen_users
 from feedrank.errors import FeedrankError, ParamsError, SourceError
@@ -27,6 +38,7 @@ from feedrank.extraction.postgres.connection import Source
 from feedrank.io.files import default_state
 from feedrank.io.outputs import new_outputs
 from feedrank.io.progress import log_to_stderr
+from feedrank.io.writer_lock import one_writer
 from feedrank.live.delta_log import delta_log_of
 from feedrank.log.metadata import LogMeta
 from feedrank.params import load_params
@@ -56,28 +68,54 @@ def main() -> int:
 
 
 def _run(given: argparse.Namespace) -> None:
+    if not 1 <= given.k <= MOST_POSTS:
+        raise ParamsError(f"'--k' is {given.k}; write a whole number from 1 to {MOST_POSTS}.")
+    out = given.out or Path(f"{given.table}.lists")
+    parts = out.with_name(f".{out.name}.parts")
+    artifact, users, job = _begun(given, parts)
+    with one_writer(out.with_name(f".{out.name}.lock")):
+        files = make_lists(job, users, parts)
+        schema, about = schema_of(artifact.recommender), about_of(job, artifact.store.meta)
+        if given.table:
+            ids = artifact.store.catalogue.user_ids[users]
+            n_rows = replace_lists(_source(), given.table, schema, ids, files, about)
+        else:
+            n_rows = _write_file(given.out, schema.with_metadata(about), files)
+        shutil.rmtree(parts)
+    logger.info("lists: %s users, %s rows, at %s.", f"{len(users):,}", f"{n_rows:,}", about["at"])
+
+
+def _begun(given: argparse.Namespace, parts: Path) -> tuple[Artifact, np.ndarray, Job]:
+    """Artifact, users and job: the one that was interrupted, if it is the same, or a new one.
+
+    A job is the same at the same step, since `now` moves on; with other hidden posts it is another.
+    """
+    found = interrupted(parts)
+    artifact, users, unknown, job = _prepared(given, found)
+    if found is not None:
+        seconds = artifact.store.fitted.step_seconds
+        if given.at == "now" and found.at // seconds == job.at // seconds:
+            job = replace(job, at=found.at)
+        if job != found:
+            artifact, users, unknown, job = _prepared(given, None)
+    _say_unknown(unknown)
+    return artifact, users, job
+
+
+def _prepared(
+    given: argparse.Namespace, found: Job | None
+) -> tuple[Artifact, np.ndarray, list[str], Job]:
+    """Artifact, users, ids that are nobody's, and job, at the place of a job that was found."""
     path = given.artifact or Path(os.environ.get("FEEDRANK_ARTIFACT") or "models/live")
     state = Path(os.environ.get("FEEDRANK_STATE") or default_state())
     delta = delta_log_of(state, path)
-    artifact = followed_artifact(path.resolve(), delta)
-    if not 1 <= given.k <= MOST_POSTS:
-        raise ParamsError(f"'--k' is {given.k}; write a whole number from 1 to {MOST_POSTS}.")
+    place = place_of(delta)
+    if found is not None and place and found.place.get("hidden") == place["hidden"]:
+        place = found.place
+    artifact = followed_artifact(path.resolve(), delta, place)
     users, unknown = chosen_users(artifact.store.catalogue, given.users, _source)
-    _say_unknown(unknown)
-    meta = artifact.store.meta
-    job = Job.of(artifact.directory, delta, users, _seconds(given.at, meta), given.k)
-    out = given.out or Path(f"{given.table}.lists")
-    parts = out.with_name(f".{out.name}.parts")
-    if given.at == "now":
-        job = Job(**{**vars(job), "at": begun_at(parts, job)})
-    files = make_lists(job, users, parts)
-    schema, about = schema_of(artifact.recommender), about_of(job, meta)
-    if given.table:
-        n_rows = replace_lists(_source(), given.table, schema, files, about)
-    else:
-        n_rows = _write_file(given.out, schema.with_metadata(about), files)
-    shutil.rmtree(parts)
-    logger.info("lists: %s users, %s rows, at %s.", f"{len(users):,}", f"{n_rows:,}", about["at"])
+    at = _seconds(given.at, artifact.store.meta)
+    return artifact, users, unknown, Job.of(artifact.directory, delta, place, users, at, given.k)
 
 
 def _write_file(out: Path, schema: pa.Schema, parts: Iterable[Path]) -> int:

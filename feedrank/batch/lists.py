@@ -36,6 +36,7 @@ class Job:
     Attributes:
         artifact: its directory, not a link, which may be moved while the job runs.
         delta: path of the delta log that it is brought forward by.
+        place: number of the last row of each of its tables that counts.
         version: of the artifact.
         users: SHA-256 of the rows of the users.
         at: seconds since the log's origin.
@@ -44,25 +45,27 @@ class Job:
 
     artifact: str
     delta: str
+    place: dict[str, int]
     version: str
     users: str
     at: int
     k: int
 
     @classmethod
-    def of(cls, artifact: Path, delta: Path, users: np.ndarray, at: int, k: int) -> Job:
+    def of(
+        cls, artifact: Path, delta: Path, place: dict[str, int], users: np.ndarray, at: int, k: int
+    ) -> Job:
         """The job of an artifact's directory."""
         digest = hashlib.sha256(users.tobytes()).hexdigest()
-        return cls(str(artifact), str(delta), version_of(artifact), digest, at, k)
+        return cls(str(artifact), str(delta), place, version_of(artifact), digest, at, k)
 
 
-def begun_at(parts: Path, job: Job) -> int:
-    """The moment of an interrupted job that differs by its moment at most; else the job's."""
+def interrupted(parts: Path) -> Job | None:
+    """The job whose parts a directory holds."""
     try:
-        found = Job(**json.loads((parts / ABOUT).read_text()))
+        return Job(**json.loads((parts / ABOUT).read_text()))
     except (OSError, ValueError, TypeError):
-        return job.at
-    return found.at if {**asdict(found), "at": 0} == {**asdict(job), "at": 0} else job.at
+        return None
 
 
 def make_lists(job: Job, users: np.ndarray, parts: Path) -> Iterator[Path]:
@@ -87,28 +90,43 @@ def _part(job: Job, users: np.ndarray, parts: Path, size: int, number: int) -> P
     if not path.exists():
         own = users[number * size : (number + 1) * size]
         sink = pa.BufferOutputStream()
-        pq.write_table(lists_of(_recommender(job.artifact, job.delta), own, job.at, job.k), sink)
+        recommender = _recommender(json.dumps(asdict(job)))
+        pq.write_table(lists_of(recommender, own, job.at, job.k), sink)
         write_whole(path, sink.getvalue())
     return path
 
 
 @cache
-def _recommender(directory: str, delta: str) -> Recommender:
-    return followed_artifact(Path(directory), Path(delta)).recommender
+def _recommender(job: str) -> Recommender:
+    found = Job(**json.loads(job))
+    return followed_artifact(Path(found.artifact), Path(found.delta), found.place).recommender
 
 
-def followed_artifact(directory: Path, delta: Path) -> Artifact:
-    """An artifact with all that the delta log holds, if there is one, as a service has it."""
-    artifact = Artifact.load(directory)
+def place_of(delta: Path) -> dict[str, int]:
+    """Number of the last row of each table of a delta log; empty where there is none."""
     if not delta.exists():
+        return {}
+    with closing(DeltaLog(delta)) as log:
+        return log.place()
+
+
+def followed_artifact(directory: Path, delta: Path, place: dict[str, int]) -> Artifact:
+    """An artifact with what the delta log held at a place, as a service had it then.
+
+    Rows up to the place stay as they are, but for hidden posts, which a row tells as of now.
+    """
+    artifact = Artifact.load(directory)
+    if not place:
         return artifact
     with closing(DeltaLog(delta)) as log:
         window = log.mark(LIKE_WINDOW)
         live = LiveStore(artifact.store, None if window is None else int(window))
-        live.apply(None, log.posts_after(0), log.users_after(0), log.hidden_after(0))
+        posts = [post for post in log.posts_after(0) if post.seq <= place["posts"]]
+        users = [user for user in log.users_after(0) if user.seq <= place["users"]]
+        live.apply(None, posts, users, log.hidden_after(0))
         last = 0
-        while len(events := log.events_after(last)):
-            live.apply(events)
+        while last < place["events"] and len(events := log.events_after(last)):
+            live.apply(events[events.seq <= place["events"]])
             last = int(events.seq[-1])
     return artifact.with_store(live.store())
 

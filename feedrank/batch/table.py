@@ -7,6 +7,7 @@ from contextlib import closing
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import psycopg2
 import pyarrow as pa
 import pyarrow.csv
@@ -15,12 +16,18 @@ from psycopg2 import errorcodes
 
 from feedrank.errors import SourceError
 from feedrank.extraction.postgres.connection import Source, quoted
+from feedrank.state.catalogue import plain_ids
 
 TYPES = {pa.int64(): "bigint", pa.int16(): "smallint", pa.float32(): "real", pa.string(): "text"}
 
 
 def replace_lists(
-    source: Source, name: str, schema: pa.Schema, parts: Iterable[Path], about: dict[str, str]
+    source: Source,
+    name: str,
+    schema: pa.Schema,
+    users: np.ndarray,
+    parts: Iterable[Path],
+    about: dict[str, str],
 ) -> int:
     """Put lists into a table, made if it is missing; how many rows. Whole or not at all.
 
@@ -30,6 +37,7 @@ def replace_lists(
         source: the database of FEED_DSN.
         name: of the table, in schema `source.schema`.
         schema: columns of the lists.
+        users: ids of the users, of whom some may have an empty list.
         parts: files of the lists.
         about: artifact and moment, which become columns `artifact` and `at`.
 
@@ -46,14 +54,17 @@ def replace_lists(
                     f"CREATE TABLE IF NOT EXISTS {table} ({columns}, artifact text NOT NULL, "
                     "at timestamp NOT NULL, PRIMARY KEY (user_id, place))"
                 )
+                asked = pa.table([plain_ids(users)], pa.schema([schema.field("user_id")]))
+                kind = TYPES[schema.field("user_id").type]
+                cursor.execute(f"CREATE TEMPORARY TABLE asked (user_id {kind}) ON COMMIT DROP")
+                cursor.copy_expert("COPY asked FROM STDIN (FORMAT csv)", _csv(asked))
                 cursor.execute(f"CREATE TEMPORARY TABLE new_lists ({columns}) ON COMMIT DROP")
                 for part in parts:
                     cursor.copy_expert(
-                        f"COPY new_lists ({names}) FROM STDIN (FORMAT csv)", _csv(part)
+                        f"COPY new_lists ({names}) FROM STDIN (FORMAT csv)",
+                        _csv(pq.read_table(part)),
                     )
-                cursor.execute(
-                    f"DELETE FROM {table} WHERE user_id IN (SELECT user_id FROM new_lists)"
-                )
+                cursor.execute(f"DELETE FROM {table} WHERE user_id IN (SELECT user_id FROM asked)")
                 cursor.execute(
                     f"INSERT INTO {table} ({names}, artifact, at) "
                     f"SELECT {names}, %s, %s FROM new_lists",
@@ -71,8 +82,8 @@ def replace_lists(
     return n_rows
 
 
-def _csv(part: Path) -> StringIO:
+def _csv(table: pa.Table) -> StringIO:
     sink = pa.BufferOutputStream()
     options = pyarrow.csv.WriteOptions(include_header=False)
-    pyarrow.csv.write_csv(pq.read_table(part), sink, options)
+    pyarrow.csv.write_csv(table, sink, options)
     return StringIO(sink.getvalue().to_pybytes().decode())

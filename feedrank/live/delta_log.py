@@ -153,6 +153,15 @@ class DeltaLog:
         with self._lock, self._telling():
             return {post for (post,) in self._file.execute(sql, [who])}
 
+    def place(self) -> dict[str, int]:
+        """Number of the last row of each table, by its name; 0 for none."""
+        tables = ("events", "posts", "users", "hidden")
+        columns = ", ".join(f"(SELECT coalesce(max(seq), 0) FROM {table})" for table in tables)
+        with self._lock, self._telling():
+            return dict(
+                zip(tables, self._file.execute(f"SELECT {columns}").fetchone(), strict=True)
+            )
+
     def mark(self, name: str) -> str | None:
         """What `append` last marked by this name."""
         with self._lock, self._telling():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import closing
 from datetime import datetime
@@ -13,7 +14,9 @@ from fastapi.testclient import TestClient
 
 from feedrank.batch import __main__ as batch
 from feedrank.batch import lists
+from feedrank.io.writer_lock import one_writer
 from feedrank.live.delta_log import DeltaLog, Happened, delta_log_of
+from feedrank.live.events import LIKED
 from service.app import create_app
 from tests.support.small_artifact import CODE, MOMENT, PATH
 
@@ -140,6 +143,60 @@ def test_parts_of_another_job_are_not_used(run, killed, tmp_path):
     assert _found(tmp_path / "lists.parquet") == _found(tmp_path / "again.parquet")
 
 
+def test_a_run_that_goes_on_reads_what_it_read_before(run, artifact, tmp_path, monkeypatch):
+    """Rows that came between leave no part of its lists, but a post that was hidden leaves all."""
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+    monkeypatch.setenv("FEEDRANK_STATE", str(state))
+    origin = (artifact.store.meta.origin_at - datetime(1970, 1, 1)).total_seconds()
+    at = int(origin) + artifact.store.meta.last_at + 1
+    posts, users = (
+        ids.tolist()
+        for ids in (artifact.store.catalogue.post_ids, artifact.store.catalogue.user_ids)
+    )
+
+    def events(post):
+        return [(user, post, at, LIKED, None) for user in users]
+
+    real = lists.lists_of
+    with closing(DeltaLog(delta_log_of(state, artifact.directory))) as log:
+        log.append(Happened(events=events(posts[3])))
+        run("--out", tmp_path / "whole.parquet", "--at", "now")
+        monkeypatch.setattr(lists, "lists_of", _ends_at_second_call(real))
+        with pytest.raises(KeyboardInterrupt):
+            run("--out", tmp_path / "lists.parquet", "--at", "now")
+        monkeypatch.setattr(lists, "lists_of", real)
+        log.append(Happened(events=events(posts[5]), users=[(10**9, {"age": 30})]))
+        run("--out", tmp_path / "lists.parquet", "--at", "now")
+        assert _found(tmp_path / "lists.parquet") == _found(tmp_path / "whole.parquet")
+        monkeypatch.setattr(lists, "lists_of", _ends_at_second_call(real))
+        with pytest.raises(KeyboardInterrupt):
+            run("--out", tmp_path / "lists.parquet", "--at", "now")
+        monkeypatch.setattr(lists, "lists_of", real)
+        log.append(Happened(hidden=[(posts[3], True)]))
+        run("--out", tmp_path / "lists.parquet", "--at", "now")
+    found = _found(tmp_path / "lists.parquet")
+    assert 10**9 in found
+    assert posts[3] not in [post for own in found.values() for post, _ in own]
+
+
+def test_now_of_another_step_is_another_run(run, killed, tmp_path, monkeypatch):
+    about = json.loads((killed / "about.json").read_text())
+    (killed / "about.json").write_text(json.dumps({**about, "at": about["at"] - 86_400}))
+    ranked = []
+    real = lists.lists_of
+    monkeypatch.setattr(lists, "lists_of", lambda *a: ranked.append(len(a[1])) or real(*a))
+    run("--out", tmp_path / "lists.parquet", "--at", "now")
+
+    assert ranked == [150, 150, 100]
+
+
+def test_two_runs_of_one_file_do_not_spoil_each_other(run, tmp_path):
+    with one_writer(tmp_path / ".lists.parquet.lock"):
+        said = run("--out", tmp_path / "lists.parquet", code=1)
+    assert "another process writes beside" in said
+
+
 def test_users_of_a_file_get_lists_and_unknown_ones_are_named(run, artifact, tmp_path, caplog):
     ids = artifact.store.catalogue.user_ids[[30, 4, 30]].tolist()
     (tmp_path / "users").write_text("".join(f"{i}\n" for i in [*ids, -7, "who"]))
@@ -191,6 +248,21 @@ def test_a_table_holds_the_lists_and_a_second_run_replaces_them(run, in_database
         expected = artifact.recommender.recommend(user, moment, k)
         assert own == [(post, np.float32(p), moment) for post, p in expected]
     assert len(rows) == 7
+
+
+def test_a_user_without_a_post_to_list_keeps_no_older_list(
+    run, in_database, artifact, tmp_path, monkeypatch
+):
+    user = int(artifact.store.catalogue.user_ids[0])
+    run("--table", "lists", "--users", f"select {user}")
+    posts = artifact.store.catalogue.post_ids.tolist()
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+    with closing(DeltaLog(delta_log_of(state, artifact.directory))) as log:
+        log.append(Happened(hidden=[(post, True) for post in posts]))
+    run("--table", "lists", "--users", f"select {user}")
+
+    assert in_database.execute("SELECT * FROM lists") == []
 
 
 def test_a_failed_write_leaves_the_table_as_it_was(run, in_database, artifact, monkeypatch):
