@@ -82,7 +82,8 @@ class PostRows:
         self._relation, self._log, self._base = relation, log, base
         self._source = params.source
         self._id = relation.column(params.source.post_id, "id")
-        self._known = base.posts | {post.post_id for post in log.posts_after(0)}
+        self._known = set(base.posts)
+        self._read_until = 0  # of the delta log, which takes posts of others too
         self._last: Moment | None = None
         self._n_rows = -1
 
@@ -97,8 +98,12 @@ class PostRows:
                 f"'{self._relation.name}' is empty, so every post would be hidden. Fill it: until "
                 "then nothing is followed."
             )
+        sent = self._log.posts_after(self._read_until)
+        if sent:
+            self._read_until = sent[-1].seq
+            self._known.update(post.post_id for post in sent)
         # A row that was changed counts as new.
-        came = self._read(transaction) if n_new or n_rows != self._n_rows else 0
+        came = self._read(transaction) if n_new or sent or n_rows != self._n_rows else 0
         self._last, self._n_rows = at, n_rows
         return came
 

@@ -233,6 +233,25 @@ def test_posts_come_are_hidden_opened_and_deleted(followed: Followed, change: st
     assert followed.log.hidden_by("source") == {10, 40}
 
 
+def test_a_post_that_others_sent_and_the_source_lacks_is_hidden_until_its_row_comes(
+    followed: Followed,
+) -> None:
+    hidden = []
+
+    def note() -> None:
+        hidden.append(followed.log.hidden_by("source"))
+
+    def send() -> None:
+        followed.log.append(Happened(posts=[(40, "sent", "tech")]))
+
+    def insert() -> None:
+        note()
+        followed.database.execute("INSERT INTO post_text_df VALUES (40, 'sent', 'tech')")
+
+    followed.poll(send, insert, note)
+    assert hidden == [{40}, set()]
+
+
 def test_a_post_that_the_artifact_hides_is_opened_and_a_request_s_stays_hidden(
     followed: Followed,
 ) -> None:
