@@ -102,6 +102,8 @@ class Background:
         time = asyncio.get_running_loop().time
         while True:
             begun = time()
+            if (file := self._inference.hidden_file) is not None:
+                await self.supervisor.turn("hidden_posts", partial(self._in_thread, file.poll))
             for arm, slot in self._inference.slots.items():
                 await self.supervisor.turn(f"follow_{arm}", partial(self._in_thread, slot.follow))
             await asyncio.sleep(max(FOLLOW_SECONDS, REST_SHARE * (time() - begun)))

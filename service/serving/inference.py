@@ -18,11 +18,12 @@ from feedrank.live.delta_log import DeltaLog, delta_log_of
 from feedrank.log.metadata import LogMeta
 from feedrank.ranking.explanations import Reasons, explain
 from feedrank.ranking.recommender import Ranked, UnknownUserError
-from feedrank.state.catalogue import NOBODY, Catalogue, Id, plain_ids
+from feedrank.state.catalogue import NOBODY, Catalogue, Id, are_text, plain_ids
 from feedrank.state.feature_store import FeatureStore
 from service.ab.assignment import Arm, Assignment
 from service.ab.exposure_log import Exposure, ExposureLog
 from service.follower.status import FollowerStatus
+from service.live.hidden_file import HiddenFile
 from service.live.retention import drop_held
 from service.monitoring import metrics
 from service.server.clock import Clock, system_clock
@@ -97,6 +98,10 @@ class Inference:
         }
         test_share = settings.test_share if "test" in self.slots else 0.0
         self.assignment = Assignment(settings.assignment_salt, test_share)
+        self.hidden_file: HiddenFile | None = None
+        if settings.hidden_posts is not None:
+            is_text = are_text(self.catalogue.post_ids)
+            self.hidden_file = HiddenFile(settings.hidden_posts, lambda: self.delta_log, is_text)
         self.exposures: ExposureLog | None = None
         if settings.exposures is not None:
             self.exposures = ExposureLog(settings.exposures, clock=clock)
@@ -218,7 +223,8 @@ class Inference:
         metrics.WAITING.set(self.limiter.n_open)
         metrics.follows(self.followed())
         for slot in self.slots.values():
-            slot.current.drift.publish()
+            loaded = slot.current
+            loaded.drift.publish(loaded.artifact.store.catalogue)
 
     def close(self) -> None:
         """Write the exposures that still wait, and close the delta log."""

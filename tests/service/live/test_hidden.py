@@ -8,8 +8,10 @@ from contextlib import closing
 import pytest
 from fastapi.testclient import TestClient
 
+from feedrank.errors import FeedrankError
 from feedrank.live.delta_log import DeltaLog, Happened, delta_log_of
 from service.app import create_app
+from service.live.hidden_file import HiddenFile
 from tests.support.small_artifact import MOMENT, PATH
 
 pytest_plugins = ("tests.support.service_fixtures",)
@@ -95,6 +97,78 @@ def test_a_hidden_post_leaves_every_answer_of_every_worker(settings, artifact, u
         _wait(lambda: past not in other.get("/feed", params=shown).json()["history"])
         one.delete(f"/posts/{first['id']}/hidden")
         _wait(lambda: other.get(PATH, params=query).json()[0] == first)
+
+
+@pytest.fixture
+def file(settings, tmp_path):
+    """A file of hidden posts, whose reader names posts by whole numbers."""
+    settings.state.mkdir(mode=0o700)
+    with closing(DeltaLog(delta_log_of(settings.state, settings.artifact))) as log:
+        yield HiddenFile(tmp_path / "hidden.txt", lambda: log, are_text=False), log
+
+
+def test_a_file_hides_at_once_and_opens_when_it_has_come_to_rest(file, tmp_path):
+    reader, log = file
+    path = tmp_path / "hidden.txt"
+    path.write_text("\ufeff7\n\n 9 \r\n")
+    reader.poll()
+    assert log.hidden_by("file") == {7, 9}
+    reader.poll()
+    path.write_text("9\n")
+    reader.poll()
+    assert log.hidden_by("file") == {7, 9}
+    reader.poll()
+    assert log.hidden_by("file") == {9}
+    path.unlink()
+    with pytest.raises(FeedrankError, match="cannot be read: No such file"):
+        reader.poll()
+    assert log.hidden_by("file") == {9}
+    path.write_text("")
+    reader.poll()
+    reader.poll()
+    assert log.hidden_by("file") == set()
+
+
+def test_a_file_that_stays_is_read_no_more_than_twice(file, tmp_path, monkeypatch):
+    reader, _ = file
+    (tmp_path / "hidden.txt").write_text("7\n")
+    reader.poll()
+    reader.poll()
+    monkeypatch.setattr(type(tmp_path), "read_text", None)
+    reader.poll()
+
+
+def test_lines_that_hold_no_id_are_named_once_and_the_rest_is_kept(file, tmp_path, caplog):
+    reader, log = file
+    lines = ["7", "seven", "1e9", "9" * 19, "9" * 30, "8", "", "7.0", "\u0667"]
+    (tmp_path / "hidden.txt").write_bytes("\n".join(lines).encode() + b"\n\xff5\n10")
+    for _ in range(3):
+        reader.poll()
+    assert log.hidden_by("file") == {7, 8, 10}
+    (warning,) = [record for record in caplog.records if "hold no id" in record.message]
+    assert (warning.lines, warning.n_wrong) == ("2, 3, 4, 5, 8, ...", 7)
+
+
+def test_text_ids_of_a_file_are_taken_as_they_are(file, tmp_path):
+    reader, log = file
+    reader._are_text = True
+    (tmp_path / "hidden.txt").write_bytes(b"a b\n" + b"x" * 256 + "\né\n".encode() + b"\xff\n")
+    reader.poll()
+    assert log.hidden_by("file") == {"a b", "é"}
+
+
+def test_an_edit_of_the_file_leaves_the_answers_of_a_running_service(settings, user_id, tmp_path):
+    path = tmp_path / "hidden.txt"
+    settings = settings.model_copy(update={"hidden_posts": path})
+    query = {"id": user_id, "time": MOMENT, "limit": 100}
+    with TestClient(create_app(settings)) as client:
+        first = client.get(PATH, params=query).json()[0]
+        _wait(lambda: client.get("/ready").json()["failing"] == ["hidden_posts"])
+        path.write_text(f"{first['id']}\n")
+        _wait(lambda: first not in client.get(PATH, params=query).json())
+        assert client.get("/ready").json()["failing"] == []
+        path.write_text("")
+        _wait(lambda: client.get(PATH, params=query).json()[0] == first)
 
 
 def test_golden_requests_pass_whatever_is_hidden(settings, artifact, user_id):
