@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Callable, Tuple, Union
@@ -16,8 +16,9 @@ from feedrank.state.shared import WINDOWS
 from feedrank.stats.shrinkage import as_feature
 
 Read = Callable[[Question], Union[np.ndarray, float]]
-Column = Tuple[str, Read, str]
+Column = Tuple[str, Read, str, str]
 RATIO, TERM = 1.0, 0.0  # prior means of weights
+POST, CLUSTER, TOPIC, USER, PAIR = "post", "cluster", "topic", "user", "pair"  # grains
 
 
 @dataclass(frozen=True)
@@ -31,31 +32,35 @@ class Feature:
         weight: prior mean of its weight in a first stage. 1: a log ratio or log-odds, which every
             first stage adds up; 0: a term, which it adds where late rows ask for it; None: of
             trees alone. NaN only there.
+        grain: what tells the value within a step: the user's segment and the post (`POST`), the
+            user and the post's cluster or topic, the user and the moment (`USER`), or the pair.
     """
 
     name: str
     read: Read
     words: str
     weight: float | None
+    grain: str = PAIR
 
 
 def features_of(fitted: FittedParameters) -> tuple[Feature, ...]:
     """The ordered spec: fixed features, then those of this network's profiles and moments."""
     columns = list(enumerate(fitted.column_names))
     by_cluster = [
-        Feature(f"{name}_cluster_log_ratio", partial(_column_ratio, column=i),
-                f"people with this {name} like such posts", RATIO)
-        for i, name in columns
+        Feature(f"{name}_cluster_log_ratio", partial(_column_ratio, column=i, offset=offset),
+                f"people with this {name} like such posts", RATIO, CLUSTER)
+        for (i, name), offset in zip(columns, fitted.column_offsets.tolist())
         if i != fitted.segment_column
     ]  # fmt: skip
     encoded = [
-        Feature(f"{name}_encoded", partial(_encoded, column=i), f"the user's {name}", None)
+        Feature(f"{name}_encoded", partial(_encoded, column=i), f"the user's {name}", None, USER)
         for i, name in columns
     ]
     ages = [
-        Feature(f"{name}_log_age", partial(_log_age, moment=i), f"how long ago {name} is", None)
+        Feature(f"{name}_log_age", partial(_log_age, moment=i), f"how long ago {name} is", None,
+                USER)
         for i, name in enumerate(fitted.moment_names)
-    ]
+    ]  # fmt: skip
     return _named_apart((*FIXED, *WINDOWED, *by_cluster, *encoded, *ages))
 
 
@@ -70,8 +75,15 @@ def _named_apart(features: Sequence[Feature]) -> tuple[Feature, ...]:
     return tuple(names.values())
 
 
-def assemble(features: Sequence[Feature], question: Question) -> np.ndarray:
+def assemble(
+    features: Sequence[Feature], question: Question, columns: Sequence[int] | None = None
+) -> np.ndarray:
     """Matrix of the features of each pair, float32, shape (n, n_features).
+
+    Args:
+        features: in order.
+        question: the pairs.
+        columns: that are read; the others are NaN. None: all.
 
     Training and serving both call it, and every value is read row by row from tables, so a pair
     has the same bits in a batch of a million and alone.
@@ -84,19 +96,13 @@ def assemble(features: Sequence[Feature], question: Question) -> np.ndarray:
     array([[0.5 , 2.  ],
            [0.25, 2.  ]], dtype=float32)
     """
-    matrix = np.empty((len(question.post), len(features)), dtype=np.float32)
-    for column, feature in enumerate(features):
-        matrix[:, column] = feature.read(question)
+    matrix = np.full((len(question.post), len(features)), np.nan, dtype=np.float32)
+    for column in range(len(features)) if columns is None else columns:
+        matrix[:, column] = features[column].read(question)
     return matrix
 
 
-def columns_of(features: Sequence[Feature], question: Question) -> Iterator[np.ndarray]:
-    """The same values one feature after another, float32, of shapes that broadcast to the pairs."""
-    return (np.asarray(feature.read(question), dtype=np.float32) for feature in features)
-
-
-def _column_ratio(q: Question, column: int) -> np.ndarray:
-    offset = q.users.fitted.column_offsets[column]
+def _column_ratio(q: Question, column: int, offset: int) -> np.ndarray:
     return q.cell(q.shared.columns, offset + q.codes(column), q.cluster)
 
 
@@ -123,44 +129,44 @@ def _log_age(q: Question, moment: int) -> np.ndarray:
 
 LINEAR: tuple[Column, ...] = (
     ("post_logit", lambda q: q.cell(q.shared.post_logit, q.segment, q.post),
-     "people like this user like this post"),
+     "people like this user like this post", POST),
     ("segment_post_log_ratio", lambda q: q.cell(q.shared.segment_post, q.segment, q.post),
-     "this post does better with people like this user than others of its cluster"),
-    ("user_log_ratio", lambda q: q.tables.like_rate[q.of], "this user likes more often"),
+     "this post does better with people like this user than others of its cluster", POST),
+    ("user_log_ratio", lambda q: q.tables.like_rate[q.of], "this user likes more often", USER),
     ("user_cluster_log_ratio", lambda q: q.cluster_log_ratio,
-     "this user liked such posts before"),
+     "this user liked such posts before", PAIR),
     ("user_topic_log_ratio", lambda q: q.cell(q.tables.topic, q.of, q.topic),
-     "this user liked this topic before"),
+     "this user liked this topic before", TOPIC),
     ("factor_log_ratio", lambda q: q.factor_log_ratio,
-     "those who liked the same posts as this user like this post"),
-    ("trend_log_ratio", lambda q: q.shared.trend[q.post], "liked more often recently"),
-    ("level_log_ratio", lambda q: q.shared.level, "all posts are liked more recently"),
-    ("hour_log_odds", lambda q: q.hour_log_odds, "the hour of the day"),
+     "those who liked the same posts as this user like this post", PAIR),
+    ("trend_log_ratio", lambda q: q.shared.trend[q.post], "liked more often recently", POST),
+    ("level_log_ratio", lambda q: q.shared.level, "all posts are liked more recently", POST),
+    ("hour_log_odds", lambda q: q.hour_log_odds, "the hour of the day", USER),
 )  # fmt: skip
 OTHER: tuple[Column, ...] = (
     ("cluster_logit", lambda q: q.cell(q.shared.cluster_logit, q.segment, q.post),
-     "people like this user like such posts"),
-    ("post_quality", lambda q: q.shared.quality[q.post], "a well-liked post"),
+     "people like this user like such posts", POST),
+    ("post_quality", lambda q: q.shared.quality[q.post], "a well-liked post", POST),
     ("post_impression_count", lambda q: q.shared.impression_count[q.post],
-     "how often it was shown"),
+     "how often it was shown", POST),
     ("post_recent_impression_count", lambda q: q.shared.recent_impression_count[q.post],
-     "how often it was shown recently"),
+     "how often it was shown recently", POST),
     ("user_impression_count", lambda q: q.tables.n_shown[q.of],
-     "how many posts this user was shown"),
+     "how many posts this user was shown", USER),
 )  # fmt: skip
 TERMS: tuple[Column, ...] = (
-    ("post_log_age", lambda q: q.shared.log_age[q.post], "the post's age"),
-    ("pair_impression_count", lambda q: q.pair_counts.shown, "shown to this user before"),
-    ("pair_like_count", lambda q: q.pair_counts.liked, "liked by this user before"),
+    ("post_log_age", lambda q: q.shared.log_age[q.post], "the post's age", POST),
+    ("pair_impression_count", lambda q: q.pair_counts.shown, "shown to this user before", PAIR),
+    ("pair_like_count", lambda q: q.pair_counts.liked, "liked by this user before", PAIR),
 )  # fmt: skip
 FIXED = (
-    *(Feature(*c, RATIO) for c in LINEAR),
-    *(Feature(*c, None) for c in OTHER),
-    *(Feature(*c, TERM) for c in TERMS),
+    *(Feature(name, read, words, RATIO, grain) for name, read, words, grain in LINEAR),
+    *(Feature(name, read, words, None, grain) for name, read, words, grain in OTHER),
+    *(Feature(name, read, words, TERM, grain) for name, read, words, grain in TERMS),
 )
 
 WINDOWED = tuple(
-    Feature(f"post_{name}_{steps}", partial(read, window=window), words, weight)
+    Feature(f"post_{name}_{steps}", partial(read, window=window), words, weight, POST)
     for window, steps in enumerate(WINDOWS)
     for name, read, words, weight in (
         ("likes", _window_likes, "how often it was liked just now", TERM),

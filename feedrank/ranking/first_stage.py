@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Callable
 
 import numpy as np
 
@@ -24,26 +25,39 @@ LEAST_UNIT = 1e-9  # a term that does not vary keeps a weight of 0
 class FirstStage:
     """Log-odds of a like as a weighted sum of features.
 
+    Added up grain by grain, so that a list adds what a post, or a user and a cluster, has once.
+
     Attributes:
         columns: of the matrix, in order.
         weights: one a column.
         bias: added.
+        grains: of the features, one a column.
     """
 
     columns: tuple[int, ...]
     weights: tuple[float, ...]
     bias: float
+    grains: tuple[str, ...]
 
     def __call__(self, matrix: np.ndarray) -> np.ndarray:
         """Log-odds, float32, shape (n,), from all features; added up in one order everywhere."""
-        return self.of_columns((matrix[:, column] for column in self.columns), matrix.shape[:1])
+        return self.total(lambda grain: self.part(grain, lambda c: matrix[:, c]), matrix.shape[:1])
 
-    def of_columns(self, columns: Iterable[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
-        """Log-odds from the stage's own columns alone, each of a shape that broadcasts to this."""
+    def total(self, part_of: Callable[[str], np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+        """Log-odds, float32, of parts, one for each grain, that broadcast to the shape."""
         total = np.full(shape, self.bias)
-        for column, weight in zip(columns, self.weights):
-            total += weight * column.astype(np.float64)
+        for grain in sorted(set(self.grains)):
+            total += part_of(grain)
         return total.astype(np.float32)
+
+    def part(self, grain: str, column_of: Callable[[int], np.ndarray | float]) -> np.ndarray:
+        """Weighted sum, float64, of the columns of one grain; they broadcast to each other."""
+        total = np.zeros(())
+        for column, weight, of in zip(self.columns, self.weights, self.grains):
+            if of == grain:
+                values = np.asarray(column_of(column), dtype=np.float32)
+                total = total + weight * values.astype(np.float64)
+        return total
 
     @classmethod
     def fit(
@@ -77,6 +91,7 @@ class Design:
         unit: of each column.
         mean: of each weight's prior.
         precision: inverse variance of each weight's prior.
+        grains: of the features, one a column.
     """
 
     columns: tuple[int, ...]
@@ -84,6 +99,7 @@ class Design:
     unit: np.ndarray
     mean: np.ndarray
     precision: np.ndarray
+    grains: tuple[str, ...]
 
     @classmethod
     def of(cls, matrix: np.ndarray, features: Sequence[Feature], with_terms: bool) -> Design:
@@ -94,8 +110,9 @@ class Design:
         values = matrix[:, list(columns)].astype(np.float64)
         unit = np.where(mean == RATIO, 1.0, np.maximum(values.std(0), LEAST_UNIT))
         precision = np.where(mean == RATIO, WEIGHT_SPREAD, TERM_SPREAD) ** -2.0
-        return cls(columns, values / unit, unit, mean, precision)
+        grains = tuple(features[i].grain for i in columns)
+        return cls(columns, values / unit, unit, mean, precision, grains)
 
     def stage(self, weights: np.ndarray, bias: float) -> FirstStage:
         """The first stage of fitted weights, one a column, in units."""
-        return FirstStage(self.columns, tuple((weights / self.unit).tolist()), bias)
+        return FirstStage(self.columns, tuple((weights / self.unit).tolist()), bias, self.grains)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +28,24 @@ class Ranker:
         """The ordered features that the trees were grown on."""
         return list(self.booster.feature_names or [])
 
-    def probability(self, matrix: np.ndarray) -> np.ndarray:
-        """Probability of a like, float32, shape (n,), for rows of all features."""
+    @cached_property
+    def tree_columns(self) -> list[int]:
+        """Columns of the matrix that a tree splits on; the trees read no other."""
+        names = self.feature_names
+        return sorted(
+            names.index(name) for name in self.booster.get_score(importance_type="weight")
+        )
+
+    def probability(self, matrix: np.ndarray, log_odds: np.ndarray | None = None) -> np.ndarray:
+        """Probability of a like, float32, shape (n,).
+
+        Args:
+            matrix: all features; `tree_columns` suffice with `log_odds`.
+            log_odds: of the first stage, float32, shape (n,), if they are there already.
+        """
+        margin = self.first_stage(matrix) if log_odds is None else log_odds
         return np.asarray(
-            self.booster.inplace_predict(
-                matrix, base_margin=self.first_stage(matrix), validate_features=False
-            )
+            self.booster.inplace_predict(matrix, base_margin=margin, validate_features=False)
         )
 
     def save(self, path: Path) -> None:
@@ -54,5 +67,6 @@ class Ranker:
         if first_stage is None:
             raise ArtifactError(f"'{place}' lacks the first stage. Run `dvc repro --force train`.")
         values = json.loads(first_stage)
-        weights = tuple(values["weights"])
-        return cls(booster, FirstStage(tuple(values["columns"]), weights, values["bias"]))
+        bias = values.pop("bias")
+        parts = {name: tuple(of_columns) for name, of_columns in values.items()}
+        return cls(booster, FirstStage(**parts, bias=bias))

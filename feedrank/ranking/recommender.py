@@ -8,8 +8,9 @@ from datetime import datetime
 
 import numpy as np
 
-from feedrank.features.question import Grid, Question
-from feedrank.features.spec import assemble, columns_of, features_of
+from feedrank.features.question import Question
+from feedrank.features.spec import assemble, features_of
+from feedrank.ranking.candidates import CandidateGenerator, StepRequests
 from feedrank.ranking.ranker import Ranker
 from feedrank.ranking.top_k import best_rows
 from feedrank.state.catalogue import NOBODY, Id, plain_ids
@@ -61,7 +62,7 @@ class Recommender:
         self.meta = store.meta
         self.ranker = ranker
         self.features = features_of(store.fitted)
-        self._linear = [self.features[i] for i in ranker.first_stage.columns]
+        self._first_stage = CandidateGenerator(self.features, ranker.first_stage, store.fitted)
         self._history = store.history
         self._shared = store.states
         self._candidates, self._exclude = candidates, exclude
@@ -146,7 +147,7 @@ class Recommender:
         self, users: np.ndarray, at: np.ndarray, posts: Sequence[np.ndarray]
     ) -> list[np.ndarray]:
         """As `score` for many users, each with posts of their own; `at` as in `rank_many`."""
-        return self._scores(self._states(users, self._one_step(at)), at, posts)
+        return self._scores(self._requests(users, at), posts, None)
 
     def _rank_block(
         self,
@@ -155,39 +156,18 @@ class Recommender:
         k: int,
         candidates: Sequence[np.ndarray] | None,
     ) -> list[Ranked]:
-        states = self._states(users, self._one_step(at))
+        requests = self._requests(users, at)
         among = [None] * len(users) if candidates is None else candidates
-        requests = zip(users.tolist(), at.tolist(), among)
-        posts = [self.open_posts(user, moment, own) for user, moment, own in requests]
-        n_kept = max(self._candidates, k)
-        if any(len(post) > n_kept for post in posts):
-            posts = self._cut(states, at, posts, n_kept)
+        each = zip(users.tolist(), at.tolist(), among)
+        posts = [self.open_posts(user, moment, own) for user, moment, own in each]
+        log_odds = None
+        if any(len(post) > max(self._candidates, k) for post in posts):
+            posts, log_odds = self._first_stage.cut(requests, posts, max(self._candidates, k))
         found = []
-        for post, probability in zip(posts, self._scores(states, at, posts)):
+        for post, probability in zip(posts, self._scores(requests, posts, log_odds)):
             best = best_rows(probability, k)
             found.append(Ranked(post[best], probability[best], len(post)))
         return found
-
-    def _cut(
-        self, states: UserState, at: np.ndarray, posts: list[np.ndarray], n_kept: int
-    ) -> list[np.ndarray]:
-        """The posts of each user that the first stage keeps."""
-        place = np.zeros(len(self.catalogue.post_ids), dtype=np.int64)
-        for post in posts:
-            place[post] = 1
-        every = np.flatnonzero(place)
-        place[every] = np.arange(len(every))
-        grid = Grid(self._shared.as_of(self._one_step(at)), states, every, at)
-        shape = (len(posts), len(every))
-        scores = self.ranker.first_stage.of_columns(columns_of(self._linear, grid), shape)
-        kept = []
-        for score, post in zip(scores, posts):
-            if len(post) > n_kept:
-                own = score if len(post) == len(score) else score.take(place[post])
-                threshold = -np.partition(-own, n_kept - 1)[n_kept - 1]
-                post = post[np.flatnonzero(own >= threshold)]
-            kept.append(post)
-        return kept
 
     def open_posts(self, user: int, at: int, candidates: np.ndarray | None = None) -> np.ndarray:
         """Rows of the posts that a user may be shown: of the candidates, or of all not hidden.
@@ -210,8 +190,8 @@ class Recommender:
 
     def matrix(self, user: int, at: int, post: np.ndarray) -> np.ndarray:
         """All features of the given posts, float32, shape (n, n_features)."""
-        states = self._states(np.array([user]), self.step(at))
-        return self._matrix(states, np.array([at]), [post])
+        requests = self._requests(np.array([user]), np.array([at]))
+        return assemble(self.features, self._pairs(requests, [post]))
 
     def step(self, at: int) -> int:
         """Step of a moment: only earlier steps count; clamped to the log, or to `as_of`."""
@@ -223,17 +203,29 @@ class Recommender:
         return step
 
     def _scores(
-        self, states: UserState, at: np.ndarray, posts: Sequence[np.ndarray]
+        self,
+        requests: StepRequests,
+        posts: Sequence[np.ndarray],
+        log_odds: Sequence[np.ndarray] | None,
     ) -> list[np.ndarray]:
-        """Probability of a like for each user's posts."""
-        probability = self.ranker.probability(self._matrix(states, at, posts))
+        """Probability of a like for each user's posts, whose first-stage log-odds may be known."""
+        pairs = self._pairs(requests, posts)
+        if log_odds is None:
+            matrix, first = assemble(self.features, pairs), None
+        else:
+            matrix = assemble(self.features, pairs, self.ranker.tree_columns)
+            first = np.concatenate(log_odds)
+        probability = self.ranker.probability(matrix, first)
         return np.split(probability, np.cumsum([len(post) for post in posts])[:-1])
 
-    def _matrix(self, states: UserState, at: np.ndarray, posts: Sequence[np.ndarray]) -> np.ndarray:
-        user = np.repeat(np.arange(len(at)), [len(post) for post in posts])
-        shared = self._shared.as_of(self._one_step(at))
-        question = Question(shared, states, user, np.concatenate(posts), at[user])
-        return assemble(self.features, question)
+    def _pairs(self, requests: StepRequests, posts: Sequence[np.ndarray]) -> Question:
+        user = np.repeat(np.arange(len(requests.at)), [len(post) for post in posts])
+        post, at = np.concatenate(posts), requests.at[user]
+        return Question(requests.shared, requests.users, user, post, at, requests.tables)
+
+    def _requests(self, users: np.ndarray, at: np.ndarray) -> StepRequests:
+        step = self._one_step(at)
+        return StepRequests.of(self._shared.as_of(step), self._states(users, step), at)
 
     def _states(self, users: np.ndarray, step: int) -> UserState:
         parts = [self.history_before(user, step) for user in users.tolist()]

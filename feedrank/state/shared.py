@@ -26,7 +26,7 @@ MOST_SETTLED = 4  # states that are derived again at once; requests derive other
 LEAST_RATE = 1e-5  # rates are clipped this far from 0 and 1, as log-odds need
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SharedState:
     """Tables as of one step, float32 unless said otherwise.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def fit_ordered(plan: Plan, logistic: xgb.Booster) -> Ranker | None:
     n_trees, stage = int(pairwise.best_iteration) + 1, _first_stage(plan, plan.rows, every)
     grown = _grow(plan, stage, n_trees, (plan.rows, every), None)
     weights = tuple(scale * weight for weight in stage.weights)
-    first_stage = FirstStage(stage.columns, weights, scale * stage.bias + level)
+    first_stage = replace(stage, weights=weights, bias=scale * stage.bias + level)
     return Ranker(rescaled(grown, scale), first_stage)
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from feedrank.checker.model import Model
 from feedrank.errors import ArtifactError
 from feedrank.features.spec import features_of
 from feedrank.log.metadata import NEVER
-from feedrank.ranking.first_stage import FirstStage
 from feedrank.ranking.ranker import Ranker
 from tests.support.simulated_logs import DAY, Learned, saved, simulated
 from tests.support.small_artifact import edit_manifest, sign_again
@@ -180,8 +180,7 @@ def _a_ranker_that_answers_otherwise(directory: Path) -> None:
     ranker = Ranker.load(directory / "ranker.ubj")
     first = ranker.first_stage
     weights = (first.weights[0] * 1.1, *first.weights[1:])
-    other = FirstStage(first.columns, weights, first.bias)
-    Ranker(ranker.booster, other).save(directory / "ranker.ubj")
+    Ranker(ranker.booster, replace(first, weights=weights)).save(directory / "ranker.ubj")
     sign_again(directory)
 
 

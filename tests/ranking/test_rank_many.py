@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from feedrank.features.question import Grid, Question
-from feedrank.features.spec import assemble, columns_of
+from feedrank.features.question import Question
+from feedrank.features.spec import assemble
 from feedrank.ranking import recommender as module
 from feedrank.ranking.recommender import Ranked, Recommender
 from tests.support.simulated_logs import DAY, Learned, recommender_of, simulated, tasteful
@@ -68,13 +68,14 @@ def test_each_of_many_users_has_candidates_of_their_own(learned: Learned) -> Non
 def test_a_grid_has_the_bits_of_its_pairs_in_every_feature(learned: Learned) -> None:
     recommender, at = learned.recommender, 21 * DAY + OF_DAY
     posts = np.arange(0, len(learned.log.posts), 3)
-    states = recommender._states(EVERYONE, 21)
-    shared = learned.store.states.as_of(21)
+    requests = recommender._requests(EVERYONE, at)
     user = np.repeat(np.arange(N_USERS), len(posts))
-    pairs = Question(shared, states, user, np.tile(posts, N_USERS), at[user])
+    states = requests.users
+    pairs = Question(requests.shared, states, user, np.tile(posts, N_USERS), at[user])
     matrix = assemble(recommender.features, pairs)
-    columns = columns_of(recommender.features, Grid(shared, states, posts, at))
-    for feature, column, expected in zip(recommender.features, columns, matrix.T, strict=True):
+    grid = requests.grid(posts)
+    for feature, expected in zip(recommender.features, matrix.T, strict=True):
+        column = np.asarray(feature.read(grid), np.float32)
         found = np.broadcast_to(column, (N_USERS, len(posts))).ravel()
         assert found.tobytes() == np.ascontiguousarray(expected).tobytes(), feature.name
 

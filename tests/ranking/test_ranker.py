@@ -9,7 +9,7 @@ from scipy.special import expit
 
 from feedrank.errors import ArtifactError, SchemaError
 from feedrank.features.rows import TrainingRows
-from feedrank.features.spec import Feature
+from feedrank.features.spec import POST, USER, Feature
 from feedrank.params import TrainParams
 from feedrank.ranking.first_stage import FirstStage
 from feedrank.ranking.ranker import Ranker
@@ -173,12 +173,23 @@ def test_a_missing_file_is_no_ranker(tmp_path: Path) -> None:
 
 
 def test_the_first_score_adds_up_the_linear_features() -> None:
-    score = FirstStage((2, 0), (0.5, 2.0), -1.0)
+    score = FirstStage((2, 0), (0.5, 2.0), -1.0, (USER, POST))
     matrix = np.array([[1, 9, 4, 9], [0, 9, -2, 9]], np.float32)
     assert score(matrix).tolist() == [-1 + 0.5 * 4 + 2, -1 + 0.5 * -2]
     # As a grid of two users and two posts: what is a user's alone, and what is a post's.
-    columns = [np.array([[4.0], [-2.0]]), np.array([1.0, 0.0])]
-    assert score.of_columns(columns, (2, 2)).tolist() == [[3, 1], [0, -2]]
+    columns = {2: np.array([[4.0], [-2.0]]), 0: np.array([1.0, 0.0])}
+    total = score.total(lambda grain: score.part(grain, columns.__getitem__), (2, 2))
+    assert total.tolist() == [[3, 1], [0, -2]]
+
+
+def test_a_ranker_knows_the_columns_that_its_trees_read() -> None:
+    ranker, (matrix, *_) = _fit(replace(PARAMS, max_depth=1, trees=3)), _rows(seed=1)
+    assert 3 in ranker.tree_columns
+    others = np.setdiff1d(np.arange(4), ranker.tree_columns)
+    assert len(others)
+    expected, first = ranker.probability(matrix), ranker.first_stage(matrix)
+    matrix[:, others] = np.nan
+    assert ranker.probability(matrix, first).tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize("weight", [0.3, 1.0, 1.6])
