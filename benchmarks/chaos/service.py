@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.chaos import clock, faults, under_load
+from benchmarks.chaos import clock, faults, follower, under_load
 from benchmarks.chaos.scene import Row, Scene, counts
 
 # Option: tries of the usual run, which takes minutes, and of the full one.
@@ -27,6 +27,7 @@ COUNTS = {
     "silent": (500, 500),
     "disk": (2_000, 10_000),
     "hours": (4, 24),
+    "followers": (5, 50),
 }
 
 
@@ -38,6 +39,7 @@ def plan(scene: Scene, n: argparse.Namespace) -> list[Callable[[], Row | list[Ro
         (n.disk, lambda: faults.full_disk(scene, n.disk)),
         (n.supervisors, lambda: under_load.supervisor_kills(scene, n.supervisors)),
         (n.hours, lambda: clock.fast_day(scene, n.hours)),
+        (n.followers, lambda: follower.kills(scene, n.followers)),
         (n.requests, lambda: under_load.sigterms(scene, n.requests, n.swaps, n.sigterms)),
     ]
     return [part for count, part in parts if count]

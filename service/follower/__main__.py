@@ -70,7 +70,9 @@ def _become_leader(stack: ExitStack, lock: object) -> None:
 
 def _end_with_parent() -> None:
     """End at once when the parent has ended, however it ended; nothing is lost by it."""
-    sys.stdin.buffer.read()
+    # Not by `sys.stdin`: an interpreter that ends while a thread reads from it dies by SIGABRT.
+    while os.read(0, 4096):
+        pass
     os._exit(0)
 
 

@@ -129,8 +129,11 @@ def test_one_follows_and_another_takes_over(scene: Scene) -> None:
             until(lambda: scene.n_events() == 20)
 
 
-def test_sigterm_ends_it_and_says_that_nothing_is_followed(scene: Scene) -> None:
-    with scene.follower() as process:
+@pytest.mark.parametrize("options", [(), ("--with-parent",)])
+def test_sigterm_ends_it_and_says_that_nothing_is_followed(
+    scene: Scene, options: tuple[str, ...]
+) -> None:
+    with scene.follower(*options) as process:
         until(lambda: scene.status() is not None)
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 128 + signal.SIGTERM
