@@ -22,6 +22,7 @@ from feedrank.io.param_fields import (
     Days,
     Duration,
     Master,
+    Module,
     Moment,
     Number,
     Whole,
@@ -132,6 +133,7 @@ class FeaturesParams:
     half_life_days: Number = Field(ge=0.01, le=3650)
     row_share: Number = Field(ge=0, le=1)
     max_rows: Whole = Field(ge=100, le=1_000_000_000)
+    plugins: list[Module]
     seed: Whole = Field(ge=0)
 
     @property
@@ -208,17 +210,15 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     """Read and check a parameter file.
 
     Raises:
-        ParamsError: the file is missing, or a key is unknown, missing, of a wrong type or out of
-            its range; the message names the key.
+        ParamsError: there is no file, or a key is unknown, missing or impossible; it is named.
     """
     if not path.exists():
         raise ParamsError(f"'{path}' not found. Run from the folder that holds it.")
     try:
         # The reader that DVC uses: in YAML 1.2 `1e-5` is a number and `no` is a word.
-        groups = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        return parse_params(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")))
     except (YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(f"'{path}' is not YAML: {error}") from error
-    return parse_params(groups)
 
 
 def parse_params(groups: Any) -> Params:

@@ -23,6 +23,7 @@ from tests.support.simulated_logs import (
     DAY,
     Learned,
     learned,
+    plugged,
     recommender_of,
     saved,
     simulated,
@@ -35,10 +36,10 @@ CUTOFF = 20 * DAY + 40_000  # within a day, so that the step it falls into is te
 STEPS = ("1h", "1d", "7d")
 
 
-@pytest.fixture(params=[*STEPS, "1d, tastes"])
+@pytest.fixture(params=[*STEPS, "1d, tastes", "1d, plugin", "1h, plugin"])
 def usual(request: pytest.FixtureRequest) -> Learned:
-    step, _, tastes = request.param.partition(", ")
-    return tasteful(step) if tastes else simulated(step)
+    step, _, kind = request.param.partition(", ")
+    return {"": simulated, "tastes": tasteful, "plugin": plugged}[kind](step)
 
 
 def _first_change(usual: Learned) -> int:

@@ -15,18 +15,20 @@ from feedrank.state.feature_store import FeatureStore
 from feedrank.validation.methods import clusters_at
 from feedrank.validation.replay.replay import replay_requests
 from feedrank.validation.replay.requests import requests_of
-from tests.support.simulated_logs import DAY, Learned, saved, simulated, tasteful
+from tests.support.simulated_logs import DAY, Learned, plugged, saved, simulated, tasteful
 
 STEPS = ["1h", "12h", "1d", "7d"]
-KINDS = [(step, kind) for step in STEPS for kind in ("with profiles", "no profiles", "tastes")]
+KINDS = [
+    (step, kind) for step in STEPS for kind in ("with profiles", "no profiles", "tastes", "plugin")
+]
 KINDS = [kind for kind in KINDS if kind[0] != "12h"] + [("12h", "with profiles")]
 
 
 @pytest.fixture(params=KINDS, ids="-".join)
 def learned(request: pytest.FixtureRequest) -> Learned:
     step, kind = request.param
-    if kind == "tastes":
-        return tasteful(step)
+    if kind in ("tastes", "plugin"):
+        return {"tastes": tasteful, "plugin": plugged}[kind](step)
     return simulated(step, profiles=kind == "with profiles")
 
 
@@ -115,7 +117,7 @@ def test_a_list_holds_the_scores_of_its_posts(learned: Learned) -> None:
         assert _equal_bits(recommender.score(user, at, ranked.post), ranked.probability)
 
 
-@pytest.mark.parametrize("learned_of", [simulated, tasteful], ids=["profiles", "tastes"])
+@pytest.mark.parametrize("learned_of", [simulated, tasteful, plugged])
 def test_a_loaded_artifact_answers_as_what_it_was_made_of(
     learned_of: Callable[[], Learned], tmp_path: Path
 ) -> None:
@@ -136,7 +138,7 @@ def test_a_loaded_artifact_answers_as_what_it_was_made_of(
         )
 
 
-@pytest.mark.parametrize("learned_of", [simulated, tasteful], ids=["profiles", "tastes"])
+@pytest.mark.parametrize("learned_of", [simulated, tasteful, plugged])
 def test_feature_store_comes_back_as_it_was_written(
     learned_of: Callable[[], Learned], tmp_path: Path
 ) -> None:

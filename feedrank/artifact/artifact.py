@@ -7,6 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from feedrank.artifact.checks.schema import check_schema
+from feedrank.artifact.checks.trees import check_trees
 from feedrank.artifact.golden import check_golden, replay
 from feedrank.artifact.manifest import (
     GOLDEN,
@@ -16,8 +18,6 @@ from feedrank.artifact.manifest import (
     read_json,
     read_manifest,
 )
-from feedrank.artifact.schema import check_schema
-from feedrank.artifact.trees import check_trees
 from feedrank.errors import ArtifactError, blaming
 from feedrank.ranking.ranker import Ranker
 from feedrank.ranking.recommender import Recommender

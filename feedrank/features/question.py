@@ -6,13 +6,14 @@ from functools import cached_property
 
 import numpy as np
 
-from feedrank.log.metadata import SECONDS_A_DAY, hour_of_day
+from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.state.counts.tally import Tally
+from feedrank.state.plugins.pairs import Pairs
 from feedrank.state.shared import SharedState
 from feedrank.state.users import UserState, UserTables, user_tables
 
 
-class Question:
+class Question(Pairs):
     """Pairs of a user and a post at moments of one step.
 
     Args:
@@ -33,31 +34,19 @@ class Question:
         at: np.ndarray,
         tables: UserTables | None = None,
     ) -> None:
+        super().__init__(users.fitted, users.codes, user, post, at)
         self.shared = shared
         self.users = users
-        self.post = post
-        self.at = at
         if tables is None:
             distinct, self.of = np.unique(user, return_inverse=True)
             self.tables = user_tables(users, shared, distinct)
         else:
             self.of, self.tables = user, tables
-        self._user = user
 
     @cached_property
     def cluster(self) -> np.ndarray:
         """Cluster of each post, shape (n,)."""
         return self.users.refit.clusters.cluster[self.post]
-
-    @cached_property
-    def topic(self) -> np.ndarray:
-        """Topic code of each post, shape (n,)."""
-        return self.users.fitted.topic[self.post]
-
-    @cached_property
-    def segment(self) -> np.ndarray:
-        """Segment of each user, shape (n,)."""
-        return self.users.segment[self._user]
 
     def cell(self, table: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
         """Cells of a table with rows of the users and columns of the posts, shape (n,)."""
@@ -83,21 +72,26 @@ class Question:
     @cached_property
     def hour_log_odds(self) -> np.ndarray:
         """Log-odds of liking at each hour, relative to the average, shape (n,)."""
-        return self.users.fitted.encoded_hour[hour_of_day(self.at)]
+        return self.users.fitted.encoded_hour[self.hour]
 
     @cached_property
     def pair_counts(self) -> Tally:
         """Earlier impressions and likes of each pair, shape (n,)."""
-        return self.users.pairs.before(self._user, self.post, self.shared.step)
+        return self.users.pairs.before(self.user, self.post, self.shared.step)
+
+    def counts(self, name: str) -> Tally:
+        """A plugin's count of everybody at each pair's own key, int64, shape (n,)."""
+        return self.shared.by_key[name][self.fitted.plugins.counts[name].keys(self)]
+
+    def user_counts(self, name: str) -> Tally:
+        """Each user's own impressions and likes of the post's part, int64, shape (n,)."""
+        counts, part = self.users.counts.of(name), self.fitted.plugins.parts[name][0][self.post]
+        return Tally(*(self.cell(c, self.user, part) for c in (counts.shown, counts.liked)))
 
     def age_days(self, moment: int) -> np.ndarray:
         """Whole days of each user's moment at each request, -1 if it has not come, shape (n,)."""
-        day = self.users.moments[self._user, moment].astype(np.int64)
+        day = self.users.moments[self.user, moment].astype(np.int64)
         return np.maximum(self.at // SECONDS_A_DAY - day, -1)
-
-    def codes(self, column: int) -> np.ndarray:
-        """Profile codes of each user in one column, shape (n,)."""
-        return self.users.codes[self._user, column]
 
 
 class Grid(Question):

@@ -44,7 +44,7 @@ class Feature:
 
 
 def features_of(fitted: FittedParameters) -> tuple[Feature, ...]:
-    """The ordered spec: fixed features, then those of this network's profiles and moments."""
+    """The ordered spec: fixed features, those of this network's profiles and moments, plugins'."""
     columns = list(enumerate(fitted.column_names))
     by_cluster = [
         Feature(f"{name}_cluster_log_ratio", partial(_column_ratio, column=i, offset=offset),
@@ -61,7 +61,7 @@ def features_of(fitted: FittedParameters) -> tuple[Feature, ...]:
                 USER)
         for i, name in enumerate(fitted.moment_names)
     ]  # fmt: skip
-    return _named_apart((*FIXED, *WINDOWED, *by_cluster, *encoded, *ages))
+    return _named_apart((*FIXED, *WINDOWED, *by_cluster, *encoded, *ages, *fitted.plugins.features))
 
 
 def _named_apart(features: Sequence[Feature]) -> tuple[Feature, ...]:

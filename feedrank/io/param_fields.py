@@ -52,6 +52,13 @@ def spark_master(text: str) -> str:
     return text
 
 
+def module(text: str) -> str:
+    """The name of a Python module; raises `ValueError` for anything else."""
+    if not text.isidentifier():
+        raise ValueError("write the name of a module, without folder and ending")
+    return text
+
+
 def _number(value: Any) -> Any:
     """Anything but a boolean, which Python counts among the whole numbers."""
     if isinstance(value, bool):
@@ -80,3 +87,4 @@ Number = Annotated[float, BeforeValidator(_number)]
 Duration = Annotated[str, _read_by(duration_seconds)]
 Moment = Annotated[str, BeforeValidator(_date_as_text), _read_by(moment)]
 Master = Annotated[str, _read_by(spark_master)]
+Module = Annotated[str, _read_by(module)]

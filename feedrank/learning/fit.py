@@ -30,7 +30,7 @@ def fit_store(log: Log, params: Params) -> FeatureStore:
     calendar = Calendar.of(log.meta, params.features.warmup_days, params.validate.test_days)
     profiles = code_profiles(users_at_start(log), params.features.segments)
     fixed = fit_warmup(log, profiles, calendar, params.features)
-    by_post, history = count_posts(log, profiles, fixed)
+    (by_post, *by_key), history = count_posts(log, profiles, fixed)
     days = refit_days(calendar.warmup_days, log.meta.n_days, params.features.refits)
     fitted, by_column = fit_refits(log, profiles, fixed, by_post, history, days, params.features)
     ids = (id_array(log.users[USER_ID].to_numpy()), id_array(log.posts[POST_ID].to_numpy()))
@@ -41,7 +41,7 @@ def fit_store(log: Log, params: Params) -> FeatureStore:
         Texts.of(log.posts[TEXT].tolist()),
         Texts.of(log.posts[TOPIC].tolist()),
         fitted,
-        SharedCounts(by_post, by_column),
+        SharedCounts(by_post, by_column, tuple(by_key)),
         history,
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from feedrank.engines.engine import map_parts, sum_parts
+from feedrank.learning.counting_pass import added
 from feedrank.learning.posts.choice import choose_kind
 from feedrank.learning.posts.fit import FittedPosts, fit_posts
 from feedrank.learning.posts.text import text_design
@@ -120,13 +121,9 @@ def _count_refits(
     clusters: list[PostClusters],
 ) -> list[RefitCounts]:
     job = partial(_refits_of_bucket, log, profiles, fixed, firsts, clusters)
-    by_column, buckets = sum_parts(job, _added, log.meta.n_buckets, "counting by cluster")
+    by_column, buckets = sum_parts(job, added, log.meta.n_buckets, "counting by cluster")
     of_users = [map(_stacked, zip(*refit, strict=True)) for refit in zip(*buckets, strict=True)]
     return [RefitCounts(counts, *t) for counts, t in zip(by_column, of_users, strict=True)]
-
-
-def _added(parts: Sequence[list[StepCounts]]) -> list[StepCounts]:
-    return [StepCounts.merged(of_refit) for of_refit in zip(*parts, strict=True)]
 
 
 def _stacked(parts: Sequence[Tally]) -> Tally:

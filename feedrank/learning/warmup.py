@@ -10,6 +10,7 @@ import numpy as np
 
 from feedrank.engines.engine import sum_parts
 from feedrank.errors import SchemaError
+from feedrank.learning.own_plugins import own_plugins
 from feedrank.learning.posts.text import topic_codes
 from feedrank.learning.segments import choose_segment_column
 from feedrank.learning.target_encoding import static_encodings
@@ -71,6 +72,7 @@ def fit_warmup(
         moment_names=tuple(map(str, log.user_days)),
         topic=topic_codes(log.posts[TOPIC]),
         encoded=static_encodings(profiles, total.rows.user, total.rows.at, total.rows.liked),
+        plugins=own_plugins(params.plugins, log.posts),
     )
 
 

@@ -18,6 +18,7 @@ from feedrank.live.new_posts import fitted_with
 from feedrank.live.profile_codes import ProfileCoding
 from feedrank.state.catalogue import Id
 from feedrank.state.feature_store import FeatureStore
+from feedrank.state.plugins.pairs import Pairs
 from feedrank.state.shared import SharedCounts
 
 EPOCH = datetime(1970, 1, 1)
@@ -58,6 +59,7 @@ class LiveStore:
         )
         self._by_post = LayeredCounts.over(log.shared.by_post, log.fitted.n_segments)
         self._by_column = LayeredCounts.over(log.shared.by_column[-1], 1)
+        self._by_key = tuple(LayeredCounts.over(own, 1) for own in log.shared.by_key)
         self._store = log
         self._follow()
 
@@ -144,6 +146,9 @@ class LiveStore:
         self._by_column = self._by_column.with_rows(
             np.repeat(step, n), keys.ravel(), changes.repeated(n)
         )
+        pairs = Pairs(fitted, self._catalogue.codes, changes.user, changes.post, changes.at)
+        own = zip(self._by_key, fitted.plugins.counts.values(), strict=True)
+        self._by_key = tuple(c.with_rows(step, count.keys(pairs), changes) for c, count in own)
         meta = replace(
             meta,
             last_at=max(meta.last_at, int(changes.at.max())),
@@ -163,6 +168,6 @@ class LiveStore:
             text=self._text,
             topic=self._topic,
             history=self._history,
-            shared=SharedCounts(self._by_post, by_column),
+            shared=SharedCounts(self._by_post, by_column, self._by_key),
             **changes,
         )

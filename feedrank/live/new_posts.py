@@ -10,6 +10,7 @@ from scipy.special import log_softmax
 
 from feedrank.live.events import NewPost
 from feedrank.state.fitted import FittedParameters, Refit
+from feedrank.state.plugins.plugin import Posts
 from feedrank.state.posts.factors import Factors
 
 
@@ -35,13 +36,16 @@ def fitted_with(
         np.stack([vocabulary.times(*text, table) for text in texts])
         for table in (last.clusters.gate, last.factors.of_text)
     )
-    refits = [
+    before = [
         _with(refit, np.zeros((len(posts), fitted.n_clusters)), np.zeros((len(posts), d)))
         for refit in earlier
         for d in (refit.factors.n_factors,)
     ]
     topic = np.concatenate([fitted.topic, np.array(codes, np.int64)])
-    return replace(fitted, topic=topic, refits=(*refits, _with(last, gate, of_text)))
+    columns = [[getattr(post, name) for post in posts] for name in ("post_id", "text", "topic")]
+    plugins = fitted.plugins.with_posts(Posts(*columns))
+    refits = (*before, _with(last, gate, of_text))
+    return replace(fitted, topic=topic, refits=refits, plugins=plugins)
 
 
 def _with(refit: Refit, log_odds: np.ndarray, factors: np.ndarray) -> Refit:

@@ -75,6 +75,8 @@ class FeatureStore:
         self.shared.by_post.save(directory, "by_post")
         for number, counts in enumerate(self.shared.by_column):
             counts.save(directory, f"by_column_{number}")
+        for number, counts in enumerate(self.shared.by_key):
+            counts.save(directory, f"by_key_{number}")
         self.history.save(directory)
 
     @classmethod
@@ -88,6 +90,11 @@ class FeatureStore:
             StepCounts.load(place, f"by_column_{number}", n_by_column)
             for number in range(len(fitted.refits))
         )
+        by_key = (
+            StepCounts.load(place, f"by_key_{number}", count.n_keys)
+            for number, count in enumerate(fitted.plugins.counts.values())
+        )
+        by_post = StepCounts.load(place, "by_post", n_by_post)
         return cls(
             LogMeta(**about["meta"]),
             Catalogue.load(place),
@@ -95,6 +102,6 @@ class FeatureStore:
             Texts.load(place, "text"),
             Texts.load(place, "topic"),
             fitted,
-            SharedCounts(StepCounts.load(place, "by_post", n_by_post), tuple(by_column)),
+            SharedCounts(by_post, tuple(by_column), tuple(by_key)),
             History.load(place),
         )

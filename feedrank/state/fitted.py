@@ -12,6 +12,7 @@ import numpy as np
 
 from feedrank.io.arrays import Place, read_array
 from feedrank.state.catalogue import Texts
+from feedrank.state.plugins.plugins import NO_PLUGINS, Plugins
 from feedrank.state.posts.clusters import PostClusters
 from feedrank.state.posts.factors import Factors
 from feedrank.state.posts.vocabulary import Vocabulary
@@ -74,6 +75,7 @@ class WarmupParameters:
         topic: code of each post's topic, shape (n_posts,).
         encoded: target encodings: log-odds of liking, relative to the average, by code of each
             profile column, then by hour of the day.
+        plugins: own features, and the columns of posts that they read.
     """
 
     step_seconds: int
@@ -84,6 +86,7 @@ class WarmupParameters:
     moment_names: tuple[str, ...]
     topic: np.ndarray
     encoded: tuple[np.ndarray, ...]
+    plugins: Plugins
 
     @property
     def n_segments(self) -> int:
@@ -161,6 +164,8 @@ class FittedParameters(WarmupParameters):
     def save(self, directory: Path) -> None:
         """Write `fitted.json` and `fitted_*.npy`."""
         values = {name: getattr(self, name) for name in PLAIN}
+        values["plugins"] = self.plugins.about()
+        self.plugins.save(directory)
         values["refits"] = [
             {
                 "first_step": refit.first_step,
@@ -206,5 +211,7 @@ class FittedParameters(WarmupParameters):
         topic, idf, words = array("topic"), array("idf"), Texts.load(place, "fitted_words")
         names = tuple(words[row] for row in range(len(idf)))
         vocabulary = Vocabulary(int(topic.max(initial=0)) + 1, names, idf)
-        fixed: Any = {"topic": topic, "encoded": encoded}
+        # Stores that were written before there were plugins have none.
+        plugins = Plugins.load(place, values.pop("plugins", NO_PLUGINS.about()))
+        fixed: Any = {"topic": topic, "encoded": encoded, "plugins": plugins}
         return cls(**values, **columns, **fixed, refits=refits, vocabulary=vocabulary)

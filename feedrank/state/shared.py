@@ -49,6 +49,7 @@ class SharedState:
         window_trend: as `trend`, of each window's likes, same shape.
         columns: log ratio by profile code (end to end) and cluster, shape (n_codes, n_clusters).
         level: log ratio of the recent like rate over lifetime, one number.
+        by_key: counts of plugins by name, int64, shape (n_keys,) each.
     """
 
     step: int
@@ -69,6 +70,7 @@ class SharedState:
     window_trend: np.ndarray
     columns: np.ndarray
     level: float
+    by_key: Mapping[str, Tally]
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,12 @@ class SharedCounts:
         by_post: key (segment, post).
         by_column: key (profile code end to end, segment, cluster), one for each refit by its own
             clusters; everything before the refit is counted in the step before it.
+        by_key: of each count of the plugins, in order.
     """
 
     by_post: StepCounts
     by_column: tuple[StepCounts, ...]
+    by_key: tuple[StepCounts, ...] = ()
 
     @property
     def n_steps(self) -> int:
@@ -165,6 +169,7 @@ class SharedHistory:
             return log_ratio(since.liked.sum(0), expected, refit.strengths.trend)
 
         cluster_rate = rates_within(refit.clusters.cluster, fitted.n_clusters, counts)
+        own = zip(fitted.plugins.counts, self.counts.by_key)
         return SharedState(
             step=step,
             refit=refit,
@@ -186,6 +191,7 @@ class SharedHistory:
             window_trend=np.stack([trend(window) for window in windows]),
             columns=self._columns(step, cluster_rate),
             level=_level(counts, recent),
+            by_key={name: count.before(step) for name, count in own},
         )
 
     def _columns(self, step: int, cluster_rate: np.ndarray) -> np.ndarray:

@@ -46,6 +46,7 @@ class UserState:
         groupings = {
             "cluster": (refit.clusters.cluster, fitted.n_clusters),
             "topic": (fitted.topic, fitted.n_topics),
+            **fitted.plugins.parts,
         }
         self.counts = UserCounts(len(codes), groupings)
         self.evidence = UserEvidence(refit.factors, self.segment)

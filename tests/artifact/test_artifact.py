@@ -12,9 +12,9 @@ import pytest
 
 from feedrank.artifact import export as exporting
 from feedrank.artifact.artifact import Artifact
+from feedrank.artifact.checks.schema import HIDDEN
 from feedrank.artifact.export import export
 from feedrank.artifact.manifest import GOLDEN, MANIFEST
-from feedrank.artifact.schema import HIDDEN
 from feedrank.checker.bundle import write_model
 from feedrank.checker.model import Model
 from feedrank.errors import ArtifactError

@@ -17,10 +17,10 @@ import pytest
 
 from feedrank.artifact import proof
 from feedrank.artifact.artifact import Artifact
+from feedrank.artifact.checks.trees import check_trees
 from feedrank.artifact.manifest import MANIFEST
 from feedrank.artifact.proof import Prover, prove_once
 from feedrank.artifact.signature import VARIABLE, sign
-from feedrank.artifact.trees import check_trees
 from feedrank.errors import ArtifactError
 from feedrank.ranking.ranker import Ranker
 from tests.support.small_artifact import CODE, edit_manifest, kill_its_reader, sign_again

@@ -43,7 +43,7 @@ def _fit(learned: Learned, step: int, log: Log | None = None) -> Strengths:
     profiles = code_profiles(log.users, features.segments)
     with workers(1):
         fitted = fit_warmup(log, profiles, calendar, features)
-        by_post, history = count_posts(log, profiles, fitted)
+        (by_post, *_), history = count_posts(log, profiles, fitted)
         found, _ = fit_refits(log, profiles, fitted, by_post, history, [step], features)
     return found.refits[0].strengths
 

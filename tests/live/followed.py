@@ -24,7 +24,7 @@ from feedrank.state.shared import SharedCounts
 from tests.support.simulated_logs import (
     DAY,
     Learned,
-    params,
+    plugged,
     scratch,
     simulated,
     tasteful,
@@ -82,7 +82,7 @@ class Followed:
         shape = (len(log.users), len(codes))
         profiles = Profiles(first.columns, np.array(codes, np.uint16).T.reshape(shape))
         with workers(1):
-            by_post, history = count_posts(log, profiles, fitted)
+            (by_post, *by_key), history = count_posts(log, profiles, fitted)
             firsts = [refit.first_step for refit in fitted.refits]
             clusters = [refit.clusters for refit in fitted.refits]
             counts = _count_refits(log, profiles, fitted, firsts, clusters)
@@ -94,28 +94,28 @@ class Followed:
             Texts.of(log.posts[TEXT].tolist()),
             Texts.of(log.posts[TOPIC].tolist()),
             fitted,
-            SharedCounts(by_post, tuple(c.by_column for c in counts)),
+            SharedCounts(by_post, tuple(c.by_column for c in counts), tuple(by_key)),
             history,
         )
 
 
 @cache
-def followed(step: str = "1d", tastes: bool = False) -> Followed:
+def followed(step: str = "1d", kind: str = "profiles") -> Followed:
     """The simulated log of 300 users, or the one of tastes, cut on its 25th day."""
-    of = tasteful(step) if tastes else simulated(step)
+    of = {"profiles": simulated, "plugin": plugged, "tastes": tasteful}[kind](step)
     users, posts = of.log.users, of.log.posts
     n_users, n_posts = len(users) - N_NEW_USERS, len(posts) - N_NEW_POSTS
     rows = Impressions.joined(of.log.bucket(b) for b in range(of.log.meta.n_buckets)).sorted()
     rows = rows[
         (rows.at < END) & ((rows.at >= CUT) | (rows.user < n_users) & (rows.post < n_posts))
     ]
-    directory, origin = scratch() / f"followed-{step}-{tastes}", of.log.meta.origin
+    directory, origin = scratch() / f"followed-{step}-{kind}", of.log.meta.origin
     first = write_log(
         directory / "first", users[:n_users], posts[:n_posts], rows.before(CUT), origin=origin
     )
     profiles = [c for c in users.columns if c != USER_ID]
     return Followed(
-        Learned.of(first, params(features={"step": step, "warmup_days": 7})),
+        Learned.of(first, of.params),
         write_log(directory / "whole", users, posts, rows, origin=origin),
         rows.between(CUT, END),
         [

@@ -13,7 +13,7 @@ from feedrank.state.feature_store import FeatureStore
 from tests.live.followed import CUT, END, Followed, followed
 from tests.support.simulated_logs import DAY, recommender_of
 
-KINDS = [("1h", False), ("1d", False), ("1d", True)]
+KINDS = [("1h", "profiles"), ("1d", "profiles"), ("1d", "tastes"), ("1h", "plugin")]
 MOMENTS = (-5, 9 * DAY, CUT - 90_000, CUT, CUT + 5_000, CUT + DAY, END - 4_000, END, END + 3 * DAY)
 
 
@@ -35,20 +35,20 @@ def _assert_same_answers(
     assert n_compared > 300
 
 
-@pytest.mark.parametrize(("step", "tastes"), KINDS)
-def test_a_followed_store_answers_as_a_counted_one(step: str, tastes: bool) -> None:
-    log = followed(step, tastes)
+@pytest.mark.parametrize(("step", "kind"), KINDS)
+def test_a_followed_store_answers_as_a_counted_one(step: str, kind: str) -> None:
+    log = followed(step, kind)
     live = LiveStore(log.learned.store)
     live.apply(log.events(), log.posts, log.users)
     _assert_same_answers(log, live.store(), log.whole())
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("seed", "kind"), [(0, "profiles"), (1, "plugin"), (2, "profiles")])
 def test_neither_order_nor_batches_nor_repeats_matter(
-    seed: int, monkeypatch: pytest.MonkeyPatch
+    seed: int, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("feedrank.live.delta_rows.MOST_RECENT", 900 * seed)
-    log, rng = followed("1h"), np.random.default_rng(seed)
+    log, rng = followed("1h", kind), np.random.default_rng(seed)
     events = log.events(apart=0.5, seed=seed)
     in_order = np.argsort(events.at, kind="stable")
     mixed = events[rng.permutation(len(events)) if seed else in_order]

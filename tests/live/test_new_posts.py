@@ -52,7 +52,7 @@ def test_a_new_post_has_the_prior_of_a_known_post_that_nobody_was_shown(tmp_path
 
 
 def test_texts_of_posts_tell_the_factors_of_tastes() -> None:
-    refit = followed("1d", tastes=True).learned.store.fitted.refits[-1]
+    refit = followed("1d", "tastes").learned.store.fitted.refits[-1]
     assert refit.factors.n_factors > 0
     assert refit.factors.of_text.shape == (len(refit.clusters.gate), refit.factors.n_factors)
 

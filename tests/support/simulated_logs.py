@@ -226,6 +226,13 @@ def simulated(step: str = "1d", profiles: bool = True) -> Learned:
 
 
 @cache
+def plugged(step: str = "1d") -> Learned:
+    """The same log, learned with the own features of `plugins/features/reading.py`."""
+    features = {"step": step, "warmup_days": 7, "plugins": ["reading"]}
+    return Learned.of(simulated(step).log, params(features=features))
+
+
+@cache
 def tasteful(step: str = "1d") -> Learned:
     """A log of 300 users whose tastes no profile tells, so that its refits have factors.
 

@@ -14,7 +14,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from feedrank.artifact.artifact import Artifact
-from feedrank.artifact.schema import check_schema
+from feedrank.artifact.checks.schema import check_schema
 from feedrank.checker.bundle import write_bundle
 from feedrank.checker.model import Model
 from feedrank.errors import ArtifactError

@@ -15,14 +15,14 @@ from feedrank.checker.bundle import MODEL, write_bundle, write_model
 from feedrank.params import CheckerParams
 from tests.support.course.requests import draw_requests
 from tests.support.course.trial import what_to_play
-from tests.support.simulated_logs import saved, simulated
+from tests.support.simulated_logs import Learned, saved, simulated
 
 EVERYTHING = CheckerParams(history_days=None)
 
 
-def write_artifact(directory: Path) -> Artifact:
+def write_artifact(directory: Path, learned: Learned | None = None) -> Artifact:
     """An artifact whose trees matter, in a new directory."""
-    learned = simulated()
+    learned = learned or simulated()
     features, ranker = saved(learned, directory / "made_of")
     params = learned.params.export
     export(directory / "artifact", features, ranker, params, {"metrics": {}}, seed=20, k=5)

@@ -47,7 +47,7 @@ def _of_rows(small: Learned, rows: Impressions) -> Learned:
     log = write_log(directory, small.log.users, small.log.posts, rows.sorted())
     profiles = code_profiles(log.users, small.params.features.segments)
     with workers(1):
-        by_post, history = count_posts(log, profiles, small.store.fitted)
+        (by_post, *_), history = count_posts(log, profiles, small.store.fitted)
     shared = replace(small.store.shared, by_post=by_post)
     return replace(small, log=log, store=replace(small.store, shared=shared, history=history))
 

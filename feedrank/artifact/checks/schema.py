@@ -7,65 +7,23 @@ whoever wrote the manifest.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from feedrank.artifact.checks.arrays import TEXT_IDS, Array, Sizes, arrays_of
 from feedrank.artifact.manifest import GOLDEN, MANIFEST, RANKER, REQUESTS, read_json
 from feedrank.errors import ArtifactError, blaming
-from feedrank.log.metadata import HOURS_A_DAY, LogMeta
+from feedrank.log.metadata import LogMeta
 from feedrank.state.catalogue import Texts, are_text, plain_ids
+from feedrank.state.plugins.plugin import file_of
+from feedrank.state.plugins.plugins import NO_PLUGINS
 from feedrank.state.profiles import columns_from
 
 STORE, FITTED = "feature_store.json", "fitted.json"
 HIDDEN = "catalogue_hidden_from.npy"  # only where the source hides posts
-INT, FLOAT, UINT = ("<i8",), ("<f8",), ("|u1", "<u2", "<u4", "<u8")
-TEXT_IDS = "|S"  # and a width, which is that of the longest id
-HIGHEST = 2**63 - 1
-
-
-@dataclass(frozen=True)
-class Array:
-    """Expectation of one `.npy` file.
-
-    Attributes:
-        name: without the ending.
-        types: that it may have, as `numpy.dtype.str`; TEXT_IDS for text of any width.
-        shape: of numbers, and of names whose number the first array with that name sets.
-        low: lowest value.
-        high: highest value, or the name of the dimension that the values number.
-        ends: of offsets, the name of the dimension that they divide; they rise from 0 to it.
-    """
-
-    name: str
-    types: tuple[str, ...]
-    shape: tuple[int | str, ...]
-    low: float = 0
-    high: float | str = HIGHEST
-    ends: str = ""
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Sizes that the two JSON files of a feature store agree on."""
-
-    n_users: int
-    n_posts: int
-    n_steps: int
-    n_refits: int
-    codes: tuple[int, ...]
-    segment_column: int
-    hides_posts: bool
-    n_moments: int
-
-    @property
-    def n_segments(self) -> int:
-        """Segments of users."""
-        return self.codes[self.segment_column] if self.segment_column >= 0 else 1
 
 
 def check_schema(directory: Path, manifest: dict[str, Any]) -> None:
@@ -75,8 +33,9 @@ def check_schema(directory: Path, manifest: dict[str, Any]) -> None:
         ArtifactError: a file is missing or superfluous, or its content does not fit the others.
     """
     sizes = _read_sizes(directory, manifest)
-    arrays = list(_arrays(sizes))
+    arrays = list(arrays_of(sizes))
     expected = {GOLDEN, RANKER, STORE, FITTED, *(f"{array.name}.npy" for array in arrays)}
+    expected |= {file_of(name) for name in sizes.plugins}
     for name in sorted(expected ^ (set(manifest["files"]) - {REQUESTS})):
         raise ArtifactError(
             f"'{directory / name}' is {'missing' if name in expected else 'no file of an artifact'}"
@@ -130,13 +89,18 @@ def _read_sizes(directory: Path, manifest: dict[str, Any]) -> Sizes:
         first = [refit["first_step"] for refit in fitted["refits"]]
         _require(first != [] and first == sorted(first), "'refits' are not in order of time")
         _require(all(isinstance(at, int) and at >= 0 for at in first), "'first_step'")
+        own = fitted.get("plugins", NO_PLUGINS.about())
+        plugins, n_keys = tuple(own["modules"]), tuple(own["n_keys"])
+        _require(all(name.isidentifier() for name in plugins), f"plugins are named {plugins}")
+        _require(all(isinstance(n, int) and n > 0 for n in n_keys), "'n_keys'")
         _require(
             all(len(refit["strengths"]["columns"]) == len(codes) for refit in fitted["refits"]),
             "'strengths' are of other profile columns",
         )
     n_steps = meta.last_at // step + 1
     hides = HIDDEN in manifest["files"]
-    return Sizes(meta.n_users, meta.n_posts, n_steps, len(first), codes, segment, hides, n_moments)
+    sizes = (meta.n_users, meta.n_posts, n_steps, len(first), codes, segment, hides, n_moments)
+    return Sizes(*sizes, plugins, len(own["columns"]), n_keys)
 
 
 def _require(holds: bool, words: str) -> None:
@@ -154,47 +118,6 @@ def _check_numbers(values: dict[str, Any], *keys: str) -> None:
         elif value is not None:
             is_number = isinstance(value, (int, float)) and math.isfinite(value) and value >= 0
             _require(is_number, f"{value!r} is no number from 0 on")
-
-
-def _arrays(sizes: Sizes) -> Iterator[Array]:
-    n_users, n_posts, n_segments = sizes.n_users, sizes.n_posts, sizes.n_segments
-    lowest, codes = -HIGHEST, sizes.codes
-    yield Array("catalogue_user_ids", (*INT, TEXT_IDS), (n_users,), lowest)
-    yield Array("catalogue_post_ids", (*INT, TEXT_IDS), (n_posts,), lowest)
-    yield Array("catalogue_codes", ("<u2",), (n_users, len(codes)))
-    if sizes.hides_posts:
-        yield Array("catalogue_hidden_from", INT, (n_posts,), lowest)
-    if sizes.n_moments:
-        yield Array("catalogue_moments", ("<i4",), (n_users, sizes.n_moments), lowest)
-    for name in ("text", "topic"):
-        yield Array(f"{name}_blob", ("|u1",), (f"{name}_bytes",))
-        yield Array(f"{name}_offsets", INT, (n_posts + 1,), ends=f"{name}_bytes")
-    yield Array("fitted_topic", INT, (n_posts,), high="posts")
-    for i, n in enumerate((*codes, HOURS_A_DAY)):
-        yield Array(f"fitted_encoded_{i}", FLOAT, (n,), lowest)
-    for i in range(sizes.n_refits):
-        yield Array(f"fitted_rate_{i}", FLOAT, (n_segments, "clusters"), high=1)
-        yield Array(f"fitted_log_gate_{i}", FLOAT, (n_posts, "clusters"), -math.inf, 1)
-        yield Array(f"fitted_cluster_{i}", INT, (n_posts,), high="clusters")
-        yield Array(f"fitted_factor_post_{i}", FLOAT, (n_posts, f"factors_{i}"), lowest)
-        yield Array(f"fitted_factor_rate_{i}", FLOAT, (n_segments, n_posts), high=1)
-        is_last = i == sizes.n_refits - 1
-        for name, width in (("gate", "clusters"), ("factor_of_text", f"factors_{i}")):
-            shape = ("design", width) if is_last else (0, 0)
-            yield Array(f"fitted_{name}_{i}", FLOAT, shape, lowest)
-    yield Array("fitted_idf", FLOAT, ("words",), lowest)
-    yield Array("fitted_words_blob", ("|u1",), ("words_bytes",))
-    yield Array("fitted_words_offsets", INT, ("words_by_offset",), ends="words_bytes")
-    for name in ("by_post", *(f"by_column_{i}" for i in range(sizes.n_refits))):
-        keys = "post_keys" if name == "by_post" else "column_keys"
-        yield Array(f"{name}_key", ("<u4",), (f"{name}_rows",), high=keys)
-        yield Array(f"{name}_shown", UINT, (f"{name}_rows",))
-        yield Array(f"{name}_liked", UINT, (f"{name}_rows",))
-        yield Array(f"{name}_offsets", INT, (sizes.n_steps + 1,), ends=f"{name}_rows")
-    yield Array("history_post", UINT, ("impressions",), high="posts")
-    yield Array("history_step", UINT, ("impressions",), high="steps")
-    yield Array("history_offsets", INT, (n_users + 1,), ends="impressions")
-    yield Array("history_liked", ("|u1",), ("impressions_by_8",))
 
 
 def _check_header(path: Path, array: Array, dimensions: dict[str, int]) -> None:

@@ -1,0 +1,1 @@
+"""Checks of an artifact's files before anything of them is used."""

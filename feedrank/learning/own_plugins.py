@@ -1,0 +1,63 @@
+"""Own features: modules of the folder `plugins/features`, checked, with their columns of posts."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from feedrank.errors import ParamsError, SchemaError
+from feedrank.schema import POST_ID, TEXT, TOPIC
+from feedrank.state.plugins.plugin import Plugin, Posts
+from feedrank.state.plugins.plugins import Plugins
+
+PLUGINS = Path("plugins/features")
+# What is there wherever an artifact is served, in the course's environment too.
+PROVIDED = {"numpy", "feedrank", *sys.stdlib_module_names}
+
+
+def own_plugins(names: Sequence[str], posts: pd.DataFrame, folder: Path = PLUGINS) -> Plugins:
+    """Plugins by name, with their columns of all posts.
+
+    Raises:
+        ParamsError: there is no such module, or it imports more than numpy, feedrank and Python's
+            own library.
+        SchemaError: it fails, or what it makes cannot be used.
+    """
+    modules = [_read(folder / f"{name}.py") for name in names]
+    columns = (posts[name].tolist() for name in (POST_ID, TEXT, TOPIC))
+    try:
+        return Plugins.of(modules, Posts(*columns))
+    except SchemaError:
+        raise
+    except Exception as error:
+        kind = type(error).__name__
+        raise SchemaError(f"a plugin of {[*names]} fails ({kind}: {error}).") from error
+
+
+def _read(path: Path) -> Plugin:
+    if not path.exists():
+        raise ParamsError(f"'features.plugins' names '{path.stem}', but there is no '{path}'.")
+    source = path.read_text(encoding="utf-8")
+    try:
+        foreign = sorted(set(_imports(source)) - PROVIDED)
+    except SyntaxError as error:
+        raise ParamsError(f"'{path}' is not Python: {error}.") from error
+    if foreign:
+        raise ParamsError(
+            f"'{path}' imports {foreign}. A plugin is served with numpy, feedrank and Python's own "
+            "library alone; compute the rest before, into a column of the posts table."
+        )
+    return Plugin(path.stem, source)
+
+
+def _imports(source: str) -> Iterator[str]:
+    """Top packages that a module imports."""
+    for node in ast.walk(ast.parse(source)):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            names = [str(node.module)]
+        yield from (name.split(".")[0] for name in names)

@@ -1,0 +1,40 @@
+"""Examples of docs/extend.md: each at most twenty lines, and each runs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.simulated_logs import Learned, simulated
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = re.findall(r"```python\n# (\S+)\n(.*?)```", (ROOT / "docs/extend.md").read_text(), re.S)
+MOST_LINES = 20
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout that holds the examples' files and no other."""
+    for name, source in EXAMPLES:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(source)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("name", "source"), EXAMPLES, ids=[name for name, _ in EXAMPLES])
+def test_an_example_has_at_most_twenty_lines(name: str, source: str) -> None:
+    assert len([line for line in source.splitlines() if line.strip()]) <= MOST_LINES, name
+
+
+def test_own_features_are_trained_on() -> None:
+    usual = simulated()
+    features = replace(usual.params.features, plugins=["author"])
+    learned = Learned.of(usual.log, replace(usual.params, features=features))
+    names = [feature.name for feature in learned.recommender.features]
+    assert names[-2:] == ["own_author", "hour_rate"] == learned.ranker.feature_names[-2:]
+    assert (np.ptp(learned.rows.matrix[:, -2:], axis=0) > 0).all()

@@ -1,0 +1,143 @@
+"""Own features: counted as of the step, carried by the artifact, refused with a reason."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from feedrank.artifact.artifact import Artifact
+from feedrank.artifact.manifest import sha256_of
+from feedrank.checker.bundle import write_bundle
+from feedrank.errors import ArtifactError, FeedrankError
+from feedrank.learning.own_plugins import own_plugins
+from feedrank.ranking.explanations import explain
+from feedrank.state.plugins.plugin import Count, Plugin, Posts
+from feedrank.state.plugins.plugins import Plugins
+from feedrank.stats.shrinkage import as_feature, base_rate
+from tests.support.course.bundles import EVERYTHING, something_to_play, write_artifact
+from tests.support.course.trial import lists_of_the_service, play
+from tests.support.simulated_logs import DAY, HOUR, plugged
+
+USER, AT = 4, 18 * DAY + 7 * HOUR
+POSTS = Posts([5, 10], ["a b", "c"], ["x", "y"])
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    return write_artifact(tmp_path_factory.mktemp("plugged"), plugged())
+
+
+def _column(name: str) -> np.ndarray:
+    recommender = plugged().recommender
+    found = recommender.matrix(USER, AT, np.arange(plugged().log.meta.n_posts))
+    return found[:, [f.name for f in recommender.features].index(name)]
+
+
+def _band() -> np.ndarray:
+    return np.array([min(len(text) // 200, 3) for text in plugged().log.posts["text"]])
+
+
+def _log_rate(liked: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    return as_feature(np.log(base_rate(liked, shown)))
+
+
+def test_a_stateless_feature_is_the_post_s_own_number() -> None:
+    words = plugged().log.posts["text"].str.split().str.len()
+    np.testing.assert_array_equal(_column("n_words"), as_feature(np.log1p(words)))
+
+
+def test_a_count_by_own_keys_holds_what_came_before_the_step() -> None:
+    rows = plugged().log.bucket(0), plugged().log.bucket(1)
+    liked, shown = (
+        sum(
+            np.bincount(_band()[b.post], w(b) * ((b.at // DAY < 18) & (b.at // HOUR % 24 == 7)), 4)
+            for b in rows
+        )
+        for w in (lambda b: b.liked, lambda b: 1)
+    )
+    expected = _log_rate(liked, shown)[_band()]
+    assert len(np.unique(expected)) > 1
+    np.testing.assert_array_equal(_column("hour_band"), expected)
+
+
+def test_a_user_s_count_holds_the_user_s_own_before_the_step() -> None:
+    b = next(b for b in plugged().log.buckets() if (b.user == USER).any())
+    own = b[(b.user == USER) & (b.at // DAY < 18)]
+    liked, shown = (np.bincount(_band()[own.post], w, 4) for w in (own.liked, None))
+    np.testing.assert_array_equal(_column("own_band"), _log_rate(liked, shown)[_band()])
+
+
+def test_explanations_have_the_plugin_s_words(artifact: Artifact) -> None:
+    ranked = artifact.recommender.rank(USER, AT, 5)
+    reasons = explain(artifact.recommender, USER, AT, ranked)
+    assert reasons.words[-3:] == ("a long text", "liked at this hour", "this length")
+
+
+def test_the_source_is_a_file_of_the_artifact_and_no_byte_of_it_may_change(
+    artifact: Artifact,
+) -> None:
+    path = artifact.directory / "plugin_reading.py"
+    source = Path("plugins/features/reading.py").read_bytes()
+    assert path.read_bytes() == source
+    assert artifact.manifest["files"]["plugin_reading.py"] == sha256_of(path)
+    path.write_bytes(source + b"\n")
+    with pytest.raises(ArtifactError, match="sha256 differs"):
+        Artifact.load(artifact.directory)
+    path.write_bytes(source)
+
+
+def test_the_bundle_answers_with_the_plugin_and_without_its_folder(
+    artifact: Artifact, tmp_path: Path
+) -> None:
+    write_bundle(tmp_path / "checker", artifact, EVERYTHING)
+    given = something_to_play(artifact, 60)
+    found = play(Path(sys.executable), tmp_path / "checker", given, tmp_path / "empty")
+    assert found["difference"] == 0
+    assert found["lists"] == lists_of_the_service(artifact.directory, given["requests"])
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (None, "there is no"),
+        ("import pandas", "imports \\['pandas'\\]"),
+        ("def", "is not Python"),
+        ("POSTS = {'a': lambda posts: [1.0]}", "one finite number for each of 2"),
+        ("POSTS = {'a': lambda posts: [1.0, float('nan')]}", "no number somewhere"),
+        ("POSTS = {'a': lambda posts: posts.author}", "fails \\(AttributeError"),
+    ],
+)
+def test_a_plugin_that_cannot_be_used_is_refused(
+    source: str | None, words: str, tmp_path: Path
+) -> None:
+    if source is not None:
+        (tmp_path / "mine.py").write_text(source)
+    table = plugged().log.posts[:2]
+    with pytest.raises(FeedrankError, match=words):
+        own_plugins(["mine"], table, tmp_path)
+
+
+def test_two_plugins_do_not_share_a_name() -> None:
+    source = "POSTS = {'a': lambda posts: [1.0, 2.0]}"
+    with pytest.raises(FeedrankError, match="two plugins declare \\['a'\\]"):
+        Plugins.of([Plugin("one", source), Plugin("two", source)], POSTS)
+
+
+def test_a_key_out_of_range_is_refused() -> None:
+    count = Count(lambda pairs: pairs, 3)
+    assert count.keys(np.array([0, 2])).tolist() == [0, 2]
+    with pytest.raises(FeedrankError, match="keys from 0 to 3, and 'n_keys' is 3"):
+        count.keys(np.array([0, 3]))
+
+
+def test_a_plugin_that_declares_other_than_was_stored_is_refused(
+    tmp_path: Path, artifact: Artifact
+) -> None:
+    artifact.store.fitted.plugins.save(tmp_path)
+    about = artifact.store.fitted.plugins.about()
+    assert Plugins.load(tmp_path, about).about() == about
+    with pytest.raises(ValueError, match="was stored"):
+        Plugins.load(tmp_path, {**about, "n_keys": [7]})
