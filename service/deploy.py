@@ -22,7 +22,7 @@ from feedrank.io.writer_lock import one_writer
 from service.deployment.gate import reasons_against
 from service.deployment.record import recorded
 from service.deployment.switch import switch, target_of
-from service.serving.model_slot import previous_path
+from service.serving.model_slot import next_path, previous_path
 from service.serving.worker_registry import live_workers
 from service.settings import Settings
 
@@ -120,6 +120,11 @@ def roll_back(link: Path, state: Path, wait: float) -> str:
 def _one_deploy(link: Path) -> Iterator[None]:
     """Hold the lock of a link, which must be none or a link; raises `FeedrankError`."""
     _refuse_directory(link)
+    for place in (next_path(link), previous_path(link)):
+        if place.exists() and not place.is_symlink():
+            raise ArtifactError(
+                f"'{place}' is no link, and only a link can take its place. Remove it."
+            )
     with one_writer(link.with_name(f".{link.name}.lock")):
         yield
 

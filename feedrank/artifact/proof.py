@@ -6,7 +6,6 @@ the library once, then forks for each artifact that it is asked about.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -14,8 +13,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -27,6 +25,7 @@ from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.manifest import check_files, manifest_bytes, read_manifest
 from feedrank.errors import ArtifactError, blaming
 from feedrank.io.files import private_directory
+from feedrank.io.writer_lock import turn
 
 # A load takes 0.7 s for the demo; any limit works that a full disk cache or a busy machine keeps.
 SECONDS = 120
@@ -87,7 +86,7 @@ def prove_once(directory: Path, state: Path) -> None:
         ArtifactError: the artifact is refused.
     """
     check_files(directory, read_manifest(directory))
-    with _turn(private_directory(state)):
+    with turn(private_directory(state)):
         record = state / f"proved-{_fingerprint(directory)}"
         if record.exists():
             return
@@ -95,17 +94,6 @@ def prove_once(directory: Path, state: Path) -> None:
             prover.prove(directory)
         with suppress(OSError):  # on a full disk the next worker proves it again
             record.touch()
-
-
-@contextmanager
-def _turn(directory: Path) -> Iterator[None]:
-    """Wait for one's turn among the processes that share a directory."""
-    handle = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _fingerprint(directory: Path) -> str:

@@ -57,6 +57,11 @@ def _room(place: Path) -> Path:
 def _make_room(place: Path) -> None:
     if place.is_mount():
         raise OSError(errno.EBUSY, "it is a mount point, which no rename replaces", str(place))
+    if place.is_symlink() and not place.is_file():
+        raise FeedrankError(
+            f"'{place}' is a link, which a rename would replace, not follow. Remove it; the folder "
+            "that holds it may be a link or a mount."
+        )
     recover_directory(place)
     shutil.rmtree(_room(place), ignore_errors=True)
     _room(place).mkdir(parents=True)

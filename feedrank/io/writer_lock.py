@@ -68,3 +68,14 @@ def _name_of_this_process() -> str:
     program, *words = sys.orig_argv
     command = shlex.join([program, *words[: 2 if "-m" in words[:1] else 1]])
     return f"process {os.getpid()} on {socket.gethostname()} since {since}, `{command}`\n"
+
+
+@contextmanager
+def turn(directory: Path) -> Iterator[None]:
+    """Wait for one's turn among the processes that share a directory."""
+    handle = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from feedrank.errors import FeedrankError
+from feedrank.io.writer_lock import turn
 from feedrank.live.events import Events, HiddenPost, NewPost, NewUser
 from feedrank.state.catalogue import Id, id_array
 
@@ -80,8 +81,9 @@ class DeltaLog:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
-        path.touch(mode=0o600)
         with self._telling():
+            _make(path)
+            self._identity = _identity(path)
             self._file = sqlite3.connect(
                 path, timeout=PATIENCE_SECONDS, isolation_level=None, check_same_thread=False
             )
@@ -89,6 +91,11 @@ class DeltaLog:
             for setting in ("journal_mode = WAL", "synchronous = FULL"):
                 self._file.execute(f"PRAGMA {setting}")
             self._prepare()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the path still names this file, which nobody has moved away or removed."""
+        return _identity(self.path) == self._identity
 
     def append(self, happened: Happened) -> int:
         """Append, durable on return; how many events are new.
@@ -217,12 +224,37 @@ class DeltaLog:
     def _telling(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+            if not self.is_there:  # what was written to it is lost
+                raise DeltaLogError(
+                    f"the delta log '{self.path}' was moved away or removed while it was in use. "
+                    "A new one is made: send again what was not acknowledged."
+                )
+        except (OSError, sqlite3.Error) as error:
             raise DeltaLogError(
                 f"the delta log '{self.path}' cannot be used ({error}). Free some space if the "
                 "disk is full; if the file is damaged, move it away: the service starts a new one, "
                 "and the follower reads again what the artifact lacks."
             ) from error
+
+
+def _make(path: Path) -> None:
+    """Make an empty file for its owner alone, unless one is there."""
+    if path.exists():
+        return
+    with turn(path.parent):
+        if not path.exists():
+            # SQLite would take the files beside a log that was moved away for those of the new one.
+            for end in ("-wal", "-shm"):
+                path.with_name(f"{path.name}{end}").unlink(missing_ok=True)
+            path.touch(mode=0o600)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def delta_log_of(state: Path, artifact: Path) -> Path:

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from threading import Lock
-from typing import Annotated
+from threading import Lock, Thread
+from typing import IO, Annotated
 
 from pydantic import ConfigDict, Field, NaiveDatetime, TypeAdapter, ValidationError
 
@@ -23,6 +23,10 @@ from service.monitoring import metrics
 from service.server.clock import Clock, system_clock
 
 logger = logging.getLogger("feedrank.service")
+# At the end, for lists that wait: longer than a write of them takes, and well within the 10 s after
+# which a container's manager kills.
+CLOSE_SECONDS = 3.0
+LONGEST_LINE = 1 << 16  # bytes; one of 100 posts has 3,000
 MOST_WAITING = 100_000  # some 30 MB of lines: minutes of the load that one worker answers
 
 
@@ -83,6 +87,7 @@ class ExposureLog:
         self._most_waiting = most_waiting
         self._clock = clock
         self._waiting: deque[bytes] = deque()
+        self._open: deque[bytes] = deque()  # being written
         self._queue, self._file = Lock(), Lock()  # held while the queue, or the file, changes
 
     def append(self, exposure: Exposure) -> None:
@@ -103,21 +108,23 @@ class ExposureLog:
         """
         with self._file:
             with self._queue:
-                lines, self._waiting = self._waiting, deque()
+                self._open, self._waiting = self._waiting, deque()
             try:
-                self._append(b"".join(lines))
+                self._append(b"".join(self._open))
             except OSError:
                 with self._queue:
-                    later, self._waiting = self._waiting, lines
+                    later, self._waiting = self._waiting, self._open
                 self._wait(*later)
                 raise
+            finally:
+                self._open = deque()
 
     def _append(self, lines: bytes) -> None:
         if not lines:
             return
         path = self._directory / f"exposures-{self._clock():%Y-%m-%d}-{os.getpid()}.jsonl"
-        with path.open("ab", buffering=0) as file:
-            end = file.seek(0, os.SEEK_END)
+        with path.open("a+b", buffering=0) as file:
+            end = _cut_to_whole_lines(file)
             try:
                 if file.write(lines) != len(lines):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
@@ -133,16 +140,43 @@ class ExposureLog:
                 metrics.EXPOSURES_DROPPED.inc()
 
     def close(self) -> None:
-        """Write what still waits; what cannot be written is lost, counted and said."""
-        try:
-            self.write()
-        except OSError as error:
-            metrics.EXPOSURES_DROPPED.inc(len(self._waiting))
-            logger.warning("%d exposures are lost: %s", len(self._waiting), error)
+        """Write what still waits; what cannot be written in time is lost, counted and said."""
+        reasons = [f"the disk did not answer within {CLOSE_SECONDS:g} s"]
+
+        def write() -> None:
+            try:
+                self.write()
+                reasons.clear()
+            except OSError as error:
+                reasons[0] = str(error)
+
+        # A daemon: a disk that hangs must not hold up the end of the process.
+        last = Thread(target=write, daemon=True)
+        last.start()
+        last.join(CLOSE_SECONDS)
+        for reason in reasons:
+            n_lost = len(self._waiting) + len(self._open)
+            metrics.EXPOSURES_DROPPED.inc(n_lost)
+            logger.warning("%d exposures are lost: %s", n_lost, reason)
+
+
+def _cut_to_whole_lines(file: IO[bytes]) -> int:
+    """Take off the part of a line that a killed process of the same id left; the file's size."""
+    end = file.seek(0, os.SEEK_END)
+    file.seek(max(0, end - LONGEST_LINE))
+    tail = file.read()
+    if tail and not tail.endswith(b"\n"):
+        end -= len(tail) - (tail.rfind(b"\n") + 1)
+        file.truncate(end)
+    return end
 
 
 def read_exposures(directory: Path) -> Iterator[Exposure]:
-    """All lists logged in a directory; raises `SchemaError` for no file or a broken line."""
+    """All lists logged in a directory; raises `SchemaError` for no file or a broken line.
+
+    What follows the last line break of a file is no line yet: it is being written, or its process
+    was killed meanwhile.
+    """
     files = sorted(file for file in directory.glob("exposures-*.jsonl") if file.is_file())
     if not files:
         raise SchemaError(
@@ -150,7 +184,7 @@ def read_exposures(directory: Path) -> Iterator[Exposure]:
             "this directory."
         )
     for file in files:
-        for number, line in enumerate(file.read_bytes().split(b"\n"), start=1):
+        for number, line in enumerate(file.read_bytes().split(b"\n")[:-1], start=1):
             if line:
                 yield _parsed(line, f"line {number} of '{file}'")
 

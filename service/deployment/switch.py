@@ -17,9 +17,9 @@ POLL_SECONDS = 0.1  # any value well below the second that a worker needs to loa
 def switch(link: Path, target: Path, state: Path, wait: float) -> str:
     """Move the link to a directory once every worker has loaded and checked it."""
     version = version_of(target)
-    if link.resolve() == target.resolve():
+    previous = link.resolve() if link.exists() else None  # nothing for a link in a circle
+    if previous == target.resolve():
         return version
-    previous = link.resolve() if link.exists() else None
     point(next_path(link), target)
     try:
         _await_workers("prepared", version, link, state, wait)

@@ -15,7 +15,7 @@ from feedrank.extraction.postgres.connection import Source
 from feedrank.extraction.postgres.waiting import exit_on_sigterm
 from feedrank.io.files import private_directory
 from feedrank.io.writer_lock import one_writer
-from feedrank.live.delta_log import DeltaLog, delta_log_of
+from feedrank.live.delta_log import delta_log_of
 from feedrank.params import load_params
 from service.follower.follower import Follower, FollowerSettings
 from service.follower.process import ORPHAN, dsn_to_follow
@@ -47,7 +47,7 @@ def main() -> int:
                 settings.follow_overlap,
                 settings.follow_seconds,
             )
-            Follower(source, params, DeltaLog(path), rules).run()
+            Follower(source, params, path, rules).run()
     except FeedrankError as error:
         logger.error(str(error))
         return 1

@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from calendar import timegm
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -88,36 +89,39 @@ class Follower:
     Args:
         source: the database.
         params: groups `source` and `extract` of `params.yaml`, as the extract used them.
-        log: takes what is new.
+        path: of the delta log, which takes what is new.
         settings: how it is followed.
     """
 
     def __init__(
-        self, source: Source, params: Params, log: DeltaLog, settings: FollowerSettings
+        self, source: Source, params: Params, path: Path, settings: FollowerSettings
     ) -> None:
-        self._source, self._params, self._log, self._settings = source, params, log, settings
+        self._source, self._params, self._path, self._settings = source, params, path, settings
         self._n_failures = 0
         self.status = FollowerStatus(os.getpid(), time.time())
 
     def run(self) -> None:
         """Follow for ever; an error ends a connection, and is tried again with growing waits."""
-        self.status.write(self._log.path)
+        self._tell()
         while True:
             try:
-                with Session.opened(self._source) as session:
-                    self.follow(session)
+                with (
+                    closing(DeltaLog(self._path)) as log,
+                    Session.opened(self._source) as session,
+                ):
+                    self.follow(session, log)
             except FeedrankError as error:
                 time.sleep(self._failed(error))
 
-    def follow(self, session: Session) -> None:
-        """Follow on one connection, until the link of an artifact moves."""
+    def follow(self, session: Session, log: DeltaLog) -> None:
+        """Follow on one connection, until the link of an artifact or the delta log moves."""
         window = self._params.source.like_window_seconds
         if window is not None:
-            self._log.append(Happened(marks={LIKE_WINDOW: str(window)}))
+            log.append(Happened(marks={LIKE_WINDOW: str(window)}))
         with session.transaction() as transaction:
-            readers = Readers(transaction, self._params, self._log, self._settings)
-        self._log.drop_until(self._settings.held_until())
-        while readers.base.directories == self._settings.base():
+            readers = Readers(transaction, self._params, log, self._settings)
+        log.drop_until(self._settings.held_until())
+        while log.is_there and readers.base.directories == self._settings.base():
             began, clock = time.time(), time.monotonic()
             with session.transaction() as transaction:
                 n_events = readers.poll(transaction)
@@ -133,7 +137,12 @@ class Follower:
         self._n_failures = 0
         n_events += self.status.n_events
         self.status = replace(self.status, caught_up_at=at, n_events=n_events, error=None)
-        self.status.write(self._log.path)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Write the status; on a full disk it gets old, as the delta log does."""
+        with suppress(OSError):
+            self.status.write(self._path)
 
     def _failed(self, error: FeedrankError) -> float:
         """Say why a poll failed, once a reason; seconds to wait."""
@@ -141,7 +150,7 @@ class Follower:
             extra = {"reason": str(error), "behind_seconds": self.status.behind_seconds()}
             logger.error("following failed", extra=extra)
         self.status = replace(self.status, error=str(error))
-        self.status.write(self._log.path)
+        self._tell()
         self._n_failures += 1
         # The power is bounded, for a source that is away for days.
         growth = 2 ** min(self._n_failures - 1, 10)

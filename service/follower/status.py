@@ -7,6 +7,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from feedrank.errors import printable
 from feedrank.io.files import write_whole
 
 
@@ -37,11 +38,18 @@ class FollowerStatus:
 
     @classmethod
     def read(cls, delta_log: Path) -> FollowerStatus | None:
-        """That of the follower of a delta log; None if it has none, or it has shut down."""
+        """That of the follower of a delta log; None if it has none, or it has shut down.
+
+        One that cannot be read is a follower that has failed for as long as its file is old.
+        """
+        path = _path(delta_log)
         try:
-            return cls(**json.loads(_path(delta_log).read_bytes()))
+            return cls(**json.loads(path.read_bytes()))
         except FileNotFoundError:
             return None
+        except (OSError, ValueError, TypeError) as error:
+            reason = f"'{path}' cannot be read ({error}). Start the follower again."
+            return cls(0, path.lstat().st_mtime, error=printable(reason))
 
     @staticmethod
     def remove(delta_log: Path) -> None:

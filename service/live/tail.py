@@ -30,6 +30,7 @@ class Tail:
     def __init__(self, store: FeatureStore, open_log: OpenLog) -> None:
         self.store = self._base = store
         self._open_log = open_log
+        self._log: DeltaLog | None = None
         self._live: LiveStore | None = None
         self._window: str | None = None
         self._read = {"events": 0, "posts": 0, "users": 0, "hidden": 0}
@@ -45,9 +46,10 @@ class Tail:
         if log is None:
             return False
         window, before = log.mark(LIKE_WINDOW), self.store
-        if self._live is None or window != self._window:
+        if self._live is None or log is not self._log or window != self._window:
             seconds = None if window is None else int(window)
-            self._live, self._window = LiveStore(self._base, seconds, settles=True), window
+            self._live = LiveStore(self._base, seconds, settles=True)
+            self._log, self._window = log, window
             self._read = dict.fromkeys(self._read, 0)
         while self._take(log, self._live):
             pass

@@ -184,7 +184,12 @@ def warn_if_not_shared() -> None:
 
 
 def exposition() -> bytes:
-    """All metrics of all workers in Prometheus' text format."""
+    """All metrics of all workers in Prometheus' text format; this one's if they are not shared."""
+    directory = os.environ.get(MULTIPROCESS)
+    if directory is not None and not Path(directory).is_dir():  # somebody removed it
+        del os.environ[MULTIPROCESS]
+        reason = f"'{directory}' is gone; start the service again"
+        logger.warning("metrics are of one worker alone", extra={"reason": reason})
     if MULTIPROCESS not in os.environ:
         return generate_latest(REGISTRY)
     _forget_dead_workers(Path(os.environ[MULTIPROCESS]))

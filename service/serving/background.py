@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from threading import Thread
 from typing import TypeVar
 
 from feedrank.io.malloc import return_freed_memory
@@ -130,8 +131,8 @@ class Background:
             await self.supervisor.turn(task, run)
 
     async def _write_down(self, exposures: ExposureLog) -> None:
-        # In a thread of its own: no answer waits for a disk that is slow, or gone.
-        writing = partial(asyncio.to_thread, exposures.write)
+        # In a thread of its own: no answer waits for a slow disk, nor does the end.
+        writing = partial(in_daemon, exposures.write)
         while True:
             await asyncio.sleep(EXPOSURE_SECONDS)
             await self.supervisor.turn("exposures", writing)
@@ -157,6 +158,25 @@ class Background:
 
     async def _in_thread(self, job: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._loader, job)
+
+
+async def in_daemon(job: Callable[[], None]) -> None:
+    """Run a job in a thread that the process does not wait for at its end."""
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            job()
+        except Exception as error:  # raised again where it is awaited
+            errors.append(error)
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(done.set)
+
+    Thread(target=run, daemon=True).start()
+    await done.wait()
+    for error in errors:
+        raise error
 
 
 def worker_state(slot: Slot) -> WorkerState:

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,8 @@ class Inference:
         self.settings = settings
         self.clock = clock
         self.limiter = Limiter(settings.max_waiting)
+        self._opening = Lock()
+        self._delta_log: DeltaLog | None = None
         prove = partial(prove_once, state=settings.state)
         paths: dict[Arm, Path | None] = {
             "control": settings.artifact,
@@ -131,11 +134,18 @@ class Inference:
             paths = [slot.path for slot in self.slots.values()]
             drop_held(log, [*paths, *map(previous_path, paths)])
 
-    @cached_property
+    @property
     def delta_log(self) -> DeltaLog:
-        """The delta log, made at its first use; raises `FeedrankError` if it cannot be used."""
-        private_directory(self.settings.state)
-        return DeltaLog(self.delta_path)
+        """The delta log, made at its first use, and again after it was moved away.
+
+        Raises:
+            FeedrankError: it cannot be used.
+        """
+        with self._opening:
+            if self._delta_log is None or not self._delta_log.is_there:
+                private_directory(self.settings.state)
+                self._delta_log = DeltaLog(self.delta_path)
+            return self._delta_log
 
     def followed(self) -> dict[str, Any] | None:
         """How far the follower of the database has come; None if none is followed."""
@@ -228,8 +238,8 @@ class Inference:
 
     def close(self) -> None:
         """Write the exposures that still wait, and close the delta log."""
-        if "delta_log" in vars(self):
-            self.delta_log.close()
+        if self._delta_log is not None:
+            self._delta_log.close()
         if self.exposures is not None:
             self.exposures.close()
 

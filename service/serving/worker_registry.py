@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -48,21 +49,25 @@ class Registration:
     """
 
     def __init__(self, state: Path, path: Path) -> None:
-        private_directory(state)
-        self._file = (
-            private_directory(_registry(state, path)) / f"{os.getpid()}-{secrets.token_hex(4)}.json"
-        )
+        self._registry = _registry(state, path)
+        self._file = self._registry / f"{os.getpid()}-{secrets.token_hex(4)}.json"
         self._last: WorkerState | None = None
+        self._make_room()
 
     def update(self, worker: WorkerState) -> None:
-        """Write the state of this worker if it changed."""
-        if worker != self._last:
+        """Write the state of this worker if it changed, or if somebody removed the directory."""
+        if worker != self._last or not self._file.exists():
+            self._make_room()
             write_whole(self._file, json.dumps(asdict(worker)).encode())
             self._last = worker
 
+    def _make_room(self) -> None:
+        private_directory(self._registry.parent)
+        private_directory(self._registry)
+
     def beat(self) -> None:
         """Renew the heartbeat."""
-        if self._file.exists():
+        with suppress(FileNotFoundError):  # the next update writes it again
             os.utime(self._file)
 
     def remove(self) -> None:

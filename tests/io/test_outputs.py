@@ -135,3 +135,21 @@ def test_a_directory_that_a_killed_run_set_aside_comes_back(tmp_path: Path) -> N
 def test_an_error_of_no_disk_is_raised_as_itself(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), new_outputs(tmp_path / "log"):
         (tmp_path / "absent").read_text()
+
+
+def test_a_directory_that_is_a_link_is_named_and_a_file_that_is_one_is_replaced(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    for name, target in (("whole", "elsewhere"), ("dangling", "nowhere")):
+        (tmp_path / name).symlink_to(target)
+        with (
+            pytest.raises(FeedrankError, match=f"{name}' is a link"),
+            new_directory(tmp_path / name),
+        ):
+            pass
+    (tmp_path / "elsewhere" / "file").touch()
+    (tmp_path / "file").symlink_to("elsewhere/file")
+    with new_outputs(tmp_path / "file") as new:
+        new[tmp_path / "file"].write_text("new")
+    assert not (tmp_path / "file").is_symlink()

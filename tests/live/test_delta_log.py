@@ -136,6 +136,20 @@ def test_a_file_that_is_no_delta_log_is_refused_with_a_remedy(log: DeltaLog, kin
         DeltaLog(other).append(Happened(events=[(user, 2, 10, 0, None) for user in range(5_000)]))
 
 
+def test_a_log_that_was_moved_away_acknowledges_nothing_and_a_new_one_is_empty(
+    log: DeltaLog,
+) -> None:
+    log.append(Happened(posts=[(1, "", "")]))
+    log.path.rename(log.path.with_name("away"))  # its -wal and -shm are left
+    with pytest.raises(DeltaLogError, match="moved away"):
+        log.append(Happened(posts=[(2, "", "")]))
+    new = DeltaLog(log.path)
+    new.append(Happened(posts=[(3, "", "")]))
+    assert [post.post_id for post in new.posts_after(0)] == [3]
+    with pytest.raises(DeltaLogError, match="moved away"):
+        log.posts_after(0)
+
+
 def test_each_link_has_a_log_of_its_own(tmp_path: Path) -> None:
     one, two = delta_log_of(tmp_path, Path("/a/b")), delta_log_of(tmp_path, Path("/a%2Fb"))
     assert one != two

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from feedrank.errors import ArtifactError, FeedrankError
 from service import deploy as deploying
 from service.deploy import deploy, main, roll_back
 from service.deployment.record import RECORD
-from service.serving.model_slot import previous_path
+from service.serving.model_slot import next_path, previous_path
 from tests.support.small_artifact import edit_manifest
 
 pytest_plugins = ("tests.support.service_fixtures",)
@@ -121,3 +122,23 @@ def test_names_of_any_bytes_are_written_in_messages_as_escapes(
         Artifact.load(copy)
     assert "\\udcff\\x1b[2J" in str(refused.value)
     assert json.dumps({"reason": str(refused.value)}, ensure_ascii=False).encode()
+
+
+def test_a_link_in_a_circle_is_replaced(deployed: tuple[Path, Path, Path]) -> None:
+    link, second, state = deployed
+    link.unlink()
+    link.symlink_to(link.name)
+    assert deploy(second, link, state, wait=1, forced="a test") == version_of(link)
+
+
+@pytest.mark.parametrize("place", [next_path, previous_path])
+def test_a_directory_in_the_place_of_a_link_is_named_before_any_link_moves(
+    deployed: tuple[Path, Path, Path], artifact_path: Path, place: Callable[[Path], Path]
+) -> None:
+    link, _, state = deployed
+    before = link.resolve()
+    place(link).unlink(missing_ok=True)
+    place(link).mkdir()
+    with pytest.raises(ArtifactError, match=f"'{place(link)}' is no link"):
+        deploy(artifact_path, link, state, wait=1, forced="a test")
+    assert link.resolve() == before

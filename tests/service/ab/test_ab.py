@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 
 from feedrank.artifact.artifact import Artifact
 from feedrank.stats.ab_test import AbOutcomes, arm_rate, compare, mismatch_p
+from service.ab import exposure_log
 from service.ab.assignment import Assignment
 from service.ab.exposure_log import Exposure, ExposureLog, read_exposures
 from service.ab_report import main
@@ -123,6 +124,36 @@ def test_a_full_disk_fails_no_list_and_leaves_no_part_of_a_line(compared, user_i
     resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
     exposures.write()
     assert len(list(read_exposures(tmp_path / "exposures"))) == 3
+
+
+def test_a_disk_that_hangs_does_not_hold_up_the_end(tmp_path, monkeypatch):
+    hangs, comes_back, is_back = Event(), Event(), Event()
+
+    def hanging(lines):
+        hangs.set()
+        comes_back.wait(60)
+        is_back.set()
+
+    monkeypatch.setattr(exposure_log, "CLOSE_SECONDS", 0.01)
+    log = ExposureLog(tmp_path)
+    monkeypatch.setattr(log, "_append", hanging)
+    before = metrics.EXPOSURES_DROPPED._value.get()
+    log.append(Exposure(7, datetime(2021, 11, 1, 12), "control", 1.0, "v", [10], [0.1]))
+    log.close()
+    assert hangs.wait(60)
+    assert not is_back.is_set()
+    comes_back.set()
+    assert metrics.EXPOSURES_DROPPED._value.get() - before == 1
+
+
+def test_the_part_of_a_line_that_a_killed_process_left_is_no_exposure(tmp_path):
+    log = ExposureLog(tmp_path)
+    for user in (7, 8):
+        log.append(Exposure(user, datetime(2021, 11, 1, 12), "control", 1.0, "v", [10], [0.1]))
+        log.write()
+        with next(tmp_path.iterdir()).open("a") as file:
+            file.write('{"served_at": "20')
+        assert [e.user_id for e in read_exposures(tmp_path)] == list(range(7, user + 1))
 
 
 def test_lists_that_wait_too_long_are_dropped_and_counted(tmp_path):
@@ -399,7 +430,7 @@ def test_an_exposure_of_another_version_is_told_by_line(logged, capsys):
 def test_an_exposure_with_a_wrong_value_is_told_by_line(logged, capsys, changed, says):
     (file,) = (logged / "exposures").glob("exposures-*.jsonl")
     line = json.loads(file.read_text().splitlines()[0])
-    file.with_name("exposures-x.jsonl").write_text(json.dumps(line | changed))
+    file.with_name("exposures-x.jsonl").write_text(json.dumps(line | changed) + "\n")
 
     try:
         assert main([str(logged / "exposures"), "--likes", str(logged / "likes.csv")]) == 1

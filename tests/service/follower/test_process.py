@@ -112,6 +112,15 @@ def test_a_database_that_cannot_be_reached_is_tried_again(scene: Scene) -> None:
         until(lambda: bool((status := scene.status()) and status.error is None))
 
 
+def test_a_delta_log_that_was_moved_away_is_filled_again(scene: Scene) -> None:
+    scene.database.execute(ROWS.format(0, 9))
+    with scene.follower():
+        until(lambda: scene.n_events() == 10)
+        scene.log.path.rename(scene.log.path.with_name("away"))
+        scene.log = DeltaLog(scene.log.path)
+        until(lambda: scene.n_events() == 10)
+
+
 def test_one_follows_and_another_takes_over(scene: Scene) -> None:
     def leader() -> int | None:
         status = scene.status()
@@ -138,6 +147,14 @@ def test_sigterm_ends_it_and_says_that_nothing_is_followed(
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 128 + signal.SIGTERM
     assert scene.status() is None
+
+
+def test_a_status_that_cannot_be_read_is_a_follower_that_fails(tmp_path: Path) -> None:
+    for content in (b"", b"{}", b"[1]", b"\xff"):
+        (tmp_path / "delta.follower.json").write_bytes(content)
+        status = FollowerStatus.read(tmp_path / "delta.sqlite")
+        assert status is not None
+        assert "cannot be read" in str(status.error)
 
 
 def test_it_ends_with_its_parent(scene: Scene) -> None:

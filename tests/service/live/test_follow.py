@@ -101,6 +101,20 @@ def test_a_damaged_delta_log_stops_no_answer(settings: Settings, user_id: int) -
         slot.follow()
 
 
+def test_a_running_service_starts_a_new_log_where_one_was_moved_away(
+    settings: Settings, user_id: int
+) -> None:
+    inference = Inference(settings)
+    slot = inference.slots["control"]
+    inference.delta_log.append(Happened(posts=[(NEW, "a text", "a topic")]))
+    slot.follow()
+    assert NEW in _list(slot, user_id, 60)
+    inference.delta_path.rename(inference.delta_path.with_name("away"))
+    inference.delta_log.append(Happened(posts=[(NEW + 1, "a text", "a topic")]))
+    slot.follow()
+    assert {NEW, NEW + 1} & set(_list(slot, user_id, 60)) == {NEW + 1}
+
+
 def _wait(holds: Callable[[], bool]) -> None:
     until = time.monotonic() + 20
     while not holds():

@@ -162,6 +162,13 @@ def test_without_room_a_worker_has_metrics_of_its_own_and_says_so(of_a_parent, m
     assert "No space left" in caplog.records[-1].reason
 
 
+def test_a_worker_whose_directory_was_removed_answers_for_itself_alone(of_a_parent, caplog):
+    os.environ[metrics.MULTIPROCESS] = str(of_a_parent)
+    for _ in range(2):
+        assert b"feedrank_waiting" in metrics.exposition()
+    assert [record.getMessage() for record in caplog.records] == ["metrics are of one worker alone"]
+
+
 def test_a_directory_that_is_open_to_others_is_not_used(of_a_parent):
     of_a_parent.parent.mkdir(mode=0o755)
 

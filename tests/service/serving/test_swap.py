@@ -420,3 +420,14 @@ def test_a_worker_that_died_before_the_clock_was_set_back_is_not_alive(tmp_path)
     os.utime(entry, (later, later))
 
     assert live_workers(tmp_path, tmp_path / "live") == []
+
+
+def test_a_worker_whose_directory_was_removed_registers_again(tmp_path):
+    state, worker = tmp_path / "state", WorkerState(1, "version")
+    registration = Registration(state, tmp_path / "live")
+    registration.update(worker)
+    shutil.rmtree(state)
+    registration.beat()
+    registration.update(worker)
+
+    assert live_workers(state, tmp_path / "live") == [worker]
