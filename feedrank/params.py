@@ -1,7 +1,4 @@
-"""Parameters: `params.yaml` as typed, frozen groups, one a stage, each key checked on reading.
-
-python -m feedrank.params      (prints the JSON schema, for editors)
-"""
+"""Parameters: `params.yaml` as typed, frozen groups, one a stage, each key checked on reading."""
 
 from __future__ import annotations
 
@@ -19,6 +16,7 @@ from ruamel.yaml.error import YAMLError
 
 from feedrank.errors import ParamsError
 from feedrank.io.param_fields import (
+    Baselines,
     Days,
     Duration,
     Master,
@@ -151,7 +149,7 @@ class ValidateParams:
     test_days: Days | None
     requests: Whole | None = Field(ge=50, le=10_000_000)
     state: Literal["fresh", "aged"]
-    baselines: Literal["usual", "all"]
+    baselines: Baselines
     bootstrap: Whole = Field(ge=50, le=100_000)
     seed: Whole = Field(ge=0)
 
@@ -246,5 +244,5 @@ def _words(type: str, loc: tuple[int | str, ...], msg: str, input: Any, **about:
     return f"'{key}' is {input!r}, but {re.sub(r'^[A-Z][a-z]+ should', 'must', msg)}."
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # the JSON schema, for editors
     print(json.dumps(TypeAdapter(Params).json_schema(), indent=1))

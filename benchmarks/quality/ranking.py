@@ -81,7 +81,7 @@ def hits_of(params: Params, effects: Effects, scratch: Path) -> tuple[np.ndarray
 
 def methods_of(params: Params) -> tuple[str, ...]:
     """Methods and limits of the table, in order."""
-    peers = PEERS if params.validate.baselines == "all" else ()
+    peers = PEERS if "all" in params.validate.baselines else ()
     return ("random", "most_liked", "most_liked_by_segment", "classic", *peers, OURS, "informed",
             "oracle")  # fmt: skip
 

@@ -59,6 +59,19 @@ def module(text: str) -> str:
     return text
 
 
+def baseline(text: str) -> str:
+    """A word of `validate.baselines`; raises `ValueError` for anything else."""
+    module, _, name = text.partition(":")
+    if text not in ("usual", "all") and not (module.isidentifier() and name.isidentifier()):
+        raise ValueError("write usual, all, or module:name for a class in plugins/baselines")
+    return text
+
+
+def _listed(value: Any) -> Any:
+    """A text that stands alone, as a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
 def _number(value: Any) -> Any:
     """Anything but a boolean, which Python counts among the whole numbers."""
     if isinstance(value, bool):
@@ -87,4 +100,7 @@ Number = Annotated[float, BeforeValidator(_number)]
 Duration = Annotated[str, _read_by(duration_seconds)]
 Moment = Annotated[str, BeforeValidator(_date_as_text), _read_by(moment)]
 Master = Annotated[str, _read_by(spark_master)]
+Baselines = Annotated[
+    list[Annotated[str, _read_by(baseline)]], BeforeValidator(_listed), Field(min_length=1)
+]
 Module = Annotated[str, _read_by(module)]

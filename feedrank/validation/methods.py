@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from feedrank.errors import ParamsError
 from feedrank.features.row_files import StoredRows
 from feedrank.features.rows import TrainingRows
 from feedrank.features.spec import features_of
@@ -26,15 +27,11 @@ from feedrank.validation.baselines.baseline import Random
 from feedrank.validation.baselines.classic import Classic
 from feedrank.validation.baselines.decayed_likes import DecayedLikes, choose_half_life
 from feedrank.validation.baselines.ease import Ease, EaseWeights
-from feedrank.validation.baselines.lightgbm_peer import (
-    OBJECTIVES,
-    LightGbm,
-    PeerRows,
-    fit_lightgbm,
-)
+from feedrank.validation.baselines.lightgbm_peer import OBJECTIVES, LightGbm, PeerRows, fit_lightgbm
 from feedrank.validation.baselines.logistic import Logistic, LogisticWeights
 from feedrank.validation.baselines.most_liked import MostLiked
 from feedrank.validation.baselines.peer_features import PeerFeatures
+from feedrank.validation.own_baselines import own_baselines
 from feedrank.validation.replay.replay import Ranks, ReplayResult, replay_requests
 from feedrank.validation.replay.requests import Requests
 from feedrank.validation.replay.support import Support
@@ -53,8 +50,16 @@ DEPTH_SHARE, LEAST_DEPTH = 0.05, 50
 def method_names(params: ValidateParams, n_segments: int = 2) -> tuple[str, ...]:
     """Ours first, then ours in the other state, then the baselines that have what they need."""
     other = FRESH if params.state == "aged" else AGED
-    wanted = (*BASELINES, *COSTLY) if params.baselines == "all" else BASELINES
-    return (OURS, other, *(n for n in wanted if not _lack(n, n_segments)))
+    return (OURS, other, *(n for n in _wanted(params) if not _lack(n, n_segments)))
+
+
+def _wanted(params: ValidateParams) -> tuple[str, ...]:
+    """Baselines that the parameters name, by the name that reports give them."""
+    shipped = (*BASELINES, *COSTLY) if "all" in params.baselines else BASELINES
+    own = own_baselines(params.baselines)
+    if taken := sorted(own.keys() & {OURS, FRESH, AGED, *BASELINES, *COSTLY}):
+        raise ParamsError(f"own baselines {taken} have names of others. Rename their modules.")
+    return (*shipped, *own)
 
 
 def _lack(name: str, n_segments: int) -> str:
@@ -69,7 +74,7 @@ def _lack(name: str, n_segments: int) -> str:
 
 def log_lacks(params: ValidateParams, n_segments: int) -> None:
     """Say which baselines are left out and why."""
-    for name in (*BASELINES, *COSTLY) if params.baselines == "all" else BASELINES:
+    for name in _wanted(params):
         if reason := _lack(name, n_segments):
             logger.info("Baseline '%s' is left out: %s.", name, reason)
 
@@ -120,9 +125,7 @@ class FoldRanker:
         return self._recommender(len(self.store.catalogue.post_ids), None)
 
     def _recommender(self, candidates: int, as_of: int | None) -> Recommender:
-        return Recommender(
-            self.store, self.ranker, candidates, self.params.export.exclude, as_of=as_of
-        )
+        return Recommender(self.store, self.ranker, candidates, self.params.export.exclude, as_of)
 
     @property
     def as_of(self) -> int | None:
@@ -171,11 +174,7 @@ class FoldModels:
 
     @classmethod
     def fit(
-        cls,
-        features: Location,
-        rows: TrainingRows | StoredRows,
-        fold: Fold,
-        params: Params,
+        cls, features: Location, rows: TrainingRows | StoredRows, fold: Fold, params: Params
     ) -> FoldModels:
         """All models, from rows before the cutoff."""
         store = FeatureStore.load(fetched(features))
@@ -196,6 +195,7 @@ class FoldModels:
     def _makers(self) -> Mapping[str, Callable[[str], Ranks]]:
         ours, fitted = self.ours, self.fitted
         store, as_of = ours.store, ours.as_of
+        own = own_baselines(ours.params.validate.baselines)
         features = cache(lambda: PeerFeatures(store))  # one for all that read them
         return {
             OURS: lambda _: ours.headline,
@@ -210,6 +210,7 @@ class FoldModels:
             "ease": lambda n: Ease(store, fitted[n], as_of),
             "als": fitted.__getitem__,
             **dict.fromkeys(OBJECTIVES, lambda n: LightGbm(features(), fitted[n], store, as_of)),
+            **dict.fromkeys(own, lambda n: own[n](store, fitted[n], as_of)),
         }
 
 
@@ -231,6 +232,8 @@ def fit_baselines(
         "decayed_likes": choose_half_life(store, step, n_late),
         "classic": Classic.fit(store, rows, seed),
     }
+    own = own_baselines(params.validate.baselines)
+    found |= {name: baseline.fit(rows) for name, baseline in own.items()}
     if "logistic" in names:
         found["logistic"] = LogisticWeights.fit(rows, seed)
     if "ease" in names:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.simulated_logs import Learned, simulated
+from feedrank.validation.own_baselines import own_baselines
+from tests.support.simulated_logs import DAY, Learned, simulated
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = re.findall(r"```python\n# (\S+)\n(.*?)```", (ROOT / "docs/extend.md").read_text(), re.S)
@@ -38,3 +39,12 @@ def test_own_features_are_trained_on() -> None:
     names = [feature.name for feature in learned.recommender.features]
     assert names[-2:] == ["own_author", "hour_rate"] == learned.ranker.feature_names[-2:]
     assert (np.ptp(learned.rows.matrix[:, -2:], axis=0) > 0).all()
+
+
+def test_an_own_baseline_ranks_by_its_scores() -> None:
+    learned = simulated()
+    baseline = own_baselines(["cheap:MostShown"])["cheap"]
+    own = baseline(learned.store, baseline.fit(learned.rows), None)
+    posts = np.arange(own.n_posts)
+    scores = own.score(3, 20 * DAY, posts)
+    assert own.rank(3, 20 * DAY, 5).post.tolist() == np.argsort(-scores, kind="stable")[:5].tolist()
