@@ -15,7 +15,8 @@ from feedrank.features.row_files import load_rows
 from feedrank.features.rows import EVER
 from feedrank.log.files import Log
 from feedrank.ranking.explanations import explain
-from feedrank.ranking.recommender import UnknownUserError
+from feedrank.ranking.recommender import Ranked, UnknownUserError
+from feedrank.ranking.similarity import similar_posts
 from feedrank.schema import POST_ID, TEXT, TOPIC, USER_ID
 from feedrank.state.catalogue import Catalogue, Id, plain_ids
 
@@ -95,8 +96,27 @@ class Notebook:
         Raises:
             UnknownUserError: nobody of an id is in the catalogue.
         """
-        lists = [self._list(user, at, k) for user in np.atleast_1d(users).tolist()]
-        return pd.concat(lists, ignore_index=True)
+        ids = np.atleast_1d(users).tolist()
+        rows = np.array([self._user_row(user) for user in ids], np.int64)
+        lists = self._recommender.rank_many(rows, np.full(len(rows), self._seconds(at)), k)
+        return pd.concat(map(self._list, ids, lists), ignore_index=True)
+
+    def similar(self, post: Id, k: int = 5) -> pd.DataFrame:
+        """The `k` posts that are most alike to users' tastes, as of the end of the log.
+
+        Raises:
+            KeyError: no post of this id is in the catalogue.
+        """
+        (row,) = self._post_rows([post])
+        open_posts = self._catalogue.open_posts(self._seconds(None))
+        found, similarity = similar_posts(self.artifact.store, int(row), k, open_posts)
+        return pd.DataFrame(
+            {
+                POST_ID: plain_ids(self._catalogue.post_ids[found]),
+                "similarity": similarity,
+                TOPIC: [self.artifact.store.topic[row] for row in found.tolist()],
+            }
+        )
 
     def score(self, user: Id, posts: Sequence[Id], at: datetime | None = None) -> pd.Series[float]:
         """Probability of a like of each post, by post id; raises as `matrix`."""
@@ -173,8 +193,7 @@ class Notebook:
     def _feature_names(self) -> list[str]:
         return [feature.name for feature in self._recommender.features]
 
-    def _list(self, user: Id, at: datetime | None, k: int) -> pd.DataFrame:
-        ranked = self._recommender.rank(self._user_row(user), self._seconds(at), k)
+    def _list(self, user: Id, ranked: Ranked) -> pd.DataFrame:
         return pd.DataFrame(
             {
                 USER_ID: user,

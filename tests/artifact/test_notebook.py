@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from starlette.testclient import TestClient
 
 import feedrank
 from feedrank.artifact.artifact import Artifact
@@ -50,6 +51,15 @@ def test_a_score_and_the_effects_of_features_agree_with_the_list(
     shown = feed.matrix(user_id, listed["post_id"].tolist(), AT)
     first = why[why["post_id"] == listed["post_id"][0]].set_index("feature")["value"]
     np.testing.assert_array_equal(first[shown.columns], shown.iloc[0])
+
+
+def test_similar_posts_are_the_service_s(feed: Notebook, client: TestClient) -> None:
+    post = int(feed.posts.index[9])
+    answer = client.get(f"/post/{post}/similar", params={"limit": 4}).json()
+    table = feed.similar(post, 4)
+    assert table["post_id"].tolist() == [found["id"] for found in answer]
+    assert table["similarity"].is_monotonic_decreasing
+    assert post not in set(table["post_id"])
 
 
 def test_an_unknown_user_or_post_is_named(feed: Notebook, user_id: int) -> None:
