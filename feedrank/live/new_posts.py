@@ -45,7 +45,8 @@ def fitted_with(
     columns = [[getattr(post, name) for post in posts] for name in ("post_id", "text", "topic")]
     plugins = fitted.plugins.with_posts(Posts(*columns))
     refits = (*before, _with(last, gate, of_text))
-    return replace(fitted, topic=topic, refits=refits, plugins=plugins)
+    n_later = fitted.n_later_posts + len(posts)
+    return replace(fitted, topic=topic, refits=refits, plugins=plugins, n_later_posts=n_later)
 
 
 def _with(refit: Refit, log_odds: np.ndarray, factors: np.ndarray) -> Refit:

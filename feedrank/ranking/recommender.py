@@ -67,8 +67,7 @@ class Recommender:
         self._shared = store.states
         self._candidates, self._exclude = candidates, exclude
         self._step_seconds = store.fitted.step_seconds
-        end = store.shared.n_steps
-        self._last_step = end if as_of is None else as_of // self._step_seconds
+        self._last_step = store.shared.n_steps if as_of is None else as_of // self._step_seconds
 
     def with_store(self, store: FeatureStore) -> Recommender:
         """The same ranker and rules on another store of the same features."""
@@ -84,8 +83,8 @@ class Recommender:
             at: a naive moment on the database's clock; before the data the priors answer, after
                 it the last state.
             k: length of the list; shorter if there are fewer candidates.
-            candidates: ids of posts to choose from; all posts if None. Unknown ids and hidden
-                posts are left out.
+            candidates: ids of posts to choose from; if None, all that the feed has shown.
+                Unknown ids and hidden posts are left out.
 
         Raises:
             UnknownUserError: nobody of this id is in the catalogue.
@@ -117,8 +116,8 @@ class Recommender:
         Equal probabilities are ordered by post id. The first stage keeps at least `k`, and the
         posts that tie with the last of them.
         """
-        one = None if candidates is None else [candidates]
-        return self.rank_many(np.array([user]), np.array([at]), k, one)[0]
+        own = None if candidates is None else [candidates]
+        return self.rank_many(np.array([user]), np.array([at]), k, own)[0]
 
     def rank_many(
         self,
@@ -133,7 +132,7 @@ class Recommender:
             users: rows, shape (n,).
             at: seconds since the origin, all of one step, shape (n,).
             k: length of each list.
-            candidates: sorted rows of posts for each user; None: the whole catalogue.
+            candidates: sorted rows of posts for each user; None: all that the feed has shown.
         """
         size = max(1, BLOCK_PAIRS // max(len(self.catalogue.post_ids), 1))
         lists: list[Ranked] = []
@@ -159,7 +158,7 @@ class Recommender:
         requests = self._requests(users, at)
         among = [None] * len(users) if candidates is None else candidates
         each = zip(users.tolist(), at.tolist(), among)
-        posts = [self.open_posts(user, moment, own) for user, moment, own in each]
+        posts = [self.open_posts(user, moment, own, k) for user, moment, own in each]
         log_odds = None
         if any(len(post) > max(self._candidates, k) for post in posts):
             posts, log_odds = self._first_stage.cut(requests, posts, max(self._candidates, k))
@@ -169,16 +168,21 @@ class Recommender:
             found.append(Ranked(post[best], probability[best], len(post)))
         return found
 
-    def open_posts(self, user: int, at: int, candidates: np.ndarray | None = None) -> np.ndarray:
-        """Rows of the posts that a user may be shown: of the candidates, or of all not hidden.
+    def open_posts(
+        self, user: int, at: int, candidates: np.ndarray | None = None, k: int = 0
+    ) -> np.ndarray:
+        """Rows of the posts that a user may be shown in a list of `k`.
 
-        Candidates may be hidden: what the feed has shown is replayed, whatever became of it.
+        They are the candidates, hidden or not, since what the feed has shown is replayed; or all
+        that are not hidden and that the feed has shown.
         """
         post = self.catalogue.open_posts(at) if candidates is None else candidates
-        if user == NOBODY:
-            return post
-        barred = self._history.barred(user, self.step(at), at, self._exclude)
-        return post[~np.isin(post, barred)] if len(barred) else post
+        if user != NOBODY:
+            barred = self._history.barred(user, self.step(at), at, self._exclude)
+            post = post[~np.isin(post, barred)] if len(barred) else post
+        if candidates is None:
+            post = self._shared.candidates_among(post, self.step(at), k)
+        return post
 
     def history_before(self, user: int, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Post, step and liked of a user's impressions strictly before a step; none of `NOBODY`."""

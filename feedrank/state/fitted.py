@@ -143,10 +143,17 @@ class FittedParameters(WarmupParameters):
     Attributes:
         refits: in order of time; the first also holds before its first step.
         vocabulary: of texts, for posts that come later.
+        n_later_posts: of the posts, the last so many came after the fit.
     """
 
     refits: tuple[Refit, ...]
     vocabulary: Vocabulary
+    n_later_posts: int = 0
+
+    @property
+    def n_fitted_posts(self) -> int:
+        """Posts of the log that the parameters were fitted on."""
+        return self.n_posts - self.n_later_posts
 
     def refit_number(self, step: int) -> int:
         """Index, within `refits`, of the refit that a step belongs to."""

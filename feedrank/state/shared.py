@@ -23,6 +23,7 @@ LEVEL_PRIOR = 50.0
 # hour, the last hour, quarter of a day and day. Measured on a news log: docs/ranking.md.
 WINDOWS = (1, 6, 24)
 MOST_SETTLED = 4  # states that are derived again at once; requests derive others
+FEWEST_SHOWN = 100  # posts, the service's longest list: with fewer, every post is a candidate
 LEAST_RATE = 1e-5  # rates are clipped this far from 0 and 1, as log-odds need
 
 
@@ -150,6 +151,16 @@ class SharedHistory:
         """Impressions and likes strictly before a step, int64, shape (n_segments, n_posts)."""
         counts = self._by_post.before(self._within(step)).counts
         return counts.reshape(self.fitted.n_segments, self.fitted.n_posts)
+
+    def candidates_among(self, post: np.ndarray, step: int, k: int) -> np.ndarray:
+        """Those of some posts that the feed showed before a step, or that are newer than the log.
+
+        All, if these are fewer than `k` or `FEWEST_SHOWN`. Why: docs/ranking.md, *Candidates*.
+        """
+        is_shown = self._first_step < self._within(step)
+        is_shown[self.fitted.n_fitted_posts :] = True
+        kept = post[is_shown[post]]
+        return kept if len(kept) >= max(k, FEWEST_SHOWN) else post
 
     def _within(self, step: int) -> int:
         return min(max(step, 0), self.counts.n_steps)

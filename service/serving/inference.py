@@ -217,12 +217,13 @@ class Inference:
             return []
         moment = store.meta.local(requests[0].at)
         at, limit = store.meta.seconds(moment), requests[0].limit
-        posts = requests[0].restriction.posts(store, at)
+        recommender, restriction = loaded.artifact.recommender, requests[0].restriction
+        posts = restriction.posts(store, at)
+        if posts is not None and restriction.candidates is None:
+            posts = store.states.candidates_among(posts, recommender.step(at), limit)
         rows = np.array([user for _, user in known])
         candidates = None if posts is None else [posts] * len(rows)
-        lists = loaded.artifact.recommender.rank_many(
-            rows, np.full(len(rows), at), limit, candidates
-        )
+        lists = recommender.rank_many(rows, np.full(len(rows), at), limit, candidates)
         return [
             Answer(replace(request, at=moment), loaded, user, at, ranked)
             for (request, user), ranked in zip(known, lists, strict=True)

@@ -87,6 +87,14 @@ def test_a_hidden_post_may_come_after_it_was_hidden(learned: Learned) -> None:
     assert live.store().catalogue.post(10**6) in live.store().catalogue.open_posts(0)
 
 
+def test_a_new_post_is_a_candidate_before_the_feed_shows_it(learned: Learned) -> None:
+    live, end = LiveStore(learned.store), learned.log.meta.last_at
+    live.apply(posts=[NewPost(1, 10**6, "", "")])
+    new = live.store().catalogue.post(10**6)
+    for at in (5 * DAY, end + 60):
+        assert new in recommender_of(learned, live.store()).open_posts(3, at)
+
+
 def test_states_that_no_row_changes_are_carried_over(learned: Learned) -> None:
     live = LiveStore(learned.store)
     end = learned.store.shared.n_steps

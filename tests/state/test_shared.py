@@ -12,7 +12,7 @@ from feedrank.state.counts.tally import Tally
 from feedrank.state.posts.clusters import RATE_PRIOR
 from feedrank.state.shared import SharedHistory, rates_within
 from feedrank.state.users import UserState, user_tables
-from tests.support.simulated_logs import Learned, simulated
+from tests.support.simulated_logs import DAY, Learned, simulated
 
 
 @pytest.fixture(scope="module")
@@ -160,3 +160,22 @@ def test_last_bits_of_a_feature_decide_nothing(learned: Learned) -> None:
         values = getattr(state, name)
         rounded = np.round(values.astype(np.float64), 4).astype(np.float32)
         np.testing.assert_array_equal(values, rounded, err_msg=name)
+
+
+def test_posts_that_the_feed_never_showed_are_no_candidates(learned: Learned) -> None:
+    shared, posts = _shared(learned), np.arange(250)
+    rows = [b.post[b.at // DAY < 1].tolist() for b in learned.log.buckets()]
+    shown = sorted(set().union(*rows))
+    assert 100 <= len(shown) < 250
+    assert shared.candidates_among(posts, 1, 5).tolist() == shown
+    assert shared.candidates_among(posts[:99], 1, 5).tolist() == posts[:99].tolist()
+    assert shared.candidates_among(posts, 1, 249).tolist() == posts.tolist()  # none is too short
+    assert shared.candidates_among(posts, 0, 5).tolist() == posts.tolist()  # nothing was shown yet
+
+
+def test_posts_that_came_after_the_fit_are_candidates_at_once(learned: Learned) -> None:
+    fitted = replace(learned.store.fitted, n_later_posts=50)
+    shared, posts = SharedHistory(fitted, learned.store.shared), np.arange(250)
+    found = shared.candidates_among(posts, 1, 5)
+    assert set(range(200, 250)) <= set(found.tolist())
+    assert len(found) < 250

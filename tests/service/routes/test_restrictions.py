@@ -100,6 +100,17 @@ def test_a_hidden_post_is_no_candidate(settings, user_id):
     assert found == catalogue.post_ids[1:2].tolist()
 
 
+def test_a_post_that_the_feed_never_showed_is_listed_only_if_named(ask, artifact):
+    store = artifact.store
+    shown = store.shared.by_post.before(store.shared.n_steps).shown.reshape(-1, store.meta.n_posts)
+    never = store.catalogue.post_ids[shown.sum(0) == 0].tolist()
+    assert never
+
+    for more in ({}, {"exclude": ask()[0]}):
+        assert not set(never) & set(ask(limit=100, time="2021-11-20T18:00:00", **more))
+    assert ask(candidates=never[0]) == never[:1]
+
+
 def test_the_exposure_is_the_restricted_list(settings, tmp_path, user_id):
     app = create_app(settings.model_copy(update={"exposures": tmp_path / "exposures"}))
     with TestClient(app) as client:
