@@ -101,11 +101,9 @@ class SharedHistory:
     def __init__(
         self, fitted: FittedParameters, counts: SharedCounts, keep: int = KEPT_STATES
     ) -> None:
-        self.fitted = fitted
-        self.counts = counts
+        self.fitted, self.counts, self.keep = fitted, counts, keep
         self._by_post = RunningCounts(counts.by_post, fitted.half_life_steps, *WINDOWS)
         self._first_step = counts.by_post.first_steps().reshape(fitted.n_segments, -1).min(0)
-        self.keep = keep
         self._kept: OrderedDict[int, SharedState] = OrderedDict()
         self._unsettled: Mapping[int, SharedState] = {}
 
@@ -118,14 +116,12 @@ class SharedHistory:
         until `settle`, if it `settles`.
         """
         new = SharedHistory(fitted, counts, self.keep)
-        by_post = self._by_post.followed_by(counts.by_post, since, fitted.n_segments, log)
-        new._by_post = by_post
+        new._by_post = self._by_post.followed_by(counts.by_post, since, fitted.n_segments, log)
         if fitted.n_posts == self.fitted.n_posts:
             kept = list(self._kept.items())  # at once: other threads derive states meanwhile
             new._kept.update((step, state) for step, state in kept if step <= since)
             if settles:
-                changed = {step: state for step, state in kept if step > since}
-                new._unsettled = {**self._unsettled, **changed}
+                new._unsettled = {**self._unsettled, **{s: x for s, x in kept if s > since}}
         return new
 
     def settle(self) -> None:
