@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Sequence
 
@@ -44,7 +45,7 @@ class Plugins:
         """Counts of all modules, by name."""
         return {name: c for module in self.modules for name, c in module.counts.items()}
 
-    @property
+    @cached_property
     def parts(self) -> dict[str, tuple[np.ndarray, int]]:
         """Part of each post and number of parts, by the column that users' counts go by."""
         names = [name for module in self.modules for name in module.user_counts]
