@@ -1,120 +1,120 @@
 """False and true alarms of the tests of the feed, on random feeds and on others.
 
-    python -m benchmarks.quality.randomness      # 20 random feeds of two kinds, 3 of each other:
-    15 minutes
+    python -m benchmarks.quality.randomness      # 60 networks: five minutes
 
-Networks of 1,200 users, 600 posts and 30 days, with the parameters of the pipeline. The error is
-our `hitrate@5/expected` less the true hit rate.
+Networks of 1,200 users, 600 posts and 30 days, with the parameters of the pipeline.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from feedrank.demo.kinds import KINDS
 from feedrank.demo.simulation import Network
+from feedrank.demo.truth import Effects
 from feedrank.engines.processes import one_thread_of_algebra
-from feedrank.features.row_pass import training_rows
-from feedrank.features.rows import TrainingRows
 from feedrank.learning.fit import fit_store
 from feedrank.log.calendar import Calendar
 from feedrank.log.impressions import Impressions
-from feedrank.oracle.true_hit_rates import true_hits
 from feedrank.params import DemoParams, Params, load_params
-from feedrank.validation.feed.randomness import Finding
-from feedrank.validation.fold import joined, run_fold
-from feedrank.validation.hitrate.scores import score
-from feedrank.validation.methods import OURS
-from tests.support.network.feeds import FEEDS
+from feedrank.validation.feed.randomness import Finding, randomness_of
+from feedrank.validation.fold import requests_in, test_steps
+from tests.support.network.feeds import FEEDS, store_of
 from tests.support.network.log_files import write_simulated_log
 
-# Seeds beyond those of tests/validation/hitrate. Of 20 random feeds with ten tests each, one false
-# alarm would be one in 200; a feed that is not random must be found by each of three.
-FIRST_SEED, N_RANDOM, N_OTHERS, REQUESTS = 300, 20, 3, 800
-RANDOM = ("random", "shuffled")
+# Seeds by which nothing was chosen. Of 20 random feeds with eleven tests each, one false alarm
+# would be one in 220.
+FIRST_SEED, N_NETWORKS = 300, 20
+LIKES = {
+    "course": Effects(),
+    "weak taste of age": Effects(age_clusters=0.2),
+    "strong tastes": KINDS["interests"].effects,
+}
+# The first of each are random given profile, whatever likes depend on.
+FEEDS_OF = {
+    "strong tastes": ("by age", "by gender and os", "true tastes", "liked clusters"),
+    "weak taste of age": ("by age", "true tastes"),
+    "course": ("random", "shuffled", "by gender", "liked again", "private halves", "by day"),
+}
 
 
 @dataclass(frozen=True)
 class Tested:
-    """Findings of one feed, and the error of `expected` there."""
+    """Findings of one feed, and the profile columns that it was found to depend on."""
 
     findings: Sequence[Finding]
-    error: float
+    columns: tuple[str, ...]
+    n_strata: int
+
+    @property
+    def fired(self) -> list[str]:
+        """Tests by which the feed is not random."""
+        return [f.name for f in self.findings if not f.is_fair]
 
 
-def tested(kind: str, seed: int, params: Params, scratch: Path) -> Tested:
-    """The last fold of a network whose feed is of that kind."""
+def tested(likes: str, seed: int, params: Params, scratch: Path) -> Iterator[Tested]:
+    """The last fold of one network, by each of its feeds.
+
+    What is fitted, which only `past_likes` reads, is of the network's own feed.
+    """
     demo = DemoParams(kind="course", seed=seed, users=1_200, posts=600, days=30, effect_scale=1.0)
-    network = Network.simulate(demo)
+    network = Network.simulate(demo, LIKES[likes])
     random = Impressions.joined(network.impressions())
-    rows = FEEDS[kind](network, random, np.random.default_rng(seed)).sorted()
-    log = write_simulated_log(network, scratch / "log", 2, rows)
-    store = fit_store(log, params)
-    training = training_rows(log, store, params)
-    assert isinstance(training, TrainingRows)  # no other place was named
-    (scratch / "features").mkdir()
-    store.save(scratch / "features")
-    fold = Calendar.of(log.meta, None, None).folds(1)[0]
-    result = run_fold(log, scratch / "features", training, fold, params)  # fmt: skip
-    true = true_hits(network.truth, log, [result], params.validate.k[0])[OURS].mean()
-    scores = score(joined([result]), result.names, params.validate.k[0], params.validate, (OURS,))
-    return Tested(result.randomness, scores.methods[OURS].expected.value - float(true))
+    fitted = fit_store(write_simulated_log(network, scratch / "log", 2, random.sorted()), params)
+    for feed in FEEDS_OF[likes]:
+        rows = FEEDS[feed](network, random, np.random.default_rng(seed)).sorted()
+        log = write_simulated_log(network, scratch / feed, 2, rows)
+        store = store_of(fitted, log, params.features.segments)
+        fold = Calendar.of(log.meta, None, None).folds(1)[0]
+        requests, strata = requests_in(log, store, fold, params.validate)
+        users, steps = np.unique(requests.user), test_steps(store, fold)
+        names = tuple(store.fitted.column_names[column] for column in strata.columns)
+        yield Tested(randomness_of(store, users, strata, steps), names, strata.n)
 
 
-def feed_line(kind: str, found: Sequence[Tested]) -> str:
-    """Tests that fire on feeds of one kind, and the error of `expected`."""
-    fired = [sum(not f.is_fair for f in one.findings) > 0 for one in found]
-    names = sorted({f.name for one in found for f in one.findings if not f.is_fair})
-    by_name = (f"`{n}` {sum(n == f.name and not f.is_fair for o in found for f in o.findings)}"
-               for n in names)  # fmt: skip
-    error = np.array([one.error for one in found])
-    return (f"| {kind} | {sum(fired)} of {len(found)} | {', '.join(by_name) or 'none'} "
-            f"| {error.mean():+.3f} ({error.std(ddof=1) / np.sqrt(len(error)):.3f}) |")  # fmt: skip
+def feed_line(name: str, found: Sequence[Tested]) -> str:
+    """Alarms on feeds of one kind, tests that fire, and columns that the feed depends on."""
+    fired, columns = Counter(n for t in found for n in t.fired), Counter(t.columns for t in found)
+    strata = f"{min(t.n_strata for t in found)} to {max(t.n_strata for t in found)}"
+    return (
+        f"| {name} | {sum(bool(t.fired) for t in found)} of {len(found)} "
+        f"| {', '.join(f'`{n}` {c}' for n, c in sorted(fired.items())) or 'none'} "
+        f"| {', '.join(f'{_and(n)} {c}' for n, c in columns.most_common())} | {strata} |"
+    )
 
 
-def test_lines(found: Sequence[Tested]) -> list[str]:
-    """Size and z of each test, over feeds of one kind."""
-    lines = []
-    for name in dict.fromkeys(f.name for one in found for f in one.findings):
-        some = [f for one in found for f in one.findings if f.name == name and f.size == f.size]
-        size, z = (np.array([getattr(f, of) for f in some]) for of in ("size", "z"))
-        lines.append(
-            f"| `{name}` | {len(some)} | {size.mean():+.3f} | {size.min():+.3f} to "
-            f"{size.max():+.3f} | {z.mean():+.2f} | {z.std():.2f} "
-            f"| {z.min():+.1f} to {z.max():+.1f} |"
-        )
-    return lines
+def _and(names: tuple[str, ...]) -> str:
+    return " and ".join(names) or "none"
 
 
 def main() -> None:
-    """Print a table by feed, and one by test for each kind of feed that is asked for."""
+    """Print a line for each kind of feed."""
     given = _arguments()
     params = load_params()
-    validate = replace(params.validate, requests=REQUESTS, bootstrap=100)
-    params = replace(params, validate=validate)
+    # Only `past_likes` reads what is fitted, and the clusters of one refit do for it.
+    params = replace(params, features=replace(params.features, refits=1))
     one_thread_of_algebra()
-    tables = []
-    print("| feed | alarms | tests that fire | error of expected (standard error) |\n"
-          + "| --- " * 4 + "|", flush=True)  # fmt: skip
-    for kind in given.feeds:
+    print("| feed | alarms | tests that fire | depends on | strata |\n" + "| --- " * 5 + "|")
+    for likes, feeds in FEEDS_OF.items():
         found = []
-        for seed in range(FIRST_SEED, FIRST_SEED + (N_RANDOM if kind in RANDOM else N_OTHERS)):
+        for seed in range(given.seed, given.seed + given.networks):
             with tempfile.TemporaryDirectory(prefix="feedrank-randomness-") as scratch:
-                found.append(tested(kind, seed, params, Path(scratch)))
-        print(feed_line(kind, found), flush=True)
-        head = "| test | feeds | size | | z | spread of z | |\n" + "| --- " * 7 + "|"
-        tables.append("\n".join([f"\n{kind}:\n", head, *test_lines(found)]))
-    print("\n".join(tables))
+                found.append(list(tested(likes, seed, params, Path(scratch))))
+        for feed, of_feed in zip(feeds, zip(*found, strict=True), strict=True):
+            print(feed_line(f"{feed}, {likes}", of_feed), flush=True)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--feeds", nargs="+", default=list(FEEDS), choices=FEEDS)
+    parser.add_argument("--seed", type=int, default=FIRST_SEED)
+    parser.add_argument("--networks", type=int, default=N_NETWORKS)
     return parser.parse_args()
 
 

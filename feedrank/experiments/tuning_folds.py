@@ -76,7 +76,7 @@ class EarlierWeeks:
         calendar = Calendar.of(log.meta, params.features.warmup_days, params.validate.test_days)
         folds = earlier_folds(calendar, len(calendar.folds(params.validate.folds)), n_folds)
         store = FeatureStore.load(fetched(features))
-        requests = [requests_in(log, store, fold, params.validate) for fold in folds]
+        requests = [requests_in(log, store, fold, params.validate)[0] for fold in folds]
         return cls(features, rows, folds, requests)
 
     def scores(self, params: Params) -> Scores:

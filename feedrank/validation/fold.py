@@ -18,6 +18,7 @@ from feedrank.params import Params, ValidateParams
 from feedrank.ranking.ranker import Ranker
 from feedrank.state.feature_store import FeatureStore
 from feedrank.validation.feed.randomness import Finding, randomness_of
+from feedrank.validation.feed.strata import Strata, strata_of
 from feedrank.validation.learning_curve import learning_curve
 from feedrank.validation.methods import FoldModels
 from feedrank.validation.replay.propensity import Propensity
@@ -40,6 +41,7 @@ class FoldResult:
         replayed: requests of the test period.
         kept: of some requests, the share of the best k of all posts that the first stage keeps,
             float64, NaN for the others, shape (n_requests,).
+        strata_columns: names of the profile columns that the feed depends on.
         randomness: findings of the tests of the feed in the test period.
         liked: of the test period's rows, shape (n_rows,).
         probability: our own of these rows, shape (n_rows,).
@@ -51,6 +53,7 @@ class FoldResult:
     n_posts: int
     replayed: ReplayResult
     kept: np.ndarray
+    strata_columns: tuple[str, ...]
     randomness: Sequence[Finding]
     liked: np.ndarray
     probability: np.ndarray
@@ -79,7 +82,7 @@ def run_fold(
     if alter is not None:
         models = replace(models, ours=replace(models.ours, ranker=alter(models.ours.ranker)))
     ranker, store = models.ours.ranker, FeatureStore.load(fetched(features))
-    requests = requests_in(log, store, fold, params.validate)
+    requests, strata = requests_in(log, store, fold, params.validate)
     parts = list(map_parts(partial(_part, models, requests), N_PARTS, "replaying requests"))
     earlier, later = rows.between(0, fold.cutoff), rows.between(fold.cutoff, fold.until)
     return FoldResult(
@@ -88,26 +91,32 @@ def run_fold(
         log.meta.n_posts,
         ReplayResult.joined([replayed for replayed, _ in parts]),
         np.concatenate([kept for _, kept in parts]),
-        randomness_of(store, np.unique(requests.user), *_test_steps(store, fold)),
+        tuple(store.fitted.column_names[column] for column in strata.columns),
+        randomness_of(store, np.unique(requests.user), strata, test_steps(store, fold)),
         later.liked,
         ranker.probability(later.matrix),
         learning_curve(ranker, earlier, later),
     )
 
 
-def requests_in(log: Log, store: FeatureStore, fold: Fold, validate: ValidateParams) -> Requests:
-    """The requests of a fold's test period, with the propensity of their impressions."""
-    fitted = store.fitted
-    propensity = Propensity.estimate(store.shared.by_post, fitted, *_test_steps(store, fold))
-    n = n_asked(validate, log.meta.n_posts)
-    requests = requests_of(log, fold, fitted.step_seconds, n, validate.seed)
-    return requests.weighed(propensity, fitted.segment(np.asarray(store.catalogue.codes)))
+def requests_in(
+    log: Log, store: FeatureStore, fold: Fold, validate: ValidateParams
+) -> tuple[Requests, Strata]:
+    """The requests of a fold's test period, with their propensities, and the strata of users."""
+    n_posts, steps = log.meta.n_posts, test_steps(store, fold)
+    n = n_asked(validate, n_posts)
+    requests = requests_of(log, fold, store.fitted.step_seconds, n, validate.seed)
+    codes = np.asarray(store.catalogue.codes)
+    strata = strata_of(store.history, codes, np.unique(requests.user), steps)
+    periods = ((0, steps.start), (steps.start, steps.stop))
+    shown = (strata.shown(store.history, n_posts, *period) for period in periods)
+    return requests.weighed(Propensity.estimate(*shown), strata.of_user), strata
 
 
-def _test_steps(store: FeatureStore, fold: Fold) -> tuple[int, int]:
-    """First step of a fold's test, and the first one after it."""
+def test_steps(store: FeatureStore, fold: Fold) -> range:
+    """Steps of a fold's test."""
     seconds = store.fitted.step_seconds
-    return fold.cutoff // seconds, min(-(-fold.until // seconds), store.shared.n_steps)
+    return range(fold.cutoff // seconds, min(-(-fold.until // seconds), store.shared.n_steps))
 
 
 def _part(models: FoldModels, requests: Requests, number: int) -> tuple[ReplayResult, np.ndarray]:

@@ -6,10 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# Standard score from which a difference is significant: a two-sided p of 6e-5, or .001 after
+# Bonferroni for sixteen tests.
+CERTAIN = 4.0
+# Expected pairs of the same post from which their number is near normal (its skewness, 1 / sqrt(n)
+# of a Poisson count, is then .22).
+FEWEST_PAIRS = 20.0
+
 
 @dataclass(frozen=True)
 class Excess:
-    """Sums over impressions, held against random draws of posts by the segment's shares.
+    """Sums over impressions, held against random draws of posts by the stratum's shares.
 
     Attributes:
         beyond: observed less expected.
@@ -30,6 +37,11 @@ class Excess:
             self.variance + other.variance,
             self.n + other.n,
         )
+
+    @property
+    def is_testable(self) -> bool:
+        """Whether the pairs expected, of which each counts twice, are enough for a test."""
+        return self.expected >= 2 * FEWEST_PAIRS and self.variance > 0
 
     @property
     def z(self) -> float:

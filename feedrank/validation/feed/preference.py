@@ -1,7 +1,7 @@
 """Preference of the feed: do the posts shown follow what users were shown, liked or would like?
 
 A score of users and posts is summed over the impressions and held against its expectation under
-random draws by the segment's shares of posts in the same period. The sum is linear in these shares,
+random draws by the stratum's shares of posts in the same period. The sum is linear in these shares,
 so they need no shrinkage, and its excess has mean 0 under a random feed, however few the rows.
 """
 
@@ -30,8 +30,8 @@ class Period:
     Attributes:
         sample: impressions of some users.
         shown: impressions of each of these, shape (n_users,).
-        share: of each post in the impressions of a segment, shape (n_segments, n_posts).
-        total: impressions of each segment, those of all other users too, shape (n_segments,).
+        share: of each post in the impressions of a stratum, shape (n_strata, n_posts).
+        total: impressions of each stratum, shape (n_strata,).
     """
 
     sample: InteractionSample
@@ -40,42 +40,40 @@ class Period:
     total: np.ndarray
 
     @classmethod
-    def of(cls, store: FeatureStore, sample: InteractionSample, steps: range) -> Period:
+    def of(cls, sample: InteractionSample, n_posts: int, steps: range) -> Period:
         """Of the steps of a range."""
-        counts = store.shared.by_post.before(steps.stop, steps.start).shown
-        counts = counts.reshape(store.fitted.n_segments, -1)
-        total = counts.sum(1)
         now = sample[(sample.step >= steps.start) & (sample.step < steps.stop)]
+        n_strata = int(sample.segment.max()) + 1
+        key = sample.segment[now.user] * n_posts + now.post
+        counts = np.bincount(key, minlength=n_strata * n_posts).reshape(n_strata, n_posts)
+        total = counts.sum(1)
         shown = np.bincount(now.user, minlength=now.n_users)
         return cls(now, shown, counts / np.maximum(total, 1)[:, None], total)
 
 
-def periods_of(since: int, until: int) -> list[range]:
-    """The steps [since, until), and periods of the same length before, the earliest first."""
-    length = until - since
-    firsts = [since - back * length for back in reversed(range(MOST_PERIODS))]
+def periods_of(steps: range) -> list[range]:
+    """Steps, and as many in each of the periods before, the earliest first."""
+    length = len(steps)
+    firsts = [steps.start - back * length for back in reversed(range(MOST_PERIODS))]
     return [range(first, first + length) for first in firsts if first > 0]
 
 
-def again(
-    store: FeatureStore, sample: InteractionSample, periods: list[range]
-) -> tuple[Excess, Excess]:
+def again(sample: InteractionSample, n_posts: int, periods: list[range]) -> tuple[Excess, Excess]:
     """Pairs of impressions of the same user and post, one before a period, the other in it.
 
     Args:
-        store: of the log.
         sample: impressions of some users up to the end of the last period.
+        n_posts: of the catalogue.
         periods: of steps.
 
     Returns:
         Of posts that were liked in the earlier impression, and of the others.
     """
-    n_posts = store.fitted.n_posts
     key, of = np.unique(sample.user.astype(np.int64) * n_posts + sample.post, return_inverse=True)
     user, post = key // n_posts, key % n_posts
     found = [Excess(), Excess()]
     for steps in periods:
-        period = Period.of(store, sample, steps)
+        period = Period.of(sample, n_posts, steps)
         is_now = (sample.step >= steps.start) & (sample.step < steps.stop)
         now = np.bincount(of[is_now], minlength=len(key))
         earlier = sample.step < steps.start
@@ -107,20 +105,20 @@ def tastes(store: FeatureStore, sample: InteractionSample, steps: range) -> Exce
     A log ratio is by how much more than the segment a user likes a post: the sum of those of its
     cluster, its topic and the latent factors.
     """
-    n_segments = store.fitted.n_segments
-    period = Period.of(store, sample, steps)
+    period = Period.of(sample, store.fitted.n_posts, steps)
+    n_strata = len(period.total)
     mean, summed = np.zeros(sample.n_users), np.zeros_like(period.share)
     observed = squares = 0.0
     edges = np.searchsorted(period.sample.user, np.arange(sample.n_users + 1))
     for first, taste in _tastes(store, sample, steps.start):
         some = slice(first, first + len(taste))
-        segment, shown = sample.segment[some], period.shown[some]
+        stratum, shown = sample.segment[some], period.shown[some]
         rows = period.sample[np.arange(edges[first], edges[first + len(taste)])]
         observed += float(taste[rows.user - first, rows.post].sum())
-        expected = period.share[segment] * taste
+        expected = period.share[stratum] * taste
         mean[some] = expected.sum(1)
         squares += float(shown @ (expected * taste).sum(1))
-        summed += (np.eye(n_segments)[segment] * shown[:, None]).T @ taste
+        summed += (np.eye(n_strata)[stratum] * shown[:, None]).T @ taste
     variance = _variance(period, squares, mean, summed)
     in_all = float(period.shown @ mean)
     return Excess(observed - in_all, in_all, variance, len(period.sample))
@@ -151,7 +149,7 @@ def _variance(period: Period, squares: float, mean: np.ndarray, summed: np.ndarr
         period: the draws.
         squares: of scores, summed over expected impressions.
         mean: expected score of an impression of each user, shape (n_users,).
-        summed: scores summed over all users' impressions, shape (n_segments, n_posts).
+        summed: scores summed over all users' impressions, shape (n_strata, n_posts).
     """
     average = summed / np.maximum(period.total, 1)[:, None]
     by_segment = (period.share * average**2).sum(1) - (period.share * average).sum(1) ** 2

@@ -1,11 +1,11 @@
 """Randomness of the feed: tests that come before an off-policy estimate is trusted.
 
 `expected` is corrected by impressions that match the lists. They are a fair sample if, within a
-segment of users and given each post's propensity, the feed shows posts independently of who would
+stratum of users and given each post's propensity, the feed shows posts independently of who would
 like them (ignorability; Rosenbaum and Rubin, 1983). Each test has a size, by how much the feed
 deviates, and a standard score z.
 
-    by_day       propensity of a post in a segment, from day to day
+    by_day       propensity of a post in a stratum, from day to day
     by_<column>  the same, from code to code of a profile column
     repeats      from user to user: impressions of posts that the user was shown before, not liked
     liked_again  the same of posts that the user liked before
@@ -27,19 +27,14 @@ import numpy as np
 from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.state.feature_store import FeatureStore
 from feedrank.state.history import InteractionSample
-from feedrank.validation.feed.excess import Excess
+from feedrank.validation.feed.excess import CERTAIN, FEWEST_PAIRS, Excess
 from feedrank.validation.feed.homogeneity import excess_of
 from feedrank.validation.feed.preference import again, periods_of, tastes
+from feedrank.validation.feed.strata import Strata
 
-# Standard score from which a difference is significant: a two-sided p of 6e-5, or .001 after
-# Bonferroni for sixteen tests.
-CERTAIN = 4.0
 # Size from which a difference may move the log-odds of matches by more than the prior of their
 # shift allows: docs/validation.md.
 MOST_SPREAD, MOST_SHIFT = 0.25, 0.05
-# Expected pairs of the same post from which their number is near normal (its skewness, 1 / sqrt(n)
-# of a Poisson count, is then .22).
-FEWEST_PAIRS = 20.0
 
 
 @dataclass(frozen=True)
@@ -75,34 +70,36 @@ class Finding:
         return self.verdict != "not random"
 
 
-def randomness_of(store: FeatureStore, users: np.ndarray, since: int, until: int) -> list[Finding]:
-    """All tests of the steps [since, until); none without a user.
+def randomness_of(
+    store: FeatureStore, users: np.ndarray, strata: Strata, steps: range
+) -> list[Finding]:
+    """All tests of the impressions of some steps; none without a user.
 
     Args:
         store: of the log.
         users: whose impressions are tested, rows, each once.
-        since: first step.
-        until: first step no longer.
+        strata: of users whom the feed shows the same.
+        steps: of the test period.
     """
     if not len(users):
         return []
     fitted, codes = store.fitted, np.asarray(store.catalogue.codes)[users]
-    sample = InteractionSample.of(store.history, np.asarray(users), fitted.segment(codes), until)
-    now = sample[sample.step >= since]
-    day = (now.step.astype(np.int64) - since) // max(1, SECONDS_A_DAY // fitted.step_seconds)
-    words = "the share of a post in the impressions of a segment changes from day to day"
+    stratum = strata.of_user[users]
+    sample = InteractionSample.of(store.history, np.asarray(users), stratum, steps.stop)
+    now = sample[sample.step >= steps.start]
+    day = (now.step.astype(np.int64) - steps.start) // max(1, SECONDS_A_DAY // fitted.step_seconds)
+    words = "the share of a post in the impressions of a stratum changes from day to day"
     found = [_by_unit("by_day", excess_of(now, day), words)]
     for column, name in enumerate(fitted.column_names):
-        if column != fitted.segment_column:
-            words = f"the posts shown depend on '{name}' beyond the segments of users"
-            excess = excess_of(now, codes[now.user, column])
-            found.append(_by_unit(f"by_{name}", excess, words))
-    liked, shown = again(store, sample, periods_of(since, until))
+        words = f"the posts shown depend on '{name}' beyond the strata of users"
+        excess = excess_of(now, codes[now.user, column])
+        found.append(_by_unit(f"by_{name}", excess, words))
+    liked, shown = again(sample, fitted.n_posts, periods_of(steps))
     words = "repeat impressions are more, or less, frequent than under a random feed"
     found.append(_by_user("repeats", shown, words))
     words = "posts that a user liked are shown again more, or less, often than under a random feed"
     found.append(_by_user("liked_again", liked, words))
-    return [*found, _past_likes(tastes(store, sample, range(since, until)))]
+    return [*found, _past_likes(tastes(store, sample, steps))]
 
 
 def said_of(findings: Sequence[Finding]) -> str:
@@ -117,7 +114,7 @@ def said_of(findings: Sequence[Finding]) -> str:
 
 
 def _by_unit(name: str, excess: Excess, words: str) -> Finding:
-    if excess.expected < 2 * FEWEST_PAIRS or not excess.variance:  # each pair counts twice
+    if not excess.is_testable:
         return _untested(name, "too few impressions, or all of one unit or post")
     return Finding(name, excess.relative_spread, excess.z, MOST_SPREAD, words)
 

@@ -55,7 +55,7 @@ class ReplayResult:
             shape (n_methods, n_shown).
         shown_post: every shown post, shape (n_shown,).
         shown_cluster: cluster of the post, int32, shape (n_shown,).
-        shown_propensity: of the post in the user's segment, 1 for an average post, shape
+        shown_propensity: of the post in the user's stratum, 1 for an average post, shape
             (n_shown,).
         shown_probability: our own of every shown post, shape (n_shown,).
         shown_liked: bool, shape (n_shown,).

@@ -34,7 +34,7 @@ class Requests:
         offsets: where the impressions of each request begin, shape (n + 1,).
         post: shown within the request's step, each once, ascending, int64, shape (n_shown,).
         liked: whether it was liked then, bool, shape (n_shown,).
-        propensity: of the post in the user's segment, 1 for an average post, shape (n_shown,).
+        propensity: of the post in the user's stratum, 1 for an average post, shape (n_shown,).
     """
 
     user: np.ndarray
@@ -70,14 +70,14 @@ class Requests:
             self.propensity[first:last],
         )
 
-    def weighed(self, propensity: Propensity, segment: np.ndarray) -> Requests:
+    def weighed(self, propensity: Propensity, stratum: np.ndarray) -> Requests:
         """The same requests with the propensity of their impressions.
 
         Args:
-            propensity: of each post in each segment.
-            segment: of each user of the log, shape (n_users,).
+            propensity: of each post in each stratum.
+            stratum: of each user of the log, shape (n_users,).
         """
-        of_shown = segment[self.user[self.shown_request]]
+        of_shown = stratum[self.user[self.shown_request]]
         return replace(self, propensity=propensity.relative(of_shown, self.post))
 
 

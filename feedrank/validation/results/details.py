@@ -89,6 +89,7 @@ def _fold(result: FoldResult, params: ValidateParams) -> dict[str, Any]:
         "cutoff": result.fold.cutoff,
         **ours.expected.entries("expected"),
         "shown": rounded(ours.shown.value),
+        "strata_columns": list(result.strata_columns),
         "n_requests": ours.expected.n_requests,
     }
 

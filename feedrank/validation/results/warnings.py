@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from feedrank.validation.feed.randomness import CERTAIN, Finding, said_of
+from feedrank.validation.feed.excess import CERTAIN
+from feedrank.validation.feed.randomness import Finding, said_of
 from feedrank.validation.hitrate.scores import Scores
 from feedrank.validation.methods import OURS
 from feedrank.validation.replay.replay import ReplayResult

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
+from feedrank.demo.population import age_class
 from feedrank.demo.simulation import Network
 from feedrank.demo.truth import N_CLUSTERS
+from feedrank.learning.counting_pass import count_posts
+from feedrank.learning.profile_coding import code_profiles
+from feedrank.log.files import Log
 from feedrank.log.impressions import Impressions
 from feedrank.log.metadata import SECONDS_A_DAY
+from feedrank.state.feature_store import FeatureStore
 
 Feed = Callable[[Network, Impressions, np.random.Generator], Impressions]
+
+
+def store_of(store: FeatureStore, log: Log, segments: int) -> FeatureStore:
+    """A store of another log of the same users and posts, with the same fitted parameters."""
+    (by_post, *_), history = count_posts(log, code_profiles(log.users, segments), store.fitted)
+    return replace(store, shared=replace(store.shared, by_post=by_post), history=history)
 
 
 def random_feed(network: Network, rows: Impressions, rng: np.random.Generator) -> Impressions:
@@ -65,10 +77,26 @@ def private_halves(network: Network, rows: Impressions, rng: np.random.Generator
     return rows[rng.random(len(rows)) < np.where(own[rows.user, rows.post], 1, 0.3)]
 
 
+def by_age(network: Network, rows: Impressions, rng: np.random.Generator) -> Impressions:
+    """A third of the posts, another one for each of three ages, is shown 1.7 times as often."""
+    age = age_class(network.users["age"].to_numpy())[rows.user]
+    return rows[rng.random(len(rows)) < np.where(rows.post % 3 == age, 1, 0.6)]
+
+
 def by_gender(network: Network, rows: Impressions, rng: np.random.Generator) -> Impressions:
     """Half of the posts are shown 1.7 times as often to women, the others to men."""
     gender = network.users["gender"].to_numpy()[rows.user]
     return rows[rng.random(len(rows)) < np.where(rows.post % 2 == gender, 1, 0.6)]
+
+
+def by_gender_and_os(network: Network, rows: Impressions, rng: np.random.Generator) -> Impressions:
+    """Half of the posts are shown 1.7 times as often to women on Android and men on iOS.
+
+    Neither column tells anything by itself.
+    """
+    is_android = (network.users["os"] == "Android").to_numpy()[rows.user]
+    gender = network.users["gender"].to_numpy()[rows.user]
+    return rows[rng.random(len(rows)) < np.where(rows.post % 2 == gender ^ is_android, 1, 0.6)]
 
 
 def by_day(network: Network, rows: Impressions, rng: np.random.Generator) -> Impressions:
@@ -84,7 +112,9 @@ FEEDS: dict[str, Feed] = {
     "liked clusters": liked_clusters,
     "true tastes": true_tastes,
     "private halves": private_halves,
+    "by age": by_age,
     "by gender": by_gender,
+    "by gender and os": by_gender_and_os,
     "by day": by_day,
 }
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from feedrank.demo.simulation import Network
-from feedrank.learning.counting_pass import count_posts
-from feedrank.learning.profile_coding import code_profiles
 from feedrank.log.impressions import Impressions
 from feedrank.state.history import InteractionSample
+from feedrank.validation.feed.excess import CERTAIN
 from feedrank.validation.feed.homogeneity import excess_of
-from feedrank.validation.feed.randomness import CERTAIN, Finding, randomness_of, said_of
-from tests.support.network.feeds import FEEDS
+from feedrank.validation.feed.randomness import Finding, randomness_of, said_of
+from feedrank.validation.feed.strata import Strata, strata_of
+from tests.support.network.feeds import FEEDS, store_of
 from tests.support.simulated_logs import (
     DAY,
     USUAL,
@@ -29,6 +29,7 @@ from tests.support.simulated_logs import (
 )
 
 SINCE, UNTIL = 21, 30
+STEPS = range(SINCE, UNTIL)
 
 
 @pytest.fixture(scope="module")
@@ -37,19 +38,21 @@ def small() -> Learned:
 
 
 def _findings(small: Learned) -> dict[str, Finding]:
-    users = np.arange(small.log.meta.n_users)
-    return {f.name: f for f in randomness_of(small.store, users, SINCE, UNTIL)}
+    return {f.name: f for f in randomness_of(small.store, *_users(small), STEPS)}
+
+
+def _users(small: Learned) -> tuple[np.ndarray, Strata]:
+    users, codes = np.arange(small.log.meta.n_users), np.asarray(small.store.catalogue.codes)
+    return users, strata_of(small.store.history, codes, users, STEPS)
 
 
 def _of_rows(small: Learned, rows: Impressions) -> Learned:
     """A store of other impressions, with the same fitted parameters."""
     directory = scratch() / f"other-{len(rows)}-{int(rows.post.sum())}"
     log = write_log(directory, small.log.users, small.log.posts, rows.sorted())
-    profiles = code_profiles(log.users, small.params.features.segments)
     with workers(1):
-        (by_post, *_), history = count_posts(log, profiles, small.store.fitted)
-    shared = replace(small.store.shared, by_post=by_post)
-    return replace(small, log=log, store=replace(small.store, shared=shared, history=history))
+        store = store_of(small.store, log, small.params.features.segments)
+    return replace(small, log=log, store=store)
 
 
 def _rows(small: Learned) -> Impressions:
@@ -107,7 +110,7 @@ def test_z_of_repeats_and_tastes_is_a_z_however_few_the_rows(small: Learned) -> 
 def test_a_random_feed_is_found_to_be_random(small: Learned) -> None:
     found = _findings(small)
     assert {"by_day", "repeats", "liked_again", "past_likes"} <= found.keys()
-    assert len(found) == 4 + len(small.store.fitted.column_names) - 1
+    assert len(found) == 4 + len(small.store.fitted.column_names)
     assert [f.name for f in found.values() if not f.is_fair] == []
 
 
@@ -152,9 +155,13 @@ def test_a_feed_that_differs_by_a_profile_column_is_found_out(small: Learned) ->
     code = np.asarray(small.store.catalogue.codes)[rows.user, column]
     rng = np.random.default_rng(0)
     kept = (rows.post % 2 == code % 2) | (rng.random(len(rows)) < 0.3)
-    found = _findings(_of_rows(small, rows[kept]))["by_gender"]
+    other = _of_rows(small, rows[kept])
+    users, strata = _users(other)
+    alike = replace(strata, of_user=0 * strata.of_user)
+    found = {f.name: f for f in randomness_of(other.store, users, alike, STEPS)}["by_gender"]
     assert found.size > 0.3
     assert not found.is_fair
+    assert [f.name for f in randomness_of(other.store, users, strata, STEPS) if not f.is_fair] == []
 
 
 def test_a_feed_that_never_shows_a_post_again_is_found_out(small: Learned) -> None:
@@ -173,7 +180,8 @@ def test_a_log_without_tastes_cannot_be_tested_for_them() -> None:
     log = write_log(scratch() / "alike", users_table(50), posts_table(40, topics=1), rows)
     one_cluster = params(features={"warmup_days": 4, "clusters": 1, "factors": 0})
     store, _ = learned(log, one_cluster)
-    found = {f.name: f for f in randomness_of(store, np.arange(50), 10, 14)}
+    strata, days = Strata(np.zeros(50, np.int64), ()), range(10, 14)
+    found = {f.name: f for f in randomness_of(store, np.arange(50), strata, days)}
     assert found["past_likes"].verdict == "cannot be tested"
     assert "set no post apart" in found["past_likes"].words
     assert found["by_day"].verdict == "passed"
