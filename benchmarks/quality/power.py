@@ -3,7 +3,7 @@
     python -m benchmarks.quality.power                  # of reports/, against most liked by segment
 
 Requests are drawn by user, with replacement, from `reports/requests.parquet`, their lead moved to
-the true one. The doubt of `expected` that no request tells is that of the run, whatever the size.
+the true one. `expected` has a doubt that no request tells, known for the run's own size alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from feedrank.validation.methods import BY_SEGMENT, OURS
 from feedrank.validation.results.requests_table import column
 
 REPORTS = Path("reports")
-LEADS, SHARES = (0.01, 0.02, 0.05), (0.1, 1.0, 10.0)
+LEADS = (0.01, 0.02, 0.05)
+SHARES = {"shown": (0.1, 1.0, 10.0), "expected": (1.0,)}  # of the run's users
 TRIALS = 400  # a power of .5 is known to .025
 
 
@@ -57,13 +58,13 @@ def main() -> None:
     rng = np.random.default_rng(1)
     print(f"| hit rate | requests | width | {' | '.join(f'{x:g}' for x in LEADS)} |")
     print("| --- " * (3 + len(LEADS)) + "|")
-    for kind in ("shown", "expected"):
+    for kind, shares in SHARES.items():
         lead = table[column(OURS, kind, 5)] - table[column(other, kind, 5)]
         by_user = (lead - lead.mean()).groupby(table["user_id"]).agg(["sum", "count"])
         error = np.sqrt(np.sum(by_user["sum"] ** 2)) / by_user["count"].sum()
         whole = (said[f"{kind}_high"] - said[f"{kind}_low"]) / 2 / Z95
         doubt = np.sqrt(max(whole**2 - error**2, 0.0)) if kind == "expected" else 0.0
-        for share in SHARES:
+        for share in shares:
             n_users = round(share * len(by_user))
             width = 2 * Z95 * np.hypot(error / np.sqrt(share), doubt)
             powers = (power(by_user, x, n_users, doubt, rng) for x in LEADS)

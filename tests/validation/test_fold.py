@@ -222,6 +222,14 @@ def test_the_truth_is_added_where_it_is_known(learned: Learned, results: list[Fo
     assert metrics_of(results, learned.params.validate, truth)["demo"] == truth
 
 
+def test_the_summary_says_what_exposure_depends_on(
+    learned: Learned, results: list[FoldResult]
+) -> None:
+    by_age = replace(results[1], strata_columns=("age",))
+    summary = Summary.of([results[0], by_age], learned.params.validate)
+    assert "depend on age, which" in summary.trust.feed
+
+
 def test_metrics_of_the_same_requests_repeat(
     learned: Learned, results: list[FoldResult], tmp_path: Path
 ) -> None:

@@ -113,6 +113,13 @@ def said_of(findings: Sequence[Finding]) -> str:
     return f"Tests of the feed: {'; '.join(parts)}."
 
 
+def exposure_in_words(columns: Sequence[str]) -> str:
+    """Profile columns by which the strata differ, as a sentence."""
+    if not columns:
+        return "The posts shown depend on no profile column."
+    return f"The posts shown depend on {' and '.join(columns)}, which is allowed for."
+
+
 def _by_unit(name: str, excess: Excess, words: str) -> Finding:
     if not excess.is_testable:
         return _untested(name, "too few impressions, or all of one unit or post")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -12,6 +12,7 @@ from feedrank.log.files import Log
 from feedrank.params import ValidateParams
 from feedrank.state.catalogue import Catalogue
 from feedrank.stats.intervals import Estimate
+from feedrank.validation.feed.randomness import exposure_in_words
 from feedrank.validation.fold import FoldResult, joined
 from feedrank.validation.hitrate.scores import Scores, score
 from feedrank.validation.methods import OURS
@@ -41,6 +42,8 @@ class Summary:
         found = [r.randomness for r in results]
         asked = n_asked(params, results[0].n_posts)
         trust = trust_of([r.replayed for r in results], scores[0], names, found, asked)
+        columns = list(dict.fromkeys(c for r in results for c in r.strata_columns))
+        trust = replace(trust, feed=f"{trust.feed} {exposure_in_words(columns)}")
         return cls(results, params, scores, trust)
 
     def metrics(self, truth: dict[str, Any] | None) -> dict[str, Any]:

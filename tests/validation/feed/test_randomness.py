@@ -10,7 +10,7 @@ from feedrank.log.impressions import Impressions
 from feedrank.state.history import InteractionSample
 from feedrank.validation.feed.excess import CERTAIN
 from feedrank.validation.feed.homogeneity import excess_of
-from feedrank.validation.feed.randomness import Finding, randomness_of, said_of
+from feedrank.validation.feed.randomness import Finding, exposure_in_words, randomness_of, said_of
 from feedrank.validation.feed.strata import Strata, strata_of
 from tests.support.network.feeds import FEEDS, store_of
 from tests.support.simulated_logs import (
@@ -198,3 +198,8 @@ def test_a_small_significant_difference_did_not_pass() -> None:
     found = [Finding(n, 0.1, z, 0.25, "words") for n, z in (("a", CERTAIN), ("b", 1.0))]
     assert all(f.is_fair for f in found)
     assert said_of(found) == "Tests of the feed: 1 of 2 passed; 1 small (a)."
+
+
+def test_the_columns_that_exposure_depends_on_are_named() -> None:
+    assert exposure_in_words([]) == "The posts shown depend on no profile column."
+    assert "depend on age and os, which" in exposure_in_words(["age", "os"])
