@@ -19,6 +19,7 @@ from feedrank.params import Params
 from feedrank.schema import KEY, POST_ID, TEXT, TOPIC
 from feedrank.state.catalogue import Id
 from service.follower.base import Base
+from service.follower.feed_rows import fits
 from service.follower.session import Moment, is_new
 
 SOURCE = "source"  # who hides, in the delta log
@@ -45,6 +46,7 @@ class UserRows:
     def poll(self, transaction: Transaction, at: Moment) -> int:
         """Append the users that are new; how many."""
         conditions = [_unless_seen(self._relation, self._last), *self._share]
+        conditions.append(fits(self._relation, self._id))
         rows = transaction.rows(
             f"SELECT {_id(self._relation, self._id)} FROM {self._relation.path} "
             f"WHERE {' AND '.join(conditions)}"
@@ -112,7 +114,10 @@ class PostRows:
         if self._source.hidden is not None:
             hidden = f"({hidden_form(self._relation, self._source)}) IS NOT NULL"
         ids = _id(self._relation, self._id)
-        found = transaction.rows(f"SELECT {ids}, {hidden} FROM {self._relation.path}")
+        found = transaction.rows(
+            f"SELECT {ids}, {hidden} FROM {self._relation.path} "
+            f"WHERE {fits(self._relation, self._id)}"
+        )
         rows: dict[Id, bool] = {post: is_hidden for post, is_hidden in found if post is not None}
         new = [post for post in rows if post not in self._known]
         for part in _parts(new):

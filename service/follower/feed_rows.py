@@ -21,7 +21,7 @@ from feedrank.extraction.postgres.feed_query import (
 from feedrank.live.delta_log import DeltaLog, Happened
 from feedrank.live.events import IMPRESSION, LIKE, LIKED
 from feedrank.params import Params, SourceParams
-from feedrank.schema import VIEW
+from feedrank.schema import VIEW, WIDEST_ID
 from service.follower.session import Moment, is_new
 from service.follower.window import Window
 
@@ -123,6 +123,7 @@ def _query(
         f"isfinite({at})",
         f"{at} < (now() AT TIME ZONE {literal(source.time_zone)}) + {EARLY}",
         f"{user} IS NOT NULL AND {post} IS NOT NULL AND ({kind}) IS NOT NULL",
+        *(fits(relation, column) for column in (source.user_id, source.post_id)),
         *share(id_key(relation, source.user_id), params.extract),
     ]
     if source.action in relation.columns:
@@ -136,6 +137,12 @@ def _query(
 def _id(relation: Relation, name: str) -> str:
     of = "int8" if relation.columns[relation.column(name)] in WHOLE else "text"
     return f"{quoted(name)}::{of}"
+
+
+def fits(relation: Relation, name: str) -> str:
+    """Condition for ids that the extract takes: a longer one would widen those of all rows."""
+    is_whole = relation.columns[relation.column(name)] in WHOLE
+    return "TRUE" if is_whole else f"octet_length({quoted(name)}::text) <= {WIDEST_ID}"
 
 
 def _second(at: str) -> str:

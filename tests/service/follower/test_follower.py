@@ -210,6 +210,28 @@ def test_ids_are_those_of_the_catalogue(followed: Followed, kind: str, value: st
     assert followed.log.hidden_after(0) == []
 
 
+def test_an_id_that_no_build_takes_is_left_for_its_error(followed: Followed) -> None:
+    for table, column in (
+        ("user_data", "user_id"), ("post_text_df", "post_id"),
+        ("feed_data", "user_id"), ("feed_data", "post_id"),
+    ):  # fmt: skip
+        followed.database.execute(f"ALTER TABLE {table} ALTER {column} TYPE text")
+    write_base(followed.artifact, ["1", "3", "7"], ["10", "20", "30"], [])
+    insert = "INSERT INTO {} VALUES ({})"
+    for i in ("repeat('é', 127) || 'x'", "repeat('é', 128)"):
+        followed.database.execute(
+            insert.format("user_data", f"{i}, 1, 20, ''"),
+            insert.format("post_text_df", f"{i}, 'text', 'tech'"),
+            insert.format("feed_data", f"'2021-10-04', {i}, '10', 'view', 0"),
+            insert.format("feed_data", f"'2021-10-04', '7', {i}, 'view', 0"),
+        )
+    followed.poll()
+    widest = "é" * 127 + "x"
+    assert [user.user_id for user in followed.log.users_after(0)] == [widest]
+    assert [post.post_id for post in followed.log.posts_after(0)] == [widest]
+    assert sorted(event[:2] for event in followed.events()) == [("7", widest), (widest, "10")]
+
+
 @pytest.mark.parametrize("change", ["SELECT 1", AS_VIEW.replace("feed_data", "post_text_df")])
 def test_posts_come_are_hidden_opened_and_deleted(followed: Followed, change: str) -> None:
     followed.database.execute("ALTER TABLE post_text_df ADD deleted_at timestamp")
