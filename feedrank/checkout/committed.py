@@ -19,18 +19,18 @@ TRACKED = ("params.yaml", LOCK, "reports")  # what going back takes from git
 def unsaved_files(root: Path) -> list[str]:
     """Changed files of `TRACKED` whose content no commit, experiment or stash holds.
 
-    What is staged counts as well as what lies in the folder, which may be one of a larger checkout.
+    What is staged counts as well as what lies in the folder, which may be one of a larger checkout;
+    and so does what git was told to take for unchanged (`git update-index --assume-unchanged`).
     """
     changed = ("--name-only", "-z", "--relative", "HEAD", "--", *TRACKED)
-    names = [name for name in _names(run(root, "git", "diff", *changed)) if (root / name).exists()]
+    listed = run(root, "git", "diff", *changed) + run(root, "git", "ls-files", "-z", *TRACKED)
+    names = [name for name in sorted(set(_names(listed))) if (root / name).exists()]
     hashes = run(root, "git", "hash-object", "--", *names).split() if names else []
     found = list(zip(names, hashes, strict=True))
     if staged := _names(run(root, "git", "diff", "--cached", *changed)):
         for entry in _names(run(root, "git", "ls-files", "-s", "-z", "--", *staged)):
             about, name = entry.split("\t", 1)
             found.append((name, about.split()[1]))
-    if not found:
-        return []
     held = {line[:40] for line in run(root, "git", "rev-list", "--objects", "--all").splitlines()}
     return sorted({name for name, digest in found if digest not in held})
 

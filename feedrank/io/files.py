@@ -120,5 +120,16 @@ def private_directory(directory: Path) -> Path:
 
 
 def default_state() -> Path:
-    """The state directory that all commands find, and that no other user could make before."""
-    return Path.home() / ".local" / "state" / "feedrank"
+    """The state directory that all commands find, and that no other user could make before.
+
+    Raises:
+        FeedrankError: this user has no home directory.
+    """
+    try:
+        home = Path.home()
+    except RuntimeError as error:
+        raise FeedrankError(
+            f"user {os.getuid()} has no home directory for the service's state. Set HOME, or "
+            "FEEDRANK_STATE to a directory of this user alone."
+        ) from error
+    return home / ".local" / "state" / "feedrank"

@@ -115,6 +115,14 @@ def test_back_refuses_to_lose_what_is_only_staged(folder: Path) -> None:
         go_back(folder, discard=False)
 
 
+def test_back_refuses_to_lose_what_git_was_told_to_overlook(folder: Path) -> None:
+    _run(folder, "git", "update-index", "--assume-unchanged", "params.yaml")
+    (folder / "params.yaml").write_text("k: 2\n")
+    with pytest.raises(FeedrankError, match=r"- params.yaml: in no commit"):
+        go_back(folder, discard=False)
+    assert (folder / "params.yaml").read_text() == "k: 2\n"
+
+
 def test_back_mends_a_lock_that_was_cut_off(folder: Path) -> None:
     whole = (folder / "dvc.lock").read_text()
     (folder / "dvc.lock").write_text(whole[:12])

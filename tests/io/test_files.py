@@ -8,7 +8,7 @@ from stat import S_IMODE
 import pytest
 
 from feedrank.errors import FeedrankError
-from feedrank.io.files import private_directory, replace_directory, unwritable
+from feedrank.io.files import default_state, private_directory, replace_directory, unwritable
 
 
 def test_a_directory_is_replaced_as_a_whole(tmp_path: Path) -> None:
@@ -58,6 +58,15 @@ def test_a_file_in_the_place_of_a_private_directory_is_told(tmp_path: Path) -> N
     (tmp_path / "state").touch()
     with pytest.raises(FeedrankError, match=r"state' cannot be used \(.+FEEDRANK_STATE"):
         private_directory(tmp_path / "state")
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(FeedrankError, match="Set HOME, or FEEDRANK_STATE"):
+        default_state()
 
 
 def test_a_private_directory_may_lie_below_one_of_a_group(tmp_path: Path) -> None:
