@@ -61,7 +61,10 @@ def serve(options: dict[str, Any], settings: Settings) -> None:
     """Answer until a signal ends the process; exit code 3 if the service does not start."""
     config = Config("service.app:app", **options)
     if config.workers > 1:
-        Supervisor(config, settings.drain_seconds).run()
+        supervisor = Supervisor(config, settings.drain_seconds)
+        supervisor.run()
+        if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+            sys.exit(STARTUP_FAILURE)
         return
     from service.app import app
 

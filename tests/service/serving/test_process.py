@@ -87,8 +87,10 @@ class Load:
         self._pool.shutdown()
 
 
-def test_a_missing_artifact_ends_the_process_with_a_message_and_no_traceback(tmp_path):
-    server = start({"FEEDRANK_ARTIFACT": str(tmp_path / "none"), "FEEDRANK_STATE": str(tmp_path)})
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_missing_artifact_ends_the_process_with_a_message_and_no_traceback(tmp_path, workers):
+    nothing = {"FEEDRANK_ARTIFACT": str(tmp_path / "none"), "FEEDRANK_STATE": str(tmp_path)}
+    server = start(nothing, workers)
 
     code = server.wait()
     server.await_line("holds no artifact")
