@@ -27,6 +27,7 @@ IDENTIFYING = re.compile(
 # handles do. Of the demo's cities, 0.53 of 100 users' and 0.05 of 5,300 users' differ.
 # Of numbers, only ids are judged.
 FEWEST_VALUES, MOST_DIFFERENT = 100, 0.9
+NEARLY_UNIQUE = "nearly unique"
 ANOTHER_ID = re.compile(r"(^|_)id$")
 # Of an array, at most so many values become a membership each, which costs two features; those
 # that fewer users share tell little, and might identify them.
@@ -42,12 +43,14 @@ class ProfileChoice:
         left_out: why each other column is not, by name.
         is_named: whether `source.profile` names the columns, which are then all kept.
         arrays: those of the columns that hold arrays.
+        judged: those that are left out if their values are nearly unique.
     """
 
     columns: list[str]
     left_out: dict[str, str]
     is_named: bool
     arrays: list[str]
+    judged: list[str]
 
     @classmethod
     def of(cls, relation: Relation, source: SourceParams) -> ProfileChoice:
@@ -63,9 +66,12 @@ class ProfileChoice:
         else:
             reasons = {c: _reason(c, kind) for c, kind in others.items()}
             left_out = {c: reason for c, reason in reasons.items() if reason is not None}
+            left_out |= dict.fromkeys(relation.closed, "not granted to the role of FEED_DSN")
         chosen = [c for c in others if c not in left_out]
         arrays = [c for c in chosen if others[c] in ARRAYS]
-        return cls(chosen, left_out, source.profile is not None, arrays)
+        is_named = source.profile is not None
+        judged = [c for c in chosen if not is_named and _is_judged(c, others[c])]
+        return cls(chosen, left_out, is_named, arrays, judged)
 
     def fitting(self, users: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
         """Users with memberships in place of arrays, and without nearly unique text or ids.
@@ -78,9 +84,9 @@ class ProfileChoice:
             for c, table in members.items()
             if table.empty
         }
-        if not self.is_named:
-            unique = [c for c in self.columns if c not in members and _is_nearly_unique(users[c])]
-            left_out |= dict.fromkeys(unique, "nearly unique")
+        judged = ((c, users[c]) for c in self.judged)
+        unique = [c for c, v in judged if is_nearly_unique(v.count(), v.nunique())]
+        left_out |= dict.fromkeys(unique, NEARLY_UNIQUE)
         kept = users.drop(columns=[c for c in users if c in left_out or c in members])
         return pd.concat([kept, *members.values()], axis=1), left_out
 
@@ -116,13 +122,12 @@ def _snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-def _is_nearly_unique(values: pd.Series) -> bool:
-    given = values.dropna()
-    if pd.api.types.is_datetime64_any_dtype(given):
-        return False  # a day, which is kept as an age
-    is_number = pd.api.types.is_numeric_dtype(given)
-    if is_number and not ANOTHER_ID.search(_snake_case(str(values.name))):
-        return False
-    if len(given) < FEWEST_VALUES:
-        return False
-    return bool(given.nunique() > MOST_DIFFERENT * len(given))
+def _is_judged(name: str, kind: str) -> bool:
+    if kind in NUMBERS:
+        return ANOTHER_ID.search(_snake_case(name)) is not None
+    return kind not in (*TIMES, *ARRAYS)
+
+
+def is_nearly_unique(n_given: int, n_different: int) -> bool:
+    """Whether so many values, NULL aside, tell users apart as names do."""
+    return n_given >= FEWEST_VALUES and n_different > MOST_DIFFERENT * n_given

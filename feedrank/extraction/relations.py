@@ -55,7 +55,7 @@ def _rows(relation: Relation, actions: list[str], source: SourceParams) -> str:
     """Query of a relation's rows of some actions."""
     user, post = (quoted(relation.column(c)) for c in (source.user_id, source.post_id))
     action, condition = f"{literal(actions[0])}::text", ""
-    if source.action in relation.columns:
+    if relation.has(source.action):
         action = f"{quoted(source.action)}::text"
         condition = f" WHERE {any_of(action, actions)}"
     # Moments on the log's clock: those of two tables may be of two types.

@@ -104,7 +104,7 @@ def read_texts(
 ) -> pd.DataFrame:
     """Posts of some conditions, as `read_posts`, which may all be hidden."""
     column, hidden = relation.column(source.post_id, "id"), source.hidden
-    columns = [column, *(c for c in post_columns(source) if c in relation.columns)]
+    columns = [column, *(c for c in post_columns(source) if relation.has(c))]
     computed = {} if hidden is None else {hidden: (hidden_form(relation, source), pa.int64())}
     table = _read(transaction, relation, column, columns, where, computed)
     names = {column: POST_ID, KEY: POST_ID + KEY, source.text: TEXT, source.topic: TOPIC}

@@ -126,7 +126,7 @@ def _query(
         *(fits(relation, column) for column in (source.user_id, source.post_id)),
         *share(id_key(relation, source.user_id), params.extract),
     ]
-    if source.action in relation.columns:
+    if relation.has(source.action):
         conditions.append(any_of(f"{quoted(source.action)}::text", actions))
     columns = (user, post, _second(at), kind, _second(own))
     sql = f"SELECT {', '.join(columns)} FROM {relation.path} WHERE {' AND '.join(conditions)}"

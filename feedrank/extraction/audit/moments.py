@@ -31,4 +31,9 @@ def late_moments(log: Log) -> list[str]:
 
 
 def _is_late(day: np.ndarray, first: np.ndarray) -> bool:
-    return bool((day > first).sum() > MOST_LATE * (~np.isnan(day)).sum())  # NaN is not above
+    return is_late(int((day > first).sum()), int((~np.isnan(day)).sum()))  # NaN is not above
+
+
+def is_late(n_later: int, n_given: int) -> bool:
+    """Whether a moment of some users is later than the first impression of too many of them."""
+    return n_later > MOST_LATE * n_given

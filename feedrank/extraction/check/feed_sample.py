@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from feedrank.errors import SchemaError
 from feedrank.extraction.audit.day_counts import Day, Days, day_name
 from feedrank.extraction.audit.impossible_times import PossibleTimes
-from feedrank.extraction.postgres.catalog import Relation
+from feedrank.extraction.postgres.catalog import Relation, describe
 from feedrank.extraction.postgres.connection import Transaction, literal
 from feedrank.extraction.postgres.feed_query import FeedSql, id_key
 from feedrank.extraction.postgres.row_format import Layout
@@ -55,7 +55,7 @@ class FeedSample:
         newest: the last moment, on the log's clock.
         now: of the server's clock, on the log's.
         likes_apart: likes are rows, of which a sample holds another share than of impressions.
-        zone: kind of the time column, and the name of the zone.
+        has_zone: every column of times is a `timestamptz`.
     """
 
     params: Params
@@ -70,7 +70,7 @@ class FeedSample:
     newest: datetime | None
     now: datetime
     likes_apart: bool
-    zone: tuple[str, str]
+    has_zone: bool
 
     @classmethod
     def of(cls, transaction: Transaction, feed: Relation, params: Params) -> FeedSample:
@@ -103,7 +103,7 @@ class FeedSample:
             newest=max((row[10] for row in rows if row[10] is not None), default=None),
             now=now,
             likes_apart=sql.likes_apart,
-            zone=(feed.columns[source.timestamp], source.time_zone),
+            has_zone=_has_zone(transaction, params),
         )
 
     def problems(self) -> Iterator[str]:
@@ -140,10 +140,11 @@ class FeedSample:
     def warnings(self) -> Iterator[str]:
         """What a build survives, but a person should know."""
         if self.newest is not None and self.newest > self.now + timedelta(minutes=5):
+            zone = self.params.source.time_zone
+            remedy = "Mend the clock that wrote it" if self.has_zone else "Name the zone of the log"
             yield (
                 f"the newest row ({self.newest:%Y-%m-%d %H:%M}) is later than the server's clock "
-                f"in 'source.time_zone' ({self.now:%Y-%m-%d %H:%M} in {self.zone[1]}). Name the "
-                "zone of the log."
+                f"in 'source.time_zone' ({self.now:%Y-%m-%d %H:%M} in {zone}). {remedy}."
             )
         yield from self._times()
         yield from self._days()
@@ -165,8 +166,8 @@ class FeedSample:
                 f"{self.duplicates:,} of {self.days.total.views:,} views repeat user, post and "
                 "time of another one, and count once: as liked, if one of them is."
             )
-        has_zone = self.zone[0] == "timestamptz"
-        yield f"times are {'converted to' if has_zone else 'taken to be in'} {self.zone[1]}."
+        words = "converted to" if self.has_zone else "taken to be in"
+        yield f"times are {words} {self.params.source.time_zone}."
 
     def _times(self) -> Iterator[str]:
         if not self.days.total.views:
@@ -196,6 +197,18 @@ class FeedSample:
                 f"factor of {FACTOR} of all ({rate:.4f}). If likes were not logged then, set "
                 "'extract.since' or 'extract.until'."
             )
+
+
+def sample_rows(transaction: Transaction, feed: Relation, params: Params) -> str:
+    """Query of a sample: at, u (user), p (post), a (action) and t (target) of each row."""
+    sql = FeedSql.of(feed, params.source, None, Layout.for_bounds([]))
+    return _rows(sql, _n_rows(transaction, feed))
+
+
+def _has_zone(transaction: Transaction, params: Params) -> bool:
+    source = params.source
+    tables = (describe(transaction, source.schema, t) for t in (source.feed, source.events) if t)
+    return all(t.columns[source.timestamp] == "timestamptz" for t in tables)
 
 
 def _rows(sql: FeedSql, n_rows: int) -> str:

@@ -16,12 +16,12 @@ from typing import Literal
 
 from feedrank.errors import FeedrankError, SchemaError, SourceError
 from feedrank.extraction.check.feed_sample import FeedSample
+from feedrank.extraction.check.profile_sample import profile_of_sample
 from feedrank.extraction.environment import Database
 from feedrank.extraction.postgres.catalog import Relation, describe, is_unique
 from feedrank.extraction.postgres.connection import Source, Transaction, quoted
 from feedrank.extraction.postgres.driver_errors import ConnectionLost
 from feedrank.extraction.postgres.feed_query import ID_WORDS, IDS, NUMBERS, TIMES, id_key
-from feedrank.extraction.profile_choice import ARRAYS, ProfileChoice
 from feedrank.extraction.relations import describe_feed
 from feedrank.extraction.users_posts import hidden_form
 from feedrank.params import Params, load_params
@@ -78,11 +78,9 @@ def _found(source: Source, params: Params, look: Look) -> list[Finding]:
 def _look_at_users(transaction: Transaction, params: Params) -> list[Finding]:
     source = params.source
     users = describe(transaction, source.schema, source.users)
-    choice = ProfileChoice.of(users, source)
-    nearly = _nearly_unique(transaction, users, choice) if source.profile is None else []
-    left_out = choice.left_out | dict.fromkeys(nearly, "nearly unique, as names are")
-    used = [f"'{c}'" for c in choice.columns if c not in nearly]
-    about = [Finding("fact", f"profile columns: {', '.join(used) or 'none'}.")]
+    columns, left_out = profile_of_sample(transaction, users, params)
+    used = ", ".join(f"'{c}'" for c in columns)
+    about = [Finding("fact", f"profile columns: {used or 'none'}.")]
     if left_out:
         names = ", ".join(f"'{c}' ({why})" for c, why in left_out.items())
         about.append(Finding("fact", f"columns left out: {names}. 'source.profile' chooses."))
@@ -92,7 +90,7 @@ def _look_at_users(transaction: Transaction, params: Params) -> list[Finding]:
 def _look_at_posts(transaction: Transaction, params: Params) -> list[Finding]:
     source = params.source
     posts = describe(transaction, source.schema, source.posts)
-    lacking = [c for c in (source.text, source.topic) if c not in posts.columns]
+    lacking = [c for c in (source.text, source.topic) if not posts.has(c)]
     words = "table '{}' has no column '{}': its posts are told apart by their likes alone."
     if source.hidden is not None:
         hidden_form(posts, source)
@@ -119,16 +117,6 @@ def _ids(transaction: Transaction, table: Relation, name: str) -> list[Finding]:
     ]
     fact = Finding("fact", f"'{table.name}' is {table.kind} of {n:,} rows.")
     return [fact, *(Finding("problem", words) for holds, words in wrong if holds)]
-
-
-def _nearly_unique(transaction: Transaction, users: Relation, choice: ProfileChoice) -> list[str]:
-    """Columns of text that the server's own statistics call nearly unique; no value is read."""
-    found = transaction.rows(
-        f"SELECT s.attname FROM pg_stats s JOIN pg_class c ON c.relname = s.tablename "
-        f"WHERE c.oid = {users.oid} AND s.n_distinct < -0.9"
-    )
-    never = (*NUMBERS, *TIMES, *ARRAYS)
-    return [c for (c,) in found if c in choice.columns and users.columns[c] not in never]
 
 
 def _look_at_feed(transaction: Transaction, params: Params) -> list[Finding]:

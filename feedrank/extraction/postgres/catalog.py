@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from feedrank.errors import SchemaError
 from feedrank.extraction.postgres.connection import Transaction, literal, quoted
@@ -23,10 +23,12 @@ class Relation:
         name: as in the database.
         path: quoted, with its schema.
         kind: such as 'a table' or 'a view'.
-        columns: type of each column, in the table's order; 'enum' for any enumeration.
+        columns: type of each column that the role may read, in the table's order; 'enum' for any
+            enumeration.
         blocks: of its file; 0 where it has none of its own.
         file: number of its file, which changes whenever the table is rewritten; 0 for none.
         has_blocks: its rows can be read by ranges of blocks.
+        closed: columns that the role may not read.
     """
 
     oid: int
@@ -37,16 +39,26 @@ class Relation:
     blocks: int
     file: int
     has_blocks: bool
+    closed: list[str] = field(default_factory=list)
 
     @property
     def is_stored(self) -> bool:
         """Whether it has a file of its own, whose writes the server counts."""
         return self.file > 0
 
+    def has(self, name: str) -> bool:
+        """Whether there is a column; raises `SchemaError` if the role may not read it."""
+        if name in self.closed:
+            raise SchemaError(
+                f"the role of FEED_DSN may not read column '{name}' of '{self.name}'. "
+                f"GRANT SELECT ({quoted(name)}) ON {self.path} to it."
+            )
+        return name in self.columns
+
     def column(self, name: str, *others: str) -> str:
         """The first of some names that the table has; raises `SchemaError` if it has none."""
         for candidate in (name, *others):
-            if candidate in self.columns:
+            if self.has(candidate):
                 return candidate
         also = "".join(f" (or '{o}')" for o in others if o != name)
         found = ", ".join(f"'{c}'" for c in self.columns)
@@ -85,15 +97,17 @@ def describe(transaction: Transaction, schema: str, name: str) -> Relation:
         raise _no_table(transaction, schema, name)
     oid, kind, method, has_children, blocks, file, version, is_whole = found[0]
     named = _kind(kind, method, has_children, version, is_whole)
+    columns, closed = _columns(transaction, oid)
     return Relation(
         oid=int(oid),
         name=name,
         path=f"{quoted(schema)}.{quoted(name)}",
         kind=named,
-        columns=_columns(transaction, oid),
+        columns=columns,
         blocks=int(blocks),
         file=int(file),
         has_blocks=named == TABLE,
+        closed=closed,
     )
 
 
@@ -149,17 +163,21 @@ def _kind(kind: str, method: str, has_children: bool, version: int, is_whole: bo
     return TABLE if is_whole else "a table with grants on columns alone"
 
 
-def _columns(transaction: Transaction, oid: int) -> dict[str, str]:
-    return dict(
-        transaction.rows(
-            f"""SELECT a.attname, CASE WHEN t.typtype = 'e' THEN 'enum' ELSE t.typname END
+def _columns(transaction: Transaction, oid: int) -> tuple[dict[str, str], list[str]]:
+    """Types of the columns that the role may read, and names of the others; of none, of all."""
+    found = transaction.rows(
+        f"""SELECT a.attname, CASE WHEN t.typtype = 'e' THEN 'enum' ELSE t.typname END,
+                  has_column_privilege(a.attrelid, a.attnum, 'SELECT')
                 FROM pg_attribute a JOIN pg_type d ON d.oid = a.atttypid
                   JOIN pg_type t
                     ON t.oid = CASE d.typtype WHEN 'd' THEN d.typbasetype ELSE d.oid END
                 WHERE a.attrelid = {int(oid)} AND a.attnum > 0 AND NOT a.attisdropped
                 ORDER BY a.attnum"""
-        )
     )
+    # Where none is granted, the server's refusal names the table.
+    none = not any(is_open for _, _, is_open in found)
+    may_read = {name: kind for name, kind, is_open in found if is_open or none}
+    return may_read, [name for name, _, _ in found if name not in may_read]
 
 
 def _no_table(transaction: Transaction, schema: str, name: str) -> SchemaError:

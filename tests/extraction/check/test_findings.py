@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +16,15 @@ from feedrank.extraction.check.findings import Finding, check_source, in_words
 from feedrank.extraction.postgres.connection import Source, Transaction
 from feedrank.extraction.relations import describe_feed
 from tests.conftest import ROOT, TestDatabase
-from tests.support.postgres_tables import AS_VIEW, DEFAULTS, before, large, small, source_params
+from tests.support.postgres_tables import (
+    AS_VIEW,
+    DEFAULTS,
+    before,
+    extraction,
+    large,
+    small,
+    source_params,
+)
 
 UNCLEAN = (
     "INSERT INTO user_data VALUES (NULL, 0, 1, 'x'), (3, 0, 1, 'x')",
@@ -138,3 +149,75 @@ def test_a_large_table_that_was_never_analysed_is_not_taken_for_a_small_one(
         sample = feed_sample.FeedSample.of(transaction, feed, DEFAULTS)
     assert sample.n_rows > 10_000
     assert len(sample.days.days) == 10
+
+
+CHOICE = (
+    "INSERT INTO user_data SELECT 2 * g, g % 70 FROM generate_series(51, 120) g",
+    """ALTER TABLE user_data ADD legacy_id int, ADD handle text, ADD registered timestamptz,
+         ADD last_active timestamptz""",
+    """UPDATE user_data SET legacy_id = user_id * 7, handle = 'nobody ' || user_id,
+         registered = '2020-01-01 00:00Z', last_active = '2022-01-01 00:00Z'""",
+)
+
+
+def _profile(database: TestDatabase, **names: object) -> tuple[set[str], set[str]]:
+    """Columns that are called used and left out."""
+    words = in_words(_findings(database, **names)).split("columns left out:")
+    (used,) = [line for line in words[0].splitlines() if "profile columns:" in line]
+    left_out = words[1].splitlines()[0]
+    return set(re.findall(r"'(\w+)'", used)), set(re.findall(r"'(\w+)' \(", left_out))
+
+
+@pytest.mark.parametrize("users", ["user_data", "everybody"])
+def test_the_profile_that_is_found_is_the_profile_that_is_extracted(
+    database: TestDatabase, tmp_path: Path, users: str
+) -> None:
+    large(database)
+    database.execute(*CHOICE, "CREATE VIEW everybody AS SELECT * FROM user_data")
+    used, left_out = _profile(database, users=users)
+    params = replace(DEFAULTS, source=source_params(users=users))
+    extraction(database.url, tmp_path, params.source).run()
+    report = json.loads((tmp_path / "reports" / "data.json").read_text())
+    assert left_out == set(report["left_out_columns"])
+    assert {"legacy_id", "handle", "last_active"} <= left_out
+    assert "registered" in used
+    assert used.isdisjoint(left_out)
+
+
+def test_a_column_that_the_role_may_not_read_is_left_out_and_a_needed_one_is_named(
+    database: TestDatabase, role: Callable[..., str]
+) -> None:
+    small(database)
+    reader = role(
+        "narrow",
+        "GRANT SELECT ON post_text_df TO narrow",
+        "GRANT SELECT (user_id, city) ON user_data TO narrow",
+        "GRANT SELECT (timestamp, user_id, post_id, action) ON feed_data TO narrow",
+    )
+    params = replace(DEFAULTS, source=source_params())
+    findings = check_source(Source(reader, params.source), params)
+    words = in_words(findings)
+    assert "profile columns: 'city'." in words
+    assert "'age' (not granted to the role of FEED_DSN)" in words
+    assert [f.words for f in findings if f.level == "problem"] == [
+        "the role of FEED_DSN may not read column 'target' of 'feed_data'. "
+        'GRANT SELECT ("target") ON "public"."feed_data" to it.'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [("timestamp", "taken to be in"), ("timestamptz", "converted to")]
+)
+def test_the_zone_of_two_tables_is_told_by_the_type_of_their_columns(
+    database: TestDatabase, kind: str, words: str
+) -> None:
+    small(database)
+    database.execute(
+        f"CREATE TABLE shown AS SELECT user_id, post_id, timestamp::{kind} FROM feed_data",
+        f"CREATE TABLE clicks AS SELECT user_id, post_id, timestamp::{kind} FROM feed_data",
+        f"INSERT INTO shown VALUES (7, 10, now()::{kind} + interval '3 hours')",
+    )
+    names = {"feed": "shown", "events": "clicks", "like_window": "1h"}
+    found = in_words(_findings(database, **names))
+    assert f"times are {words} UTC." in found
+    assert ("Name the zone of the log" in found) == (kind == "timestamp")
