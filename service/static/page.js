@@ -3,6 +3,7 @@
 import { get, onKey, Problem } from "./api.js";
 import { $, element } from "./dom.js";
 import { clearFeed, showFeed } from "./feed.js";
+import { tellFollowing } from "./following.js";
 import { Likes } from "./like.js";
 
 const HOUR = 3600_000;
@@ -238,3 +239,4 @@ $("play").addEventListener("click", play);
 $("list").addEventListener("like", (event) => like(event.detail));
 onKey(begin);
 begin();
+tellFollowing();

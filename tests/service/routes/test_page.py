@@ -128,6 +128,19 @@ def test_an_unknown_user_is_told_on_the_page(server, browser):
     assert "user 123456789 is not among" in told
 
 
+def test_a_page_tells_how_far_behind_a_follower_is(server, browser, user_id):
+    browser.show(address(server, user_id), 1280, 900)
+    browser.until(SHOWN)
+    told = "document.getElementById('following')"
+    assert browser.run(f"{told}.hidden")
+
+    follower = '{behind_seconds: 12.34, events: 5, error: "connection refused"}'
+    browser.run(f"import('/static/following.js').then(m => m.tell({follower}))")
+
+    assert not browser.run(f"{told}.hidden")
+    assert browser.run(f"{told}.textContent") == ("12.3 s behind the database: connection refused")
+
+
 def test_texts_are_shown_as_text(server, browser, user_id):
     browser.show(address(server, user_id), 1280, 900)
     browser.until(SHOWN)
