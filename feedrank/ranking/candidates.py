@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -14,8 +15,6 @@ from feedrank.state.counts.by_user import PairCounts
 from feedrank.state.fitted import FittedParameters
 from feedrank.state.shared import SharedState
 from feedrank.state.users import UserState, UserTables, user_tables
-
-KEPT_TABLES = 8  # 56 kB a segment at the reference size; requests at once are of few steps
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,8 @@ class CandidateGenerator:
         self, features: Sequence[Feature], first_stage: FirstStage, fitted: FittedParameters
     ) -> None:
         self._features, self._first_stage, self._fitted = features, first_stage, fitted
-        self._tables: dict[SharedState, np.ndarray] = {}
+        # 56 kB a segment at the reference size; a state that is forgotten takes its table along.
+        self._tables: WeakKeyDictionary[SharedState, np.ndarray] = WeakKeyDictionary()
 
     def cut(
         self, requests: StepRequests, posts: Sequence[np.ndarray], n_kept: int
@@ -109,8 +109,6 @@ class CandidateGenerator:
     def _of_posts(self, shared: SharedState) -> np.ndarray:
         table = self._tables.get(shared)
         if table is None:
-            if len(self._tables) == KEPT_TABLES:
-                self._tables = {}
             table = self._tables[shared] = self._table(shared)
         return table
 
