@@ -38,7 +38,7 @@ def _dvc(folder: Path, *words: str, **variables: str) -> str:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("project")
+    folder = tmp_path_factory.mktemp("project") / "what a shell; reads & it's"
     copy_tracked(ROOT, folder)
     params = yaml.safe_load((folder / "params.yaml").read_text())
     params["demo"] |= SMALL
