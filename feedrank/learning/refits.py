@@ -37,6 +37,9 @@ SAMPLE_IMPRESSIONS, SAMPLE_USERS = 3_000_000, 100_000
 # Share of the steps before a refit that a trial of both kinds is fitted on, the others judging it:
 # from .8 to .9 *films* and *interests* choose alike.
 TRIAL_SHARE = 0.85
+# Rows counted at once: their keys take 50 MB with six columns; all rows before the last refit of a
+# full-size bucket would take 400.
+PIECE_ROWS = 1 << 20
 
 NO_TEXT = np.empty((0, 0))  # posts come after the last refit
 
@@ -165,16 +168,22 @@ def _column_tally(
     """Counts by (profile code end to end, segment, cluster) of all profile columns."""
     n_clusters = clusters.rate.shape[1]
     n_keys = fixed.n_column_keys(n_clusters)
-    codes = profiles.codes[rows.user]
     total = Tally(*np.zeros((2, n_keys), np.int64))
-    for key in fixed.column_keys(codes, clusters.cluster[rows.post], n_clusters).T:
-        total += tally(key, rows.liked, n_keys)
+    for some in _pieces(rows):
+        codes, cluster = profiles.codes[some.user], clusters.cluster[some.post]
+        for key in fixed.column_keys(codes, cluster, n_clusters).T:
+            total += tally(key, some.liked, n_keys)
     return total
+
+
+def _pieces(rows: Impressions) -> list[Impressions]:
+    """The same rows in pieces, one of no rows if there are none."""
+    return [rows[i : i + PIECE_ROWS] for i in range(0, max(len(rows), 1), PIECE_ROWS)]
 
 
 def _by_user(users: np.ndarray, rows: Impressions, part: np.ndarray, n_parts: int) -> Tally:
     """Counts by some users, ascending rows of the log, and part of the posts, int32."""
-    rows = rows[np.isin(rows.user, users)]
+    rows = Impressions.joined([some[np.isin(some.user, users)] for some in _pieces(rows)])
     key = np.searchsorted(users, rows.user) * n_parts + part[rows.post]
     counts = tally(key, rows.liked, len(users) * n_parts).reshape(len(users), n_parts)
     return Tally(counts.shown.astype(np.int32), counts.liked.astype(np.int32))
