@@ -125,7 +125,8 @@ class FoldRanker:
         return self._recommender(len(self.store.catalogue.post_ids), None)
 
     def _recommender(self, candidates: int, as_of: int | None) -> Recommender:
-        return Recommender(self.store, self.ranker, candidates, self.params.export.exclude, as_of)
+        exclude = self.params.export.exclude
+        return Recommender(self.store, self.ranker, candidates, exclude, as_of=as_of)
 
     @property
     def as_of(self) -> int | None:
