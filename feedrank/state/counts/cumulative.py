@@ -15,6 +15,9 @@ CHECKPOINTS = 4
 # After the end of a log that is followed: kept every so many steps, and so many of these. Likes
 # come up to hours after their impression, so that the last few steps are those that change.
 FOLLOWED_APART, FOLLOWED_KEPT = 8, 2
+# With half of the keys in a step, its counts are spread over all keys first: arrays are added
+# faster than cells are picked (all of 91,000 keys: 1.7 ms, not 2.8; a quarter: 1.2, not .7).
+DENSE = 0.5
 
 
 @dataclass(frozen=True)
@@ -104,10 +107,16 @@ class RunningCounts:
     def _add(self, step: int, counts: Tally, recent: tuple[Tally, ...]) -> None:
         """Add one step in place; a step holds each key at most once."""
         key, shown, liked = self._by_step.at(step)
+        cells: np.ndarray | slice = key
+        if len(key) > DENSE * len(counts.shown):
+            spread = np.zeros((2, len(counts.shown)), np.int64)
+            spread[:, key] = shown, liked
+            cells, (shown, liked) = slice(None), spread
         for total, decay in zip((counts, *recent), (1, *self._decays)):
             for old, added in ((total.shown, shown), (total.liked, liked)):
-                old *= decay
-                old[key] += added
+                if decay != 1:
+                    old *= decay
+                old[cells] += added
 
 
 def _copies(tallies: tuple[Tally, ...]) -> tuple[Tally, ...]:
