@@ -24,7 +24,8 @@ import numpy as np
 from benchmarks.service.service import memory, processor_seconds, serving
 from feedrank.artifact.artifact import Artifact
 from feedrank.io.malloc import return_freed_memory
-from feedrank.live.delta_log import DeltaLog, Happened, delta_log_of
+from feedrank.live.delta_log import DeltaLog, delta_log_of
+from feedrank.live.events import Happened
 from feedrank.state.feature_store import FeatureStore
 from service.live.tail import Tail
 

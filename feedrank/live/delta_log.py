@@ -10,18 +10,15 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from feedrank.errors import FeedrankError
 from feedrank.io.writer_lock import turn
-from feedrank.live.events import Events, HiddenPost, NewPost, NewUser
-from feedrank.state.catalogue import Id, id_array
+from feedrank.live.events import Events, Happened, HiddenPost, NewPost, NewUser
+from feedrank.state.catalogue import Id
 
 APPLICATION, FORMAT = 0x66656564, 1  # "feed", as SQLite's `application_id` names whose file it is
 LIKE_WINDOW = "like_window"  # mark: `source.like_window` in seconds
@@ -44,28 +41,6 @@ CREATE TABLE marks (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 
 class DeltaLogError(FeedrankError):
     """A delta log that cannot be used."""
-
-
-@dataclass(frozen=True)
-class Happened:
-    """What is appended at once, whole or not at all.
-
-    Attributes:
-        events: user id, post id, seconds since 1970 on the log's clock, kind (of `events.py`), and
-            an id of the event or None.
-        posts: id, text and topic.
-        users: id and profile by the source's column.
-        hidden: id of a post, and whether it is hidden from now on.
-        hidden_by: who says so; a post is hidden as long as anybody hides it.
-        marks: how far a reader of the source has come, by its name.
-    """
-
-    events: Sequence[tuple[Id, Id, int, int, str | None]] = ()
-    posts: Sequence[tuple[Id, str, str]] = ()
-    users: Sequence[tuple[Id, Mapping[str, object]]] = ()
-    hidden: Sequence[tuple[Id, bool]] = ()
-    hidden_by: str = "request"
-    marks: Mapping[str, str] | None = None
 
 
 class DeltaLog:
@@ -130,14 +105,7 @@ class DeltaLog:
         """The next events after one and later than a second, `most` at most."""
         columns = "seq, user_id, post_id, at, kind"
         rows = self._read(columns, "events", seq, most, f"AND at > {int(later_than)}")
-        seqs, users, posts, at, kind = zip(*rows, strict=True) if rows else ((),) * 5
-        return Events(
-            np.array(seqs, np.int64),
-            _ids(users),
-            _ids(posts),
-            np.array(at, np.int64),
-            np.array(kind, np.uint8),
-        )
+        return Events.of(rows)
 
     def posts_after(self, seq: int) -> list[NewPost]:
         """The posts after one, in order of arrival."""
@@ -274,7 +242,3 @@ def _hide(file: sqlite3.Connection, post: Id, who: str, is_hidden: bool) -> None
         file.execute(f"DELETE FROM hidden WHERE {of}", [post, who])
         row = [post, who, is_hidden]
         file.execute("INSERT INTO hidden (post_id, by, is_hidden) VALUES (?, ?, ?)", row)
-
-
-def _ids(ids: Sequence[Id]) -> np.ndarray:
-    return id_array(np.array(ids)) if ids else np.zeros(0, np.int64)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from feedrank.state.catalogue import Id
+from feedrank.state.catalogue import Id, id_array
 
 IMPRESSION, LIKED, LIKE = 0, 1, 2  # kinds; a like is of an impression that came before it
 
@@ -35,6 +36,15 @@ class Events:
 
     def __getitem__(self, rows: np.ndarray | slice) -> Events:
         return Events(*(column[rows] for column in vars(self).values()))
+
+    @classmethod
+    def of(cls, rows: Sequence[tuple[Any, ...]]) -> Events:
+        """Events of rows, each with the columns in this order."""
+        seq, user, post, at, kind = zip(*rows, strict=True) if rows else ((),) * 5
+        at_seconds = np.array(at, np.int64)
+        return cls(
+            np.array(seq, np.int64), _ids(user), _ids(post), at_seconds, np.array(kind, np.uint8)
+        )
 
     @classmethod
     def joined(cls, parts: list[Events]) -> Events:
@@ -70,3 +80,29 @@ class HiddenPost:
     seq: int
     post_id: Id
     is_hidden: bool
+
+
+@dataclass(frozen=True)
+class Happened:
+    """What is appended at once, whole or not at all.
+
+    Attributes:
+        events: user id, post id, seconds since 1970 on the log's clock, kind, and
+            an id of the event or None.
+        posts: id, text and topic.
+        users: id and profile by the source's column.
+        hidden: id of a post, and whether it is hidden from now on.
+        hidden_by: who says so; a post is hidden as long as anybody hides it.
+        marks: how far a reader of the source has come, by its name.
+    """
+
+    events: Sequence[tuple[Id, Id, int, int, str | None]] = ()
+    posts: Sequence[tuple[Id, str, str]] = ()
+    users: Sequence[tuple[Id, Mapping[str, object]]] = ()
+    hidden: Sequence[tuple[Id, bool]] = ()
+    hidden_by: str = "request"
+    marks: Mapping[str, str] | None = None
+
+
+def _ids(ids: Sequence[Id]) -> np.ndarray:
+    return id_array(np.array(ids)) if ids else np.zeros(0, np.int64)

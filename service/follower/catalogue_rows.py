@@ -14,7 +14,8 @@ from feedrank.extraction.postgres.connection import Transaction, literal, quoted
 from feedrank.extraction.postgres.feed_query import WHOLE, id_key, share
 from feedrank.extraction.profile_choice import ARRAYS
 from feedrank.extraction.users_posts import hidden_form, read_profiles, read_texts
-from feedrank.live.delta_log import DeltaLog, Happened
+from feedrank.live.delta_log import DeltaLog
+from feedrank.live.events import Happened
 from feedrank.params import Params
 from feedrank.schema import KEY, POST_ID, TEXT, TOPIC
 from feedrank.state.catalogue import Id

@@ -18,8 +18,8 @@ from feedrank.extraction.postgres.feed_query import (
     moment,
     share,
 )
-from feedrank.live.delta_log import DeltaLog, Happened
-from feedrank.live.events import IMPRESSION, LIKE, LIKED
+from feedrank.live.delta_log import DeltaLog
+from feedrank.live.events import IMPRESSION, LIKE, LIKED, Happened
 from feedrank.params import Params, SourceParams
 from feedrank.schema import VIEW, WIDEST_ID
 from service.follower.session import Moment, is_new

@@ -13,7 +13,8 @@ from pathlib import Path
 from feedrank.errors import FeedrankError
 from feedrank.extraction.postgres.connection import Source, Transaction
 from feedrank.extraction.relations import relations
-from feedrank.live.delta_log import LIKE_WINDOW, DeltaLog, Happened
+from feedrank.live.delta_log import LIKE_WINDOW, DeltaLog
+from feedrank.live.events import Happened
 from feedrank.params import Params
 from service.follower.base import Base, end_of
 from service.follower.catalogue_rows import PostRows, UserRows

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from feedrank.errors import FeedrankError
-from feedrank.live.delta_log import DeltaLog, Happened
+from feedrank.live.delta_log import DeltaLog
+from feedrank.live.events import Happened
 from feedrank.schema import WIDEST_ID
 from feedrank.state.catalogue import Id
 

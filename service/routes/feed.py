@@ -13,8 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.responses import JSONResponse
 
 from feedrank.errors import FeedrankError
-from feedrank.live.delta_log import Happened
-from feedrank.live.events import IMPRESSION, LIKE, LIKED
+from feedrank.live.events import IMPRESSION, LIKE, LIKED, Happened
 from feedrank.log.metadata import LogMeta
 from feedrank.schema import UNKNOWN_TOPIC
 from feedrank.state.catalogue import Id
@@ -98,7 +97,7 @@ async def feed(batch: Batch, inference: Running) -> JSONResponse:
     """
     happened = _happened(batch, inference)
     try:
-        new = await asyncio.to_thread(lambda: inference.delta_log.append(happened))
+        new = await asyncio.to_thread(lambda: inference.deltas.log.append(happened))
     except FeedrankError as error:
         raise HTTPException(507, str(error)) from error
     return JSONResponse({"new": new})

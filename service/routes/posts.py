@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
 from feedrank.errors import FeedrankError
-from feedrank.live.delta_log import Happened
+from feedrank.live.events import Happened
 from feedrank.ranking.similarity import similar_posts
 from feedrank.state.catalogue import Id
 from service.routes.errors import LONGEST_ECHO
@@ -97,7 +97,7 @@ async def _set_hidden(inference: Inference, named: str, is_hidden: bool) -> JSON
     post_id = id_among(inference.catalogue.post_ids, "id", named)
     happened = Happened(hidden=[(post_id, is_hidden)])
     try:
-        await asyncio.to_thread(lambda: inference.delta_log.append(happened))
+        await asyncio.to_thread(lambda: inference.deltas.log.append(happened))
     except FeedrankError as error:
         raise HTTPException(507, str(error)) from error
     return JSONResponse({"id": post_id, "hidden": is_hidden})

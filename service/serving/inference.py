@@ -8,14 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from feedrank.artifact.proof import prove_once
-from feedrank.io.files import private_directory
-from feedrank.live.delta_log import DeltaLog, delta_log_of
 from feedrank.log.metadata import LogMeta
 from feedrank.ranking.explanations import Reasons, explain
 from feedrank.ranking.recommender import Ranked, UnknownUserError
@@ -25,6 +22,7 @@ from service.ab.assignment import Arm, Assignment
 from service.ab.exposure_log import Exposure, ExposureLog
 from service.follower.status import FollowerStatus
 from service.live.hidden_file import HiddenFile
+from service.live.open_log import OpenLog
 from service.live.retention import drop_held
 from service.monitoring import metrics
 from service.server.clock import Clock, system_clock
@@ -87,15 +85,14 @@ class Inference:
         self.settings = settings
         self.clock = clock
         self.limiter = Limiter(settings.max_waiting)
-        self._opening = Lock()
-        self._delta_log: DeltaLog | None = None
+        self.deltas = OpenLog(settings.state, settings.artifact)
         prove = partial(prove_once, state=settings.state)
         paths: dict[Arm, Path | None] = {
             "control": settings.artifact,
             "test": settings.test_artifact,
         }
         self.slots = {
-            arm: Slot(arm, path, prove, clock, self._log_to_read)
+            arm: Slot(arm, path, prove, clock, self.deltas.to_read)
             for arm, path in paths.items()
             if path is not None
         }
@@ -104,7 +101,7 @@ class Inference:
         self.hidden_file: HiddenFile | None = None
         if settings.hidden_posts is not None:
             is_text = are_text(self.catalogue.post_ids)
-            self.hidden_file = HiddenFile(settings.hidden_posts, lambda: self.delta_log, is_text)
+            self.hidden_file = HiddenFile(settings.hidden_posts, lambda: self.deltas.log, is_text)
         self.exposures: ExposureLog | None = None
         if settings.exposures is not None:
             self.exposures = ExposureLog(settings.exposures, clock=clock)
@@ -119,37 +116,16 @@ class Inference:
         """Of the log of the arm control, whose clock all arms share."""
         return self.slots["control"].current.artifact.store.meta
 
-    @property
-    def delta_path(self) -> Path:
-        """Where the delta log lies, if there is one."""
-        return delta_log_of(self.settings.state, self.settings.artifact)
-
-    def _log_to_read(self) -> DeltaLog | None:
-        return self.delta_log if self.delta_path.exists() else None
-
     def drop_held(self) -> None:
         """Drop what all artifacts hold that are served, or that a rollback takes."""
-        log = self._log_to_read()
+        log = self.deltas.to_read()
         if log is not None:
             paths = [slot.path for slot in self.slots.values()]
             drop_held(log, [*paths, *map(previous_path, paths)])
 
-    @property
-    def delta_log(self) -> DeltaLog:
-        """The delta log, made at its first use, and again after it was moved away.
-
-        Raises:
-            FeedrankError: it cannot be used.
-        """
-        with self._opening:
-            if self._delta_log is None or not self._delta_log.is_there:
-                private_directory(self.settings.state)
-                self._delta_log = DeltaLog(self.delta_path)
-            return self._delta_log
-
     def followed(self) -> dict[str, Any] | None:
         """How far the follower of the database has come; None if none is followed."""
-        status = FollowerStatus.read(self.delta_path)
+        status = FollowerStatus.read(self.deltas.path)
         if status is None:
             return None
         return {
@@ -239,8 +215,7 @@ class Inference:
 
     def close(self) -> None:
         """Write the exposures that still wait, and close the delta log."""
-        if self._delta_log is not None:
-            self._delta_log.close()
+        self.deltas.close()
         if self.exposures is not None:
             self.exposures.close()
 

@@ -15,8 +15,8 @@ from fastapi.testclient import TestClient
 from feedrank.batch import __main__ as batch
 from feedrank.batch import lists
 from feedrank.io.writer_lock import one_writer
-from feedrank.live.delta_log import DeltaLog, Happened, delta_log_of
-from feedrank.live.events import LIKED
+from feedrank.live.delta_log import DeltaLog, delta_log_of
+from feedrank.live.events import LIKED, Happened
 from service.app import create_app
 from tests.support.small_artifact import CODE, MOMENT, PATH
 

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from feedrank.live.delta_log import DeltaLog, DeltaLogError, Happened, delta_log_of
-from feedrank.live.events import IMPRESSION, LIKE, LIKED
+from feedrank.live.delta_log import DeltaLog, DeltaLogError, delta_log_of
+from feedrank.live.events import IMPRESSION, LIKE, LIKED, Happened
 
 WRITER = """
 import sys
 from pathlib import Path
-from feedrank.live.delta_log import DeltaLog, Happened
+from feedrank.live.delta_log import DeltaLog
+from feedrank.live.events import Happened
 log = DeltaLog(Path(sys.argv[1]))
 number = int(sys.argv[2])
 while True:

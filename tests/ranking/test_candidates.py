@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
@@ -11,17 +9,10 @@ from feedrank.features.question import Question
 from feedrank.features.spec import CLUSTER, POST, TOPIC, USER, Feature, assemble
 from feedrank.ranking.candidates import CandidateGenerator, StepRequests
 from feedrank.ranking.first_stage import FirstStage
-from tests.support.simulated_logs import DAY, Learned, recommender_of, simulated, tasteful
+from tests.support.simulated_logs import DAY, Learned, recommender_of
 
-N_USERS = 40
-USERS = np.random.default_rng(5).permutation(300)[:N_USERS]
-OF_DAY = np.random.default_rng(6).integers(0, DAY, N_USERS)
-
-
-@pytest.fixture(params=[simulated, tasteful], ids=["profiles", "tastes"])
-def learned(request: pytest.FixtureRequest) -> Learned:
-    make: Callable[[], Learned] = request.param
-    return make()
+USERS = np.arange(0, 300, 8)
+OF_DAY = np.linspace(0, DAY - 1, len(USERS)).astype(np.int64)
 
 
 def _all_pairs(
@@ -31,7 +22,7 @@ def _all_pairs(
     recommender = recommender_of(learned)
     requests = recommender._requests(USERS, day * DAY + OF_DAY)
     n_posts = len(learned.log.posts)
-    user, post = np.repeat(np.arange(N_USERS), n_posts), np.tile(np.arange(n_posts), N_USERS)
+    user, post = np.repeat(np.arange(len(USERS)), n_posts), np.tile(np.arange(n_posts), len(USERS))
     pairs = Question(requests.shared, requests.users, user, post, requests.at[user])
     return requests, user, post, assemble(recommender.features, pairs)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
@@ -11,17 +9,11 @@ from feedrank.features.question import Question
 from feedrank.features.spec import assemble
 from feedrank.ranking import recommender as module
 from feedrank.ranking.recommender import Ranked, Recommender
-from tests.support.simulated_logs import DAY, Learned, recommender_of, simulated, tasteful
+from tests.support.simulated_logs import DAY, Learned, recommender_of
 
 N_USERS = 40
 EVERYONE = np.random.default_rng(5).permutation(300)[:N_USERS]
 OF_DAY = np.random.default_rng(6).integers(0, DAY, N_USERS)
-
-
-@pytest.fixture(params=[simulated, tasteful], ids=["profiles", "tastes"])
-def learned(request: pytest.FixtureRequest) -> Learned:
-    make: Callable[[], Learned] = request.param
-    return make()
 
 
 def _same(many: list[Ranked], alone: list[Ranked]) -> bool:

@@ -1,15 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from feedrank.ranking.similarity import similar_posts
-from tests.support.simulated_logs import Learned, simulated, tasteful
-
-
-@pytest.fixture(params=[simulated, tasteful], ids=["profiles", "tastes"])
-def learned(request: pytest.FixtureRequest) -> Learned:
-    return request.param()  # type: ignore[no-any-return]
+from tests.support.simulated_logs import Learned
 
 
 def _users_tastes(learned: Learned) -> np.ndarray:

@@ -18,7 +18,8 @@ from sqlalchemy.engine import make_url
 
 from feedrank.errors import SchemaError, SourceError
 from feedrank.extraction.postgres.connection import Source
-from feedrank.live.delta_log import DeltaLog, Happened
+from feedrank.live.delta_log import DeltaLog
+from feedrank.live.events import Happened
 from feedrank.log.metadata import ALWAYS, NEVER, LogMeta
 from feedrank.params import Params
 from feedrank.state.catalogue import Catalogue, id_array, plain_ids

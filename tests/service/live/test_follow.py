@@ -10,8 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from feedrank.artifact.artifact import Artifact
-from feedrank.live.delta_log import Happened
-from feedrank.live.events import LIKED
+from feedrank.live.events import LIKED, Happened
 from service.serving.inference import Inference
 from service.serving.model_slot import Slot
 from service.settings import Settings
@@ -24,7 +23,7 @@ NEW = 10**9  # an id that nobody has
 @pytest.fixture
 def slot(settings: Settings) -> Slot:
     inference = Inference(settings)
-    inference.delta_log.append(Happened())
+    inference.deltas.log.append(Happened())
     return inference.slots["control"]
 
 
@@ -82,7 +81,7 @@ def test_likes_count_from_the_next_step_on(slot: Slot, user_id: int) -> None:
 
 
 def test_a_service_that_starts_again_knows_it_all(settings: Settings, user_id: int) -> None:
-    Inference(settings).delta_log.append(
+    Inference(settings).deltas.log.append(
         Happened(posts=[(NEW, "a text", "a topic")], users=[(NEW, {"age": 30})])
     )
     slot = Inference(settings).slots["control"]
@@ -92,7 +91,7 @@ def test_a_service_that_starts_again_knows_it_all(settings: Settings, user_id: i
 
 def test_a_damaged_delta_log_stops_no_answer(settings: Settings, user_id: int) -> None:
     inference = Inference(settings)
-    path = inference.delta_path
+    path = inference.deltas.path
     path.parent.mkdir(mode=0o700)
     path.write_bytes(b"no database at all, and long enough to be read as one" * 100)
     slot = Inference(settings).slots["control"]
@@ -106,11 +105,11 @@ def test_a_running_service_starts_a_new_log_where_one_was_moved_away(
 ) -> None:
     inference = Inference(settings)
     slot = inference.slots["control"]
-    inference.delta_log.append(Happened(posts=[(NEW, "a text", "a topic")]))
+    inference.deltas.log.append(Happened(posts=[(NEW, "a text", "a topic")]))
     slot.follow()
     assert NEW in _list(slot, user_id, 60)
-    inference.delta_path.rename(inference.delta_path.with_name("away"))
-    inference.delta_log.append(Happened(posts=[(NEW + 1, "a text", "a topic")]))
+    inference.deltas.path.rename(inference.deltas.path.with_name("away"))
+    inference.deltas.log.append(Happened(posts=[(NEW + 1, "a text", "a topic")]))
     slot.follow()
     assert {NEW, NEW + 1} & set(_list(slot, user_id, 60)) == {NEW + 1}
 

@@ -9,7 +9,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from feedrank.errors import FeedrankError
-from feedrank.live.delta_log import DeltaLog, Happened, delta_log_of
+from feedrank.live.delta_log import DeltaLog, delta_log_of
+from feedrank.live.events import Happened
 from service.app import create_app
 from service.live.hidden_file import HiddenFile
 from tests.support.small_artifact import MOMENT, PATH

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from feedrank.artifact.export import export
-from feedrank.live.delta_log import LIKE_WINDOW, DeltaLog, Happened
-from feedrank.live.events import IMPRESSION, LIKE
+from feedrank.live.delta_log import LIKE_WINDOW, DeltaLog
+from feedrank.live.events import IMPRESSION, LIKE, Happened
 from feedrank.state.feature_store import FeatureStore
 from service.deployment.switch import point
 from service.live.retention import drop_held

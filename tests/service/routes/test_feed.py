@@ -20,7 +20,7 @@ EVENT = {"user_id": 200, "post_id": 1, "time": NOW}
 
 
 def events_of(client):
-    return client.app.state.inference.delta_log.events_after(0)
+    return client.app.state.inference.deltas.log.events_after(0)
 
 
 def test_events_posts_and_users_are_in_the_delta_log_when_it_answers(client):
@@ -38,7 +38,7 @@ def test_events_posts_and_users_are_in_the_delta_log_when_it_answers(client):
     assert found.kind.tolist() == [IMPRESSION, LIKED, LIKE]
     since_1970 = datetime.fromisoformat(NOW).replace(tzinfo=UTC).timestamp()
     assert found.at.tolist() == [since_1970, since_1970, since_1970 + 9]
-    log = client.app.state.inference.delta_log
+    log = client.app.state.inference.deltas.log
     assert [post.post_id for post in log.posts_after(0)] == [9001]
     assert [user.profile for user in log.users_after(0)] == [{"age": 30, "city": None}]
 
@@ -122,7 +122,7 @@ def test_the_key_is_needed_where_one_is_set(settings):
 
 
 def test_a_delta_log_that_cannot_be_written_is_said(client):
-    path = client.app.state.inference.delta_path
+    path = client.app.state.inference.deltas.path
     client.post("/feed", json={"events": [EVENT]})
     with sqlite3.connect(path) as file:
         file.execute("DROP TABLE users")
