@@ -23,6 +23,7 @@ from feedrank.io.param_fields import (
     Module,
     Moment,
     Number,
+    ShortDuration,
     Whole,
     duration_seconds,
     moment,
@@ -76,6 +77,8 @@ class SourceParams:
     like_window: Duration | None
     time_zone: str
     statement_timeout: Duration
+    exposures: str | None
+    exposure_window: ShortDuration
 
     @model_validator(mode="after")
     def _has_a_window_for_its_events(self) -> SourceParams:
@@ -87,6 +90,11 @@ class SourceParams:
     def like_window_seconds(self) -> int | None:
         """Seconds after a view in which a like is its like; None where `target` is the label."""
         return None if self.like_window is None else duration_seconds(self.like_window)
+
+    @property
+    def exposure_window_seconds(self) -> int:
+        """Seconds after a list in which an impression of one of its posts is of it."""
+        return duration_seconds(self.exposure_window)
 
     @property
     def statement_timeout_seconds(self) -> int:

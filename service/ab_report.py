@@ -17,10 +17,10 @@ import pandas as pd
 
 from feedrank.errors import FeedrankError, SchemaError, SourceError
 from feedrank.extraction.postgres.connection import Source
+from feedrank.log.exposures import Exposure, read_exposures
 from feedrank.params import load_params
 from feedrank.stats.ab_test import AbOutcomes, ArmRate, Comparison, compare
 from feedrank.stats.decisions import decision
-from service.ab.exposure_log import Exposure, read_exposures
 from service.ab.likes import query_likes, read_likes
 
 MOST_HOURS = 8_784  # a year: of a like that comes later, no list is the reason
@@ -136,7 +136,10 @@ def main(arguments: list[str] | None = None) -> int:
 def _compared(directory: Path, path: Path | None, window: timedelta) -> Comparison:
     exposures = list(read_exposures(directory))
     if not exposures:
-        raise SchemaError(f"the files of '{directory}' are empty: no list was returned yet.")
+        raise SchemaError(
+            f"'{directory}' holds no exposures. Start the service with FEEDRANK_EXPOSURES set to "
+            "this directory."
+        )
     shares = sorted({e.test_share for e in exposures})
     if len(shares) != 1:
         raise SchemaError(

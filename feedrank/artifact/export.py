@@ -64,7 +64,7 @@ def export(
             "step_seconds": store.fitted.step_seconds,
             "features": [f.name for f in recommender.features],
             "recommend": asdict(params),
-            "log": asdict(store.meta),
+            "log": store.meta.as_json(),
             "libraries": {name: version(name) for name in LIBRARIES},
             "files": {p.name: sha256_of(p) for p in sorted(new.iterdir())},
             **facts,

@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -88,7 +88,7 @@ def _search(given: argparse.Namespace) -> int:
     params = load_params()
     log, rows = Log.open(LOG), load_rows(ROWS)
     weeks_of = partial(EarlierWeeks.of, log, FEATURES, rows, n_folds=given.weeks)
-    name = name_of(params, given.over, given.kind, given.weeks, asdict(log.meta))
+    name = name_of(params, given.over, given.kind, given.weeks, log.meta.as_json())
     search = Search(STUDIES, name, params, given.over, given.kind, given.seed)
     print(head_of(given.over), flush=True)
     best = choice_of(search.run(partial(rates_of, weeks_of(params)), given.trials))

@@ -20,14 +20,16 @@ from feedrank.extraction.previous_log import PreviousLog
 from feedrank.extraction.source_state import SourceState
 from feedrank.extraction.spool.chunks import Spool
 from feedrank.extraction.spool.encoder import Encoder
-from feedrank.extraction.spool.log_writer import LogWriter, bucket_bounds, write_users
+from feedrank.extraction.spool.exposure_places import ExposureCounts, ExposurePlaces, PairKeys
+from feedrank.extraction.spool.log_writer import LogWriter, Written, bucket_bounds, write_users
 from feedrank.extraction.spool.read_back import spool_days
 from feedrank.io.outputs import new_outputs
 from feedrank.log.files import Log
 from feedrank.log.metadata import LogMeta
 from feedrank.params import ExtractParams
+from feedrank.schema import POST_ID, USER_ID
 
-CHUNKS = "chunks"
+CHUNKS, EXPOSURES = "chunks", "exposures"
 logger = logging.getLogger(__name__)
 
 
@@ -62,6 +64,7 @@ class Extract:
         with new_outputs(self.log, self.reports / REPORT, self.reports / PLOT) as new:
             reader, meta = retrying(lambda: self._attempt(new))
         reader.spool.clear()
+        shutil.rmtree(self.spool / EXPOSURES, ignore_errors=True)
         return meta
 
     def _attempt(self, new: dict[Path, Path]) -> tuple[FeedReader, LogMeta]:
@@ -105,12 +108,15 @@ class Extract:
         dropped = count_dropped(spool, state, self.params.max_orphan_share)
         log, report = new[self.log], new[self.reports / REPORT]
         shutil.rmtree(log, ignore_errors=True)
-        writer = LogWriter(log, spool, reader.encoder, self.source.params.like_window_seconds)
+        places = self._exposure_places(reader)
+        like_window = self.source.params.like_window_seconds
+        writer = LogWriter(log, spool, reader.encoder, like_window, places)
         clock = (self.source.params.time_zone, state.offsets)
         meta, written = writer.write(
             state.users, state.posts, self.name, clock, self.params.connections
         )
         n_repeats = sum(w.n_repeats for w in written)
+        exposures = None if places is None else exposure_report(places.counts, written)
         days, n_stray = state.days, None
         if state.sql.likes_apart:
             days, n_stray = days.with_likes_apart(), sum(w.n_stray_likes for w in written)
@@ -118,7 +124,7 @@ class Extract:
         left_out_columns = state.left_out_columns | self._without_late_moments(log)
         write_report(
             report, new[self.reports / PLOT], meta, times, left_out_columns, dropped,
-            n_repeats, n_stray,
+            n_repeats, n_stray, exposures,
         )  # fmt: skip
         for warning in (state.times.warning(), warning_of_no_repeats(Log.open(log))):
             if warning is not None:
@@ -137,6 +143,16 @@ class Extract:
             f"too{left_out}."
         )
         return meta
+
+    def _exposure_places(self, reader: FeedReader) -> ExposurePlaces | None:
+        names, state = self.source.params, reader.state
+        if names.exposures is None:
+            return None
+        end = reader.spool.times()[1] + 1
+        keys = PairKeys(len(state.posts), end, names.exposure_window_seconds)
+        places = ExposurePlaces(self.spool / EXPOSURES, keys, reader.encoder.bounds)
+        ids = state.users[USER_ID], state.posts[POST_ID]
+        return places.read(Path(names.exposures), *ids, reader.encoder.first_day)
 
     def _without_late_moments(self, directory: Path) -> dict[str, str]:
         """Leave out moments that no user's first requests knew, and say why, by name."""
@@ -168,3 +184,12 @@ def count_dropped(spool: Spool, state: SourceState, max_share: float) -> Dropped
             "'source.hidden': docs/your-data.md."
         )
     return dropped
+
+
+def exposure_report(counts: ExposureCounts, written: list[Written]) -> dict[str, int]:
+    """Counts of the exposures, and of what they have in common with the log's impressions."""
+    return {
+        **vars(counts),
+        "without_impression": counts.kept - sum(w.n_met for w in written),
+        "impressions": sum(w.n_exposed for w in written),
+    }

@@ -26,6 +26,7 @@ from feedrank.extraction.relations import relations
 from feedrank.extraction.users_posts import post_columns
 from feedrank.io.files import write_whole
 from feedrank.log.calendar import FEWEST_DAYS, too_few_days
+from feedrank.log.exposures import exposure_files
 
 FORMAT = 1  # of the fingerprint: another one makes the extract run again
 logger = logging.getLogger(__name__)
@@ -49,11 +50,12 @@ def refresh_fingerprint(
     """
     # Before the content is read: a write in between makes the signature old, and the next run
     # reads the content again.
-    signature = _signature(source)
+    exposures = _exposures(source.params.exposures)
+    signature = _signature(source, exposures)
     if signature is not None and _remembered(cache) == _memory(signature, path):
         logger.info("source: the source is as it was: nothing has been written to it.")
         return
-    content = {"format": FORMAT, "source": name, **_content(source, connections)}
+    content = {"format": FORMAT, "source": name, **_content(source, connections), **exposures}
     text = json.dumps(content, indent=2, sort_keys=True) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists() or path.read_text() != text:
@@ -116,8 +118,16 @@ def _table(
     return {"rows": n, "check": check, "columns": columns}, bounds
 
 
-def _signature(source: Source) -> str | None:
-    """Digest of numbers that every write to the tables changes; None where the server has none.
+def _exposures(directory: str | None) -> dict[str, Any]:
+    """Names and sizes of the exposure files, which only grow."""
+    if directory is None:
+        return {}
+    files = [f"{file.name} {file.stat().st_size}" for file in exposure_files(Path(directory))]
+    return {"exposures": {"files": len(files), "sha256": _sha256(files)}}
+
+
+def _signature(source: Source, exposures: dict[str, Any]) -> str | None:
+    """Digest of numbers that every write to the source changes; None where the server has none.
 
     The numbers: size and file of each table, rows inserted, updated and deleted since the server
     started, and the time of that start, since a crash loses these counts. The server publishes
@@ -132,7 +142,7 @@ def _signature(source: Source) -> str | None:
     if is_standby or is_counting != "on" or not all(t.is_stored for t in tables):
         return None
     parts = [str(source), repr(identity), *(repr(asdict(t)) for t in tables), repr(counts)]
-    return _sha256([*parts, repr(sorted(asdict(source.params).items()))])
+    return _sha256([*parts, repr(sorted(asdict(source.params).items())), repr(exposures)])
 
 
 _SERVER = """

@@ -29,6 +29,13 @@ def duration_seconds(text: str) -> int:
     return int(digits) * unit
 
 
+def short_duration_seconds(text: str) -> int:
+    """As `duration_seconds`, of a day at most."""
+    if (seconds := duration_seconds(text)) > SECONDS_A_DAY:
+        raise ValueError("at most 1d")
+    return seconds
+
+
 def moment(text: str) -> datetime:
     """The naive moment that a text names; raises `ValueError` for anything else."""
     try:
@@ -98,6 +105,7 @@ Whole = Annotated[int, BeforeValidator(_number)]
 Days = Annotated[Whole, Field(ge=1, le=LONGEST // SECONDS_A_DAY)]
 Number = Annotated[float, BeforeValidator(_number)]
 Duration = Annotated[str, _read_by(duration_seconds)]
+ShortDuration = Annotated[str, _read_by(short_duration_seconds)]
 Moment = Annotated[str, BeforeValidator(_date_as_text), _read_by(moment)]
 Master = Annotated[str, _read_by(spark_master)]
 Baselines = Annotated[

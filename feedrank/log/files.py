@@ -9,8 +9,8 @@ midnight before the first impression.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,13 @@ import pyarrow.parquet as pq
 
 from feedrank.errors import SchemaError
 from feedrank.io.storage import Location, exists, inside, opened, read_bytes
-from feedrank.log.impressions import Impressions
+from feedrank.log.impressions import Impressions, LoggedExposures
 from feedrank.log.metadata import FORMAT, LogMeta
 
 BUCKET_SCHEMA = pa.schema(
     [("user", pa.uint32()), ("post", pa.uint32()), ("at", pa.uint32()), ("liked", pa.uint8())]
 )
+EXPOSURE_SCHEMA = pa.schema([("propensity", pa.float32()), ("policy", pa.uint16())])
 GROUP_ROWS = 1 << 20  # of one row group: 13 MB in memory, all that a writer holds
 # Half the size of dictionaries and twice as fast to write, on the demo's log.
 DELTAS = dict.fromkeys(("user", "post", "at"), "DELTA_BINARY_PACKED")
@@ -85,6 +86,14 @@ class Log:
             table = pq.read_table(file, schema=BUCKET_SCHEMA)
         return Impressions(*(table[name].to_numpy() for name in BUCKET_SCHEMA.names))
 
+    def exposures(self, number: int) -> LoggedExposures:
+        """The exposures that the impressions of `bucket(number)` belong to, row by row."""
+        with opened(inside(self.directory, bucket_name(number))) as file:
+            if not self.meta.policies:
+                return LoggedExposures.none(pq.read_metadata(file).num_rows)
+            table = pq.read_table(file, schema=EXPOSURE_SCHEMA)
+        return LoggedExposures(*(table[name].to_numpy() for name in EXPOSURE_SCHEMA.names))
+
     def buckets(self) -> Iterator[Impressions]:
         """Every bucket in turn."""
         return (self.bucket(number) for number in range(self.meta.n_buckets))
@@ -111,29 +120,37 @@ def write_bucket(directory: Path, number: int, rows: Impressions) -> None:
     write_groups(directory, number, (ordered[s : s + GROUP_ROWS] for s in starts))
 
 
-def write_groups(directory: Path, number: int, groups: Iterable[Impressions]) -> None:
+def write_groups(
+    directory: Path,
+    number: int,
+    groups: Iterable[Impressions],
+    exposures_of: Callable[[Impressions], LoggedExposures] | None = None,
+) -> None:
     """Write one bucket whose rows come in their total order, `GROUP_ROWS` at a time.
 
-    Only one group has to be in memory.
+    Only one group has to be in memory. With `exposures_of` each row has its exposure beside it.
     """
+    schema = BUCKET_SCHEMA if exposures_of is None else _WITH_EXPOSURES
     with pq.ParquetWriter(
         bucket_path(directory, number),
-        BUCKET_SCHEMA,
+        schema,
         compression="zstd",
-        use_dictionary=["liked"],
+        use_dictionary=["liked"] if exposures_of is None else ["liked", *EXPOSURE_SCHEMA.names],
         column_encoding=DELTAS,
     ) as writer:
         for group in groups:
-            writer.write_table(_table(group), row_group_size=GROUP_ROWS)
+            arrays = [*vars(group).values()]
+            if exposures_of is not None:
+                arrays += vars(exposures_of(group)).values()
+            columns = [pa.array(a, t) for a, t in zip(arrays, schema.types, strict=True)]
+            table = pa.Table.from_arrays(columns, schema=schema)
+            writer.write_table(table, row_group_size=GROUP_ROWS)
 
 
-def _table(rows: Impressions) -> pa.Table:
-    arrays = [rows.user, rows.post, rows.at, rows.liked]
-    columns = [pa.array(a, t) for a, t in zip(arrays, BUCKET_SCHEMA.types, strict=True)]
-    return pa.Table.from_arrays(columns, schema=BUCKET_SCHEMA)
+_WITH_EXPOSURES = pa.schema([*BUCKET_SCHEMA, *EXPOSURE_SCHEMA])
 
 
 def write_meta(directory: Path, meta: LogMeta) -> None:
     """Write `meta.json`, the last file of a log: its presence says that the rest is whole."""
-    text = json.dumps(asdict(meta), indent=2, sort_keys=True)
+    text = json.dumps(meta.as_json(), indent=2, sort_keys=True)
     (directory / "meta.json").write_text(text + "\n")

@@ -48,3 +48,22 @@ class Impressions:
         """Rows of [since, until) seconds; needs sorted rows."""
         first, last = np.searchsorted(self.at, [since, until], side="left")
         return self[int(first) : int(last)]
+
+
+@dataclass(frozen=True)
+class LoggedExposures:
+    """The exposure that each of some impressions belongs to, row by row.
+
+    Attributes:
+        propensity: with which the impression's post was in its place of the list, float32, shape
+            (n,); NaN where no exposure is known: the old feed.
+        policy: 0 of the old feed, i > 0 of `LogMeta.policies[i - 1]`, uint16, shape (n,).
+    """
+
+    propensity: np.ndarray
+    policy: np.ndarray
+
+    @classmethod
+    def none(cls, n: int) -> LoggedExposures:
+        """Of `n` impressions of the old feed."""
+        return cls(np.full(n, np.nan, np.float32), np.zeros(n, np.uint16))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Tuple
+from typing import Any, Tuple
 
 import numpy as np
 
@@ -27,7 +27,8 @@ class LogMeta:
     """What a log holds, as written in `meta.json`.
 
     `offsets` of the log's clock from UTC are pairs of Unix time and seconds, each until the next.
-    The first one is also that of all earlier moments.
+    The first one is also that of all earlier moments. `policies` are those of the exposures that
+    impressions belong to.
     """
 
     origin: str
@@ -41,12 +42,19 @@ class LogMeta:
     time_zone: str = "UTC"
     offsets: Offsets = ((0, 0),)
     format: int = FORMAT
+    policies: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         offsets = tuple((int(since), int(shift)) for since, shift in self.offsets)
         if not offsets or any(abs(shift) > SECONDS_A_DAY for _, shift in offsets):
             raise ValueError(f"'offsets' of a clock cannot be {self.offsets}")
         object.__setattr__(self, "offsets", tuple(sorted(offsets)))
+        object.__setattr__(self, "policies", tuple(self.policies))
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields as files hold them: a log without exposures names no policies."""
+        fields = asdict(self)
+        return fields if self.policies else {k: v for k, v in fields.items() if k != "policies"}
 
     @property
     def origin_at(self) -> datetime:

@@ -65,7 +65,7 @@ class FeatureStore:
 
     def save(self, directory: Path) -> None:
         """Write all files into an existing directory."""
-        about = {"meta": asdict(self.meta), "columns": [asdict(c) for c in self.columns]}
+        about = {"meta": self.meta.as_json(), "columns": [asdict(c) for c in self.columns]}
         text = json.dumps(about, indent=2, sort_keys=True)
         (directory / "feature_store.json").write_text(text + "\n")
         self.catalogue.save(directory)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Literal
 
+from feedrank.log.exposures import Arm
 from feedrank.state.catalogue import Id
-
-Arm = Literal["control", "test"]
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,13 @@ import json
 import logging
 import os
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import asdict
 from pathlib import Path
 from threading import Lock, Thread
-from typing import IO, Annotated
+from typing import IO
 
-from pydantic import ConfigDict, Field, NaiveDatetime, TypeAdapter, ValidationError
-
-from feedrank.errors import FeedrankError, SchemaError
-from feedrank.state.catalogue import Id
-from service.ab.assignment import Arm
+from feedrank.errors import FeedrankError
+from feedrank.log.exposures import Exposure
 from service.monitoring import metrics
 from service.server.clock import Clock, system_clock
 
@@ -28,38 +23,6 @@ logger = logging.getLogger("feedrank.service")
 CLOSE_SECONDS = 3.0
 LONGEST_LINE = 1 << 16  # bytes; one of 100 posts has 3,000
 MOST_WAITING = 100_000  # some 30 MB of lines: minutes of the load that one worker answers
-
-
-@dataclass(frozen=True)
-class Exposure:
-    """One returned list.
-
-    Attributes:
-        user_id: of the request.
-        at: moment of the request on the log's clock.
-        exp_group: arm of the user.
-        propensity: assignment probability of this arm.
-        artifact: version of the artifact that made the list.
-        posts: ids, best first.
-        probability: of a like, of each post.
-    """
-
-    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-    user_id: Id
-    # A like is sought for some days after it, which must not leave the calendar.
-    at: Annotated[NaiveDatetime, Field(ge=datetime(1900, 1, 1), le=datetime(9000, 1, 1))]
-    exp_group: Arm
-    propensity: Annotated[float, Field(ge=0, le=1)]
-    artifact: str
-    posts: list[Id]
-    probability: list[float]
-
-    @property
-    def test_share(self) -> float:
-        """Planned share of the users in the arm `test`."""
-        share = self.propensity if self.exp_group == "test" else 1 - self.propensity
-        return round(share, 6)
 
 
 class ExposureLog:
@@ -98,6 +61,7 @@ class ExposureLog:
             "at": exposure.at.isoformat(),
             "propensity": round(exposure.propensity, 6),
             "probability": [round(p, 6) for p in exposure.probability],
+            "slot_propensity": exposure.slots,
         }
         self._wait(json.dumps(line, separators=(",", ":")).encode() + b"\n")
 
@@ -169,43 +133,3 @@ def _cut_to_whole_lines(file: IO[bytes]) -> int:
         end -= len(tail) - (tail.rfind(b"\n") + 1)
         file.truncate(end)
     return end
-
-
-def read_exposures(directory: Path) -> Iterator[Exposure]:
-    """All lists logged in a directory; raises `SchemaError` for no file or a broken line.
-
-    What follows the last line break of a file is no line yet: it is being written, or its process
-    was killed meanwhile.
-    """
-    files = sorted(file for file in directory.glob("exposures-*.jsonl") if file.is_file())
-    if not files:
-        raise SchemaError(
-            f"'{directory}' holds no exposures. Start the service with FEEDRANK_EXPOSURES set to "
-            "this directory."
-        )
-    for file in files:
-        for number, line in enumerate(file.read_bytes().split(b"\n")[:-1], start=1):
-            if line:
-                yield _parsed(line, f"line {number} of '{file}'")
-
-
-def _parsed(line: bytes, place: str) -> Exposure:
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise SchemaError(f"{place} is not JSON: {error}. Remove this line.") from error
-    try:
-        del found["served_at"]
-        return EXPOSURE.validate_python(found)
-    except (LookupError, TypeError, ValidationError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        if isinstance(error, ValidationError):
-            problem = error.errors()[0]
-            reason = f"'{'.'.join(map(str, problem['loc']))}': {problem['msg']}"
-        raise SchemaError(
-            f"{place} is not an exposure of this version ({reason}). Remove this line, or report "
-            "with the version that wrote it."
-        ) from error
-
-
-EXPOSURE = TypeAdapter(Exposure)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from feedrank.artifact.artifact import Artifact
+from feedrank.log.exposures import Arm
 from feedrank.ranking.recommender import Ranked
 from feedrank.state.catalogue import Catalogue
 from feedrank.stats.drift import effective_posts, stability_index
-from service.ab.assignment import Arm
 from service.monitoring import metrics
 
 WINDOW = 2_000  # requests; the index of n equal draws over b bands is about b / n, far below 0.1

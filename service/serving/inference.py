@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from feedrank.artifact.proof import prove_once
+from feedrank.log.exposures import Arm, Exposure
 from feedrank.log.metadata import LogMeta
 from feedrank.ranking.explanations import Reasons, explain
 from feedrank.ranking.recommender import Ranked, UnknownUserError
 from feedrank.state.catalogue import NOBODY, Catalogue, Id, are_text, plain_ids
 from feedrank.state.feature_store import FeatureStore
-from service.ab.assignment import Arm, Assignment
-from service.ab.exposure_log import Exposure, ExposureLog
+from service.ab.assignment import Assignment
+from service.ab.exposure_log import ExposureLog
 from service.follower.status import FollowerStatus
 from service.live.hidden_file import HiddenFile
 from service.live.open_log import OpenLog

@@ -12,7 +12,7 @@ from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.manifest import MANIFEST, version_of
 from feedrank.errors import ArtifactError, FeedrankError
 from feedrank.live.delta_log import DeltaLogError
-from service.ab.assignment import Arm
+from feedrank.log.exposures import Arm
 from service.live.tail import OpenLog, Tail, no_log
 from service.monitoring import metrics
 from service.monitoring.drift import Drift

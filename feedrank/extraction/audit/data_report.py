@@ -48,14 +48,12 @@ def write_report(
     dropped: Dropped,
     n_repeats: int,
     n_stray_likes: int | None,
+    exposures: dict[str, int] | None,
 ) -> None:
     """Write the report and the table of days; the same log gives the same bytes."""
-    text = json.dumps(
-        _report(meta, times, left_out_columns, dropped, n_repeats, n_stray_likes),
-        indent=2,
-        sort_keys=True,
-    )
-    report.write_text(text + "\n")
+    found = _report(meta, times, left_out_columns, dropped, n_repeats, n_stray_likes)
+    found |= {} if exposures is None else {"exposures": exposures}
+    report.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n")
     columns = ["day", "impressions", "liked", "like_rate"]
     write_csv(plot, pd.DataFrame(_rows(times.days), columns=columns))
 

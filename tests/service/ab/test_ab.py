@@ -15,10 +15,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from feedrank.artifact.artifact import Artifact
+from feedrank.log.exposures import Exposure, read_exposures
 from feedrank.stats.ab_test import AbOutcomes, arm_rate, compare, mismatch_p
 from service.ab import exposure_log
 from service.ab.assignment import Assignment
-from service.ab.exposure_log import Exposure, ExposureLog, read_exposures
+from service.ab.exposure_log import ExposureLog
 from service.ab_report import main
 from service.app import create_app
 from service.monitoring import metrics
@@ -445,7 +446,7 @@ def test_odd_files_among_the_exposures_are_told_or_left_alone(logged, tmp_path, 
     (logged / "exposures" / "exposures-a.jsonl").mkdir()
     assert main([str(logged / "exposures"), "--likes", str(logged / "likes.csv")]) == 0
     (logged / "exposures" / "exposures-a.jsonl").rmdir()
-    for content, says in ((b"\xff\xfe\n", "line 1 of '"), (b"", "are empty: no list")):
+    for content, says in ((b"\xff\xfe\n", "line 1 of '"), (b"", "holds no exposures")):
         (tmp_path / "exposures-b.jsonl").write_bytes(content)
         assert main([str(tmp_path), "--likes", str(logged / "likes.csv")]) == 1
         assert says in capsys.readouterr().err

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi.testclient import TestClient
 
+from feedrank.log.exposures import read_exposures
 from feedrank.ranking.similarity import similar_posts
-from service.ab.exposure_log import read_exposures
 from service.app import create_app
 from tests.support.small_artifact import MOMENT, PATH
 

@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from feedrank import __version__
-from service.ab.exposure_log import read_exposures
+from feedrank.log.exposures import read_exposures
 from service.app import create_app
 from service.settings import Settings
 from tests.support.small_artifact import MOMENT, PATH

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from feedrank.log.exposures import read_exposures
 from feedrank.log.metadata import ALWAYS, NEVER
 from feedrank.state import shared
-from service.ab.exposure_log import read_exposures
 from service.app import create_app
 from tests.support.small_artifact import MOMENT, PATH
 

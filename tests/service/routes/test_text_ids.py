@@ -18,9 +18,9 @@ from feedrank.artifact.checks.schema import check_schema
 from feedrank.checker.bundle import write_bundle
 from feedrank.checker.model import Model
 from feedrank.errors import ArtifactError
+from feedrank.log.exposures import read_exposures
 from feedrank.state.catalogue import id_array
 from feedrank.state.feature_store import FeatureStore
-from service.ab.exposure_log import read_exposures
 from service.app import create_app
 from service.settings import Settings
 from tests.support.course.bundles import EVERYTHING

@@ -12,8 +12,8 @@ from scipy.stats import spearmanr
 
 from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.manifest import MANIFEST, read_json
+from feedrank.log.exposures import read_exposures
 from feedrank.state.catalogue import NOBODY
-from service.ab.exposure_log import read_exposures
 from service.app import create_app
 from tests.support.small_artifact import MOMENT, PATH, edit_manifest, export_again, small_params
 

@@ -1,0 +1,113 @@
+"""Exposures: lines of JSON that the service logs, one for each list that it returned."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, NaiveDatetime, TypeAdapter, ValidationError
+
+from feedrank.errors import SchemaError
+
+Arm = Literal["control", "test"]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """One returned list.
+
+    Attributes:
+        user_id: of the request.
+        at: moment of the request on the log's clock.
+        exp_group: arm of the user.
+        propensity: assignment probability of this arm.
+        artifact: version of the artifact that made the list.
+        posts: ids, best first.
+        probability: of a like, of each post.
+        slot_propensity: with which the policy puts each post where it is, given the request; None
+            of lines from before policies explored: all 1.
+        explore: share of the places that explore.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    user_id: int | str
+    # A like is sought for some days after it, which must not leave the calendar.
+    at: Annotated[NaiveDatetime, Field(ge=datetime(1900, 1, 1), le=datetime(9000, 1, 1))]
+    exp_group: Arm
+    propensity: Share
+    artifact: str
+    posts: list[int | str]
+    probability: list[float]
+    slot_propensity: list[Annotated[float, Field(gt=0, le=1)]] | None = None
+    explore: Share = 0.0
+
+    def __post_init__(self) -> None:
+        if self.slot_propensity is not None and len(self.slot_propensity) != len(self.posts):
+            raise ValueError("'slot_propensity' and 'posts' must be of one length")
+
+    @property
+    def test_share(self) -> float:
+        """Planned share of the users in the arm `test`."""
+        share = self.propensity if self.exp_group == "test" else 1 - self.propensity
+        return round(share, 6)
+
+    @property
+    def slots(self) -> list[float]:
+        """Propensity of each place."""
+        return [1.0] * len(self.posts) if self.slot_propensity is None else self.slot_propensity
+
+    @property
+    def policy(self) -> str:
+        """What made the list: version of the artifact, and share of the places that explore."""
+        return f"{self.artifact} explore {self.explore:g}"
+
+
+def exposure_files(directory: Path) -> list[Path]:
+    """Files of a directory in order, of a line for each list; raises `SchemaError` without it."""
+    if not directory.is_dir():
+        raise SchemaError(
+            f"'{directory}', the directory of the exposures, is not there. Start the service with "
+            "FEEDRANK_EXPOSURES set to it, or name another one in 'source.exposures'."
+        )
+    return sorted(file for file in directory.glob("exposures-*.jsonl") if file.is_file())
+
+
+def read_exposures(directory: Path) -> Iterator[Exposure]:
+    """All lists logged in a directory; raises `SchemaError` without it, or for a broken line.
+
+    What follows the last line break of a file is no line yet: it is being written, or its process
+    was killed meanwhile.
+    """
+    for path in exposure_files(directory):
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.endswith(b"\n") and line != b"\n":
+                    yield _parsed(line[:-1], f"line {number} of '{path}'")
+
+
+def _parsed(line: bytes, place: str) -> Exposure:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise SchemaError(f"{place} is not JSON: {error}. Remove this line.") from error
+    try:
+        del found["served_at"]
+        return EXPOSURE.validate_python(found)
+    except (LookupError, TypeError, ValidationError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        if isinstance(error, ValidationError):
+            problem = error.errors()[0]
+            reason = f"'{'.'.join(map(str, problem['loc']))}': {problem['msg']}"
+        raise SchemaError(
+            f"{place} is not an exposure of this version ({reason}). Remove this line, or report "
+            "with the version that wrote it."
+        ) from error
+
+
+EXPOSURE = TypeAdapter(Exposure)
