@@ -63,6 +63,15 @@ class LoggedExposures:
     propensity: np.ndarray
     policy: np.ndarray
 
+    def __getitem__(self, rows: slice | np.ndarray) -> LoggedExposures:
+        return LoggedExposures(self.propensity[rows], self.policy[rows])
+
+    @classmethod
+    def joined(cls, parts: Iterable[LoggedExposures]) -> LoggedExposures:
+        """Of several buckets, one after another."""
+        columns = zip(*(vars(part).values() for part in parts), strict=True)
+        return cls(*(np.concatenate(c) for c in columns))
+
     @classmethod
     def none(cls, n: int) -> LoggedExposures:
         """Of `n` impressions of the old feed."""

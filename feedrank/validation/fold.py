@@ -21,9 +21,10 @@ from feedrank.validation.feed.randomness import Finding, randomness_of
 from feedrank.validation.feed.strata import Strata, strata_of
 from feedrank.validation.learning_curve import learning_curve
 from feedrank.validation.methods import FoldModels
+from feedrank.validation.replay.policies import Policies
 from feedrank.validation.replay.propensity import Propensity
 from feedrank.validation.replay.replay import ReplayResult
-from feedrank.validation.replay.requests import Requests, n_asked, requests_of
+from feedrank.validation.replay.requests import Requests, n_asked, requests_of, shown_by_policy
 
 # Jobs of a replay, whatever the number of workers: results are of the same bytes for any number.
 N_PARTS = 16
@@ -43,6 +44,7 @@ class FoldResult:
             float64, NaN for the others, shape (n_requests,).
         strata_columns: names of the profile columns that the feed depends on.
         randomness: findings of the tests of the feed in the test period.
+        policies: that chose the impressions of the requests.
         liked: of the test period's rows, shape (n_rows,).
         probability: our own of these rows, shape (n_rows,).
         curve: log loss by number of trees, see `learning_curve`.
@@ -55,6 +57,7 @@ class FoldResult:
     kept: np.ndarray
     strata_columns: tuple[str, ...]
     randomness: Sequence[Finding]
+    policies: Policies
     liked: np.ndarray
     probability: np.ndarray
     curve: list[tuple[int, float, float]]
@@ -93,6 +96,7 @@ def run_fold(
         np.concatenate([kept for _, kept in parts]),
         tuple(store.fitted.column_names[column] for column in strata.columns),
         randomness_of(store, np.unique(requests.user), strata, test_steps(store, fold)),
+        Policies.of(requests, log.meta.policies),
         later.liked,
         ranker.probability(later.matrix),
         learning_curve(ranker, earlier, later),
@@ -107,7 +111,9 @@ def requests_in(
     n = n_asked(validate, n_posts)
     requests = requests_of(log, fold, store.fitted.step_seconds, n, validate.seed)
     codes = np.asarray(store.catalogue.codes)
-    strata = strata_of(store.history, codes, np.unique(requests.user), steps)
+    by_policy = shown_by_policy(log, fold)
+    users = np.setdiff1d(requests.user, by_policy)
+    strata = strata_of(store.history, codes, users, steps).without(by_policy)
     periods = ((0, steps.start), (steps.start, steps.stop))
     shown = (strata.shown(store.history, n_posts, *period) for period in periods)
     return requests.weighed(Propensity.estimate(*shown), strata.of_user), strata

@@ -34,7 +34,8 @@ class Strata:
     """A stratum for each user.
 
     Attributes:
-        of_user: from 0, int64, shape (n_users,).
+        of_user: from 0, int64, shape (n_users,); -1 for users whose posts a policy chose with known
+            probabilities, which need no stratum.
         columns: those that the feed depends on, in the order in which they were found.
     """
 
@@ -46,6 +47,12 @@ class Strata:
         """Strata."""
         return int(self.of_user.max(initial=0)) + 1
 
+    def without(self, users: np.ndarray) -> Strata:
+        """The same strata without some users, rows."""
+        of_user = self.of_user.copy()
+        of_user[users] = -1
+        return Strata(of_user, self.columns)
+
     def shown(self, history: History, n_posts: int, since: int, until: int) -> np.ndarray:
         """Impressions of the steps [since, until), int64, shape (n, n_posts)."""
         total = np.zeros(self.n * n_posts, np.int64)
@@ -53,7 +60,7 @@ class Strata:
             ends = history.offsets[first : first + USERS_AT_ONCE + 1]
             rows = slice(int(ends[0]), int(ends[-1]))
             stratum = np.repeat(self.of_user[first : first + USERS_AT_ONCE], np.diff(ends))
-            is_in = (history.step[rows] >= since) & (history.step[rows] < until)
+            is_in = (history.step[rows] >= since) & (history.step[rows] < until) & (stratum >= 0)
             key = stratum * n_posts + history.post[rows]
             total += np.bincount(key[is_in], minlength=len(total))
         return total.reshape(self.n, n_posts)

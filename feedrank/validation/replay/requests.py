@@ -10,7 +10,7 @@ import numpy as np
 
 from feedrank.log.calendar import Fold
 from feedrank.log.files import Log
-from feedrank.log.impressions import Impressions
+from feedrank.log.impressions import Impressions, LoggedExposures
 from feedrank.log.sampling import lowest, uniform_of
 from feedrank.params import ValidateParams
 from feedrank.schema import USER_ID
@@ -34,7 +34,9 @@ class Requests:
         offsets: where the impressions of each request begin, shape (n + 1,).
         post: shown within the request's step, each once, ascending, int64, shape (n_shown,).
         liked: whether it was liked then, bool, shape (n_shown,).
-        propensity: of the post in the user's stratum, 1 for an average post, shape (n_shown,).
+        propensity: of the post: as the exposure log has it, else in the user's stratum, where 1 is
+            an average post, shape (n_shown,).
+        policy: that showed it, a number of `LoggedExposures`, 0 for the old feed, shape (n_shown,).
     """
 
     user: np.ndarray
@@ -43,6 +45,7 @@ class Requests:
     post: np.ndarray
     liked: np.ndarray
     propensity: np.ndarray
+    policy: np.ndarray
 
     def __len__(self) -> int:
         return len(self.user)
@@ -68,17 +71,19 @@ class Requests:
             self.post[first:last],
             self.liked[first:last],
             self.propensity[first:last],
+            self.policy[first:last],
         )
 
     def weighed(self, propensity: Propensity, stratum: np.ndarray) -> Requests:
-        """The same requests with the propensity of their impressions.
+        """The same requests with the propensity of impressions by the old feed.
 
         Args:
-            propensity: of each post in each stratum.
+            propensity: of each post in each stratum, by the old feed.
             stratum: of each user of the log, shape (n_users,).
         """
         of_shown = stratum[self.user[self.shown_request]]
-        return replace(self, propensity=propensity.relative(of_shown, self.post))
+        estimated = propensity.relative(of_shown, self.post)
+        return replace(self, propensity=np.where(self.policy > 0, self.propensity, estimated))
 
 
 def are_liked(
@@ -111,7 +116,7 @@ def requests_of(log: Log, fold: Fold, step_seconds: int, n: int, seed: int) -> R
     """A seeded sample of the requests of a fold's test period, in order of time.
 
     Whether a request is drawn depends on its user's id and its step alone, so that runs on another
-    extract, or with more requests, share most of them. All propensities are 1.
+    extract, or with more requests, share most of them. The old feed's propensities are NaN.
 
     Args:
         log: extracted feed.
@@ -120,7 +125,7 @@ def requests_of(log: Log, fold: Fold, step_seconds: int, n: int, seed: int) -> R
         n: at most.
         seed: of the sample.
     """
-    rows = Impressions.joined(b.between(fold.cutoff, fold.until) for b in log.buckets())
+    rows, logged = shown_in(log, fold)
     step = rows.at.astype(np.int64) // step_seconds
     n_steps = int(step.max(initial=0)) + 1
     session = rows.user.astype(np.int64) * n_steps + step
@@ -130,7 +135,18 @@ def requests_of(log: Log, fold: Fold, step_seconds: int, n: int, seed: int) -> R
     draws = uniform_of((_numbers(log.users[USER_ID].to_numpy())[user], began + since_1970), seed)
     kept = lowest(draws, n)[of]
     logger.info("Replaying %d of %d requests of a fold.", min(n, len(sessions)), len(sessions))
-    return _gathered(rows[kept], session[kept])
+    return _gathered(rows[kept], logged[kept], session[kept])
+
+
+def shown_in(log: Log, fold: Fold) -> tuple[Impressions, LoggedExposures]:
+    """Impressions of a fold's test period, bucket after bucket, and their exposures."""
+    parts, logged = [], []
+    for number in range(log.meta.n_buckets):
+        rows = log.bucket(number)
+        within = slice(*np.searchsorted(rows.at, [fold.cutoff, fold.until]).tolist())
+        parts.append(rows[within])
+        logged.append(log.exposures(number)[within])
+    return Impressions.joined(parts), LoggedExposures.joined(logged)
 
 
 def _numbers(ids: np.ndarray) -> np.ndarray:
@@ -139,8 +155,16 @@ def _numbers(ids: np.ndarray) -> np.ndarray:
     return np.array([zlib.crc32(i) for i in ids.tolist()], np.int64) if are_text(ids) else ids
 
 
-def _gathered(rows: Impressions, session: np.ndarray) -> Requests:
-    """Requests in order of time, each with its posts in order, once."""
+def shown_by_policy(log: Log, fold: Fold) -> np.ndarray:
+    """Rows of the users who were shown any post of a logged exposure in a fold's test period."""
+    if not log.meta.policies:
+        return np.zeros(0, np.int64)
+    rows, logged = shown_in(log, fold)
+    return np.unique(rows.user[logged.policy > 0]).astype(np.int64)
+
+
+def _gathered(rows: Impressions, logged: LoggedExposures, session: np.ndarray) -> Requests:
+    """Requests in order of time, each with its posts in order, once, as it was first shown."""
     sessions, of = np.unique(session, return_inverse=True)
     at = np.full(len(sessions), np.iinfo(np.int64).max)
     np.minimum.at(at, of, rows.at.astype(np.int64))
@@ -149,9 +173,12 @@ def _gathered(rows: Impressions, session: np.ndarray) -> Requests:
     by_time = np.lexsort((user, at))
     place = np.argsort(by_time)
     n_posts = int(rows.post.max(initial=0)) + 1
-    pairs, of_pair = np.unique(place[of] * n_posts + rows.post, return_inverse=True)
+    pairs, first, of_pair = np.unique(
+        place[of] * n_posts + rows.post, return_index=True, return_inverse=True
+    )
     liked = np.bincount(of_pair, rows.liked, len(pairs)) > 0
     offsets = np.searchsorted(pairs, np.arange(len(sessions) + 1) * n_posts)
     return Requests(
-        user[by_time], at[by_time], offsets, pairs % n_posts, liked, np.ones(len(pairs))
-    )
+        user[by_time], at[by_time], offsets, pairs % n_posts, liked,
+        logged.propensity[first].astype(np.float64), logged.policy[first],
+    )  # fmt: skip

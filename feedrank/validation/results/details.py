@@ -16,6 +16,7 @@ from feedrank.stats.intervals import proportion, rounded
 from feedrank.validation.fold import FoldResult, joined
 from feedrank.validation.hitrate.scores import Scores, score
 from feedrank.validation.methods import OURS
+from feedrank.validation.replay.policies import Policies
 from feedrank.validation.results.ranking_metrics import ranking_metrics
 from feedrank.validation.results.warnings import Trust
 
@@ -27,6 +28,7 @@ def details_of(
     return {
         "warnings": trust.warnings,
         "feed": trust.feed,
+        "shown_by": Policies.joined([r.policies for r in results]).n_shown,
         "trust": _trust(scores[0], trust),
         "randomness": _randomness(results),
         "matching": _matching(results, scores[0]),

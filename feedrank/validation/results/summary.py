@@ -16,6 +16,7 @@ from feedrank.validation.feed.randomness import exposure_in_words
 from feedrank.validation.fold import FoldResult, joined
 from feedrank.validation.hitrate.scores import Scores, score
 from feedrank.validation.methods import OURS
+from feedrank.validation.replay.policies import Policies
 from feedrank.validation.replay.requests import n_asked
 from feedrank.validation.results.details import details_of, n_listed
 from feedrank.validation.results.leads import leaders_in_words
@@ -41,9 +42,12 @@ class Summary:
         scores = [score(replayed, names, k, params) for k in params.k]
         found = [r.randomness for r in results]
         asked = n_asked(params, results[0].n_posts)
-        trust = trust_of([r.replayed for r in results], scores[0], names, found, asked)
-        columns = list(dict.fromkeys(c for r in results for c in r.strata_columns))
-        trust = replace(trust, feed=f"{trust.feed} {exposure_in_words(columns)}")
+        policies = Policies.joined([r.policies for r in results])
+        folds, n_posts = [r.replayed for r in results], results[0].n_posts
+        trust = trust_of(folds, scores[0], names, found, asked, policies, n_posts)
+        if any(found):
+            columns = list(dict.fromkeys(c for r in results for c in r.strata_columns))
+            trust = replace(trust, feed=f"{trust.feed} {exposure_in_words(columns)}")
         return cls(results, params, scores, trust)
 
     def metrics(self, truth: dict[str, Any] | None) -> dict[str, Any]:

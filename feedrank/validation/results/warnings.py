@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.validation.feed.excess import CERTAIN
 from feedrank.validation.feed.randomness import Finding, said_of
 from feedrank.validation.hitrate.scores import Scores
 from feedrank.validation.methods import OURS
+from feedrank.validation.replay.policies import Policies
 from feedrank.validation.replay.replay import ReplayResult
 
 # The standard error of a log-odds of n equal impressions at a like rate p is 1 / sqrt(n p (1 - p)):
@@ -25,6 +27,7 @@ LEAST_SUPPORT = 0.95  # below, more than one list of five in five holds an unsup
 NO_SUPPORT = 0.5  # below, most of what our lists hold is not in the log at all
 SLOPES = (0.5, 1.5)  # one spread of the slope's prior around 1
 MOST_SHIFT = 0.5  # more than three spreads of the shift's prior
+USUAL_SHARE = 0.05  # of places that explore: docs/exploration.md
 LEADS = ("most_liked", "most_liked_by_segment")  # baselines whose own estimates are examined
 
 
@@ -98,6 +101,8 @@ def trust_of(
     names: Sequence[str],
     findings: Sequence[Sequence[Finding]],
     asked: int,
+    policies: Policies,
+    n_posts: int,
 ) -> Trust:
     """Warnings about the feed, the labels, the matches and the calibration.
 
@@ -107,6 +112,8 @@ def trust_of(
         names: of the methods.
         findings: of the tests of each fold's feed.
         asked: requests of a fold at most: a fold with fewer has replayed all that there are.
+        policies: that chose what was shown.
+        n_posts: of the catalogue.
     """
     more = _advice(any(len(fold.user) >= asked for fold in folds))
     replayed = ReplayResult.joined(folds)
@@ -117,12 +124,14 @@ def trust_of(
     severe = [*_of_labels(folds, more), *_of_users(replayed), *_of_support(ours.support)]
     warnings += severe
     warnings += [sentence for sentence, _ in ours.doubts(more)]
+    warnings += _of_policies(policies, replayed, scores.k, n_posts)
     warnings += [*_of_calibration(scores.calibration.slope), *_of_baselines(baselines)]
     probability = replayed.top_probability[names.index(OURS), :, : scores.k]
     shown = replayed.shown_probability
     highest = np.quantile(shown, 0.999) if len(shown) else 1.0
     beyond = _share(probability[replayed.top[names.index(OURS), :, : scores.k] >= 0] > highest)
-    feed = said_of([f for fold in findings for f in fold])
+    tested = [f for fold in findings for f in fold]
+    feed = " ".join(filter(None, (policies.in_words(), said_of(tested) if tested else "")))
     return Trust(warnings, severe, feed, ours.support, beyond, "shown" if unfair else "expected")
 
 
@@ -179,6 +188,23 @@ def _of_baselines(baselines: dict[str, _Method]) -> Iterator[str]:
         yield (
             f"The comparison with {' and '.join(found)} has little support: treat it as "
             "inconclusive."
+        )
+
+
+def _of_policies(policies: Policies, replayed: ReplayResult, k: int, n_posts: int) -> Iterator[str]:
+    """What lists without exploration leave unknown, and how much exploration would tell it.
+
+    An even draw of a post is one of a list, or near it, by a chance of 2 k of `n_posts`.
+    """
+    if policies.logged > 0 and not policies.n_by_chance:
+        n_days = (int(replayed.at.max()) - int(replayed.at.min())) / SECONDS_A_DAY
+        a_day = len(replayed.shown_post) * USUAL_SHARE / max(n_days, 1.0)
+        days = int(np.ceil(FEWEST_EFFECTIVE / (a_day * min(2 * k / n_posts, 1.0))))
+        yield (
+            "The posts shown were chosen without exploration: the log tells nothing of a post that "
+            "the lists left out, and for what a new ranker would show instead expected is the "
+            f"model's word. With 'export.explore: {USUAL_SHARE}' about {a_day:,.0f} impressions a "
+            f"day would be by chance, and {days:,} day{'s' * (days > 1)} of them would tell."
         )
 
 

@@ -84,3 +84,18 @@ def test_empty_units_are_of_the_first_group() -> None:
     shown = np.array([[90.0, 10.0], [0, 0], [10, 90], [88, 12]])
     counts = UnitCounts(shown, shown.sum(1), shown.sum(1))  # sessions of one impression
     assert groups_of(counts).tolist() == [0, 0, 1, 0]
+
+
+def test_users_who_are_left_out_are_in_no_stratum_and_their_impressions_in_no_count() -> None:
+    rng = np.random.default_rng(4)
+    own = np.where(rng.random((2, N_POSTS)) < 0.5, 3.0, 1.0)
+    codes = _codes(rng)
+    history, some = _history(own[codes[:, 1]], rng), np.arange(0, N_USERS, 4)
+    every = strata_of(history, codes, np.arange(N_USERS), STEPS)
+    found = every.without(some)
+    assert (found.of_user[some] == -1).all()
+    assert (every.of_user >= 0).all()
+    shown, left = (x.shown(history, N_POSTS, 0, 4) for x in (every, found))
+    assert shown.sum() == N_USERS * N_SHOWN
+    assert left.sum() == (N_USERS - len(some)) * N_SHOWN
+    assert (left <= shown).all()

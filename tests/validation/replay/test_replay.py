@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -187,11 +188,14 @@ def test_the_parts_of_workers_are_all_requests(log: Log) -> None:
         np.testing.assert_array_equal(column, getattr(at_once, name), err_msg=name)
 
 
+def _requests(user: Any, at: Any, offsets: Any, post: Any, liked: Any) -> Requests:
+    """Requests of the old feed, which shows all posts alike."""
+    columns = (np.array(c) for c in (user, at, offsets, post, liked))
+    return Requests(*columns, np.ones(len(post)), np.zeros(len(post), np.uint16))
+
+
 def _replayed(shown: list[int], liked: list[int], k: int = 3, depth: int = 6) -> ReplayResult:
-    one = Requests(
-        np.array([0]), np.array([5 * DAY]), np.array([0, len(shown)]), np.array(shown),
-        np.isin(shown, liked), np.ones(len(shown)),
-    )  # fmt: skip
+    one = _requests([0], [5 * DAY], [0, len(shown)], shown, np.isin(shown, liked))
     return _replay([ByNumber(), Backwards()], ByNumber(), one, depth, k)
 
 
@@ -208,10 +212,7 @@ def test_a_hit_of_the_catalogue_is_a_liked_post_among_the_first_of_all() -> None
 
 
 def _requests_without(barred: list[int], shown: list[int], liked: list[int]) -> ReplayResult:
-    one = Requests(
-        np.array([0]), np.array([5 * DAY]), np.array([0, len(shown)]), np.array(shown),
-        np.isin(shown, liked), np.ones(len(shown)),
-    )  # fmt: skip
+    one = _requests([0], [5 * DAY], [0, len(shown)], shown, np.isin(shown, liked))
     left = np.setdiff1d(np.arange(N_POSTS), barred)
     ours = ByNumber()
 
@@ -251,10 +252,7 @@ def test_a_shown_post_has_its_place_in_each_longer_list() -> None:
 
 
 def test_a_listed_post_is_supported_if_the_feed_shows_it_near_the_request() -> None:
-    one = Requests(
-        np.array([0, 0]), np.array([5 * DAY, 6 * DAY]), np.array([0, 1, 2]), np.array([4, 4]),
-        np.zeros(2, bool), np.ones(2),
-    )  # fmt: skip
+    one = _requests([0, 0], [5 * DAY, 6 * DAY], [0, 1, 2], [4, 4], [False, False])
     few = ByNumber(n_posts=2)
     replayed = _replay([ByNumber(), few], ByNumber(), one, 6, 3)
     assert replayed.top_supported[0].tolist() == [[True, False, True], [True, True, True]]
@@ -271,7 +269,7 @@ def test_every_method_s_posts_have_our_probabilities() -> None:
 
 def test_a_list_may_be_shorter_than_asked() -> None:
     few = ByNumber(n_posts=2)
-    one = Requests(*(np.array(a) for a in ([0], [0], [0, 1], [1])), np.array([True]), np.ones(1))
+    one = _requests([0], [0], [0, 1], [1], [True])
     replayed = _replay([few], few, one, 6, 3)
     assert replayed.top[0, 0].tolist() == [0, 1, -1]
     assert replayed.top_cluster[0, 0].tolist() == [0, 1, -1]
@@ -281,7 +279,7 @@ def test_a_list_may_be_shorter_than_asked() -> None:
 
 def test_a_method_may_have_nothing_to_recommend() -> None:
     nothing = ByNumber(n_posts=0)
-    one = Requests(*(np.array(a) for a in ([0], [0], [0, 1], [1])), np.array([True]), np.ones(1))
+    one = _requests([0], [0], [0, 1], [1], [True])
     replayed = _replay([nothing], nothing, one, 6, 3)
     assert replayed.top[0, 0].tolist() == [-1, -1, -1]
     assert replayed.shown_rank.tolist() == [[-1]]

@@ -8,6 +8,7 @@ import pytest
 from feedrank.validation.feed.randomness import Finding
 from feedrank.validation.hitrate.scores import score
 from feedrank.validation.methods import OURS
+from feedrank.validation.replay.policies import OLD_FEED, Policies
 from feedrank.validation.replay.replay import ReplayResult
 from feedrank.validation.results.warnings import Trust, trust_of
 from tests.support.simulated_logs import DEFAULTS
@@ -15,6 +16,7 @@ from tests.support.simulated_logs import DEFAULTS
 N, K, N_SHOWN, N_POSTS = 400, 5, 30, 60
 NAMES = (OURS,)
 VALIDATE = replace(DEFAULTS.validate, bootstrap=50)
+ALL_OLD = Policies({OLD_FEED: N * N_SHOWN}, 0)
 FAIR = Finding("by_day", 0.1, 1.0, 0.25, "words")
 
 
@@ -32,9 +34,12 @@ def _replayed() -> ReplayResult:
     )  # fmt: skip
 
 
-def _trust(replayed: ReplayResult, *findings: Finding, asked: int = N) -> Trust:
+def _trust(
+    replayed: ReplayResult, *findings: Finding, asked: int = N, policies: Policies = ALL_OLD
+) -> Trust:
     scores = score(replayed, NAMES, K, VALIDATE)
-    return trust_of([replayed], scores, NAMES, [[FAIR], list(findings)], asked)
+    found = [[FAIR], list(findings)]
+    return trust_of([replayed], scores, NAMES, found, asked, policies, N_POSTS)
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +125,7 @@ def test_labels_of_one_kind_are_warned_of_in_their_fold(
         liked[:n_others] = not is_liked
         empty = replace(replayed, shown_liked=liked)
         scores = score(ReplayResult.joined([replayed, empty]), NAMES, K, VALIDATE)
-        trust = trust_of([replayed, empty], scores, NAMES, [[FAIR], [FAIR]], N)
+        trust = trust_of([replayed, empty], scores, NAMES, [[FAIR], [FAIR]], N, ALL_OLD, N_POSTS)
         said = [w for w in trust.warnings if f"fold 1, only {n_others} were {kind}:" in w]
         assert len(said) == is_warned
 
@@ -143,7 +148,33 @@ def test_baselines_with_little_support_are_named_in_one_sentence(replayed: Repla
     both["shown_rank"][1] = -1
     both["top_supported"][2, :, :3] = False
     three = replace(replayed, **both)
-    warnings = trust_of([three], score(three, names, K, VALIDATE), names, [[FAIR]], N).warnings
+    scores = score(three, names, K, VALIDATE)
+    warnings = trust_of([three], scores, names, [[FAIR]], N, ALL_OLD, N_POSTS).warnings
     assert len(warnings) == 1
     assert "'most_liked' (effective sample of 0)" in warnings[0]
     assert "'most_liked_by_segment' (60% of its places not shown)" in warnings[0]
+
+
+def test_lists_without_exploration_are_warned_of_with_the_days_that_exploration_would_take(
+    replayed: ReplayResult,
+) -> None:
+    half = {OLD_FEED: N * N_SHOWN // 2, "a1b2 explore 0": N * N_SHOWN // 2}
+    (warning,) = _trust(replayed, FAIR, policies=Policies(half, 0)).warnings
+    # 400 requests of 30 impressions on one day; an even draw is in a list of 5 or near it by 1 / 6.
+    assert "'export.explore: 0.05' about 600 impressions a day" in warning
+    assert warning.endswith("and 1 day of them would tell.")
+    explored = _trust(replayed, FAIR, policies=Policies(half, 30))
+    assert explored.warnings == []
+    assert explored.feed.startswith("Of the posts shown, 50% were chosen by an artifact")
+    assert explored.feed.endswith("Tests of the feed: 2 of 2 passed.")
+
+
+def test_a_feed_all_of_whose_propensities_are_logged_is_asked_no_tests(
+    replayed: ReplayResult,
+) -> None:
+    scores = score(replayed, NAMES, K, VALIDATE)
+    ours = Policies({"a1b2 explore 0.05": N * N_SHOWN}, 900)
+    trust = trust_of([replayed], scores, NAMES, [[]], N, ours, N_POSTS)
+    assert (trust.headline, trust.warnings) == ("expected", [])
+    assert "100%" in trust.feed
+    assert "Tests" not in trust.feed
