@@ -188,6 +188,7 @@ class ExportParams:
     exclude: Literal["nothing", "liked", "seen"]
     unknown: Literal["refuse", "popular"]
     golden_requests: Whole = Field(ge=1, le=10_000)
+    explore: Number = Field(ge=0, le=0.5)
 
 
 @dataclass(frozen=True, kw_only=True, config=CHECKED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from feedrank.artifact.manifest import (
     export_params,
     read_json,
     read_manifest,
+    version_of,
 )
 from feedrank.errors import ArtifactError, blaming
+from feedrank.ranking.exploration import Explorer
 from feedrank.ranking.ranker import Ranker
 from feedrank.ranking.recommender import Recommender
 from feedrank.state.feature_store import FeatureStore
@@ -33,12 +36,14 @@ class Artifact:
         manifest: format, as-of, features, versions, metrics, sha256 of every file.
         store: point-in-time state of users and posts.
         recommender: the scoring path.
+        version: of the artifact.
     """
 
     directory: Path
     manifest: dict[str, Any]
     store: FeatureStore
     recommender: Recommender
+    version: str
 
     @classmethod
     def load(cls, directory: Path) -> Artifact:
@@ -67,7 +72,7 @@ class Artifact:
                     f"'{directory}' was made for the features {found}, this code computes "
                     f"{expected}, in this order. Export again with this code."
                 )
-        artifact = cls(directory, manifest, store, recommender)
+        artifact = cls(directory, manifest, store, recommender, version_of(directory))
         with blaming(directory / GOLDEN):
             check_golden(artifact.golden, store.meta, params.golden_requests)
             artifact.replay_golden()
@@ -76,6 +81,12 @@ class Artifact:
     def with_store(self, store: FeatureStore) -> Artifact:
         """The same artifact with a store that follows the network further."""
         return replace(self, store=store, recommender=self.recommender.with_store(store))
+
+    @cached_property
+    def explorer(self) -> Explorer:
+        """What service and batch rank by: the recommender, and places that explore, if any do."""
+        share = float(self.manifest["recommend"].get("explore", 0))
+        return Explorer(self.recommender, share, self.version)
 
     @property
     def answers_unknown(self) -> bool:

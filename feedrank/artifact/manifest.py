@@ -18,7 +18,8 @@ from feedrank.params import ExportParams
 FORMAT = 4
 MANIFEST, RANKER, GOLDEN = "manifest.json", "ranker.ubj", "golden.json"
 REQUESTS = "requests.parquet"  # hits of every request of validation, for a deployment's gate
-LATER_RULES = {"unknown": "refuse"}  # of artifacts that were exported before there was a choice
+# Of artifacts that were exported before there was a choice.
+LATER_RULES = {"unknown": "refuse", "explore": 0.0}
 LARGEST_MANIFEST = 1 << 24  # bytes; the demo's has 10 kB
 
 

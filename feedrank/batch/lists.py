@@ -90,16 +90,15 @@ def _part(job: Job, users: np.ndarray, parts: Path, size: int, number: int) -> P
     if not path.exists():
         own = users[number * size : (number + 1) * size]
         sink = pa.BufferOutputStream()
-        recommender = _recommender(json.dumps(asdict(job)))
-        pq.write_table(lists_of(recommender, own, job.at, job.k), sink)
+        pq.write_table(lists_of(_artifact(json.dumps(asdict(job))), own, job.at, job.k), sink)
         write_whole(path, sink.getvalue())
     return path
 
 
 @cache
-def _recommender(job: str) -> Recommender:
+def _artifact(job: str) -> Artifact:
     found = Job(**json.loads(job))
-    return followed_artifact(Path(found.artifact), Path(found.delta), found.place).recommender
+    return followed_artifact(Path(found.artifact), Path(found.delta), found.place)
 
 
 def place_of(delta: Path) -> dict[str, int]:
@@ -131,10 +130,10 @@ def followed_artifact(directory: Path, delta: Path, place: dict[str, int]) -> Ar
     return artifact.with_store(live.store())
 
 
-def lists_of(recommender: Recommender, users: np.ndarray, at: int, k: int) -> pa.Table:
+def lists_of(artifact: Artifact, users: np.ndarray, at: int, k: int) -> pa.Table:
     """Lists as a table, one row a post: user, place from 1, post, and probability of a like."""
-    catalogue = recommender.catalogue
-    lists = recommender.rank_many(users, np.full(len(users), at), k)
+    catalogue = artifact.recommender.catalogue
+    lists = artifact.explorer.rank_many(users, at, k)
     sizes = [len(ranked.post) for ranked in lists]
     post = np.concatenate([np.zeros(0, np.int64), *(ranked.post for ranked in lists)])
     place = np.concatenate([np.zeros(0, np.int64), *(np.arange(n) + 1 for n in sizes)])
@@ -146,7 +145,7 @@ def lists_of(recommender: Recommender, users: np.ndarray, at: int, k: int) -> pa
             plain_ids(catalogue.post_ids[post]),
             np.concatenate(probability),
         ],
-        schema_of(recommender),
+        schema_of(artifact.recommender),
     )
 
 

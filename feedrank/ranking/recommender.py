@@ -27,11 +27,19 @@ class Ranked:
 
     Attributes:
         n_ranked: candidates that the first stage kept for the trees.
+        propensity: with which each post is in the list, float64; 1 where no place explores.
+        n_explored: how many of the last places explore.
     """
 
     post: np.ndarray
     probability: np.ndarray
     n_ranked: int
+    propensity: np.ndarray = None  # type: ignore[assignment]  # ones, made below
+    n_explored: int = 0
+
+    def __post_init__(self) -> None:
+        if self.propensity is None:
+            object.__setattr__(self, "propensity", np.ones(len(self.post)))
 
 
 class UnknownUserError(KeyError):
@@ -62,7 +70,7 @@ class Recommender:
         self.meta = store.meta
         self.ranker = ranker
         self.features = features_of(store.fitted)
-        self._first_stage = CandidateGenerator(self.features, ranker.first_stage, store.fitted)
+        self.first_stage = CandidateGenerator(self.features, ranker.first_stage, store.fitted)
         self._history = store.history
         self._shared = store.states
         self._candidates, self._exclude = candidates, exclude
@@ -134,36 +142,39 @@ class Recommender:
             k: length of each list.
             candidates: sorted rows of posts for each user; None: all that the feed has shown.
         """
-        size = max(1, BLOCK_PAIRS // max(len(self.catalogue.post_ids), 1))
         lists: list[Ranked] = []
-        for first in range(0, len(users), size):
-            block = slice(first, first + size)
+        for block in self.blocks(len(users)):
             own = None if candidates is None else candidates[block]
-            lists += self._rank_block(users[block], at[block], k, own)
+            lists += self.rank_block(self.requests(users[block], at[block]), users[block], k, own)
         return lists
+
+    def blocks(self, n: int) -> list[slice]:
+        """Of `n` users, those that are ranked together."""
+        size = max(1, BLOCK_PAIRS // max(len(self.catalogue.post_ids), 1))
+        return [slice(first, first + size) for first in range(0, n, size)]
 
     def score_many(
         self, users: np.ndarray, at: np.ndarray, posts: Sequence[np.ndarray]
     ) -> list[np.ndarray]:
         """As `score` for many users, each with posts of their own; `at` as in `rank_many`."""
-        return self._scores(self._requests(users, at), posts, None)
+        return self.scores(self.requests(users, at), posts, None)
 
-    def _rank_block(
+    def rank_block(
         self,
+        requests: StepRequests,
         users: np.ndarray,
-        at: np.ndarray,
         k: int,
         candidates: Sequence[np.ndarray] | None,
     ) -> list[Ranked]:
-        requests = self._requests(users, at)
+        """As `rank_many` for the users of one block, of their requests."""
         among = [None] * len(users) if candidates is None else candidates
-        each = zip(users.tolist(), at.tolist(), among)
+        each = zip(users.tolist(), requests.at.tolist(), among)
         posts = [self.open_posts(user, moment, own, k) for user, moment, own in each]
         log_odds = None
         if any(len(post) > max(self._candidates, k) for post in posts):
-            posts, log_odds = self._first_stage.cut(requests, posts, max(self._candidates, k))
+            posts, log_odds = self.first_stage.cut(requests, posts, max(self._candidates, k))
         found = []
-        for post, probability in zip(posts, self._scores(requests, posts, log_odds)):
+        for post, probability in zip(posts, self.scores(requests, posts, log_odds)):
             best = best_rows(probability, k)
             found.append(Ranked(post[best], probability[best], len(post)))
         return found
@@ -194,19 +205,14 @@ class Recommender:
 
     def matrix(self, user: int, at: int, post: np.ndarray) -> np.ndarray:
         """All features of the given posts, float32, shape (n, n_features)."""
-        requests = self._requests(np.array([user]), np.array([at]))
+        requests = self.requests(np.array([user]), np.array([at]))
         return assemble(self.features, self._pairs(requests, [post]))
 
     def step(self, at: int) -> int:
         """Step of a moment: only earlier steps count; clamped to the log, or to `as_of`."""
         return min(max(at // self._step_seconds, 0), self._last_step)
 
-    def _one_step(self, at: np.ndarray) -> int:
-        """The step of all moments."""
-        (step,) = {self.step(moment) for moment in at.tolist()}
-        return step
-
-    def _scores(
+    def scores(
         self,
         requests: StepRequests,
         posts: Sequence[np.ndarray],
@@ -227,8 +233,9 @@ class Recommender:
         post, at = np.concatenate(posts), requests.at[user]
         return Question(requests.shared, requests.users, user, post, at, requests.tables)
 
-    def _requests(self, users: np.ndarray, at: np.ndarray) -> StepRequests:
-        step = self._one_step(at)
+    def requests(self, users: np.ndarray, at: np.ndarray) -> StepRequests:
+        """Requests of users at moments of one step, with the states that they are answered from."""
+        (step,) = {self.step(moment) for moment in at.tolist()}
         return StepRequests.of(self._shared.as_of(step), self._states(users, step), at)
 
     def _states(self, users: np.ndarray, step: int) -> UserState:

@@ -42,6 +42,7 @@ class SharedState:
         membership: probability of each cluster, shape (n_clusters, n_posts).
         quality: log, shape (n_posts,).
         trend: log ratio of recent likes over lifetime, shape (n_posts,).
+        n_shown: impressions, int64, shape (n_posts,).
         log_age: log1p of the steps since first shown, 0 if never, shape (n_posts,).
         impression_count: log ratio of impressions over an average post's, shape (n_posts,).
         recent_impression_count: the same of recent impressions, shape (n_posts,).
@@ -63,6 +64,7 @@ class SharedState:
     membership: np.ndarray
     quality: np.ndarray
     trend: np.ndarray
+    n_shown: np.ndarray
     log_age: np.ndarray
     impression_count: np.ndarray
     recent_impression_count: np.ndarray
@@ -190,11 +192,12 @@ class SharedHistory:
             membership=np.ascontiguousarray(posts.membership.T, np.float32),
             quality=as_feature(np.log(posts.quality)),
             trend=trend(recent),
+            n_shown=n_shown,
             log_age=as_feature(np.log1p(age)),
             impression_count=_over_average(n_shown),
             recent_impression_count=_over_average(n_recent),
-            window_impressions=np.stack([_log_count(window.shown) for window in windows]),
-            window_likes=np.stack([_log_count(window.liked) for window in windows]),
+            window_impressions=as_feature(np.log1p([w.shown.sum(0) for w in windows])),
+            window_likes=as_feature(np.log1p([w.liked.sum(0) for w in windows])),
             window_trend=np.stack([trend(window) for window in windows]),
             columns=self._columns(step, cluster_rate),
             level=_level(counts, recent),
@@ -234,10 +237,6 @@ def column_evidence(by_column: Tally, cluster_rate: np.ndarray) -> tuple[np.ndar
 def _logit(rate: np.ndarray) -> np.ndarray:
     rate = np.clip(rate, LEAST_RATE, 1 - LEAST_RATE)
     return as_feature(np.log(rate / (1 - rate)))
-
-
-def _log_count(counted: np.ndarray) -> np.ndarray:
-    return as_feature(np.log1p(counted.sum(0)))
 
 
 def _over_average(shown: np.ndarray) -> np.ndarray:

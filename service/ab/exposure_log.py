@@ -61,7 +61,7 @@ class ExposureLog:
             "at": exposure.at.isoformat(),
             "propensity": round(exposure.propensity, 6),
             "probability": [round(p, 6) for p in exposure.probability],
-            "slot_propensity": exposure.slots,
+            "slot_propensity": [float(f"{p:.6g}") for p in exposure.slots],
         }
         self._wait(json.dumps(line, separators=(",", ":")).encode() + b"\n")
 

@@ -130,13 +130,19 @@ def reply(answer: Answer, content: Any) -> JSONResponse:
 def explanation(answer: Answer, reasons: Reasons) -> dict[str, Any]:
     """A list and its reasons as `Explanation`."""
     probability = answer.ranked.probability.tolist()
+    n_best = len(probability) - answer.ranked.n_explored
     return {
         "exp_group": answer.loaded.arm,
         "artifact": answer.loaded.version,
         "base": reasons.base,
         "base_probability": reasons.base_probability,
         "recommendations": [
-            {**post, "probability": probability[row], **_reasons_of(answer, reasons, row)}
+            {
+                **post,
+                "probability": probability[row],
+                "explores": row >= n_best,
+                **_reasons_of(answer, reasons, row),
+            }
             for row, post in enumerate(answer.posts())
         ],
     }

@@ -180,6 +180,7 @@ class ExplainedPost(Post):
     probability: float = Field(ge=0, le=1)
     reasons: list[Reason]
     others: float = Field(description="Log-odds of all features that are not named.")
+    explores: bool = Field(description="Drawn, since it may be better than is known yet.")
 
 
 class Explanation(BaseModel):

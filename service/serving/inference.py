@@ -194,13 +194,12 @@ class Inference:
             return []
         moment = store.meta.local(requests[0].at)
         at, limit = store.meta.seconds(moment), requests[0].limit
-        recommender, restriction = loaded.artifact.recommender, requests[0].restriction
-        posts = restriction.posts(store, at)
+        step, restriction = loaded.artifact.recommender.step(at), requests[0].restriction
+        posts = shown = restriction.posts(store, at)
         if posts is not None and restriction.candidates is None:
-            posts = store.states.candidates_among(posts, recommender.step(at), limit)
+            shown = store.states.candidates_among(posts, step, limit)
         rows = np.array([user for _, user in known])
-        candidates = None if posts is None else [posts] * len(rows)
-        lists = recommender.rank_many(rows, np.full(len(rows), at), limit, candidates)
+        lists = loaded.artifact.explorer.rank_many(rows, at, limit, shown, posts)
         return [
             Answer(replace(request, at=moment), loaded, user, at, ranked)
             for (request, user), ranked in zip(known, lists, strict=True)
@@ -235,5 +234,7 @@ class Inference:
                 loaded.version,
                 plain_ids(loaded.artifact.store.catalogue.post_ids[ranked.post]),
                 ranked.probability.tolist(),
+                ranked.propensity.tolist(),
+                loaded.artifact.explorer.share,
             )
             self.exposures.append(exposure)

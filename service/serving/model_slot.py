@@ -205,10 +205,12 @@ class Slot:
                 "one."
             )
         directory = Path(identity[0])
-        artifact, version = Artifact.load(directory), version_of(directory)
+        artifact = Artifact.load(directory)
         drift = Drift(self.arm, artifact)
         tail = Tail(artifact.store, self._open_log)
-        return LoadedArtifact(self.arm, version, artifact, self._clock(), identity, drift, tail)
+        return LoadedArtifact(
+            self.arm, artifact.version, artifact, self._clock(), identity, drift, tail
+        )
 
     def _swap(self, loaded: LoadedArtifact) -> None:
         loaded = self._followed_if_possible(loaded)

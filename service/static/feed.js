@@ -46,6 +46,7 @@ function worthALine(post) {
 }
 
 function shownBefore(post) {
+  if (post.explores) return "explores: may be better than is known yet";
   if (!post.n_shown) return "";
   const times = post.n_shown === 1 ? "once" : `${post.n_shown} times`;
   return post.n_liked ? `♥ shown ${times}, liked` : `shown ${times}`;

@@ -20,7 +20,7 @@ def _all_pairs(
 ) -> tuple[StepRequests, np.ndarray, np.ndarray, np.ndarray]:
     """Requests, and user, post and matrix of each of their pairs with all posts."""
     recommender = recommender_of(learned)
-    requests = recommender._requests(USERS, day * DAY + OF_DAY)
+    requests = recommender.requests(USERS, day * DAY + OF_DAY)
     n_posts = len(learned.log.posts)
     user, post = np.repeat(np.arange(len(USERS)), n_posts), np.tile(np.arange(n_posts), len(USERS))
     pairs = Question(requests.shared, requests.users, user, post, requests.at[user])

@@ -60,7 +60,7 @@ def test_each_of_many_users_has_candidates_of_their_own(learned: Learned) -> Non
 def test_a_grid_has_the_bits_of_its_pairs_in_every_feature(learned: Learned) -> None:
     recommender, at = learned.recommender, 21 * DAY + OF_DAY
     posts = np.arange(0, len(learned.log.posts), 3)
-    requests = recommender._requests(EVERYONE, at)
+    requests = recommender.requests(EVERYONE, at)
     user = np.repeat(np.arange(N_USERS), len(posts))
     states = requests.users
     pairs = Question(requests.shared, states, user, np.tile(posts, N_USERS), at[user])
