@@ -56,8 +56,8 @@ class ExposureLog:
     def append(self, exposure: Exposure) -> None:
         """Queue one list."""
         line = {
-            "served_at": self._clock().isoformat(timespec="milliseconds"),
             **asdict(exposure),
+            "served_at": self._clock().isoformat(timespec="milliseconds"),
             "at": exposure.at.isoformat(),
             "propensity": round(exposure.propensity, 6),
             "probability": [round(p, 6) for p in exposure.probability],

@@ -422,7 +422,7 @@ def test_an_exposure_of_another_version_is_told_by_line(logged, capsys):
         ({"propensity": "half"}, "'propensity': Input should be a valid number"),
         ({"propensity": 7}, "'propensity': Input should be less than or equal to 1"),
         ({"exp_group": "foo"}, "'exp_group': Input should be 'control' or 'test'"),
-        ({"posts": None}, "'posts': Input should be a valid list"),
+        ({"posts": None}, "'posts': Input should be a valid array"),
         ({"at": "9999-12-31T00:00:00"}, "'at': Input should be less than"),
         ({"at": "2021-11-01T00:00:00+01:00"}, "'at': Input should not have timezone info"),
         ({"more": 1}, "'more'"),
