@@ -64,7 +64,6 @@ class Extract:
         with new_outputs(self.log, self.reports / REPORT, self.reports / PLOT) as new:
             reader, meta = retrying(lambda: self._attempt(new))
         reader.spool.clear()
-        shutil.rmtree(self.spool / EXPOSURES, ignore_errors=True)
         return meta
 
     def _attempt(self, new: dict[Path, Path]) -> tuple[FeedReader, LogMeta]:
@@ -116,7 +115,10 @@ class Extract:
             state.users, state.posts, self.name, clock, self.params.connections
         )
         n_repeats = sum(w.n_repeats for w in written)
-        exposures = None if places is None else exposure_report(places.counts, written)
+        exposures = None
+        if places is not None:
+            exposures = exposure_report(places.counts, written)
+            places.clear()
         days, n_stray = state.days, None
         if state.sql.likes_apart:
             days, n_stray = days.with_likes_apart(), sum(w.n_stray_likes for w in written)

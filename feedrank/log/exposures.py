@@ -80,16 +80,21 @@ def exposure_files(directory: Path) -> list[Path]:
 
 
 def read_exposures(directory: Path) -> Iterator[Exposure]:
-    """All lists logged in a directory; raises `SchemaError` without it, or for a broken line.
-
-    What follows the last line break of a file is no line yet: it is being written, or its process
-    was killed meanwhile.
-    """
+    """All lists logged in a directory; raises `SchemaError` without it, or for a broken line."""
     for path in exposure_files(directory):
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if line.endswith(b"\n") and line != b"\n":
-                    yield _parsed(line[:-1], f"line {number} of '{path}'")
+        yield from exposures_of(path)
+
+
+def exposures_of(path: Path) -> Iterator[Exposure]:
+    """All lists of a file; raises `SchemaError` for a broken line.
+
+    What follows its last line break is no line yet: it is being written, or its process was killed
+    meanwhile.
+    """
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if line.endswith(b"\n") and line != b"\n":
+                yield _parsed(line[:-1], f"line {number} of '{path}'")
 
 
 def _parsed(line: bytes, place: str) -> Exposure:

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, field
-from datetime import datetime
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from feedrank.errors import SchemaError
-from feedrank.log.exposures import Exposure, read_exposures
+from feedrank.extraction.spool.exposure_lists import Lists, read_lists
 from feedrank.log.impressions import Impressions, LoggedExposures
 from feedrank.log.metadata import SECONDS_A_DAY
 
 PLACE = np.dtype([("key", "<u8"), ("propensity", "<f4"), ("policy", "<u2")])
-BLOCK_LISTS = 20_000  # in memory at once: some 40 MB of lists of five
-EPOCH = datetime(2000, 1, 1)  # that packed times count days from
 
 
 @dataclass(frozen=True)
@@ -77,7 +73,7 @@ class ExposurePlaces:
     """Places of all lists, in files of a directory, sorted by bucket.
 
     Attributes:
-        directory: of the files.
+        directory: of the files, and of the lists that are kept for the next extract.
         keys: of the log.
         bounds: first user of each bucket, and the number of users.
         policies: that made the lists, sorted.
@@ -95,7 +91,7 @@ class ExposurePlaces:
     def read(
         self, source: Path, user_ids: pd.Series, post_ids: pd.Series, first_day: int
     ) -> ExposurePlaces:
-        """Itself, with the lists of a directory of exposure files, `BLOCK_LISTS` at a time.
+        """Itself, with the lists of a directory of exposure files, some thousands at a time.
 
         Args:
             source: the directory; raises `SchemaError` if it is missing or holds a broken line.
@@ -103,12 +99,11 @@ class ExposurePlaces:
             post_ids: of its posts.
             first_day: days from 2000-01-01 to the midnight that packed times count from.
         """
-        shutil.rmtree(self.directory, ignore_errors=True)
-        self.directory.mkdir(parents=True)
+        self.clear()
+        self._places.mkdir(parents=True)
         users, posts = _Rows(user_ids), _Rows(post_ids)
-        exposures = read_exposures(source)
-        while block := list(islice(exposures, BLOCK_LISTS)):
-            self._add(block, users, posts, first_day * SECONDS_A_DAY)
+        for lists in read_lists(source, self.directory / "lists"):
+            self._add(lists, users, posts, first_day * SECONDS_A_DAY)
         self.policies = tuple(sorted(self._found))
         if len(self.policies) > np.iinfo(np.uint16).max:
             raise SchemaError(
@@ -127,24 +122,32 @@ class ExposurePlaces:
         order = np.lexsort((places["propensity"], places["policy"], places["key"]))
         return BucketPlaces(self.keys, int(self.bounds[number]), since, places[order])
 
-    def _add(self, block: list[Exposure], users: _Rows, posts: _Rows, since: int) -> None:
-        n = [len(e.posts) for e in block]
-        user = np.repeat(users.find([e.user_id for e in block]), n)
-        post = posts.find([post for e in block for post in e.posts])
-        at = np.repeat([int((e.at - EPOCH).total_seconds() // 1) - since for e in block], n)
+    def clear(self) -> None:
+        """Remove the places; the lists are kept."""
+        shutil.rmtree(self._places, ignore_errors=True)
+
+    @property
+    def _places(self) -> Path:
+        return self.directory / "places"
+
+    def _add(self, lists: Lists, users: _Rows, posts: _Rows, since: int) -> None:
+        n = lists.n_places
+        user, post = np.repeat(users.find(lists.user_id), n), posts.find(lists.post_id)
+        at = np.repeat(lists.at - since, n)
         is_known, is_within = (user >= 0) & (post >= 0), self.keys.are_within(at)
-        self.counts.lists += len(block)
+        self.counts.lists += len(n)
         self.counts.places += len(post)
         self.counts.unknown += int((~is_known).sum())
         self.counts.outside += int((is_known & ~is_within).sum())
         kept = is_known & is_within
-        policy = [self._found.setdefault(e.policy, len(self._found) + 1) for e in block]
+        found = self._found
+        number = [found.setdefault(name, len(found) + 1) for name in lists.policies.tolist()]
         bucket = np.searchsorted(self.bounds, user[kept], side="right") - 1
         places = np.empty(len(bucket), PLACE)
         places["key"] = self.keys.of(user[kept] - self.bounds[bucket], post[kept], at[kept])
-        places["propensity"] = np.array([p for e in block for p in e.slots])[kept]
-        places["policy"] = np.repeat(policy, n)[kept]
-        path = self.directory / f"{len(self._files):06}.npy"
+        places["propensity"] = lists.propensity[kept]
+        places["policy"] = np.repeat(np.array(number)[lists.policy], n)[kept]
+        path = self._places / f"{len(self._files):06}.npy"
         np.save(path, places[np.argsort(bucket, kind="stable")])
         edges = np.searchsorted(np.sort(bucket), np.arange(len(self.bounds)))
         self._files.append((path, edges))
@@ -196,7 +199,11 @@ class _Rows:
         self._is_text = not pd.api.types.is_integer_dtype(ids)
         self._index = pd.Index(ids)
 
-    def find(self, ids: list[int | str]) -> np.ndarray:
+    def find(self, ids: np.ndarray) -> np.ndarray:
         """Row of each id, -1 where there is none."""
-        wanted = [str(i) for i in ids] if self._is_text else ids
-        return np.asarray(self._index.get_indexer(pd.Index(wanted)))
+        if self._is_text:
+            return np.asarray(self._index.get_indexer(pd.Index(ids.astype(np.str_), dtype=object)))
+        if ids.dtype.kind == "U":  # among them one that is text
+            numbers = [int(i) if i.removeprefix("-").isdecimal() else i for i in ids.tolist()]
+            return np.asarray(self._index.get_indexer(pd.Index(numbers, dtype=object)))
+        return np.asarray(self._index.get_indexer(pd.Index(ids)))

@@ -15,7 +15,7 @@ import pytest
 from feedrank.errors import SchemaError
 from feedrank.extraction.fingerprint import refresh_fingerprint
 from feedrank.extraction.postgres.connection import Source
-from feedrank.extraction.spool import exposure_places
+from feedrank.extraction.spool import exposure_lists
 from feedrank.log.exposures import exposure_files
 from feedrank.log.files import Log, bucket_path
 from tests.conftest import TestDatabase
@@ -151,7 +151,7 @@ def _slowly(directory: Path, lists: list[Line], window: int) -> dict[tuple[str, 
 def test_the_join_is_that_of_a_slow_search(
     database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exposure_places, "BLOCK_LISTS", 700)
+    monkeypatch.setattr(exposure_lists, "BLOCK_LISTS", 700)
     large(database)
     lists = _random_lists(5_000)
     _log(tmp_path / "lists", lists)
@@ -160,7 +160,7 @@ def test_the_join_is_that_of_a_slow_search(
     found = {key: p for key, (p, _) in _exposed(tmp_path).items()}
     assert len(found) > 1_000
     assert found == _slowly(tmp_path, lists, 86_400)
-    assert not (tmp_path / ".spool" / "exposures").exists()
+    assert [p.name for p in (tmp_path / ".spool" / "exposures").iterdir()] == ["lists"]
 
 
 def test_bytes_depend_neither_on_buckets_of_lists_nor_on_files_nor_on_an_earlier_log(
@@ -175,9 +175,46 @@ def test_bytes_depend_neither_on_buckets_of_lists_nor_on_files_nor_on_an_earlier
     extraction(database.url, tmp_path / "b", other).run()
     assert files(tmp_path / "a") != files(tmp_path / "b")
     _log(tmp_path / "other", lists[:1_500], "exposures-2021-10-01-0.jsonl")
-    monkeypatch.setattr(exposure_places, "BLOCK_LISTS", 300)
+    monkeypatch.setattr(exposure_lists, "BLOCK_LISTS", 300)
     extraction(database.url, tmp_path / "b", other).run()
     assert files(tmp_path / "a") == files(tmp_path / "b")
+
+
+def test_a_file_that_is_as_it_was_is_not_parsed_again(
+    database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large(database)
+    parsed: list[str] = []
+    real = exposure_lists.exposures_of
+    monkeypatch.setattr(
+        exposure_lists, "exposures_of", lambda path: parsed.append(path.name) or real(path)
+    )
+    lists, names = _random_lists(900), source_params(exposures=str(tmp_path / "lists"))
+    _log(tmp_path / "lists", lists[:500], "exposures-a.jsonl")
+    _log(tmp_path / "lists", lists[500:700], "exposures-b.jsonl")
+    extraction(database.url, tmp_path, names).run()
+    _log(tmp_path / "lists", lists[700:], "exposures-b.jsonl")
+    extraction(database.url, tmp_path, names).run()
+    assert parsed == ["exposures-a.jsonl", "exposures-b.jsonl", "exposures-b.jsonl"]
+    assert _report(tmp_path)["lists"] == len(lists)
+    (tmp_path / "lists" / "exposures-a.jsonl").unlink()
+    extraction(database.url, tmp_path, names).run()
+    assert len(parsed) == 3
+    kept = list((tmp_path / ".spool" / "exposures" / "lists").iterdir())
+    assert [path.name[-17:] for path in kept] == ["exposures-b.jsonl"]
+    extraction(database.url, tmp_path / "other", names).run()
+    assert files(tmp_path) == files(tmp_path / "other")
+
+
+def test_an_id_of_another_kind_hides_no_other(database: TestDatabase, tmp_path: Path) -> None:
+    small(database)
+    _log(tmp_path / "lists", [
+        ("2021-10-02T07:59:00", 7, [10, "x"], [1.0, 0.5], "a"),
+        ("2021-10-02T07:59:00", "somebody", [10, 10**30], [1.0, 0.5], "a"),
+    ])  # fmt: skip
+    extraction(database.url, tmp_path, source_params(exposures=str(tmp_path / "lists"))).run()
+    counts = _report(tmp_path)
+    assert (counts["impressions"], counts["unknown"]) == (1, 3)
 
 
 def test_a_log_without_exposures_has_the_columns_and_names_of_before(
