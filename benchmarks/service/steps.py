@@ -30,7 +30,7 @@ from feedrank.learning.refits import _count_refits
 from feedrank.log.files import Log
 from feedrank.params import load_params
 from feedrank.state.counts.by_step import StepCounts
-from feedrank.state.counts.tally import Tally
+from feedrank.state.counts.tally import Cells, sum_of_cells
 from feedrank.state.feature_store import FeatureStore
 from feedrank.state.profiles import Profiles
 from feedrank.state.shared import SharedCounts
@@ -62,12 +62,11 @@ def counted(store: FeatureStore, log: Log, seconds: int) -> FeatureStore:
 def denser(counts: StepCounts, times: int, rng: np.random.Generator) -> StepCounts:
     """Counts of which each step holds those of `times` random steps."""
 
-    def tally(_: int) -> Tally:
+    def cells(_: int) -> Cells:
         steps = rng.integers(0, counts.n_steps, times).tolist()
-        key, shown, liked = map(np.concatenate, zip(*map(counts.at, steps), strict=True))
-        return Tally(*(np.bincount(key, w, counts.n_keys).astype(int) for w in (shown, liked)))
+        return sum_of_cells([counts.at(step) for step in steps], counts.n_keys)
 
-    return StepCounts.of(map(tally, range(counts.n_steps)), counts.n_keys)
+    return StepCounts.of(map(cells, range(counts.n_steps)), counts.n_keys)
 
 
 def serve(store: FeatureStore, artifact: Artifact, directory: Path) -> None:

@@ -20,8 +20,10 @@ from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.log.sampling import hash_uniform
 from feedrank.log.steps import n_steps, steps_of
 from feedrank.params import Params
+from feedrank.state.catalogue import Catalogue
 from feedrank.state.counts.by_user import PairCounts
 from feedrank.state.feature_store import FeatureStore
+from feedrank.state.shared import SharedHistory
 from feedrank.state.users import UserState
 
 
@@ -44,7 +46,9 @@ def training_rows(
     share = min(
         params.features.row_share, params.features.max_rows / max(log.meta.n_impressions, 1)
     )
-    job = partial(rows_of_bucket, log, store, calendar.warmup_days, share, params.features.seed)
+    # Without the histories, which are most of a store.
+    of_store = (store.states, store.catalogue)
+    job = partial(rows_of_bucket, log, *of_store, calendar.warmup_days, share, params.features.seed)
     if rows_place is not None and share * log.meta.n_impressions > params.engine.held_rows:
         names = [f.name for f in features_of(store.fitted)]
         return store_rows(job, log.meta.n_buckets, names, rows_place, params.engine.held_rows)
@@ -58,35 +62,39 @@ def _whole(job: Callable[[int], Iterator[TrainingRows]], bucket: int) -> Trainin
 
 def rows_of_bucket(
     log: Log,
-    store: FeatureStore,
+    states: SharedHistory,
+    catalogue: Catalogue,
     warmup_days: int,
     share: float,
     seed: int,
     bucket: int,
 ) -> Iterator[TrainingRows]:
     """Training rows of one bucket, step by step in the order of (at, user, post)."""
-    fitted, shared = store.fitted, store.states
+    fitted = states.fitted
     rows = log.bucket(bucket)
     first, last = log.meta.user_range(bucket)
     user = (rows.user - np.uint32(first)).astype(np.int64)
     step = steps_of(rows, fitted.step_seconds)
     pairs = PairCounts(user, rows.post, step, rows.liked, fitted.n_posts)
-    profile = (store.catalogue.codes[first:last], pairs, store.catalogue.moments[first:last])
+    profile = (catalogue.codes[first:last], pairs, catalogue.moments[first:last])
     state = UserState(fitted, fitted.refits[0], *profile)
     features = features_of(fitted)
     kept = (hash_uniform(rows, seed) < share) & (rows.at >= warmup_days * SECONDS_A_DAY)
     edges = np.searchsorted(step, np.arange(n_steps(log, fitted.step_seconds) + 1))
     yield _labelled(np.empty((0, len(features)), np.float32), rows[:0])
+    n_counted = 0
     for number, (low, high) in enumerate(pairwise(edges)):
-        if state.refit is not fitted.refit(number):
-            state = UserState(fitted, fitted.refit(number), *profile)
-            state.update(user[:low], rows.post[:low], rows.liked[:low])
         chosen = low + np.flatnonzero(kept[low:high])
-        if len(chosen):
-            some = rows[chosen]
-            question = Question(shared.as_of(number), state, user[chosen], some.post, some.at)
-            yield _labelled(assemble(features, question), some)
-        state.update(user[low:high], rows.post[low:high], rows.liked[low:high])
+        if not len(chosen):
+            continue
+        if state.refit is not fitted.refit(number):
+            state, n_counted = UserState(fitted, fitted.refit(number), *profile), 0
+        earlier, n_counted = slice(n_counted, low), low
+        state.update(user[earlier], rows.post[earlier], rows.liked[earlier])
+        some = rows[chosen]
+        shared = states.of_posts(number, some.post)
+        question = Question(shared, state, user[chosen], some.post, some.at)
+        yield _labelled(assemble(features, question), some)
 
 
 def _labelled(matrix: np.ndarray, rows: Impressions) -> TrainingRows:

@@ -11,7 +11,7 @@ from feedrank.engines.engine import sum_parts
 from feedrank.log.files import Log
 from feedrank.log.steps import by_step, n_steps, steps_of
 from feedrank.state.counts.by_step import StepCounts
-from feedrank.state.counts.tally import Tally, smallest_uint, tally
+from feedrank.state.counts.tally import Cells, cells_of, smallest_uint
 from feedrank.state.fitted import WarmupParameters
 from feedrank.state.history import History
 from feedrank.state.plugins.pairs import Pairs
@@ -50,15 +50,15 @@ def _count_bucket(
         *((count.keys, count.n_keys) for count in fixed.plugins.counts.values()),
     ]
 
-    def tallies(key: Callable[[Pairs], np.ndarray], n_keys: int) -> Iterator[Tally]:
+    def cells(key: Callable[[Pairs], np.ndarray], n_keys: int) -> Iterator[Cells]:
         for part in by_step(rows, steps, total):
             pairs = Pairs(fixed, profiles.codes, part.user, part.post, part.at)
-            yield tally(key(pairs), part.liked, n_keys)
+            yield cells_of(key(pairs), part.liked, n_keys)
 
     user = rows.user - np.uint32(first)
     # Stable, so that a user's rows stay in order of time; 16 bits are sorted by radix.
     order = np.argsort(user.astype(smallest_uint(last - first)), kind="stable")
-    return [StepCounts.of(tallies(*of), of[1]) for of in keys], (
+    return [StepCounts.of(cells(*of), of[1]) for of in keys], (
         np.bincount(user, minlength=last - first),
         rows.post[order].astype(smallest_uint(log.meta.n_posts)),
         steps[order].astype(smallest_uint(total)),

@@ -11,7 +11,7 @@ from feedrank.state.counts.by_step import StepCounts
 from feedrank.state.counts.tally import Tally
 from feedrank.state.fitted import Strengths, WarmupParameters
 from feedrank.state.posts.clusters import PostClusters, dispersion_of, post_state
-from feedrank.state.shared import column_evidence, rates_within
+from feedrank.state.rates import column_evidence, rates_within
 from feedrank.stats.correspondence import LEAST_EVENTS
 from feedrank.stats.shrinkage import STRONGEST, fit_strength
 

@@ -23,7 +23,7 @@ from feedrank.log.steps import by_step, n_steps, steps_of
 from feedrank.params import FeaturesParams
 from feedrank.schema import TEXT
 from feedrank.state.counts.by_step import StepCounts
-from feedrank.state.counts.tally import Tally, tally
+from feedrank.state.counts.tally import Cells, Tally, cells_of, sum_of_cells, tally
 from feedrank.state.fitted import FittedParameters, Refit, WarmupParameters
 from feedrank.state.history import History, InteractionSample
 from feedrank.state.posts.clusters import PostClusters
@@ -151,29 +151,28 @@ def _refits_of_bucket(
     steps = steps_of(rows, fixed.step_seconds).astype(np.int64)
     by_column, of_users = [], []
     for first, last, refit in zip(firsts, [*firsts[1:], total], clusters, strict=True):
-        count = partial(_column_tally, profiles=profiles, fixed=fixed, clusters=refit)
+        count = partial(_column_cells, profiles=profiles, fixed=fixed, clusters=refit)
         # All before the refit counts in the step before it, nothing of the next refit counts.
         parts = by_step(rows, np.maximum(steps, first - 1), last)
-        tallies = chain(map(count, parts), repeat(count(rows[:0]), total - last))
-        by_column.append(StepCounts.of(tallies, fixed.n_column_keys(n_clusters)))
+        cells = chain(map(count, parts), repeat(count(rows[:0]), total - last))
+        by_column.append(StepCounts.of(cells, fixed.n_column_keys(n_clusters)))
         earlier = rows[: int(np.searchsorted(steps, first))]
         by_cluster = _by_user(users, earlier, refit.cluster, n_clusters)
         of_users.append((by_cluster, _by_user(users, earlier, fixed.topic, fixed.n_topics)))
     return by_column, of_users
 
 
-def _column_tally(
+def _column_cells(
     rows: Impressions, profiles: Profiles, fixed: WarmupParameters, clusters: PostClusters
-) -> Tally:
+) -> Cells:
     """Counts by (profile code end to end, segment, cluster) of all profile columns."""
     n_clusters = clusters.rate.shape[1]
-    n_keys = fixed.n_column_keys(n_clusters)
-    total = Tally(*np.zeros((2, n_keys), np.int64))
+    n_keys, parts = fixed.n_column_keys(n_clusters), []
     for some in _pieces(rows):
         codes, cluster = profiles.codes[some.user], clusters.cluster[some.post]
-        for key in fixed.column_keys(codes, cluster, n_clusters).T:
-            total += tally(key, some.liked, n_keys)
-    return total
+        keys = fixed.column_keys(codes, cluster, n_clusters)
+        parts.append(cells_of(keys.ravel(), np.repeat(some.liked, keys.shape[1]), n_keys))
+    return parts[0] if len(parts) == 1 else sum_of_cells(parts, n_keys)
 
 
 def _pieces(rows: Impressions) -> list[Impressions]:

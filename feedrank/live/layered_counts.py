@@ -60,6 +60,11 @@ class LayeredCounts(StepCounts):
         """Steps from the log's origin to the last row of all."""
         return self.end
 
+    def occupied(self, since: int, until: int) -> np.ndarray:
+        """The steps in [since, until) that hold rows, ascending."""
+        of_log = super().occupied(since, min(until, self.n_log_steps))
+        return np.union1d(of_log, [s for s in self.later if since <= s < until]).astype(np.int64)
+
     def at(self, step: int) -> Sparse:
         """Key, shown and liked of one step; each key once."""
         later = self.later.get(step)

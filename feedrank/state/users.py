@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from feedrank.state.counts.by_user import PairCounts, UserCounts
+from feedrank.state.counts.tally import ordered_sum
 from feedrank.state.fitted import FittedParameters, Refit
 from feedrank.state.posts.factors import UserEvidence
 from feedrank.state.shared import SharedState
@@ -82,7 +83,7 @@ def user_tables(state: UserState, shared: SharedState, users: np.ndarray) -> Use
     segment = state.segment[users]
     cluster, topic = (state.counts.of(name)[users] for name in ("cluster", "topic"))
     expected = cluster.shown * shared.cluster_rate[segment]
-    liked, total = cluster.liked.sum(1), _ordered_sum(expected)
+    liked, total = cluster.liked.sum(1), ordered_sum(expected.T)
     like_rate = ratio(liked, total, strengths.user)
     of_topic = topic.shown * shared.topic_rate[segment]
     by = like_rate[:, None]
@@ -93,11 +94,3 @@ def user_tables(state: UserState, shared: SharedState, users: np.ndarray) -> Use
         topic=log_ratio(topic.liked, of_topic * by, strengths.user_topic),
         factors=state.evidence.factors_of(users, strengths.user),
     )
-
-
-def _ordered_sum(columns: np.ndarray) -> np.ndarray:
-    """Sum over the last axis in one order, whatever the number of rows: equal bits anywhere."""
-    total = columns[:, 0].copy()
-    for column in range(1, columns.shape[1]):
-        total += columns[:, column]
-    return total

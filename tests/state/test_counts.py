@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from feedrank.state.counts.by_step import StepCounts
 from feedrank.state.counts.by_user import PairCounts, UserCounts
-from feedrank.state.counts.tally import Tally, smallest_uint, tally
+from feedrank.state.counts.tally import Cells, Tally, cells_of, smallest_uint, sum_of_cells, tally
 
 N_STEPS, N_KEYS, N_USERS, N_POSTS = 9, 6, 3, 5
 GROUP = np.array([0, 2, 0, 1, 2])
@@ -31,12 +31,12 @@ VIEWS = st.lists(
 
 
 def _counts(events: Events) -> StepCounts:
-    return StepCounts.of((_tally([e for e in events if e[0] == s]) for s in range(N_STEPS)), N_KEYS)
+    return StepCounts.of((_cells([e for e in events if e[0] == s]) for s in range(N_STEPS)), N_KEYS)
 
 
-def _tally(events: Events) -> Tally:
+def _cells(events: Events) -> Cells:
     _, key, liked = _columns(events, 3)
-    return tally(key, liked, N_KEYS)
+    return cells_of(key, liked, N_KEYS)
 
 
 def _columns(rows: Events | Views, n: int) -> list[np.ndarray]:
@@ -72,6 +72,17 @@ def test_any_split_and_order_of_rows_gives_the_same_counts(
         assert np.asarray(getattr(merged, name)).dtype == np.asarray(column).dtype
 
 
+@given(EVENTS, EVENTS)
+def test_few_rows_and_many_have_the_same_cells(some: Events, others: Events) -> None:
+    (_, *rows), (_, *more) = (_columns(events, 3) for events in (some, others))
+    for n_keys in (N_KEYS, 10**6):  # counted over all keys, and over those that occur
+        found = cells_of(*rows, n_keys)
+        assert list(map(list, found)) == list(map(list, tally(*rows, N_KEYS).cells()))
+        total = sum_of_cells([found, cells_of(*more, n_keys)], n_keys)
+        both = tally(*map(np.concatenate, zip(rows, more, strict=True)), N_KEYS)
+        assert list(map(list, total)) == list(map(list, both.cells()))
+
+
 @pytest.mark.parametrize(
     ("highest", "name"),
     [(0, "uint8"), (255, "uint8"), (256, "uint16"), (65_535, "uint16"), (65_536, "uint32")],
@@ -81,7 +92,7 @@ def test_the_narrowest_type_holds_the_highest_number(highest: int, name: str) ->
 
 
 def test_counts_of_narrow_types_add_up_beyond_them() -> None:
-    counts = StepCounts.of([Tally(np.array([200, 0]), np.array([150, 0]))] * 400, 2)
+    counts = StepCounts.of([Tally(np.array([200, 0]), np.array([150, 0])).cells()] * 400, 2)
     assert (counts.shown.dtype, counts.liked.dtype) == (np.uint8, np.uint8)
     assert _plainly(counts.before(400)) == [(80_000, 60_000), (0, 0)]
     merged = StepCounts.merged([counts] * 400)

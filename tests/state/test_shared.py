@@ -10,9 +10,13 @@ from feedrank.features.spec import assemble, features_of
 from feedrank.state.counts.by_user import PairCounts
 from feedrank.state.counts.tally import Tally
 from feedrank.state.posts.clusters import RATE_PRIOR
-from feedrank.state.shared import SharedHistory, rates_within
+from feedrank.state.rates import StepRates, rates_within
+from feedrank.state.shared import SharedHistory, SharedState
 from feedrank.state.users import UserState, user_tables
 from tests.support.simulated_logs import DAY, Learned, simulated
+
+TABLES = {f.name for f in fields(SharedState)} - {f.name for f in fields(StepRates)}
+TABLES -= {"by_key", "n_shown"}
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +58,27 @@ def test_no_more_states_are_kept_than_asked(learned: Learned) -> None:
     assert shared.as_of(9) is recent
     assert shared.as_of(0) is not None
     assert len(shared._kept) == 3
+
+
+@pytest.mark.parametrize("n_posts", [1, 2, 7, 60])
+def test_some_posts_have_the_bits_that_they_have_among_all(learned: Learned, n_posts: int) -> None:
+    few, every = _shared(learned, keep=2), _shared(learned)
+    rng = np.random.default_rng(n_posts)
+    for step in (0, 12, 3, every.counts.n_steps - 1):
+        posts = rng.choice(learned.store.fitted.n_posts, n_posts, replace=False)
+        some, all_of_them = few.of_posts(step, posts), every.as_of(step)
+        for name, table in vars(all_of_them).items():
+            own = getattr(some, name)
+            if name in TABLES:
+                assert own[..., posts].tobytes() == table[..., posts].tobytes(), name
+                assert np.isnan(np.delete(own, posts, axis=-1)).all()
+            elif name != "by_key":
+                assert np.asarray(own).tobytes() == np.asarray(table).tobytes(), name
+
+
+def test_all_posts_are_derived_where_all_steps_are_kept(learned: Learned) -> None:
+    shared = _shared(learned)
+    assert shared.of_posts(5, np.array([1])) is shared.as_of(5)
 
 
 def test_group_rates_are_the_smoothed_like_rates_of_a_segment() -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from feedrank.io.arrays import Place, read_array
-from feedrank.state.counts.tally import Tally, smallest_uint
+from feedrank.state.counts.tally import Cells, Tally, smallest_uint, sum_of_cells
 
+PIECE = 1 << 20  # cells; 20 MB as numbers of eight bytes
 COLUMNS = ("offsets", "key", "shown", "liked")
 
 
@@ -38,14 +39,13 @@ class StepCounts:
         return len(self.offsets) - 1
 
     @classmethod
-    def of(cls, tallies: Iterable[Tally], n_keys: int) -> StepCounts:
-        """Counts from one dense tally a step."""
+    def of(cls, steps: Iterable[Cells], n_keys: int) -> StepCounts:
+        """Counts from the cells of each step."""
         offsets, keys, shown, liked = [0], [], [], []
-        for step in tallies:
-            key = np.flatnonzero(step.shown)
+        for key, n_shown, n_liked in steps:
             keys.append(key.astype(np.uint32))
-            shown.append(_narrow(step.shown[key]))
-            liked.append(_narrow(step.liked[key]))
+            shown.append(_narrow(n_shown))
+            liked.append(_narrow(n_liked))
             offsets.append(offsets[-1] + len(key))
         columns = (np.concatenate([*c, np.empty(0, np.uint8)]) for c in (keys, shown, liked))
         return cls(n_keys, np.array(offsets, dtype=np.int64), *columns)
@@ -55,29 +55,41 @@ class StepCounts:
         """The sum of counts of disjoint rows."""
         n_keys, n_steps = parts[0].n_keys, parts[0].n_steps
 
-        def total(step: int) -> Tally:
-            key, shown, liked = (np.concatenate(c) for c in zip(*(p.at(step) for p in parts)))
-            return Tally(*(_sum(key, w, n_keys) for w in (shown, liked)))
+        def total(step: int) -> Cells:
+            return sum_of_cells([p.at(step) for p in parts], n_keys)
 
         return cls.of(map(total, range(n_steps)), n_keys)
 
-    def at(self, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Key, shown and liked of one step."""
+    def occupied(self, since: int, until: int) -> np.ndarray:
+        """The steps in [since, until) that hold rows, ascending."""
+        return since + np.flatnonzero(np.diff(self.offsets[since : until + 1]))
+
+    def at(self, step: int) -> Cells:
+        """Cells of one step."""
         rows = slice(int(self.offsets[step]), int(self.offsets[step + 1]))
         return self.key[rows], self.shown[rows], self.liked[rows]
 
     def before(self, step: int, since: int = 0) -> Tally:
         """Counts of the steps [since, step), int64, shape (n_keys,)."""
-        rows = slice(int(self.offsets[since]), int(self.offsets[step]))
-        key = self.key[rows]
-        return Tally(*(_sum(key, w[rows], self.n_keys) for w in (self.shown, self.liked)))
+        total = Tally(*np.zeros((2, self.n_keys), np.int64))
+        for rows in self._pieces(since, step):
+            for of_all, counted in ((total.shown, self.shown), (total.liked, self.liked)):
+                weights = counted[rows]
+                of_all += np.bincount(self.key[rows], weights, self.n_keys).astype(np.int64)
+        return total
 
     def first_steps(self) -> np.ndarray:
         """The step at which each key was first counted; `n_steps` if never. Shape (n_keys,)."""
         first = np.full(self.n_keys, self.n_steps, dtype=np.int64)
-        step = np.repeat(np.arange(self.n_steps), np.diff(self.offsets))
-        np.minimum.at(first, self.key, step)
+        for rows in self._pieces(0, self.n_steps)[::-1]:
+            row = np.arange(rows.stop - 1, rows.start - 1, -1)  # of several, the last one stays
+            first[self.key[rows][::-1]] = np.searchsorted(self.offsets, row, "right") - 1
         return first
+
+    def _pieces(self, since: int, until: int) -> list[slice]:
+        """The cells of the steps [since, until), of which no more than `PIECE` are read at once."""
+        first, last = int(self.offsets[since]), int(self.offsets[until])
+        return [slice(low, min(low + PIECE, last)) for low in range(first, last, PIECE)]
 
     def save(self, directory: Path, name: str) -> None:
         """Write `<name>_{offsets,key,shown,liked}.npy`."""
@@ -88,10 +100,6 @@ class StepCounts:
     def load(cls, place: Place, name: str, n_keys: int) -> StepCounts:
         """Counts that `save` wrote."""
         return cls(n_keys, *(read_array(place / f"{name}_{c}.npy") for c in COLUMNS))
-
-
-def _sum(key: np.ndarray, weight: np.ndarray, n_keys: int) -> np.ndarray:
-    return np.bincount(key, weights=weight, minlength=n_keys).astype(np.int64)
 
 
 def _narrow(counts: np.ndarray) -> np.ndarray:

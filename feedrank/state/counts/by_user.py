@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from feedrank.state.counts.tally import Tally, tally
+from feedrank.state.counts.tally import Tally
 
 
 class UserCounts:
@@ -31,7 +31,7 @@ class UserCounts:
         """Add impressions; `user` counts from 0 within these users."""
         for name, (part, n) in self._groupings.items():
             key = user.astype(np.int64) * n + part[post]
-            self._tallies[name] += tally(key, liked, self.n_users * n)
+            self._tallies[name].add(key, liked)
 
     def of(self, grouping: str) -> Tally:
         """Counts by user and part, int64, shape (n_users, n_parts)."""

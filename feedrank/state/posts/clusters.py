@@ -26,6 +26,7 @@ from feedrank.stats.shrinkage import base_rate, log_evidence, ratio
 DISCOUNT = 1.5
 RATE_PRIOR = 30.0  # prior strength of a cluster's like rate, in impressions: any from 10 to 100
 HIGHEST_CLUSTER_RATE = 0.999  # below 1, as logarithms need
+EVERY = slice(None)  # post
 
 
 @dataclass(frozen=True)
@@ -69,34 +70,64 @@ class PostState:
     membership: np.ndarray
 
 
-def post_state(clusters: PostClusters, counts: Tally) -> PostState:
-    """Posterior of every post given counts as of a step, shape (n_segments, n_posts)."""
-    rate = clusters.rate
-    membership, quality = expect(counts, clusters.log_gate, rate, clusters.quality_strength)
-    if counts.liked.any():
-        rate = cluster_rates_of(counts, membership, quality, prior=clusters.rate)
-        membership, quality = expect(counts, clusters.log_gate, rate, clusters.quality_strength)
+def rates_as_of(clusters: PostClusters, counts: Tally) -> np.ndarray:
+    """Like rates of the clusters given counts as of a step, shape (n_segments, n_clusters)."""
+    if not counts.liked.any():
+        return clusters.rate
+    of_posts = expect(counts, clusters.log_gate, clusters.rate, clusters.quality_strength)
+    return cluster_rates_of(counts, *of_posts, prior=clusters.rate)
+
+
+def post_state(
+    clusters: PostClusters,
+    counts: Tally,
+    rate: np.ndarray | None = None,
+    posts: np.ndarray | slice = EVERY,
+) -> PostState:
+    """Posterior of posts given counts as of a step.
+
+    Args:
+        clusters: of all posts.
+        counts: of all posts, shape (n_segments, n_posts).
+        rate: `rates_as_of` these counts, if they are there already.
+        posts: rows of the posts; the bits of each are the same, whichever others there are.
+    """
+    rate = rates_as_of(clusters, counts) if rate is None else rate
+    gate, strength = clusters.log_gate, clusters.quality_strength
+    membership, quality = expect(counts, gate, rate, strength, posts)
     of_cluster = membership * quality
-    return PostState(rate @ of_cluster.T, rate @ membership.T, of_cluster.sum(1), membership)
+
+    def mean(weight: np.ndarray) -> np.ndarray:
+        # Products of fewer rows may be added up in another order.
+        of_all = np.zeros_like(gate)
+        of_all[posts] = weight
+        return np.ascontiguousarray((rate @ of_all.T)[:, posts])
+
+    return PostState(mean(of_cluster), mean(membership), of_cluster.sum(1), membership)
 
 
 def expect(
-    counts: Tally, log_gate: np.ndarray, rate: np.ndarray, strength: float
+    counts: Tally,
+    log_gate: np.ndarray,
+    rate: np.ndarray,
+    strength: float,
+    posts: np.ndarray | slice = EVERY,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Expectation step: probability of each cluster, and quality within it, (n_posts, n_clusters).
 
     Args:
-        counts: shape (n_segments, n_posts).
+        counts: of all posts, shape (n_segments, n_posts).
         log_gate: as in `PostClusters`.
         rate: as in `PostClusters`.
         strength: prior strength of quality, in expected likes.
+        posts: rows of those that are asked for; products are of all, to the same bits.
     """
-    expected = counts.shown.T @ rate
-    liked = counts.liked.sum(0)[:, None]
+    expected = (counts.shown.T @ rate)[posts]
+    liked = counts.liked[:, posts].sum(0)[:, None]
     dispersion = dispersion_of(counts) * DISCOUNT
-    likelihood = counts.liked.T @ np.log(rate) / dispersion
+    likelihood = (counts.liked.T @ np.log(rate))[posts] / dispersion
     likelihood += log_evidence(liked, expected, strength, dispersion)
-    log_membership = log_gate + likelihood
+    log_membership = log_gate[posts] + likelihood
     log_membership -= logsumexp(log_membership, axis=1, keepdims=True)
     return np.exp(log_membership), ratio(liked, expected, strength)
 

@@ -12,7 +12,7 @@ N_POSTS, N_STEPS = 10, 20
 def _counts(shown: np.ndarray) -> StepCounts:
     """Counts of two segments that are shown the same, of impressions (steps, posts)."""
     both = np.concatenate([shown, shown], axis=1)
-    return StepCounts.of((Tally(step, np.zeros_like(step)) for step in both), 2 * N_POSTS)
+    return StepCounts.of((Tally(step, np.zeros_like(step)).cells() for step in both), 2 * N_POSTS)
 
 
 def _shown(posts: list[list[int]], times: int) -> np.ndarray:
