@@ -47,7 +47,7 @@ class EngineParams:
 class DemoParams:
     """The simulated network that fills the embedded database."""
 
-    kind: Literal["course", "interests", "films", "news", "news_clicked", "video"]
+    kind: Literal["course", "interests", "films", "news", "news_clicked", "video", "pictures"]
     seed: Whole = Field(ge=0)
     users: Whole = Field(ge=20, le=10_000_000)
     posts: Whole = Field(ge=50, le=1_000_000)
@@ -69,6 +69,7 @@ class SourceParams:
     text: str
     topic: str
     hidden: str | None
+    embedding: str | None
     profile: list[str] | None
     timestamp: str
     action: str
@@ -135,7 +136,7 @@ class FeaturesParams:
     clusters: Whole = Field(ge=1, le=256)
     factors: Whole = Field(ge=0, le=64)
     refits: Whole = Field(ge=1, le=16)
-    vocabulary: Whole = Field(ge=1, le=1_000_000)
+    vocabulary: Whole = Field(ge=0, le=1_000_000)
     half_life_days: Number = Field(ge=0.01, le=3650)
     row_share: Number = Field(ge=0, le=1)
     max_rows: Whole = Field(ge=100, le=1_000_000_000)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from feedrank.errors import SchemaError
+from feedrank.log.embeddings import EMBEDDING
 from feedrank.log.metadata import NEVER
 
 USER_ID = "user_id"
@@ -37,6 +38,7 @@ def check_posts(posts: pd.DataFrame) -> pd.DataFrame:
     """Posts sorted by `post_id`, with `text` and `topic`, never NULL; raises as `check_users`.
 
     `hidden_from`, where it is there, holds seconds since 1970 on the log's clock; NULL: never.
+    `embedding` stays as it is.
     """
     posts = _named(posts, POST_ID, "post_text_df")
     filled = posts[[c for c in posts.columns if c in (POST_ID, POST_ID + KEY)]].copy()
@@ -45,6 +47,8 @@ def check_posts(posts: pd.DataFrame) -> pd.DataFrame:
         filled[column] = values.astype("object").where(values.notna(), default).astype(str)
     if HIDDEN in posts:
         filled[HIDDEN] = posts[HIDDEN].fillna(NEVER).astype(np.int64)
+    if EMBEDDING in posts:
+        filled[EMBEDDING] = posts[EMBEDDING]
     return _by_id(filled, POST_ID, "post_text_df")
 
 

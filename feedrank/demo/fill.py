@@ -23,6 +23,7 @@ from feedrank.demo.server import embedded_server
 from feedrank.demo.simulation import FeedRows, Network
 from feedrank.demo.truth import SCALARS, Effects
 from feedrank.io.progress import tracked
+from feedrank.log.embeddings import EMBEDDING
 from feedrank.params import DemoParams
 from feedrank.schema import LIKE, POST_ID, USER_ID, VIEW
 
@@ -110,7 +111,7 @@ def _fill(network: Network, url: str) -> None:
     """Create and fill the three tables, in one transaction."""
     engine = create_engine(url)
     with closing(engine.raw_connection()) as connection, closing(connection.cursor()) as cursor:
-        _create_tables(cursor)
+        _create_tables(cursor, EMBEDDING in network.posts)
         _copy_frame(cursor, "user_data", network.users)
         _copy_frame(cursor, "post_text_df", network.posts)
         _copy_feed(cursor, network)
@@ -120,13 +121,18 @@ def _fill(network: Network, url: str) -> None:
     engine.dispose()
 
 
-def _create_tables(cursor: Any) -> None:
+def _create_tables(cursor: Any, has_embeddings: bool) -> None:
     for table, columns in TABLES.items():
         cursor.execute(f"DROP TABLE IF EXISTS {table}")
         cursor.execute(f"CREATE TABLE {table} ({columns})")
+    if has_embeddings:
+        cursor.execute(f"ALTER TABLE post_text_df ADD {EMBEDDING} real[]")
 
 
 def _copy_frame(cursor: Any, table: str, frame: pd.DataFrame) -> None:
+    if EMBEDDING in frame:
+        literals = [f"{{{','.join(map(str, v.tolist()))}}}" for v in frame[EMBEDDING]]
+        frame = frame.assign(**{EMBEDDING: literals})
     rows = io.BytesIO(frame.to_csv(index=False, header=False).encode())
     cursor.copy_expert(f"COPY {table} FROM STDIN (FORMAT csv, FREEZE)", rows)
 

@@ -44,12 +44,14 @@ class Kind:
         feed: its shape.
         life: of posts; None: posts do not age.
         step: value of `features.step` that suits it.
+        is_pictures: whether posts are pictures, with embeddings in place of words.
     """
 
     effects: Effects
     feed: Feed = Feed()
     life: LifeSpan | None = None
     step: str = "1d"
+    is_pictures: bool = False
 
 
 # Profiles say little, users have strong tastes of their own.
@@ -73,6 +75,14 @@ VIDEO = Kind(
     LifeSpan(hours=20.0, spread=0.5, depth=5.0, pull=0.25, promotion=1.0, is_published=False),
     "6h",
 )
+# Tastes decide, words say nothing, and a post lives for a day or two: embeddings have to tell.
+PICTURES = Kind(
+    replace(INTERESTS, base_rate=0.08, factors=0.5, like_rate=0.4),
+    Feed(sessions_a_day=0.6, views=(10, 40), gap=(5, 60)),
+    LifeSpan(hours=20.0, spread=0.5, depth=4.0, pull=0.5, promotion=0.5, is_published=True),
+    "6h",
+    is_pictures=True,
+)
 KINDS = {
     "course": Kind(Effects()),
     "interests": Kind(INTERESTS),
@@ -80,4 +90,5 @@ KINDS = {
     "news": NEWS,
     "news_clicked": replace(NEWS, feed=replace(NEWS.feed, clicked_only=True)),
     "video": VIDEO,
+    "pictures": PICTURES,
 }

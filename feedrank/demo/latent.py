@@ -23,6 +23,8 @@ AGE_SCORES = np.array([-1.0, -0.45, 1.0])  # the middle class leans to the young
 POST_SPREAD, CLASS_SPREAD, CLUSTER_SPREAD = 0.16, 0.12, 0.12
 N_CALIBRATION = 50_000  # draws; the standard error of the base rate is 0.0003
 FEED_HOURS = (6 * 3600 + 1_350, 22 * 3600 + 1_350)  # seconds of the day, by the middle of a session
+# Noise of an embedding: a nearest centre finds the cluster of about 80 % of the pictures.
+EMBEDDING_WIDTH, EMBEDDING_NOISE = 32, 1.5
 SCORED = ("age", "gender", "country", "exp_group")  # columns that meet the clusters
 
 
@@ -104,6 +106,15 @@ def draw_truth(
         scaled = replace(life, pull=life.pull * params.effect_scale)
         truth = replace(truth, lives=Lives.draw(scaled, params.days, truth.quality, rng))
     return replace(truth, intercept=_intercept(truth, users, latent.impression_share, rng))
+
+
+def draw_embeddings(truth: Truth, rng: np.random.Generator) -> np.ndarray:
+    """Embeddings of pictures, which tell clusters and factors through noise, (n_posts, WIDTH)."""
+    member = np.eye(N_CLUSTERS)[truth.cluster]
+    told = np.hstack([member, truth.post_factors]) @ rng.standard_normal(
+        (member.shape[1] + truth.post_factors.shape[1], EMBEDDING_WIDTH)
+    )
+    return (told + EMBEDDING_NOISE * rng.standard_normal(told.shape)).astype(np.float32)
 
 
 def _impression_share(

@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 
 from feedrank.demo.kinds import KINDS, Kind
-from feedrank.demo.latent import Latent, draw_truth
+from feedrank.demo.latent import Latent, draw_embeddings, draw_truth
 from feedrank.demo.lives import Lives
 from feedrank.demo.population import age_class, make_posts, make_users
 from feedrank.demo.texts import write_texts
 from feedrank.demo.truth import Effects, Truth
+from feedrank.log.embeddings import EMBEDDING
 from feedrank.log.impressions import Impressions
 from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.params import DemoParams
@@ -87,6 +88,9 @@ class Network:
             SESSIONS_SHAPE, 1 / SESSIONS_SHAPE, len(users)
         )
         order = rng.permutation(len(users))
+        if kind.is_pictures:
+            posts[TEXT] = "A picture."
+            posts[EMBEDDING] = list(draw_embeddings(truth, rng))
         return cls(params, users, posts, truth, latent.impression_share, sessions_a_day, order)
 
     @property

@@ -26,6 +26,7 @@ from feedrank.extraction.relations import relations
 from feedrank.extraction.users_posts import post_columns
 from feedrank.io.files import write_whole
 from feedrank.log.calendar import FEWEST_DAYS, too_few_days
+from feedrank.log.embeddings import embedding_file
 from feedrank.log.exposures import exposure_files
 
 FORMAT = 1  # of the fingerprint: another one makes the extract run again
@@ -50,12 +51,12 @@ def refresh_fingerprint(
     """
     # Before the content is read: a write in between makes the signature old, and the next run
     # reads the content again.
-    exposures = _exposures(source.params.exposures)
-    signature = _signature(source, exposures)
+    files = {**_exposures(source.params.exposures), **_embeddings(source.params.embedding)}
+    signature = _signature(source, files)
     if signature is not None and _remembered(cache) == _memory(signature, path):
         logger.info("source: the source is as it was: nothing has been written to it.")
         return
-    content = {"format": FORMAT, "source": name, **_content(source, connections), **exposures}
+    content = {"format": FORMAT, "source": name, **_content(source, connections), **files}
     text = json.dumps(content, indent=2, sort_keys=True) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists() or path.read_text() != text:
@@ -92,6 +93,14 @@ def _content(source: Source, connections: int) -> dict[str, Any]:
     return {"users": user_content, "posts": post_content, "feed": feed_content}
 
 
+def _embeddings(name: str | None) -> dict[str, str]:
+    """Hash of the file of embeddings; nothing where none is named, or it is not there."""
+    path = embedding_file(name)
+    if path is None or not path.exists():
+        return {}  # the extract says that it is not there
+    return {"embeddings": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
 def _sums(found: list[tuple[Any, ...]]) -> list[str]:
     """Counts and checksums of each day and kind of rows, added up over the counted parts."""
     sums: dict[tuple[str, str], tuple[int, int]] = {}
@@ -126,7 +135,7 @@ def _exposures(directory: str | None) -> dict[str, Any]:
     return {"exposures": {"files": len(files), "sha256": _sha256(files)}}
 
 
-def _signature(source: Source, exposures: dict[str, Any]) -> str | None:
+def _signature(source: Source, files: dict[str, Any]) -> str | None:
     """Digest of numbers that every write to the source changes; None where the server has none.
 
     The numbers: size and file of each table, rows inserted, updated and deleted since the server
@@ -142,7 +151,7 @@ def _signature(source: Source, exposures: dict[str, Any]) -> str | None:
     if is_standby or is_counting != "on" or not all(t.is_stored for t in tables):
         return None
     parts = [str(source), repr(identity), *(repr(asdict(t)) for t in tables), repr(counts)]
-    return _sha256([*parts, repr(sorted(asdict(source.params).items())), repr(exposures)])
+    return _sha256([*parts, repr(sorted(asdict(source.params).items())), repr(files)])
 
 
 _SERVER = """

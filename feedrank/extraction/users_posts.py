@@ -15,6 +15,14 @@ from feedrank.extraction.postgres.catalog import Relation
 from feedrank.extraction.postgres.connection import Transaction, quoted
 from feedrank.extraction.postgres.feed_query import TIMES, WHOLE, id_key, moment, share
 from feedrank.extraction.profile_choice import ARRAYS, ProfileChoice
+from feedrank.log.embeddings import (
+    EMBEDDING,
+    check_vectors,
+    embedding_column,
+    embedding_file,
+    read_vectors,
+    vector_of,
+)
 from feedrank.log.metadata import ALWAYS, NEVER
 from feedrank.params import ExtractParams, SourceParams
 from feedrank.schema import (
@@ -39,6 +47,10 @@ DAY = (
 DISTINCT = (
     "CASE WHEN {0} IS NOT NULL "
     "THEN array_to_json(ARRAY(SELECT DISTINCT unnest({0})::text))::text END"
+)
+EMBEDDINGS = (
+    *(f"_{kind}" for kind in ("float4", "float8", "numeric", *WHOLE)),
+    *("vector", "halfvec", "json", "jsonb", "text", "varchar"),
 )
 Computed = Mapping[str, tuple[str, pa.DataType]]
 # Form of a column of some type, and its type in Arrow; all other types become text.
@@ -88,33 +100,51 @@ def read_profiles(
 
 
 def read_posts(transaction: Transaction, relation: Relation, source: SourceParams) -> pd.DataFrame:
-    """Posts sorted by `post_id`, with `text`, `topic` and, by `source.hidden`, `hidden_from`.
+    """Posts sorted by `post_id`, with `text` and `topic`.
+
+    By `source.hidden` they have `hidden_from`, by `source.embedding` vectors or None.
 
     Raises:
-        SchemaError: as `read_users`, or every post is hidden.
+        SchemaError: as `read_users`, every post is hidden, or embeddings are no vectors of one
+            width.
     """
     posts = read_texts(transaction, relation, source, ())
     if source.hidden is not None:
         _say_hidden(posts, relation, source.hidden)
+    if (file := embedding_file(source.embedding)) is not None:
+        posts[EMBEDDING] = read_vectors(file, posts[POST_ID])
+    if source.embedding is not None:
+        check_vectors(posts[POST_ID], posts[EMBEDDING], f"'{source.embedding}'")
     return posts
 
 
 def read_texts(
     transaction: Transaction, relation: Relation, source: SourceParams, where: tuple[str, ...]
 ) -> pd.DataFrame:
-    """Posts of some conditions, as `read_posts`, which may all be hidden."""
+    """Posts of some conditions, as `read_posts`, which may all be hidden, with vectors unchecked.
+
+    A file of embeddings is not read; a vector that is none is empty.
+    """
     column, hidden = relation.column(source.post_id, "id"), source.hidden
+    embedding = embedding_column(source.embedding)
     columns = [column, *(c for c in post_columns(source) if relation.has(c))]
     computed = {} if hidden is None else {hidden: (hidden_form(relation, source), pa.int64())}
+    if embedding is not None:
+        computed[embedding] = (embedding_form(relation, embedding), pa.string())
     table = _read(transaction, relation, column, columns, where, computed)
     names = {column: POST_ID, KEY: POST_ID + KEY, source.text: TEXT, source.topic: TOPIC}
     names |= {} if hidden is None else {hidden: HIDDEN}
-    return check_posts(table.rename(columns=names))
+    names |= {} if embedding is None else {embedding: EMBEDDING}
+    posts = check_posts(table.rename(columns=names))
+    if embedding is not None:
+        posts[EMBEDDING] = posts[EMBEDDING].map(vector_of, na_action="ignore")
+    return posts
 
 
 def post_columns(source: SourceParams) -> list[str]:
     """Columns of posts that are read beside the id."""
-    return [source.text, source.topic, *([] if source.hidden is None else [source.hidden])]
+    others = (source.hidden, embedding_column(source.embedding))
+    return [source.text, source.topic, *(name for name in others if name is not None)]
 
 
 def hidden_form(relation: Relation, source: SourceParams) -> str:
@@ -130,6 +160,12 @@ def hidden_form(relation: Relation, source: SourceParams) -> str:
         f"CASE WHEN isfinite({at}) THEN floor(extract(epoch FROM {at}))::int8 "
         f"WHEN {at} < timestamp '2000-01-01' THEN {ALWAYS} END"
     )
+
+
+def embedding_form(relation: Relation, name: str) -> str:
+    """Expression of a vector in JSON, which is also how pgvector writes its own."""
+    kind = relation.typed(name, EMBEDDINGS, "arrays of numbers, pgvector's vectors, or JSON")
+    return f"to_json({quoted(name)})::text" if kind.startswith("_") else f"{quoted(name)}::text"
 
 
 def _say_hidden(posts: pd.DataFrame, relation: Relation, column: str) -> None:

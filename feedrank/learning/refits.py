@@ -16,6 +16,7 @@ from feedrank.learning.posts.choice import choose_kind
 from feedrank.learning.posts.fit import FittedPosts, fit_posts
 from feedrank.learning.posts.text import text_design
 from feedrank.learning.prior_strengths import RefitCounts, fit_strengths, sampled_users
+from feedrank.log.embeddings import embeddings_of
 from feedrank.log.files import Log
 from feedrank.log.impressions import Impressions
 from feedrank.log.metadata import SECONDS_A_DAY
@@ -77,7 +78,8 @@ def fit_refits(
     firsts = sorted({day * SECONDS_A_DAY // fixed.step_seconds for day in days})
     before = [by_post.before(first).reshape(fixed.n_segments, -1) for first in firsts]
     samples = [_sample(history, fixed.segment(profiles.codes), first) for first in firsts]
-    texts, vocabulary = text_design(log.posts[TEXT], fixed.topic, params.vocabulary)
+    embeddings = embeddings_of(log.posts)
+    texts, vocabulary = text_design(log.posts[TEXT], fixed.topic, params.vocabulary, embeddings)
     since = [int(TRIAL_SHARE * first) for first in firsts]
     earlier = [by_post.before(step).reshape(fixed.n_segments, -1) for step in since]
     trials = list(zip(since, earlier, strict=True))

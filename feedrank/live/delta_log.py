@@ -17,10 +17,12 @@ from typing import Any
 
 from feedrank.errors import FeedrankError
 from feedrank.io.writer_lock import turn
-from feedrank.live.events import Events, Happened, HiddenPost, NewPost, NewUser
+from feedrank.live.events import Events, Happened, HiddenPost, NewPost, NewUser, packed, unpacked
 from feedrank.state.catalogue import Id
 
 APPLICATION, FORMAT = 0x66656564, 1  # "feed", as SQLite's `application_id` names whose file it is
+POST = "post_id, text, topic, embedding"  # columns; logs of earlier versions lack the last one
+HAS_EMBEDDINGS = "SELECT 1 FROM pragma_table_info('posts') WHERE name = 'embedding'"
 LIKE_WINDOW = "like_window"  # mark: `source.like_window` in seconds
 MOST_ROWS = 100_000  # of one reading: 12 MB
 BEGINNING = -(2**62)  # before any second
@@ -31,7 +33,8 @@ SEQ = "seq INTEGER PRIMARY KEY AUTOINCREMENT"
 TABLES = f"""
 CREATE TABLE events ({SEQ}, user_id NOT NULL, post_id NOT NULL, at INTEGER NOT NULL,
     kind INTEGER NOT NULL, event_id TEXT UNIQUE, UNIQUE (user_id, post_id, at, kind));
-CREATE TABLE posts ({SEQ}, post_id NOT NULL UNIQUE, text TEXT NOT NULL, topic TEXT NOT NULL);
+CREATE TABLE posts ({SEQ}, post_id NOT NULL UNIQUE, text TEXT NOT NULL, topic TEXT NOT NULL,
+    embedding BLOB);
 CREATE TABLE users ({SEQ}, user_id NOT NULL UNIQUE, profile TEXT NOT NULL);
 CREATE TABLE hidden ({SEQ}, post_id NOT NULL, by TEXT NOT NULL, is_hidden INTEGER NOT NULL,
     UNIQUE (post_id, by));
@@ -87,8 +90,8 @@ class DeltaLog:
             )
             n_new = file.total_changes - before
             file.executemany(
-                "INSERT INTO posts (post_id, text, topic) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                happened.posts,
+                f"INSERT INTO posts ({POST}) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                [(*post[:3], packed(*post[3:])) for post in happened.posts],
             )
             file.executemany(
                 "INSERT INTO users (user_id, profile) VALUES (?, ?) ON CONFLICT DO NOTHING",
@@ -109,7 +112,8 @@ class DeltaLog:
 
     def posts_after(self, seq: int) -> list[NewPost]:
         """The posts after one, in order of arrival."""
-        return [NewPost(*row) for row in self._read("seq, post_id, text, topic", "posts", seq)]
+        rows = self._read(f"seq, {POST}", "posts", seq)
+        return [NewPost(n, i, text, topic, unpacked(v)) for n, i, text, topic, v in rows]
 
     def users_after(self, seq: int) -> list[NewUser]:
         """The users after one, in order of arrival."""
@@ -175,6 +179,8 @@ class DeltaLog:
                     f"'{self.path}' is not a delta log of this version. Move it away: the service "
                     "starts a new one, and the follower reads again what the artifact lacks."
                 )
+            elif not file.execute(HAS_EMBEDDINGS).fetchone():
+                file.execute("ALTER TABLE posts ADD COLUMN embedding BLOB")
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:

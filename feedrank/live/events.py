@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from feedrank.state.catalogue import Id, id_array
 
+VECTOR = "<f4"  # of an embedding
 IMPRESSION, LIKED, LIKE = 0, 1, 2  # kinds; a like is of an impression that came before it
 
 
@@ -62,6 +63,7 @@ class NewPost:
     post_id: Id
     text: str
     topic: str
+    embedding: np.ndarray | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Happened:
     Attributes:
         events: user id, post id, seconds since 1970 on the log's clock, kind, and
             an id of the event or None.
-        posts: id, text and topic.
+        posts: id, text, topic and, where it is known, the embedding.
         users: id and profile by the source's column.
         hidden: id of a post, and whether it is hidden from now on.
         hidden_by: who says so; a post is hidden as long as anybody hides it.
@@ -97,11 +99,21 @@ class Happened:
     """
 
     events: Sequence[tuple[Id, Id, int, int, str | None]] = ()
-    posts: Sequence[tuple[Id, str, str]] = ()
+    posts: Sequence[tuple[Id, str, str] | tuple[Id, str, str, np.ndarray | None]] = ()
     users: Sequence[tuple[Id, Mapping[str, object]]] = ()
     hidden: Sequence[tuple[Id, bool]] = ()
     hidden_by: str = "request"
     marks: Mapping[str, str] | None = None
+
+
+def packed(embedding: np.ndarray | None = None) -> bytes | None:
+    """An embedding as the delta log keeps it."""
+    return None if embedding is None else np.asarray(embedding, VECTOR).tobytes()
+
+
+def unpacked(kept: bytes | None) -> np.ndarray | None:
+    """The embedding that `packed` gave."""
+    return None if kept is None else np.frombuffer(kept, VECTOR)
 
 
 def _ids(ids: Sequence[Id]) -> np.ndarray:

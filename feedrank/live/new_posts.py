@@ -1,7 +1,8 @@
-"""New posts: what the text of a post that came after the fit lets expect, until likes tell."""
+"""New posts: what content lets expect of a post that came after the fit, until likes tell."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -13,15 +14,17 @@ from feedrank.state.fitted import FittedParameters, Refit
 from feedrank.state.plugins.plugin import Posts
 from feedrank.state.posts.factors import Factors
 
+logger = logging.getLogger(__name__)
+
 
 def fitted_with(
     fitted: FittedParameters, posts: Sequence[NewPost], topics: Mapping[str, int]
 ) -> FittedParameters:
-    """Fitted parameters with further posts at the end, each as its text and topic say.
+    """Fitted parameters with further posts at the end, each as text, topic and embedding say.
 
-    A post has the prior of a known post of its text that nobody has been shown. Topics that no post
-    had at the fit share one code. In refits before the last one, which serve moments when the posts
-    were not there, all clusters are equally likely.
+    A post has the prior of a known post of its content that nobody has been shown. Topics that no
+    post had at the fit share one code. In refits before the last one, which serve moments when the
+    posts were not there, all clusters are equally likely.
 
     Args:
         fitted: parameters.
@@ -31,7 +34,8 @@ def fitted_with(
     vocabulary = fitted.vocabulary
     codes = [topics.get(post.topic, vocabulary.n_topics) for post in posts]
     *earlier, last = fitted.refits
-    texts = [(post.text, code) for post, code in zip(posts, codes, strict=True)]
+    of_posts = zip(codes, _embeddings(posts, len(vocabulary.axes.mean)), strict=True)
+    texts = [(post.text, *of) for post, of in zip(posts, of_posts, strict=True)]
     gate, of_text = (
         np.stack([vocabulary.times(*text, table) for text in texts])
         for table in (last.clusters.gate, last.factors.of_text)
@@ -47,6 +51,22 @@ def fitted_with(
     refits = (*before, _with(last, gate, of_text))
     n_later = fitted.n_later_posts + len(posts)
     return replace(fitted, topic=topic, refits=refits, plugins=plugins, n_later_posts=n_later)
+
+
+def _embeddings(posts: Sequence[NewPost], width: int) -> list[np.ndarray | None]:
+    """Embeddings of the width that the artifact's have; None of any other, which is said."""
+    vectors = [post.embedding if width else None for post in posts]
+    wrong = [
+        post.post_id
+        for post, vector in zip(posts, vectors, strict=True)
+        if vector is not None and len(vector) != width
+    ]
+    if wrong:
+        logger.warning(
+            f"{len(wrong)} new posts, such as {wrong[:5]}, have no embedding of {width} finite "
+            "numbers as those of the artifact: their words alone place them."
+        )
+    return [None if v is None or len(v) != width else v for v in vectors]
 
 
 def _with(refit: Refit, log_odds: np.ndarray, factors: np.ndarray) -> Refit:

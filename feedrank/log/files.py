@@ -77,7 +77,7 @@ class Log:
 
     @cached_property
     def posts(self) -> pd.DataFrame:
-        """`post_id`, `text`, `topic`, sorted by `post_id`."""
+        """`post_id`, `text`, `topic`, and vectors or None, if the source has; by `post_id`."""
         return self._table("posts.parquet")
 
     def bucket(self, number: int) -> Impressions:

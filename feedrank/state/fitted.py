@@ -14,6 +14,7 @@ from feedrank.io.arrays import Place, read_array
 from feedrank.state.catalogue import Texts
 from feedrank.state.plugins.plugins import NO_PLUGINS, Plugins
 from feedrank.state.posts.clusters import PostClusters
+from feedrank.state.posts.embedding_axes import NO_AXES, EmbeddingAxes
 from feedrank.state.posts.factors import Factors
 from feedrank.state.posts.vocabulary import Vocabulary
 
@@ -192,6 +193,9 @@ class FittedParameters(WarmupParameters):
             for name in FACTOR_ARRAYS:
                 arrays[f"factor_{name}_{number}"] = getattr(refit.factors, name)
         arrays["idf"] = self.vocabulary.idf
+        if self.vocabulary.n_axes:
+            axes = vars(self.vocabulary.axes)
+            arrays.update({f"embedding_{name}": array for name, array in axes.items()})
         Texts.of(list(self.vocabulary.words)).save(directory, "fitted_words")
         for name, array in arrays.items():
             np.save(directory / f"fitted_{name}.npy", array)
@@ -217,7 +221,10 @@ class FittedParameters(WarmupParameters):
         encoded = tuple(array(f"encoded_{i}") for i in range(len(columns["column_codes"]) + 1))
         topic, idf, words = array("topic"), array("idf"), Texts.load(place, "fitted_words")
         names = tuple(words[row] for row in range(len(idf)))
-        vocabulary = Vocabulary(int(topic.max(initial=0)) + 1, names, idf)
+        axes = NO_AXES
+        if (place / "fitted_embedding_axes.npy").exists():
+            axes = EmbeddingAxes(array("embedding_mean"), array("embedding_axes"))
+        vocabulary = Vocabulary(int(topic.max(initial=0)) + 1, names, idf, axes)
         # Stores that were written before there were plugins have none.
         plugins = Plugins.load(place, values.pop("plugins", NO_PLUGINS.about()))
         fixed: Any = {"topic": topic, "encoded": encoded, "plugins": plugins}

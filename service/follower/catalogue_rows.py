@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from feedrank.errors import SchemaError
@@ -16,6 +17,7 @@ from feedrank.extraction.profile_choice import ARRAYS
 from feedrank.extraction.users_posts import hidden_form, read_profiles, read_texts
 from feedrank.live.delta_log import DeltaLog
 from feedrank.live.events import Happened
+from feedrank.log.embeddings import EMBEDDING
 from feedrank.params import Params
 from feedrank.schema import KEY, POST_ID, TEXT, TOPIC
 from feedrank.state.catalogue import Id
@@ -127,10 +129,13 @@ class PostRows:
         self._hide(rows)
         return len(new)
 
-    def _texts(self, transaction: Transaction, ids: list[Id]) -> list[tuple[Id, str, str]]:
+    def _texts(
+        self, transaction: Transaction, ids: list[Id]
+    ) -> list[tuple[Id, str, str, np.ndarray | None]]:
         where = (_among(self._relation, self._id, ids),)
         posts = read_texts(transaction, self._relation, self._source, where)
-        return [(row[POST_ID], row[TEXT], row[TOPIC]) for row in _plain(posts)]
+        rows = _plain(posts)
+        return [(row[POST_ID], row[TEXT], row[TOPIC], row.get(EMBEDDING)) for row in rows]
 
     def _hide(self, rows: dict[Id, bool]) -> None:
         """Hide what the source hides or lacks, and open what it opened again."""

@@ -7,6 +7,7 @@ from calendar import timegm
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from fastapi import APIRouter, HTTPException
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -25,8 +26,10 @@ router = APIRouter(tags=["feed"])
 
 MOST_EVENTS = 10_000  # of one request: written in a tenth of a second
 LONGEST_TEXT = 100_000  # characters of a post
+WIDEST_EMBEDDING = 8192  # numbers: twice those of the widest models
 EARLY = timedelta(hours=1)  # by which a caller's clock may be ahead of the service's
 
+Finite = Annotated[float, Field(ge=-3e38, le=3e38)]  # which float32 holds
 Moment = Annotated[datetime, BeforeValidator(moment)]
 
 
@@ -55,6 +58,12 @@ class GivenPost(Given):
     id: GivenId
     text: Text = Field("", max_length=LONGEST_TEXT)
     topic: Text = Field(UNKNOWN_TOPIC, max_length=200)
+    embedding: list[Finite] | None = Field(
+        None,
+        min_length=1,
+        max_length=WIDEST_EMBEDDING,
+        description="Of the model that gave those of the artifact; read if it has any.",
+    )
 
 
 class GivenUser(Given):
@@ -123,7 +132,21 @@ def _happened(batch: Batch, inference: Inference) -> Happened:
         of = user(event.user_id, f"{place}.user_id"), post(event.post_id, f"{place}.post_id")
         return *of, at, kind, event.event_id
 
-    posts = [(post(p.id, f"posts[{n}].id"), p.text, p.topic) for n, p in enumerate(batch.posts)]
+    def vector(place: str, numbers: list[float] | None) -> np.ndarray | None:
+        width = inference.embedding_width
+        if numbers is not None and width and len(numbers) != width:
+            raise _problem(place, len(numbers), f"the artifact's embeddings have {width} numbers")
+        return None if numbers is None else np.array(numbers, np.float32)
+
+    posts = [
+        (
+            post(p.id, f"posts[{n}].id"),
+            p.text,
+            p.topic,
+            vector(f"posts[{n}].embedding", p.embedding),
+        )
+        for n, p in enumerate(batch.posts)
+    ]
     users = [(user(u.id, f"users[{n}].id"), u.profile) for n, u in enumerate(batch.users)]
     return Happened([row(*numbered) for numbered in enumerate(batch.events)], posts, users)
 

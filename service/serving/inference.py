@@ -113,6 +113,11 @@ class Inference:
         return self.slots["control"].current.artifact.store.catalogue
 
     @property
+    def embedding_width(self) -> int:
+        """Numbers of an embedding of the arm control; 0 where posts have none."""
+        return len(self.slots["control"].current.artifact.store.fitted.vocabulary.axes.mean)
+
+    @property
     def meta(self) -> LogMeta:
         """Of the log of the arm control, whose clock all arms share."""
         return self.slots["control"].current.artifact.store.meta

@@ -20,8 +20,9 @@ from feedrank.checker.model import Model
 from feedrank.errors import ArtifactError
 from feedrank.features.spec import features_of
 from feedrank.log.metadata import NEVER
+from feedrank.params import CheckerParams
 from feedrank.ranking.ranker import Ranker
-from tests.support.simulated_logs import DAY, Learned, saved, simulated
+from tests.support.simulated_logs import DAY, Learned, pictured, saved, simulated
 from tests.support.small_artifact import edit_manifest, sign_again
 
 FACTS = {"metrics": {"hitrate@5": {"expected": 0.5}}, "params_sha256": "0"}
@@ -94,6 +95,32 @@ def test_exporting_again_gives_the_same_bytes(
     export(tmp_path / "artifact", *sources, learned.params.export, FACTS, seed=1, k=5)
     for path in made.iterdir():
         assert (tmp_path / "artifact" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_an_artifact_with_embeddings_answers_alike_and_places_posts_by_them(
+    tmp_path: Path,
+) -> None:
+    learned = pictured()
+    export(
+        tmp_path / "artifact", *saved(learned, tmp_path), learned.params.export, FACTS, seed=1, k=5
+    )
+    loaded = Artifact.load(tmp_path / "artifact")
+    write_model(tmp_path / "model", loaded, CheckerParams(history_days=None))
+    bundled = Model.load(str(tmp_path / "model")).recommender
+    for user, at in ((0, 2_000_000), (299, 10**8)):
+        ours = learned.recommender.rank(user, at, 5)
+        for other in (loaded.recommender, bundled):
+            assert other.rank(user, at, 5).post.tolist() == ours.post.tolist()
+    vector = np.arange(8, dtype=np.float32)
+    gates = [
+        store.fitted.vocabulary.times("", 0, vector, store.fitted.refits[-1].clusters.gate)
+        for store in (learned.store, loaded.store, bundled.store)
+    ]
+    np.testing.assert_array_equal(gates[1:], gates[:1] * 2)
+    np.save(tmp_path / "artifact" / "fitted_embedding_axes.npy", np.zeros((8, 7)))
+    sign_again(tmp_path / "artifact")
+    with pytest.raises(ArtifactError, match="one a word and axis"):
+        Artifact.load(tmp_path / "artifact")
 
 
 def test_golden_requests_ask_before_within_and_after_the_data(

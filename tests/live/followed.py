@@ -14,6 +14,7 @@ from feedrank.learning.profile_coding import encode
 from feedrank.learning.refits import _count_refits
 from feedrank.live.events import IMPRESSION, LIKE, LIKED, Events, NewPost, NewUser
 from feedrank.live.new_posts import fitted_with
+from feedrank.log.embeddings import EMBEDDING
 from feedrank.log.files import Log
 from feedrank.log.impressions import Impressions
 from feedrank.schema import POST_ID, TEXT, TOPIC, USER_ID
@@ -24,6 +25,7 @@ from feedrank.state.shared import SharedCounts
 from tests.support.simulated_logs import (
     DAY,
     Learned,
+    pictured,
     plugged,
     scratch,
     simulated,
@@ -35,6 +37,7 @@ from tests.support.simulated_logs import (
 N_NEW_USERS, N_NEW_POSTS = 15, 20
 CUT, END = 24 * DAY + 36_000, 27 * DAY + 50_000  # within a step each
 EPOCH = datetime(1970, 1, 1)
+LEARNED = {"profiles": simulated, "plugin": plugged, "tastes": tasteful, "pictures": pictured}
 
 
 @dataclass(frozen=True)
@@ -101,8 +104,8 @@ class Followed:
 
 @cache
 def followed(step: str = "1d", kind: str = "profiles") -> Followed:
-    """The simulated log of 300 users, or the one of tastes, cut on its 25th day."""
-    of = {"profiles": simulated, "plugin": plugged, "tastes": tasteful}[kind](step)
+    """The simulated log of 300 users, or one of tastes, cut on its 25th day."""
+    of = LEARNED[kind](step)
     users, posts = of.log.users, of.log.posts
     n_users, n_posts = len(users) - N_NEW_USERS, len(posts) - N_NEW_POSTS
     rows = Impressions.joined(of.log.bucket(b) for b in range(of.log.meta.n_buckets)).sorted()
@@ -123,7 +126,7 @@ def followed(step: str = "1d", kind: str = "profiles") -> Followed:
             for i, row in users[n_users:].iterrows()
         ],
         [
-            NewPost(i, int(row[POST_ID]), row[TEXT], row[TOPIC])
+            NewPost(i, int(row[POST_ID]), row[TEXT], row[TOPIC], row.get(EMBEDDING))
             for i, row in posts[n_posts:].iterrows()
         ],
     )

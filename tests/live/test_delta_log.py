@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from feedrank.live.delta_log import DeltaLog, DeltaLogError, delta_log_of
@@ -105,6 +106,25 @@ def test_what_every_artifact_holds_is_dropped_and_its_numbers_are_not_used_again
     assert log.drop_until(20) == 2
     log.append(Happened(events=[(1, 3, 30, 0, None)]))
     assert log.events_after(last).post_id.tolist() == [3]
+
+
+def test_an_embedding_comes_back_in_float32_and_the_first_one_holds(log: DeltaLog) -> None:
+    log.append(Happened(posts=[(3, "", "", np.array([0.1, 2.0])), (4, "", "", None)]))
+    log.append(Happened(posts=[(4, "", "", np.ones(2))]))
+    first, second = log.posts_after(0)
+    assert first.embedding is not None
+    assert first.embedding.tolist() == np.array([0.1, 2.0], np.float32).tolist()
+    assert second.embedding is None
+
+
+def test_a_log_from_before_there_were_embeddings_gets_their_column(log: DeltaLog) -> None:
+    log.append(Happened(posts=[(3, "words", "tech")]))
+    log.close()
+    with sqlite3.connect(log.path) as file:
+        file.execute("ALTER TABLE posts DROP COLUMN embedding")
+    again = DeltaLog(log.path)
+    again.append(Happened(posts=[(4, "", "", np.ones(2))]))
+    assert [post.embedding is None for post in again.posts_after(0)] == [True, False]
 
 
 def test_another_process_reads_what_one_wrote(log: DeltaLog) -> None:

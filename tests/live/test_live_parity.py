@@ -13,7 +13,8 @@ from feedrank.state.feature_store import FeatureStore
 from tests.live.followed import CUT, END, Followed, followed
 from tests.support.simulated_logs import DAY, recommender_of
 
-KINDS = [("1h", "profiles"), ("1d", "profiles"), ("1d", "tastes"), ("1h", "plugin")]
+KINDS = [("1h", "profiles"), ("1h", "plugin")]
+KINDS += [("1d", kind) for kind in ("profiles", "tastes", "pictures")]
 MOMENTS = (-5, 9 * DAY, CUT - 90_000, CUT, CUT + 5_000, CUT + DAY, END - 4_000, END, END + 3 * DAY)
 
 

@@ -14,10 +14,19 @@ from feedrank.learning.posts.text import text_design
 from feedrank.live.events import NewPost
 from feedrank.live.live_store import LiveStore
 from feedrank.live.profile_codes import code_of
+from feedrank.log.embeddings import EMBEDDING
 from feedrank.state.profiles import ProfileColumn
 from tests.live.followed import followed
 from tests.support.simulated_logs import learned as fit
-from tests.support.simulated_logs import params, posts_table, random_rows, users_table, write_log
+from tests.support.simulated_logs import (
+    params,
+    pictured,
+    posts_table,
+    random_rows,
+    simulated,
+    users_table,
+    write_log,
+)
 
 WORDS = st.lists(st.sampled_from(["bank", "Goal", "a", "team's", "über", "42"]), max_size=9)
 
@@ -26,12 +35,14 @@ WORDS = st.lists(st.sampled_from(["bank", "Goal", "a", "team's", "über", "42"])
 def test_a_design_is_that_of_the_fit(texts: list[list[str]], topic: int) -> None:
     texts_of = [*map(" ".join, texts), "bank goal", "goal bank bank"]
     codes = np.array([0, 1] * 4)[: len(texts_of)]
-    design, vocabulary = text_design(texts_of, codes, 100)
-    for row, text in enumerate(texts_of):
-        columns, values = vocabulary.design(text, int(codes[row]))
-        found = np.zeros(design.shape[1])
-        found[columns] = values
-        np.testing.assert_allclose(found, design.toarray()[row], rtol=0, atol=1e-14)
+    vectors = np.random.default_rng(0).normal(size=(len(codes), 3)).astype(np.float32)
+    vectors[1] = np.nan
+    for embeddings in (vectors, vectors[:, :0]):
+        design, vocabulary = text_design(texts_of, codes, 100, embeddings)
+        for row, text in enumerate(texts_of):
+            vector = None if row == 1 else embeddings[row]
+            found = vocabulary.times(text, int(codes[row]), vector, np.eye(design.shape[1]))
+            np.testing.assert_allclose(found, design.toarray()[row], rtol=0, atol=1e-14)
     assert TfidfVectorizer().token_pattern == r"(?u)\b\w\w+\b"  # which `WORD` is
 
 
@@ -55,6 +66,31 @@ def test_texts_of_posts_tell_the_factors_of_tastes() -> None:
     refit = followed("1d", "tastes").learned.store.fitted.refits[-1]
     assert refit.factors.n_factors > 0
     assert refit.factors.of_text.shape == (len(refit.clusters.gate), refit.factors.n_factors)
+
+
+def test_a_new_post_with_an_embedding_has_the_prior_of_a_known_one() -> None:
+    learned = pictured()
+    posts, fitted = learned.log.posts, learned.store.fitted
+    (near, far), unlike = posts[EMBEDDING][[3, 7]], posts.index[posts[EMBEDDING].isna()]
+    live = LiveStore(learned.store)
+    given = [near, far, None, near[:5]]
+    live.apply(posts=[NewPost(i, 10**6 + i, "", "topic 0", v) for i, v in enumerate(given)])
+    found = live.store().fitted.refits[-1]
+    gates, factors = found.clusters.log_gate[-4:], found.factors.post[-4:]
+    assert fitted.vocabulary.n_axes == 8
+    assert np.abs(gates[0] - gates[1]).max() > 0.1
+    assert np.abs(factors[0] - found.factors.post[3]).max() < np.abs(factors[1] - factors[0]).max()
+    # Without one, or with one of another width, it is a post of its words alone.
+    assert len(unlike) == 25
+    np.testing.assert_array_equal(gates[2], gates[3])
+
+
+def test_an_embedding_of_another_width_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    LiveStore(pictured().store).apply(posts=[NewPost(1, 10**6, "", "", np.zeros(3))])
+    assert "such as [1000000], have no embedding of 8 finite numbers" in caplog.text
+    caplog.clear()
+    LiveStore(simulated().store).apply(posts=[NewPost(1, 10**6, "", "", np.zeros(3))])
+    assert caplog.text == ""
 
 
 def test_topics_never_seen_share_one_code() -> None:

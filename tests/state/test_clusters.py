@@ -38,7 +38,8 @@ def _counts(shown: int | np.ndarray, seed: int = 0, quality: np.ndarray | float 
 
 
 def _design(posts: pd.DataFrame, vocabulary: int) -> csr_matrix:
-    return text_design(posts["text"], topic_codes(posts["topic"]), vocabulary)[0]
+    none = np.empty((len(posts), 0))
+    return text_design(posts["text"], topic_codes(posts["topic"]), vocabulary, none)[0]
 
 
 def _fit(counts: Tally, posts: pd.DataFrame, n_clusters: int = 3) -> PostClusters:

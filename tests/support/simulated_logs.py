@@ -22,6 +22,7 @@ from feedrank.features.row_pass import training_rows
 from feedrank.features.rows import TrainingRows
 from feedrank.features.spec import features_of
 from feedrank.learning.fit import fit_store
+from feedrank.log.embeddings import EMBEDDING
 from feedrank.log.files import Log, write_bucket, write_meta
 from feedrank.log.impressions import Impressions
 from feedrank.log.metadata import SECONDS_A_DAY, LogMeta
@@ -252,6 +253,21 @@ def tasteful(step: str = "1d") -> Learned:
     users = users_table(300, joined=joined)
     log = write_log(scratch() / f"{step}-tastes", users, posts_table(250), rows)
     return Learned.of(log, params(features={"step": step, "warmup_days": 7}))
+
+
+@cache
+def pictured(step: str = "1d") -> Learned:
+    """The log of tastes; vectors, of which every tenth post has none, tell them, words nothing."""
+    of = tasteful(step)
+    rng = np.random.default_rng(3)
+    rng.normal(size=(300, 2))
+    of_posts = rng.normal(0, 0.7, (2, 250)).T  # as `tasteful` draws them
+    vectors = np.hstack([of_posts, rng.normal(0, 0.3, (250, 6))]).astype(np.float32)
+    posts = posts_table(250, words=False)
+    posts[EMBEDDING] = [None if i % 10 == 0 else v for i, v in enumerate(vectors)]
+    rows = Impressions.joined(of.log.buckets()).sorted()
+    log = write_log(scratch() / f"{step}-pictures", of.log.users, posts, rows)
+    return Learned.of(log, of.params)
 
 
 def different_files(first: Path, second: Path) -> list[str]:

@@ -49,6 +49,7 @@ class Sizes:
     plugins: tuple[str, ...]
     n_own_columns: int
     n_keys: tuple[int, ...]
+    has_embeddings: bool
 
     @property
     def n_segments(self) -> int:
@@ -86,6 +87,9 @@ def arrays_of(sizes: Sizes) -> Iterator[Array]:
     yield Array("fitted_idf", FLOAT, ("words",), lowest)
     yield Array("fitted_words_blob", ("|u1",), ("words_bytes",))
     yield Array("fitted_words_offsets", INT, ("words_by_offset",), ends="words_bytes")
+    if sizes.has_embeddings:
+        yield Array("fitted_embedding_mean", FLOAT, ("embedding",), lowest)
+        yield Array("fitted_embedding_axes", FLOAT, ("embedding", "axes"), lowest)
     for i in range(sizes.n_own_columns):
         yield Array(f"fitted_own_{i}", FLOAT, (n_posts,), lowest)
     keyed: dict[str, str | float] = {"by_post": "post_keys"}

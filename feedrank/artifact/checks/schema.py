@@ -24,6 +24,7 @@ from feedrank.state.profiles import columns_from
 
 STORE, FITTED = "feature_store.json", "fitted.json"
 HIDDEN = "catalogue_hidden_from.npy"  # only where the source hides posts
+EMBEDDING = "fitted_embedding_axes.npy"  # only where posts have embeddings
 
 
 def check_schema(directory: Path, manifest: dict[str, Any]) -> None:
@@ -100,7 +101,7 @@ def _read_sizes(directory: Path, manifest: dict[str, Any]) -> Sizes:
     n_steps = meta.last_at // step + 1
     hides = HIDDEN in manifest["files"]
     sizes = (meta.n_users, meta.n_posts, n_steps, len(first), codes, segment, hides, n_moments)
-    return Sizes(*sizes, plugins, len(own["columns"]), n_keys)
+    return Sizes(*sizes, plugins, len(own["columns"]), n_keys, EMBEDDING in manifest["files"])
 
 
 def _require(holds: bool, words: str) -> None:
@@ -165,8 +166,9 @@ def _check_together(directory: Path, sizes: Sizes, dimensions: dict[str, int]) -
     n_bytes = -(-dimensions["impressions"] // 8)
     _require(len(liked) == n_bytes, "'history_liked' has not one bit an impression")
     n_topics = int(np.load(directory / "fitted_topic.npy").max()) + 1
-    is_whole = dimensions["design"] == n_topics + 1 + dimensions["words"]
-    _require(is_whole, "'gate' has not one row a topic, one more, and one a word")
+    n_design = n_topics + 1 + dimensions["words"] + dimensions.get("axes", 0)
+    is_whole = dimensions["design"] == n_design
+    _require(is_whole, "'gate' has not one row a topic, one more, and one a word and axis")
     for name in ("text", "topic", "fitted_words"):
         texts = Texts.load(directory, name)
         for row in range(len(texts.offsets) - 1):

@@ -23,7 +23,8 @@ from feedrank.extraction.postgres.connection import Source, Transaction, quoted
 from feedrank.extraction.postgres.driver_errors import ConnectionLost
 from feedrank.extraction.postgres.feed_query import ID_WORDS, IDS, NUMBERS, TIMES, id_key
 from feedrank.extraction.relations import describe_feed
-from feedrank.extraction.users_posts import hidden_form
+from feedrank.extraction.users_posts import embedding_form, hidden_form
+from feedrank.log.embeddings import embedding_column
 from feedrank.params import Params, load_params
 
 LONGEST = 30  # seconds of one statement: a look that takes longer is no look
@@ -94,6 +95,8 @@ def _look_at_posts(transaction: Transaction, params: Params) -> list[Finding]:
     words = "table '{}' has no column '{}': its posts are told apart by their likes alone."
     if source.hidden is not None:
         hidden_form(posts, source)
+    if (embedding := embedding_column(source.embedding)) is not None:
+        embedding_form(posts, embedding)
     return [
         *_ids(transaction, posts, source.post_id),
         *(Finding("warning", words.format(posts.name, c)) for c in lacking),

@@ -1,4 +1,4 @@
-"""Text design: topics of posts as small codes, and TF-IDF of their words."""
+"""Design of posts: topics as small codes, TF-IDF of words, and components of embeddings."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import pandas as pd
 from scipy.sparse import csr_matrix, hstack
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from feedrank.state.posts.embedding_axes import NO_AXES, EmbeddingAxes
 from feedrank.state.posts.vocabulary import Vocabulary
 
+# Axes of embeddings at most: what clusters of posts differ by lies in the first dozens.
+MAX_AXES, LEAST_SPREAD = 64, 1e-9
 MAX_TOPICS = 64  # any number above the topics of a network, of which the reference has 7
 
 
@@ -27,23 +30,44 @@ def topic_codes(topics: pd.Series) -> np.ndarray:
 
 
 def text_design(
-    texts: Iterable[str], topic: np.ndarray, vocabulary: int
+    texts: Iterable[str], topic: np.ndarray, vocabulary: int, embeddings: np.ndarray
 ) -> tuple[csr_matrix, Vocabulary]:
-    """A column for each topic, a constant, and TF-IDF of words, shape (n_posts, d); and the words.
+    """Columns of topics, a constant, of words and embeddings, (n_posts, d); and what says them.
 
     Args:
         texts: of the posts.
         topic: code of each post's topic, shape (n_posts,).
-        vocabulary: words at most, the most frequent.
+        vocabulary: words at most, the most frequent; 0 for none.
+        embeddings: of each post, NaN for none, shape (n_posts, width); the width may be 0.
     """
     n_posts = len(topic)
     cells = (np.ones(n_posts), (np.arange(n_posts), topic))
     n_topics = int(topic.max()) + 1
     parts = [csr_matrix(cells, (n_posts, n_topics)), csr_matrix(np.ones((n_posts, 1)))]
-    known = Vocabulary(n_topics, (), np.empty(0))
+    axes = principal_axes(embeddings)
+    known = Vocabulary(n_topics, (), np.empty(0), axes)
     # A word of one text alone says nothing about others.
     words = TfidfVectorizer(min_df=2, sublinear_tf=True, max_features=vocabulary)
     with contextlib.suppress(ValueError):  # no word stands in two texts
         parts.append(words.fit_transform(texts))
-        known = Vocabulary(n_topics, tuple(words.get_feature_names_out().tolist()), words.idf_)
+        names = tuple(words.get_feature_names_out().tolist())
+        known = Vocabulary(n_topics, names, words.idf_, axes)
+    parts.append(csr_matrix(axes.components(embeddings)))
     return hstack(parts, format="csr"), known
+
+
+def principal_axes(embeddings: np.ndarray) -> EmbeddingAxes:
+    """The first axes of embeddings, scaled so that components have the mean square of words.
+
+    Args:
+        embeddings: of each post, NaN for none, shape (n_posts, width).
+    """
+    given = embeddings[~np.isnan(embeddings).any(1)].astype(np.float64)
+    if not given.size:
+        return NO_AXES
+    mean = given.mean(0)
+    spread, axes = np.linalg.eigh((given - mean).T @ (given - mean) / len(given))
+    kept = np.arange(len(mean))[::-1][:MAX_AXES]
+    kept = kept[spread[kept] > LEAST_SPREAD * spread[-1]]
+    scale = 1 / np.sqrt(max(spread[kept].sum(), np.finfo(float).tiny))
+    return EmbeddingAxes(mean, axes[:, kept] * scale)

@@ -14,7 +14,7 @@ from tests.support.taste_samples import likes
 
 N_USERS, N_POSTS, N_GROUPS, RATE = 1500, 200, 4, 0.2
 GROUP = np.arange(N_POSTS) % N_GROUPS
-TEXTS = text_design([""] * N_POSTS, np.zeros(N_POSTS, np.int64), 10)[0]
+TEXTS = text_design([""] * N_POSTS, np.zeros(N_POSTS, np.int64), 10, np.empty((N_POSTS, 0)))[0]
 
 
 def _params(factors: int = 6) -> FeaturesParams:

@@ -256,6 +256,20 @@ def test_posts_come_are_hidden_opened_and_deleted(followed: Followed, change: st
     assert followed.log.hidden_by("source") == {10, 40}
 
 
+def test_a_posts_embedding_comes_with_its_row(followed: Followed) -> None:
+    followed.database.execute("ALTER TABLE post_text_df ADD vector real[]")
+    followed.source(embedding="vector")
+    values = "(40, '', '', '{0.5,-2}'), (50, '', '', NULL), (60, '', '', '{NULL}')"
+    followed.database.execute(f"INSERT INTO post_text_df VALUES {values}")
+    followed.poll()
+    found = {post.post_id: post.embedding for post in followed.log.posts_after(0)}
+    assert found[40] is not None
+    assert found[40].tolist() == [0.5, -2]
+    assert found[50] is None
+    assert found[60] is not None
+    assert found[60].tolist() == []  # of no width that an artifact has: its words place it
+
+
 def test_a_post_that_others_sent_and_the_source_lacks_is_hidden_until_its_row_comes(
     followed: Followed,
 ) -> None:

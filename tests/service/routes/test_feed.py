@@ -97,6 +97,17 @@ def test_half_a_character_is_refused_where_it_cannot_be_kept(client, part):
     assert f"'posts[0].{part}' is '?'" in answer.json()["detail"]
 
 
+def test_a_posts_embedding_is_kept_and_one_that_is_none_is_refused(client):
+    post = {"id": 9001, "embedding": [0.5, -2]}
+    assert client.post("/feed", json={"posts": [post]}).status_code == 200
+    (kept,) = client.app.state.inference.deltas.log.posts_after(0)
+    assert kept.embedding.tolist() == [0.5, -2]
+    for wrong in ([], "words", ["x"], [1e300]):
+        answer = client.post("/feed", json={"posts": [{"id": 9002, "embedding": wrong}]})
+        assert answer.status_code == 422
+        assert "'posts[0].embedding" in answer.json()["detail"]
+
+
 def test_too_many_events_or_bytes_are_refused(client):
     many = client.post("/feed", json={"events": [EVENT] * 10_001})
     assert many.status_code == 422
