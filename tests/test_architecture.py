@@ -145,7 +145,7 @@ def test_no_folder_holds_more_than_nine_modules(package: str) -> None:
 
 
 def test_the_library_has_few_entries() -> None:
-    hidden = ("__pycache__", ".DS_Store")
+    hidden = ("__pycache__", ".DS_Store", "py.typed", "__init__.pyi")
     assert len([p for p in (ROOT / "feedrank").iterdir() if p.name not in hidden]) <= 24
 
 

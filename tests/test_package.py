@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -85,6 +86,17 @@ def test_the_build_backend_is_pinned_as_the_constraints_pin_it() -> None:
 def test_the_package_is_imported_from_anywhere(tmp_path: Path) -> None:
     words = f"import sys; sys.path.append({str(ROOT)!r}); import feedrank, service.app"
     subprocess.run([sys.executable, "-c", words], cwd=tmp_path, check=True)
+
+
+def test_a_type_checker_of_others_sees_what_the_package_gives() -> None:
+    stub = ast.parse((ROOT / "feedrank" / "__init__.pyi").read_text())
+    imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
+    assert [alias.name for node in imports for alias in node.names] == ["load", "read_log"]
+    for node in imports:
+        module = importlib.import_module(str(node.module))
+        for alias in node.names:
+            assert getattr(feedrank, alias.name) is getattr(module, alias.name)
+    assert (ROOT / "feedrank" / "py.typed").exists()
 
 
 def test_the_changelog_begins_with_the_version_or_what_comes_next() -> None:
