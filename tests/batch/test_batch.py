@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from contextlib import closing
 from datetime import datetime
@@ -274,6 +276,31 @@ def test_a_failed_write_leaves_the_table_as_it_was(run, in_database, artifact, m
 
     assert "violates check constraint" in said
     assert in_database.execute("SELECT * FROM lists ORDER BY place") == before
+
+
+def test_a_run_killed_while_it_writes_a_table_shows_nothing_and_a_second_one_completes_it(
+    run, in_database, artifact, artifact_path, monkeypatch
+):
+    monkeypatch.setattr(lists, "PART_USERS", 400)  # one part, as that of the other process
+    command = [sys.executable, "-m", "feedrank.batch", "--artifact", artifact_path, "--at", MOMENT]
+    users = artifact.store.catalogue.user_ids.tolist()
+    asked = ("--table", "lists", "--users", f"select unnest(array{users})")
+    rows = "SELECT user_id, place, post_id, at FROM lists ORDER BY user_id, place"
+    run(*asked)
+    expected = in_database.execute(rows)
+    run(*asked[:3], f"select {users[0]}", "--at", "2021-10-25", "--k", 1)
+    before = in_database.execute(rows)
+    with closing(in_database._connect()) as reader, reader.cursor() as cursor:
+        cursor.execute("LOCK TABLE lists IN SHARE MODE")  # what is written waits for it
+        environment = {**os.environ, "PYTHONPATH": str(CODE)}
+        with subprocess.Popen([*map(str, command), *asked], env=environment) as process:
+            while not in_database.execute("SELECT pid FROM pg_locks WHERE NOT granted"):
+                assert process.poll() is None
+            process.kill()
+    assert in_database.execute(rows) == before
+
+    run(*asked)
+    assert in_database.execute(rows) == expected
 
 
 def test_a_role_that_may_not_write_is_told_what_it_needs(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import resource
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ from feedrank.live.events import Happened
 from feedrank.log.metadata import ALWAYS, NEVER, LogMeta
 from feedrank.params import Params
 from feedrank.state.catalogue import Catalogue, id_array, plain_ids
-from service.follower.follower import FollowerSettings, Readers
+from service.follower.follower import Follower, FollowerSettings, Readers
 from service.follower.session import Session
+from service.follower.status import FollowerStatus
 from tests.conftest import TestDatabase
 from tests.support.postgres_tables import AS_PARTITIONED, AS_VIEW, DEFAULTS, SMALL
 
@@ -370,6 +371,53 @@ def test_a_table_of_posts_without_a_row_hides_nothing(followed: Followed) -> Non
     with pytest.raises(SchemaError, match="every post would be hidden"):
         followed.poll(lambda: followed.database.execute("DELETE FROM post_text_df"))
     assert followed.log.hidden_after(0) == []
+
+
+class Away(Source):
+    """A source that cannot be reached for the first hour of a clock that jumps where one waits."""
+
+    def __init__(self, followed: Followed) -> None:
+        super().__init__(followed.database.url, followed.params.source)
+        self.followed, self.now, self.waits = followed, 0.0, list[float]()
+        self.behind: list[float] = []
+
+    def time(self) -> float:
+        return self.now
+
+    monotonic = time
+
+    def sleep(self, seconds: float) -> None:
+        status = FollowerStatus.read(self.followed.log.path)
+        if status is not None and status.error is None:
+            raise KeyboardInterrupt  # it has caught up
+        self.waits.append(seconds)
+        self.now += seconds
+        self.behind.append(self.now - status.caught_up_at if status else 0.0)
+
+    @contextmanager
+    def session(self) -> Iterator[Any]:
+        if self.now < 3600:
+            raise SourceError("the database cannot be reached")
+        with super().session() as connection:
+            yield connection
+
+
+def test_a_database_that_is_away_for_an_hour_costs_half_a_minute_and_no_row(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed.add(NEW)
+    followed.poll()
+    away = Away(followed)
+    monkeypatch.setattr("service.follower.follower.time", away)
+    followed.add(*((f"2021-10-04 09:{minute:02}:00", 7, 20, "view", 0) for minute in range(60)))
+    settings = FollowerSettings((followed.artifact,), followed.overlap, 1.0)
+    with pytest.raises(KeyboardInterrupt):
+        Follower(away, followed.params, followed.log.path, settings).run()
+    assert away.now < 3600 + 30
+    assert max(away.waits) == 30
+    assert len(away.waits) < 130  # tries
+    assert away.behind[-1] == away.now
+    assert len(followed.events()) == len(set(followed.events())) == 61
 
 
 def test_a_notification_ends_the_wait(followed: Followed) -> None:
