@@ -12,7 +12,6 @@ from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.export import export
 from feedrank.log.calendar import Calendar
 from feedrank.state.feature_store import FeatureStore
-from feedrank.validation.methods import clusters_at
 from feedrank.validation.replay.replay import replay_requests
 from feedrank.validation.replay.requests import requests_of
 from tests.support.simulated_logs import DAY, Learned, plugged, saved, simulated, tasteful
@@ -85,9 +84,8 @@ def test_the_replay_asks_what_was_trained_on(learned: Learned) -> None:
     step_seconds = learned.store.fitted.step_seconds
     requests = requests_of(log, fold, step_seconds, n=60, seed=3)
     ours = learned.recommender
-    cluster = clusters_at(learned.store, fold)
     replayed = replay_requests(
-        [ours], ours, ours.open_posts, requests, 20, 5, cluster, lambda step: np.arange(9)
+        [ours], ours, ours.open_posts, requests, 20, 5, lambda step: np.arange(9)
     )
     trained = learned.ranker.probability(rows.matrix)
     by_row = {

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-import numpy as np
-
 from feedrank.errors import ParamsError
 from feedrank.features.row_files import StoredRows
 from feedrank.features.rows import TrainingRows
@@ -77,11 +75,6 @@ def log_lacks(params: ValidateParams, n_segments: int) -> None:
     for name in _wanted(params):
         if reason := _lack(name, n_segments):
             logger.info("Baseline '%s' is left out: %s.", name, reason)
-
-
-def clusters_at(store: FeatureStore, fold: Fold) -> np.ndarray:
-    """Cluster of each post by the refit at a fold's cutoff, shape (n_posts,)."""
-    return store.fitted.refit(fold.cutoff // store.fitted.step_seconds).clusters.cluster
 
 
 def depth_of(n_posts: int, validate: ValidateParams) -> int:
@@ -154,7 +147,6 @@ class FoldRanker:
             requests,
             depth_of(len(self.store.catalogue.post_ids), self.params.validate),
             max(self.params.validate.k),
-            clusters_at(self.store, self.fold),
             self.support.posts,
         )
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from feedrank.log.calendar import Calendar, Fold
+from feedrank.log.calendar import Calendar
 from feedrank.log.impressions import Impressions
 from feedrank.params import ValidateParams
 from feedrank.stats.classification import auc, log_loss
 from feedrank.validation.fold import FoldResult, joined, run_fold
 from feedrank.validation.hitrate.scores import score
-from feedrank.validation.methods import AGED, OURS, clusters_at, method_names
+from feedrank.validation.methods import AGED, OURS, method_names
 from feedrank.validation.replay.replay import ReplayResult
 from feedrank.validation.results.details import calibration_of, days_of
 from feedrank.validation.results.metrics_json import headline_of, write_json
@@ -124,15 +124,6 @@ def test_a_fold_s_lists_are_the_recommender_s(
     assert not np.array_equal(last.replayed.top[ours], last.replayed.top[aged])
     for top in last.replayed.top[ours]:
         assert len(set(top.tolist())) == K
-
-
-def test_clusters_are_those_of_the_refit_at_the_cutoff(learned: Learned) -> None:
-    store = learned.store
-    refits, seconds = store.fitted.refits, store.fitted.step_seconds
-    known, to_come = refits[1].clusters.cluster, refits[-1].clusters.cluster
-    assert (known != to_come).any()
-    fold = Fold(0, refits[1].first_step * seconds, store.meta.last_at + 1)
-    np.testing.assert_array_equal(clusters_at(store, fold), known)
 
 
 def test_intervals_are_possible_and_have_a_width_where_all_is_equal(

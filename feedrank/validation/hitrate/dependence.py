@@ -1,9 +1,12 @@
 """Dependence between the likes of one request: a shared variance of log-odds, from pairs.
 
-A random effect of variance sigma^2 in the log-odds of a request gives two of its impressions a
-covariance of residuals (liked - p) of about sigma^2 v1 v2, where v = p (1 - p): the first-order
-expansion of a logistic random-intercept model (Zeger, Liang and Albert, *Models for longitudinal
-data*, 1988). Sigma^2 is therefore the sum of products of residuals over the sum of v1 v2.
+Likes of one request share two random effects: a level, since users differ by more than we know, and
+a slope, since our log-odds suit one user and not another, alike for all posts that they put first.
+A level of variance t0 and a slope of variance t1 give two impressions, whose log-odds deviate by x1
+and x2 from the mean of the request, a covariance of residuals (liked - p) of about
+(t0 + t1 x1 x2) v1 v2, where v = p (1 - p): the first-order expansion of a logistic model with
+random effects (Zeger, Liang and Albert, *Models for longitudinal data*, 1988). Both variances are
+found by the method of moments.
 """
 
 from __future__ import annotations
@@ -15,19 +18,20 @@ import numpy as np
 # Prior strength of a variance of 0, in units of `possible`: so many pairs have a standard error of
 # sqrt(2 / 250) = .09, the variance of a random effect of .3 logits.
 PAIRS_PRIOR = 250.0
+# The same for the variance of slopes: a standard error of .03, the variance of slopes of .5 where
+# log-odds of a request differ by .35. 250 to 5,000 give the same errors within .001.
+SLOPE_PAIRS_PRIOR = 2_500.0
 # Twice the variance of the strongest tastes of the simulated networks (.5^2 + .3^2 + .4^2).
 MOST_VARIANCE = 1.0
 
 
 @dataclass(frozen=True)
 class Dependence:
-    """Sums over the pairs of each request, first of posts of two clusters, then of the same one.
-
-    Posts of the same cluster share more: a taste for the cluster that no profile tells.
+    """Sums over the pairs of each request.
 
     Attributes:
-        products: of residuals, shape (n_requests, 2).
-        possible: of v1 v2, same shape.
+        products: of residuals, then of them times x1 x2, shape (n_requests, 2).
+        possible: of v1 v2, times x1 x2, times its square, shape (n_requests, 3).
     """
 
     products: np.ndarray
@@ -37,7 +41,7 @@ class Dependence:
     def of(
         cls,
         request: np.ndarray,
-        cluster: np.ndarray,
+        deviation: np.ndarray,
         residual: np.ndarray,
         variance: np.ndarray,
         n_requests: int,
@@ -46,57 +50,49 @@ class Dependence:
 
         Args:
             request: row of the request of each, shape (n,).
-            cluster: of its post, whole numbers from 0, shape (n,).
+            deviation: of its log-odds from the mean of the request, in standard deviations, (n,).
             residual: 1 or 0 for liked or not, less its probability, shape (n,).
             variance: of the residual, shape (n,).
             n_requests: requests, those without impressions included.
         """
-        n_clusters = int(cluster.max(initial=0)) + 1
-        cell = request * n_clusters + cluster
 
-        def pairs(values: np.ndarray) -> np.ndarray:
-            of_all = _pairs(values, request, n_requests)
-            within = _pairs(values, cell, n_requests * n_clusters).reshape(-1, n_clusters).sum(1)
-            return np.stack([of_all - within, within], axis=1)
+        def pairs(values: np.ndarray, *powers: int) -> np.ndarray:
+            sums = [_pairs(values * deviation**power, request, n_requests) for power in powers]
+            return np.stack(sums, axis=1)
 
-        return cls(pairs(residual), pairs(variance))
+        return cls(pairs(residual, 0, 1), pairs(variance, 0, 1, 2))
 
-    def variance(self, share_same: float) -> tuple[float, np.ndarray]:
+    def variance(self, product: float) -> tuple[float, np.ndarray]:
         """Shared variance of a list's log-odds, and each request's influence on it.
 
-        The estimates of both kinds of pairs, weighed as the pairs of the lists are and shrunk to 0
-        by `PAIRS_PRIOR`.
-
         Args:
-            share_same: of the pairs within lists, those of posts of the same cluster.
+            product: mean of x1 x2 over the pairs within lists.
 
         Returns:
             The variance, at least 0, in squared logits, and influences, shape (n_requests,).
         """
-        total = self.possible.sum(axis=0)
-        share = np.where(total > 0, [1 - share_same, share_same], 0.0)
-        if not share.sum():
-            return 0.0, np.zeros(len(self.products))
-        share = share / share.sum()
-        weight = share / np.maximum(total, 1e-12)  # a share of 0 stays 0
-        information = 1 / np.sum(share * weight)
-        shrinkage = information / (information + PAIRS_PRIOR)
-        by_request = self.products @ weight
-        found = float(by_request.sum())
-        influence = shrinkage * (by_request - found * (self.possible @ weight))
-        return float(np.clip(shrinkage * found, 0.0, MOST_VARIANCE)), influence
+        level, mixed, slope = self.possible.sum(axis=0)
+        prior = np.diag([PAIRS_PRIOR, SLOPE_PAIRS_PRIOR])
+        inverse = np.linalg.inv(np.array([[level, mixed], [mixed, slope]]) + prior)
+        found = inverse @ self.products.sum(axis=0)
+        at_list = np.array([1.0, product])
+        fitted = np.stack([self.possible[:, :2] @ found, self.possible[:, 1:] @ found], axis=1)
+        influence = (self.products - fitted) @ inverse @ at_list
+        if len(influence):
+            influence = influence - influence.mean()
+        return float(np.clip(found @ at_list, 0.0, MOST_VARIANCE)), influence
 
 
-def share_of_same(cluster: np.ndarray) -> float:
-    """Share of the pairs within lists whose posts are of the same cluster; 0 for no pair.
+def mean_product(deviation: np.ndarray, is_listed: np.ndarray) -> float:
+    """Mean product of two deviations over the pairs within lists; 0 for no pair.
 
     Args:
-        cluster: of each listed post, -1 for an empty place, shape (n_lists, k).
+        deviation: of each listed post, shape (n_lists, k).
+        is_listed: whether a place is taken, bool, same shape.
     """
-    first, second = np.triu_indices(cluster.shape[1], 1)
-    a, b = cluster[:, first], cluster[:, second]
-    listed = (a >= 0) & (b >= 0)
-    return float(np.sum((a == b) & listed) / max(listed.sum(), 1))
+    x = np.where(is_listed, deviation, 0.0)
+    n = is_listed.sum(axis=1)
+    return float((x.sum(axis=1) ** 2 - (x**2).sum(axis=1)).sum() / max((n * (n - 1)).sum(), 1))
 
 
 def _pairs(values: np.ndarray, of: np.ndarray, n: int) -> np.ndarray:

@@ -4,17 +4,20 @@ The direct method of off-policy evaluation (Dudik et al., *Doubly robust policy 
 learning*, 2011): a model of p, the probability of a like of a listed post, calibrated on test
 impressions and corrected for each method on those that match its lists.
 
-    logit p = intercept + slope * (s - center) + shift(method)
+    logit p = intercept + slope * (s - center) + c x + bend * max(x - 1.5, 0) + shift(method)
 
     s                 log-odds of our ranker's probability, fitted before the fold's cutoff
-    intercept, slope  calibration on all impressions of the requests. The top of thousands of scores
-                      is biased upwards (winner's curse); a slope below 1 corrects most of it
+    x                 s less its mean over the request, in standard deviations
+    intercept, slope, c, bend
+                      calibration on all impressions of the requests. The top of thousands of scores
+                      is biased upwards (winner's curse); a slope below 1, and a bend below 0 of
+                      what stands out, correct most of it
     shift(method)     a weighted logistic regression on the method's *matching* impressions, those
                       that stand high in its own list. Weights are inverse propensities times
                       min(1, k / place)^2 and enter by their ratios (self-normalised, as in SNIPS:
-                      Swaminathan and Joachims, 2015). The prior is normal, centred at minus a tenth
-                      of the list's lead in log-odds over the impressions, the selection bias that
-                      the slope leaves. Posts that the feed did not show near the request have no
+                      Swaminathan and Joachims, 2015). The prior is normal, centred at minus .06 of
+                      the list's lead in log-odds over the impressions, the selection bias that the
+                      calibration leaves. Posts that the feed did not show near the request have no
                       match: their shift is anywhere from the model's word to that of a post worse
                       than average, whatever the matches of the others say
     expected          mean over requests of 1 - E prod over the list of (1 - p)
@@ -37,7 +40,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from feedrank.validation.hitrate.calibration import Calibration, Shown
-from feedrank.validation.hitrate.dependence import share_of_same
 from feedrank.validation.hitrate.hit_model import HitModel, Lists
 from feedrank.validation.hitrate.shift import Shift, shift_of
 
@@ -80,18 +82,18 @@ def expected_hitrate(shown: Shown, calibration: Calibration, lists: Lists) -> Ex
             np.zeros(len(DOUBT_AT)),
         )
     model = HitModel.of(calibration, lists)
-    shift = shift_of(shown, calibration, lists)
-    variance, of_variance = calibration.dependence.variance(share_of_same(lists.cluster))
+    shift = shift_of(shown, calibration, lists, model.lead)
+    variance, of_variance = calibration.dependence.variance(model.product)
     influence = np.column_stack([calibration.influence, of_variance, shift.influence])
-    at = np.array([calibration.intercept, calibration.slope, variance, shift.value])
+    at = np.array([*calibration.weights, variance, shift.value])
     # A variance cannot fall below 0: there the difference quotient is one-sided.
-    below = np.array([SMALL, SMALL, SMALL if variance > SMALL else 0.0, SMALL])
-    high, low = (at + SMALL * np.eye(4), at - np.diag(below))
+    below = np.array([*[SMALL] * 4, SMALL if variance > SMALL else 0.0, SMALL])
+    high, low = (at + SMALL * np.eye(6), at - np.diag(below))
     rise = np.array(
         [(model.hit(h) - model.hit(lo)).mean() for h, lo in zip(high, low, strict=True)]
     )
     own = model.hit(at)
     pseudo = own + len(own) * influence @ (rise / (SMALL + below))
-    one = np.array([0, 0, 0, shift.spread])
+    one = np.array([*[0] * 5, shift.spread])
     moved = [model.hit(at + z * one, z).mean() for z in DOUBT_AT.tolist()]
     return Expected(float(own.mean()), pseudo, variance, shift, np.array(moved) - own.mean())

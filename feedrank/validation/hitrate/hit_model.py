@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from feedrank.validation.hitrate.calibration import Calibration, log_odds_of
+from feedrank.validation.hitrate.calibration import Calibration
+from feedrank.validation.hitrate.dependence import mean_product
 
-SHIFT_SPREAD = (
-    0.1  # standard deviation of a shift's prior, in logits: docs/validation.md, "Coverage"
-)
+# Standard deviation of a shift's prior, in logits: docs/validation.md, "Coverage".
+SHIFT_SPREAD = 0.06
 # Shift of posts that the feed did not show near the request, in leads of their log-odds over the
 # impressions: 95 % of the prior are from half a lead above the model to a post far below average.
 BARE_SHIFT, BARE_SPREAD = -0.5, 1.0
@@ -26,13 +26,11 @@ class Lists:
     Attributes:
         probability: our own of the posts of each list, 0 where a list is too short, shape
             (n_requests, k).
-        cluster: of these posts, -1 where a list is too short, same shape.
         rank: place of each shown post in the method's longer list, -1 if beyond, shape (n_shown,).
         supported: whether the feed showed the post near the request, bool, shape (n_requests, k).
     """
 
     probability: np.ndarray
-    cluster: np.ndarray
     rank: np.ndarray
     supported: np.ndarray
 
@@ -44,35 +42,45 @@ class HitModel:
     Attributes:
         listed: whether a place is taken, shape (n_requests, k).
         supported: as in `Lists`.
-        score: our log-odds from the calibration's center, same shape.
-        lead: of the listed posts without support, in calibrated log-odds over the impressions.
+        design: of the calibration, 0 where a list is too short, shape (n_requests, k, 4).
+        product: mean over the pairs within lists of the product of their deviations.
+        lead: of the listed posts with support, in calibrated log-odds over the impressions.
+        bare_lead: of those without.
     """
 
     listed: np.ndarray
     supported: np.ndarray
-    score: np.ndarray
+    design: np.ndarray
+    product: float
     lead: float
+    bare_lead: float
 
     @classmethod
     def of(cls, calibration: Calibration, lists: Lists) -> HitModel:
         """The model of a method's lists."""
-        listed = lists.probability > 0
-        score = np.where(listed, log_odds_of(lists.probability) - calibration.center, 0.0)
-        lead = lead_of(calibration, lists.probability[listed & ~lists.supported])
-        return cls(listed, lists.supported, score, lead)
+        listed, standard = lists.probability > 0, calibration.standard
+        request = np.arange(len(listed))[:, None]
+        design = standard.design(lists.probability, request) * listed[:, :, None]
+        product = mean_product(standard.deviation(lists.probability, request), listed)
+
+        def lead(some: np.ndarray) -> float:
+            found = design[some] @ calibration.weights
+            return float(found.mean()) - calibration.mean if len(found) else 0.0
+
+        leads = (lead(listed & of) for of in (lists.supported, ~lists.supported))
+        return cls(listed, lists.supported, design, product, *leads)
 
     def hit(self, at: np.ndarray, z: float = 0.0) -> np.ndarray:
         """Hit probability of each list, shape (n_requests,).
 
         Args:
-            at: intercept, slope, variance and shift.
+            at: weights of the calibration, variance and shift, shape (6,).
             z: standard deviations from the mean of the shift of posts without support.
         """
-        intercept, slope, variance, shift = at
-        bare = BARE_SHIFT * max(self.lead, 0.0) + z * max(
-            SHIFT_SPREAD, BARE_SPREAD * abs(self.lead)
-        )
-        moved = intercept + np.where(self.supported, shift, bare) + slope * self.score
+        weights, (variance, shift) = at[:-2], at[-2:]
+        lead = self.bare_lead
+        bare = BARE_SHIFT * max(lead, 0.0) + z * max(SHIFT_SPREAD, BARE_SPREAD * abs(lead))
+        moved = self.design @ weights + np.where(self.supported, shift, bare)
         return hit_probability(np.where(self.listed, moved, -np.inf), variance)
 
 
@@ -94,8 +102,3 @@ def hit_probability(log_odds: np.ndarray, variance: float) -> np.ndarray:
         moved = stretched + node * np.sqrt(max(variance, 0.0))
         missed += weight / total * np.prod(expit(-moved), axis=1)
     return 1.0 - missed
-
-
-def lead_of(calibration: Calibration, listed: np.ndarray) -> float:
-    """Mean calibrated log-odds of the listed posts less those of the impressions."""
-    return float(calibration.log_odds(listed).mean()) - calibration.mean if len(listed) else 0.0

@@ -103,7 +103,6 @@ def score(
         replayed.shown_liked,
         replayed.shown_request,
         replayed.shown_propensity,
-        replayed.shown_cluster,
         len(replayed.user),
     )
     calibration = calibrate(shown)
@@ -112,7 +111,6 @@ def score(
     def hits(m: int) -> Hits:
         lists = Lists(
             replayed.top_probability[m, :, :k],
-            replayed.top_cluster[m, :, :k],
             replayed.shown_rank[m],
             replayed.top_supported[m, :, :k],
         )

@@ -44,7 +44,6 @@ class ReplayResult:
         at: seconds since the log's origin, shape (n_requests,).
         top: lists out of the open posts, best first, -1 where too short, int32,
             shape (n_methods, n_requests, k).
-        top_cluster: cluster of the posts of `top`, -1 where too short, int32, same shape.
         top_probability: our own of the posts of `top`, 0 where too short, same shape.
         top_supported: whether the feed showed the post of `top` near the request, bool, same shape.
         of_shown: lists out of the open posts among those shown, int32, same shape.
@@ -54,7 +53,6 @@ class ReplayResult:
         shown_rank: place of every shown post in each method's longer list, -1 if beyond it, int32,
             shape (n_methods, n_shown).
         shown_post: every shown post, shape (n_shown,).
-        shown_cluster: cluster of the post, int32, shape (n_shown,).
         shown_propensity: of the post in the user's stratum, 1 for an average post, shape
             (n_shown,).
         shown_probability: our own of every shown post, shape (n_shown,).
@@ -65,7 +63,6 @@ class ReplayResult:
     user: np.ndarray
     at: np.ndarray
     top: np.ndarray
-    top_cluster: np.ndarray
     top_probability: np.ndarray
     top_supported: np.ndarray
     of_shown: np.ndarray
@@ -73,7 +70,6 @@ class ReplayResult:
     hit_catalogue: np.ndarray
     shown_rank: np.ndarray
     shown_post: np.ndarray
-    shown_cluster: np.ndarray
     shown_propensity: np.ndarray
     shown_probability: np.ndarray
     shown_liked: np.ndarray
@@ -112,7 +108,6 @@ def replay_requests(
     requests: Requests,
     depth: int,
     k: int,
-    cluster: np.ndarray,
     shown_near: Callable[[int], np.ndarray],
 ) -> ReplayResult:
     """Lists of every method for every request.
@@ -125,7 +120,6 @@ def replay_requests(
         requests: of the test period.
         depth: length of the longer list that shown posts are looked up in.
         k: longest list that is scored.
-        cluster: of each post, of the refit at the cutoff, shape (n_posts,).
         shown_near: posts that the feed showed to anybody near a step, rows.
     """
     shape = (len(methods), len(requests), k)
@@ -156,12 +150,10 @@ def replay_requests(
     outcome = (requests.shown_request, requests.post, requests.liked)
     hit_shown = hits_at_each_k(are_liked(of_shown, *outcome))
     hit_shown[:, np.arange(1, k + 1) >= n_open[:, None]] = np.nan
-    cluster = cluster.astype(np.int32)
     return ReplayResult(
         user=requests.user,
         at=requests.at,
         top=top,
-        top_cluster=np.where(top >= 0, cluster[top], np.int32(-1)),
         top_probability=top_probability,
         top_supported=supported,
         of_shown=of_shown,
@@ -169,7 +161,6 @@ def replay_requests(
         hit_catalogue=hits_at_each_k(are_liked(top, *outcome)),
         shown_rank=rank,
         shown_post=requests.post,
-        shown_cluster=cluster[requests.post],
         shown_propensity=requests.propensity,
         shown_probability=shown_probability,
         shown_liked=requests.liked,

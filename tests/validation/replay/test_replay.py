@@ -30,7 +30,6 @@ from tests.support.simulated_logs import (
 
 N_USERS, N_POSTS = 20, 30
 FOLD = Fold(since=2 * DAY, cutoff=5 * DAY, until=8 * DAY)
-CLUSTER = np.arange(N_POSTS) % 3
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def _near(step: int) -> np.ndarray:
 def _replay(
     methods: Sequence[ByNumber], ours: ByNumber, requests: Requests, depth: int, k: int
 ) -> ReplayResult:
-    return replay_requests(methods, ours, ours.open_posts, requests, depth, k, CLUSTER, _near)  # type: ignore[arg-type]
+    return replay_requests(methods, ours, ours.open_posts, requests, depth, k, _near)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +218,7 @@ def _requests_without(barred: list[int], shown: list[int], liked: list[int]) -> 
     def open_posts(user: int, at: int, candidates: np.ndarray | None = None) -> np.ndarray:
         return left if candidates is None else candidates[np.isin(candidates, left)]
 
-    return replay_requests([ours, Backwards()], ours, open_posts, one, 6, 3, CLUSTER, _near)  # type: ignore[arg-type, list-item]
+    return replay_requests([ours, Backwards()], ours, open_posts, one, 6, 3, _near)  # type: ignore[arg-type, list-item]
 
 
 def test_no_method_lists_what_is_barred() -> None:
@@ -248,7 +247,6 @@ def test_lists_as_long_as_the_posts_shown_have_no_hit(n_shown: int) -> None:
 def test_a_shown_post_has_its_place_in_each_longer_list() -> None:
     replayed = _replayed(shown=[0, 4, 6, 29], liked=[], depth=6)
     assert replayed.shown_rank.tolist() == [[0, 4, -1, -1], [-1, -1, -1, 0]]
-    assert replayed.shown_cluster.tolist() == [0, 1, 0, 2]
 
 
 def test_a_listed_post_is_supported_if_the_feed_shows_it_near_the_request() -> None:
@@ -272,7 +270,6 @@ def test_a_list_may_be_shorter_than_asked() -> None:
     one = _requests([0], [0], [0, 1], [1], [True])
     replayed = _replay([few], few, one, 6, 3)
     assert replayed.top[0, 0].tolist() == [0, 1, -1]
-    assert replayed.top_cluster[0, 0].tolist() == [0, 1, -1]
     assert replayed.top_probability[0, 0].tolist() == [0, 0.01, 0]
     assert replayed.hit_catalogue[0, 0].tolist() == [0, 1, 1]
 

@@ -27,9 +27,9 @@ def _replayed() -> ReplayResult:
     top = np.tile(np.arange(N_POSTS)[: -K - 1 : -1], (N, 1)).astype(np.int32)
     hits = np.zeros((1, N, K))
     return ReplayResult(
-        np.arange(N), np.arange(N), top[None], top[None] * 0, (0.05 + 0.3 * top / N_POSTS)[None],
+        np.arange(N), np.arange(N), top[None], (0.05 + 0.3 * top / N_POSTS)[None],
         top[None] >= 0, top[None], hits, hits, (N_POSTS - 1 - post).reshape(1, -1),
-        post.ravel(), 0 * post.ravel(), np.ones(post.size), p.ravel(),
+        post.ravel(), np.ones(post.size), p.ravel(),
         rng.random(post.size) < p.ravel(), np.repeat(np.arange(N), N_SHOWN),
     )  # fmt: skip
 
@@ -136,7 +136,6 @@ def test_baselines_with_little_support_are_named_in_one_sentence(replayed: Repla
         name: np.repeat(getattr(replayed, name), 3, axis=0)
         for name in (
             "top",
-            "top_cluster",
             "of_shown",
             "hit_shown",
             "hit_catalogue",
