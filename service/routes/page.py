@@ -7,19 +7,24 @@ from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Query
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
 from feedrank.artifact.artifact import Artifact
+from feedrank.log.exposures import Arm
 from feedrank.state.catalogue import Id, plain_ids
+from feedrank.state.feature_store import FeatureStore
 from service.routes.finding import posts_of, users_of
-from service.routes.replies import PROBLEMS, RequestParams, Running, explanation, reply
+from service.routes.replies import PROBLEMS, RequestParams, Running, explanation, misplaced, reply
 from service.routes.schemas import ExplainedPost, Explanation, Post
 from service.serving.inference import post_content
 
 N_SUGGESTED = 6  # chips in one line of the page
+N_TOPICS = 12  # chips of the page, those of most posts
 N_HISTORY = 40  # lines of the page's list, which scrolls
 Words = Annotated[str, Query(description="Words, all of which must be found.", examples=["tech"])]
+NamedArm = Annotated[Arm | None, Query(description="In place of the user's own.")]
 router = APIRouter(tags=["page"])
 
 
@@ -41,6 +46,8 @@ class Suggestions(BaseModel):
     n_users: int
     n_posts: int
     users: list[SuggestedUser]
+    topics: list[str]
+    arms: list[str]
 
 
 class ShownPost(Post):
@@ -100,6 +107,8 @@ async def suggestions(inference: Running) -> JSONResponse:
         "n_users": meta.n_users,
         "n_posts": meta.n_posts,
         "users": _suggested(artifact),
+        "topics": _named_topics(store),
+        "arms": list(inference.slots),
     }
     return JSONResponse(content)
 
@@ -128,9 +137,15 @@ def search(inference: Running, q: Words) -> JSONResponse:
     responses=PROBLEMS,
     response_description="The user, their past, the list and its reasons.",
 )
-async def feed(inference: Running, request: RequestParams) -> JSONResponse:
-    """One user at one moment: profile, posts shown and liked before, the list and its reasons."""
-    answer, reasons = await inference.explain(request)
+async def feed(inference: Running, request: RequestParams, arm: NamedArm = None) -> JSONResponse:
+    """One user at one moment: profile, posts shown and liked before, the list and its reasons.
+
+    A named arm answers in place of the user's own, to compare both.
+    """
+    if arm is not None and arm not in inference.slots:
+        served = " and ".join(inference.slots)
+        raise RequestValidationError([misplaced("arm", f"'{arm}' is not served, only {served}")])
+    answer, reasons = await inference.explain(request, arm)
     artifact = answer.loaded.artifact
     step = artifact.recommender.step(answer.at)
     post, shown_step, liked = artifact.recommender.history_before(answer.user, step)
@@ -204,6 +219,13 @@ def _topics(artifact: Artifact, post: np.ndarray, liked: np.ndarray) -> list[dic
         for code in np.argsort(-n_shown, kind="stable").tolist()
         if n_shown[code]
     ]
+
+
+def _named_topics(store: FeatureStore) -> list[str]:
+    """Topics of the most posts; codes are in that order."""
+    topic = store.fitted.topic
+    codes = range(min(N_TOPICS, store.fitted.n_topics))
+    return [store.topic[int(np.argmax(topic == code))] for code in codes]
 
 
 def _history(

@@ -156,15 +156,19 @@ class Inference:
             self._record(answer)
         return answer
 
-    async def explain(self, request: FeedRequest) -> tuple[Answer, Reasons]:
-        """The list of a request with its reasons, which is no exposure; raises as `serve`."""
+    async def explain(self, request: FeedRequest, arm: Arm | None = None) -> tuple[Answer, Reasons]:
+        """The list of a request with its reasons, which is no exposure; raises as `serve`.
+
+        A named arm answers in place of the user's own.
+        """
         async with self.limiter.admit():
-            answer = self.answer(request)
+            answer = self.answer(request, arm)
             return answer, answer.reasons()
 
-    def answer(self, request: FeedRequest) -> Answer:
+    def answer(self, request: FeedRequest, arm: Arm | None = None) -> Answer:
         """The list of a request; raises `UnknownUserError`."""
-        found = self._answers(self.artifact_for(request.user_id), [request])
+        slot = self.slots[arm or self.assignment.arm(request.user_id)]
+        found = self._answers(slot.current, [request])
         if not found:
             raise UnknownUserError(request.user_id)
         return found[0]

@@ -21,9 +21,9 @@ export class Likes {
   }
 
   // Show the next list as it is, send the like, and show it again once the like counts.
-  async send(user, id, written, show) {
+  async send(asked, id, written, show) {
     const next = this.next();
-    const query = { id: user, time: written(next) };
+    const query = { ...asked, time: written(next) };
     const before = await get("/feed", query);
     show(before, next);
     this.end += 1000;

@@ -1,6 +1,7 @@
 // The page: controls for user and moment, and the service's answer.
 
 import { get, onKey, Problem } from "./api.js";
+import { compare, drop, keep } from "./compare.js";
 import { $, element } from "./dom.js";
 import { clearFeed, showFeed } from "./feed.js";
 import { tellFollowing } from "./following.js";
@@ -13,6 +14,7 @@ const PLAY_EVERY = 900; // ms a day: time to see the list move, which takes 280 
 let origin = 0; // of the slider, in milliseconds of the log's own clock
 let likes = null;
 let request = null;
+const chosen = { topic: "", arm: "" }; // empty: all of them, and the user's own
 let playing = null;
 let soon = null;
 let typed = null;
@@ -54,17 +56,30 @@ async function show() {
   document.body.classList.add("busy");
   mark($("users"), user);
   mark($("found-users"), user);
-  const query = { id: user, time: written(moment()) };
+  for (const name in chosen) mark($(name), chosen[name]);
+  const query = { ...asked(), time: written(moment()) };
   history.replaceState(null, "", `#${new URLSearchParams(query)}`);
   try {
     const feed = await get("/feed", query, request.signal);
     report(null);
-    showFeed(feed);
+    draw(feed);
   } catch (error) {
     if (error.name === "AbortError") return;
     report(error);
   }
   document.body.classList.remove("busy");
+}
+
+function asked() {
+  const given = Object.entries(chosen).filter(([, value]) => value);
+  return { id: $("user").value.trim(), ...Object.fromEntries(given) };
+}
+
+function draw(feed) {
+  showFeed(feed);
+  if (chosen.topic) $("summary").textContent += `, of topic ${chosen.topic}`;
+  if (chosen.arm) $("summary").textContent += `, by arm ${chosen.arm}`;
+  compare();
 }
 
 // A slider sends many moments while it moves; a request is made for the last one.
@@ -85,12 +100,11 @@ function report(error) {
 
 async function like(id) {
   stop();
-  const user = $("user").value.trim();
   document.body.classList.add("busy");
   try {
-    await likes.send(user, id, written, (feed, next) => {
+    await likes.send(asked(), id, written, (feed, next) => {
       setMoment(next);
-      showFeed(feed);
+      draw(feed);
     });
   } catch (error) {
     report(error);
@@ -161,6 +175,17 @@ async function find() {
     : "";
 }
 
+function choices(name, all, values) {
+  const named = values.length > 1 ? [[all, ""], ...values.map((value) => [value, value])] : [];
+  const chips = named.map(([text, value]) =>
+    chip(text, value, "", () => {
+      chosen[name] = value;
+      show();
+    }),
+  );
+  $(name).replaceChildren(...chips);
+}
+
 function suggest(found) {
   const since = parsed(found.since);
   const until = parsed(found.until);
@@ -171,9 +196,9 @@ function suggest(found) {
   const days = `${found.since.slice(0, 10)} to ${found.until.slice(0, 10)}`;
   $("about").textContent =
     `${found.n_users.toLocaleString("en")} users, ${found.n_posts.toLocaleString("en")} posts, ${days}`;
-  $("users").replaceChildren(
-    ...userChips(found.users),
-  );
+  $("users").replaceChildren(...userChips(found.users));
+  choices("topic", "all topics", found.topics);
+  choices("arm", "own arm", found.arms);
   const evening = (ms) => Math.floor(ms / DAY) * DAY + 18 * HOUR;
   const moments = [
     ["before any data", since - 6 * HOUR],
@@ -202,6 +227,7 @@ async function begin() {
   }
   const named = new URLSearchParams(location.hash.slice(1));
   $("user").value = named.get("id") ?? first.user;
+  for (const name in chosen) chosen[name] = named.get(name) ?? "";
   const at = parsed(named.get("time") ?? "x");
   setMoment(Number.isNaN(at) ? first.at : at);
   await show();
@@ -236,6 +262,8 @@ $("moment").addEventListener("change", () => {
 $("back").addEventListener("click", () => move(-DAY));
 $("on").addEventListener("click", () => move(DAY));
 $("play").addEventListener("click", play);
+$("keep").addEventListener("click", keep);
+$("drop").addEventListener("click", drop);
 $("list").addEventListener("like", (event) => like(event.detail));
 onKey(begin);
 begin();

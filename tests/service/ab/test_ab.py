@@ -62,6 +62,25 @@ def test_each_arm_gets_its_own_artifact_and_is_named(compared, artifact, other_p
     assert differ > 5  # or nothing would tell the two apart
 
 
+def test_a_feed_of_either_arm_can_be_asked_for(compared, client, artifact, other_path):
+    of_arm = {"control": artifact, "test": Artifact.load(other_path)}
+    at, differ = datetime.fromisoformat(MOMENT), 0
+    for i in artifact.store.catalogue.user_ids[:20].tolist():
+        lists = []
+        for arm, by in of_arm.items():
+            feed = compared.get("/feed", params={"id": i, "time": MOMENT, "arm": arm}).json()
+            assert "recommendations" in feed, feed
+            lists.append([post["id"] for post in feed["recommendations"]])
+            assert lists[-1] == [post for post, _ in by.recommender.recommend(i, at, 5)]
+            assert feed["exp_group"] == arm
+        differ += lists[0] != lists[1]
+    assert differ > 2
+    assert compared.get("/feed/suggestions").json()["arms"] == ["control", "test"]
+    alone = client.get("/feed", params={"id": i, "time": MOMENT, "arm": "test"})
+    assert alone.status_code == 422
+    assert "'test' is not served, only control" in alone.json()["detail"]
+
+
 def test_the_plain_route_keeps_its_body(compared, user_id):
     query = {"id": user_id, "time": MOMENT}
 

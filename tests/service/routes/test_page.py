@@ -276,3 +276,51 @@ def test_users_are_found_by_profile_and_posts_by_words(server, browser, artifact
     browser.until("document.querySelectorAll('#found-posts li').length > 0")
     first = browser.run("document.querySelector('#found-posts li').textContent")
     assert word in first
+
+
+def test_a_list_stays_beside_the_next_ones(server, browser, artifact, user_id):
+    other, later = int(artifact.store.catalogue.user_ids[5]), "2021-10-26T18:00:00"
+    browser.show(address(server, user_id), 1280, 900)
+    browser.until(SHOWN)
+    browser.run("document.getElementById('keep').click()")
+    for asked, at in ((user_id, later), (other, MOMENT)):
+        browser.run(
+            f"document.getElementById('user').value = '{asked}';"
+            f"document.getElementById('moment').value = '{at[:16]}';"
+            "document.getElementById('ask').requestSubmit()"
+        )
+        known = at[:10] if asked == user_id else f"user {other},"
+        browser.until(f"document.getElementById('summary').textContent.includes('{known}')")
+        browser.until("!document.body.matches('.busy')")
+        kept, now = (
+            browser.run(f"[...document.getElementById('{name}').children].map(n => +n.dataset.id)")
+            for name in ("kept-list", "list")
+        )
+        assert kept == expected(artifact, user_id, MOMENT)
+        assert now == expected(artifact, asked, at)
+        both = len(set(kept) & set(now))
+        told = browser.run("document.getElementById('kept-both').textContent")
+        assert told == f"{both} of 5 posts are in both lists"
+        assert browser.run("document.querySelectorAll('.both').length") == 2 * both
+    tops = "[...document.querySelectorAll('.feed')].map(n => n.getBoundingClientRect().top)"
+    assert browser.run(f"new Set({tops}).size") == 1  # side by side
+    browser.run("document.getElementById('drop').click()")
+    browser.until(SHOWN)
+    assert browser.complaints == []
+
+
+def test_a_topic_is_one_click_away(server, browser, artifact, user_id):
+    browser.show(address(server, user_id), 1280, 900)
+    browser.until(SHOWN)
+    topic = browser.run("document.querySelectorAll('#topic button')[2].dataset.value")
+    browser.run("document.querySelectorAll('#topic button')[2].click()")
+    browser.until(f"document.getElementById('summary').textContent.endsWith('topic {topic}')")
+
+    named = browser.run("[...document.querySelectorAll('.post .topic')].map(n => n.textContent)")
+    assert named == [topic] * 5
+    assert f"topic={topic}" in browser.run("location.hash")
+    browser.run("document.querySelector('#topic button').click()")
+    browser.until("!location.hash.includes('topic')")
+    browser.until(SHOWN)
+    assert browser.run(IDS) == expected(artifact, user_id, MOMENT)
+    assert browser.run("document.querySelectorAll('#arm button').length") == 0  # there is one
