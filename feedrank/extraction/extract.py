@@ -21,6 +21,7 @@ from feedrank.extraction.source_state import SourceState
 from feedrank.extraction.spool.chunks import Spool
 from feedrank.extraction.spool.encoder import Encoder
 from feedrank.extraction.spool.exposure_places import ExposureCounts, ExposurePlaces, PairKeys
+from feedrank.extraction.spool.exposure_source import exposure_source
 from feedrank.extraction.spool.log_writer import LogWriter, Written, bucket_bounds, write_users
 from feedrank.extraction.spool.read_back import spool_days
 from feedrank.io.outputs import new_outputs
@@ -154,7 +155,7 @@ class Extract:
         keys = PairKeys(len(state.posts), end, names.exposure_window_seconds)
         places = ExposurePlaces(self.spool / EXPOSURES, keys, reader.encoder.bounds)
         ids = state.users[USER_ID], state.posts[POST_ID]
-        return places.read(Path(names.exposures), *ids, reader.encoder.first_day)
+        return places.read(exposure_source(self.source), *ids, reader.encoder.first_day)
 
     def _without_late_moments(self, directory: Path) -> dict[str, str]:
         """Leave out moments that no user's first requests knew, and say why, by name."""

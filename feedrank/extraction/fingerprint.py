@@ -23,11 +23,11 @@ from feedrank.extraction.postgres.row_format import Layout
 from feedrank.extraction.postgres.snapshot import Snapshot
 from feedrank.extraction.profile_choice import ProfileChoice
 from feedrank.extraction.relations import relations
+from feedrank.extraction.spool.exposure_source import exposure_source
 from feedrank.extraction.users_posts import post_columns
 from feedrank.io.files import write_whole
 from feedrank.log.calendar import FEWEST_DAYS, too_few_days
 from feedrank.log.embeddings import embedding_file
-from feedrank.log.exposures import exposure_files
 
 FORMAT = 1  # of the fingerprint: another one makes the extract run again
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def refresh_fingerprint(
     """
     # Before the content is read: a write in between makes the signature old, and the next run
     # reads the content again.
-    files = {**_exposures(source.params.exposures), **_embeddings(source.params.embedding)}
+    files = {**_exposures(source), **_embeddings(source.params.embedding)}
     signature = _signature(source, files)
     if signature is not None and _remembered(cache) == _memory(signature, path):
         logger.info("source: the source is as it was: nothing has been written to it.")
@@ -127,11 +127,11 @@ def _table(
     return {"rows": n, "check": check, "columns": columns}, bounds
 
 
-def _exposures(directory: str | None) -> dict[str, Any]:
+def _exposures(source: Source) -> dict[str, Any]:
     """Names and sizes of the exposure files, which only grow."""
-    if directory is None:
+    if source.params.exposures is None:
         return {}
-    files = [f"{file.name} {file.stat().st_size}" for file in exposure_files(Path(directory))]
+    files = [f"{file.name} {file.size}" for file in exposure_source(source)]
     return {"exposures": {"files": len(files), "sha256": _sha256(files)}}
 
 

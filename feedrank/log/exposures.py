@@ -86,7 +86,12 @@ def read_exposures(directory: Path) -> Iterator[Exposure]:
 
 
 def exposures_of(path: Path) -> Iterator[Exposure]:
-    """All lists of a file; raises `SchemaError` for a broken line.
+    """All lists of a file; raises `SchemaError` for a broken line."""
+    return (parsed(line, f"line {number} of '{path}'") for number, line in whole_lines(path))
+
+
+def whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Number, from 1, and content of each line of a file.
 
     What follows its last line break is no line yet: it is being written, or its process was killed
     meanwhile.
@@ -94,10 +99,11 @@ def exposures_of(path: Path) -> Iterator[Exposure]:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if line.endswith(b"\n") and line != b"\n":
-                yield _parsed(line[:-1], f"line {number} of '{path}'")
+                yield number, line[:-1]
 
 
-def _parsed(line: bytes, place: str) -> Exposure:
+def parsed(line: bytes, place: str) -> Exposure:
+    """The list of a line; raises `SchemaError` that names its place."""
     try:
         return EXPOSURE.validate_json(line)
     except ValidationError as error:

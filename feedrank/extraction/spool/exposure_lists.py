@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from feedrank.extraction.spool.exposure_source import ExposureFile
 from feedrank.io.files import flush
-from feedrank.log.exposures import Exposure, exposure_files, exposures_of
+from feedrank.log.exposures import Exposure
 
 BLOCK_LISTS = 20_000  # in memory at once: some 40 MB of lists of five
 EPOCH = datetime(2000, 1, 1)  # that times count seconds from
@@ -55,16 +56,16 @@ class Lists(NamedTuple):
         )
 
 
-def read_lists(source: Path, kept: Path) -> Iterator[Lists]:
-    """All lists of a directory of exposure files, some thousands at a time.
+def read_lists(source: list[ExposureFile], kept: Path) -> Iterator[Lists]:
+    """All lists of some exposure files, some thousands at a time.
 
     Args:
-        source: the directory; raises `SchemaError` if it is missing or holds a broken line.
+        source: the files; raises `SchemaError` if one holds a broken line.
         kept: directory of arrays: a file of the same name, size and time of its last write is not
             parsed again; those of other files are removed.
     """
     kept.mkdir(parents=True, exist_ok=True)
-    files = {_name(file): file for file in exposure_files(source)}
+    files = {_name(file): file for file in source}
     for other in kept.iterdir():
         if other.name not in files:
             shutil.rmtree(other)
@@ -76,15 +77,14 @@ def read_lists(source: Path, kept: Path) -> Iterator[Lists]:
                 yield Lists(**arrays)
 
 
-def _name(file: Path) -> str:
-    about = file.stat()
-    return f"{FORMAT}-{about.st_size}-{about.st_mtime_ns}-{file.name}"
+def _name(file: ExposureFile) -> str:
+    return f"{FORMAT}-{file.size}-{file.written}-{file.name.replace('/', ':')}"
 
 
-def _parse(file: Path, kept: Path) -> None:
+def _parse(file: ExposureFile, kept: Path) -> None:
     new = kept.with_name(f"new-{kept.name}")
     new.mkdir()
-    exposures, number = exposures_of(file), 0
+    exposures, number = file.exposures(), 0
     while block := list(islice(exposures, BLOCK_LISTS)):
         path = new / f"{number:06}.npz"
         np.savez(path, **Lists.of(block)._asdict())

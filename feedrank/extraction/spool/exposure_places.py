@@ -11,6 +11,7 @@ import pandas as pd
 
 from feedrank.errors import SchemaError
 from feedrank.extraction.spool.exposure_lists import Lists, read_lists
+from feedrank.extraction.spool.exposure_source import ExposureFile
 from feedrank.log.impressions import Impressions, LoggedExposures
 from feedrank.log.metadata import SECONDS_A_DAY
 
@@ -89,12 +90,16 @@ class ExposurePlaces:
     _found: dict[str, int] = field(default_factory=dict)
 
     def read(
-        self, source: Path, user_ids: pd.Series, post_ids: pd.Series, first_day: int
+        self,
+        source: list[ExposureFile],
+        user_ids: pd.Series,
+        post_ids: pd.Series,
+        first_day: int,
     ) -> ExposurePlaces:
-        """Itself, with the lists of a directory of exposure files, some thousands at a time.
+        """Itself, with the lists of exposure files, some thousands at a time.
 
         Args:
-            source: the directory; raises `SchemaError` if it is missing or holds a broken line.
+            source: the files; raises `SchemaError` if one holds a broken line.
             user_ids: of the log's users, in order.
             post_ids: of its posts.
             first_day: days from 2000-01-01 to the midnight that packed times count from.
@@ -107,7 +112,7 @@ class ExposurePlaces:
         self.policies = tuple(sorted(self._found))
         if len(self.policies) > np.iinfo(np.uint16).max:
             raise SchemaError(
-                f"'{source}' is of {len(self.policies)} policies, and 65,535 can be told apart. "
+                f"exposures are of {len(self.policies)} policies; 65,535 can be told apart. "
                 "Remove the oldest files."
             )
         return self

@@ -15,7 +15,7 @@ import pytest
 from feedrank.errors import SchemaError
 from feedrank.extraction.fingerprint import refresh_fingerprint
 from feedrank.extraction.postgres.connection import Source
-from feedrank.extraction.spool import exposure_lists
+from feedrank.extraction.spool import exposure_lists, exposure_source
 from feedrank.log.exposures import exposure_files
 from feedrank.log.files import Log, bucket_path
 from tests.conftest import TestDatabase
@@ -185,9 +185,9 @@ def test_a_file_that_is_as_it_was_is_not_parsed_again(
 ) -> None:
     large(database)
     parsed: list[str] = []
-    real = exposure_lists.exposures_of
+    real = exposure_source.exposures_of
     monkeypatch.setattr(
-        exposure_lists, "exposures_of", lambda path: parsed.append(path.name) or real(path)
+        exposure_source, "exposures_of", lambda path: parsed.append(path.name) or real(path)
     )
     lists, names = _random_lists(900), source_params(exposures=str(tmp_path / "lists"))
     _log(tmp_path / "lists", lists[:500], "exposures-a.jsonl")

@@ -1,0 +1,70 @@
+"""Exposure source: files of a directory, or the same lines in a table of the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from feedrank.extraction.postgres.connection import Source, literal, quoted
+from feedrank.log.exposures import Exposure, exposure_files, exposures_of, parsed
+
+TABLE = "table:"  # begins a `source.exposures` that names a table
+BLOCK_LINES = 20_000  # read from a table at once, some 6 MB
+
+
+class ExposureFile(NamedTuple):
+    """One file of the exposure log.
+
+    Attributes:
+        name: of the file.
+        size: bytes, or lines in a table; it grows with every line.
+        written: of a file, time of its last write, by which an edit is seen.
+        exposures: its lists.
+    """
+
+    name: str
+    size: int
+    written: int
+    exposures: Callable[[], Iterator[Exposure]]
+
+
+def exposure_source(source: Source) -> list[ExposureFile]:
+    """Files of `source.exposures`, in order; none where it is null.
+
+    Raises:
+        SchemaError: the directory or table is missing.
+        SourceError: the database cannot be read.
+    """
+    named = source.params.exposures
+    if named is None:
+        return []
+    if named.startswith(TABLE):
+        return _of_table(source, table_path(source, named.removeprefix(TABLE)))
+    return [
+        ExposureFile(f.name, f.stat().st_size, f.stat().st_mtime_ns, partial(exposures_of, f))
+        for f in exposure_files(Path(named))
+    ]
+
+
+def table_path(source: Source, name: str) -> str:
+    """A table in schema `source.schema`, as SQL names it."""
+    return f"{quoted(source.params.schema)}.{quoted(name)}"
+
+
+def _of_table(source: Source, table: str) -> list[ExposureFile]:
+    with source.transaction() as transaction:
+        found = transaction.rows(f"SELECT file, max(number) FROM {table} GROUP BY 1 ORDER BY 1")
+    return [ExposureFile(f, n, 0, partial(_read, source, table, f, n)) for f, n in found]
+
+
+def _read(source: Source, table: str, file: str, n_lines: int) -> Iterator[Exposure]:
+    for last in range(0, n_lines, BLOCK_LINES):
+        with source.transaction() as transaction:
+            lines = transaction.rows(
+                f"SELECT number, line FROM {table} WHERE file = {literal(file)} "
+                f"AND number > {last} AND number <= {last + BLOCK_LINES} ORDER BY 1"
+            )
+        for number, line in lines:
+            yield parsed(line.encode(), f"line {number} of '{file}' in {table}")

@@ -1,0 +1,111 @@
+"""Exposures in a table of the database, which the extract reads as it reads files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from feedrank.errors import SchemaError, SourceError
+from feedrank.extraction.fingerprint import refresh_fingerprint
+from feedrank.extraction.postgres.connection import Source
+from feedrank.extraction.spool import exposure_source
+from service import exposure_table
+from service.exposure_table import copy_exposures, main
+from tests.conftest import TestDatabase
+from tests.support.postgres_tables import extraction, files, small, source_params
+
+MOMENTS = ["2021-10-02T07:30:00", "2021-10-02T07:59:00", "2021-10-01T05:59:59"]
+USERS = [7, 7, 3]
+
+
+def _line(at: str, user_id: int) -> str:
+    line = {
+        "served_at": at, "user_id": user_id, "at": at, "exp_group": "control", "propensity": 1.0,
+        "artifact": "a, \"b\"", "posts": [10, 20], "probability": [0.5, 0.5],
+        "slot_propensity": [1.0, 0.25], "explore": 0.1,
+    }  # fmt: skip
+    return json.dumps(line) + "\n"
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Path:
+    directory = tmp_path / "lists"
+    directory.mkdir()
+    for name, rows in (("2021-10-01-5", slice(0, 2)), ("2021-10-02-6", slice(2, 3))):
+        text = "".join(map(_line, MOMENTS[rows], USERS[rows]))
+        (directory / f"exposures-{name}.jsonl").write_text(text + '{"begun')
+    return directory
+
+
+def _source(database: TestDatabase) -> Source:
+    return Source(database.url, source_params(exposures="table:shown lists"))
+
+
+def _copied(database: TestDatabase, lines: Path, host: str = "one") -> int:
+    return copy_exposures(_source(database), "shown lists", lines, host)
+
+
+def test_a_table_gives_the_log_that_its_files_give(
+    database: TestDatabase, tmp_path: Path, lines: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small(database)
+    for module in (exposure_source, exposure_table):
+        monkeypatch.setattr(module, "BLOCK_LINES", 1)
+    assert _copied(database, lines) == 3
+    extraction(database.url, tmp_path / "a", source_params(exposures=str(lines))).run()
+    extraction(database.url, tmp_path / "b", _source(database).params).run()
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+    report = json.loads((tmp_path / "b" / "reports" / "data.json").read_text())
+    assert report["exposures"]["impressions"] == 2
+
+
+def test_each_line_is_copied_once_from_each_host(database: TestDatabase, lines: Path) -> None:
+    assert [_copied(database, lines), _copied(database, lines)] == [3, 0]
+    with (lines / "exposures-2021-10-02-6.jsonl").open("w") as file:
+        file.write(_line(MOMENTS[2], USERS[2]) + _line(MOMENTS[0], 1))
+    assert _copied(database, lines) == 1
+    assert _copied(database, lines, "two") == 4
+    assert database.execute('SELECT count(*), count(DISTINCT file) FROM "shown lists"') == [(8, 4)]
+
+
+def test_a_broken_line_is_named_and_nothing_is_copied(database: TestDatabase, lines: Path) -> None:
+    assert _copied(database, lines) == 3
+    with (lines / "exposures-2021-10-01-5.jsonl").open("w") as file:
+        file.write("".join(map(_line, MOMENTS[:2], USERS[:2])) + _line(MOMENTS[0], 1) + "broken\n")
+    with pytest.raises(SchemaError, match=r"line 4 of '.*-5.jsonl' is not JSON"):
+        _copied(database, lines)
+    assert database.execute('SELECT count(*) FROM "shown lists"') == [(3,)]
+
+
+def test_a_new_line_changes_the_fingerprint(
+    database: TestDatabase, tmp_path: Path, lines: Path
+) -> None:
+    small(database)
+
+    def refreshed() -> bytes:
+        path, cache = tmp_path / "source.json", tmp_path / "signature.json"
+        refresh_fingerprint(path, cache, _source(database), "database", 1)
+        return path.read_bytes()
+
+    with pytest.raises(SourceError, match="shown lists"):
+        refreshed()
+    _copied(database, lines)
+    first = refreshed()
+    assert refreshed() == first
+    _copied(database, lines, "two")
+    assert refreshed() != first
+
+
+def test_the_command_says_how_many_lines_are_new(
+    database: TestDatabase, lines: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.delenv("FEED_DSN", raising=False)
+    assert main([str(lines)]) == 1
+    assert "FEED_DSN is not set" in capsys.readouterr().err
+    monkeypatch.setenv("FEED_DSN", database.url)
+    assert main([str(lines)]) == 0
+    assert capsys.readouterr().out == "3 new lines are in 'exposures'.\n"
+    assert main([str(lines / "nowhere")]) == 1
+    assert "is not there" in capsys.readouterr().err
