@@ -23,7 +23,7 @@ AGE_SCORES = np.array([-1.0, -0.45, 1.0])  # the middle class leans to the young
 POST_SPREAD, CLASS_SPREAD, CLUSTER_SPREAD = 0.16, 0.12, 0.12
 N_CALIBRATION = 50_000  # draws; the standard error of the base rate is 0.0003
 FEED_HOURS = (6 * 3600 + 1_350, 22 * 3600 + 1_350)  # seconds of the day, by the middle of a session
-# Noise of an embedding: a nearest centre finds the cluster of about 80 % of the pictures.
+# With this noise a linear classifier finds the cluster of nine in ten pictures.
 EMBEDDING_WIDTH, EMBEDDING_NOISE = 32, 1.5
 SCORED = ("age", "gender", "country", "exp_group")  # columns that meet the clusters
 
@@ -111,9 +111,8 @@ def draw_truth(
 def draw_embeddings(truth: Truth, rng: np.random.Generator) -> np.ndarray:
     """Embeddings of pictures, which tell clusters and factors through noise, (n_posts, WIDTH)."""
     member = np.eye(N_CLUSTERS)[truth.cluster]
-    told = np.hstack([member, truth.post_factors]) @ rng.standard_normal(
-        (member.shape[1] + truth.post_factors.shape[1], EMBEDDING_WIDTH)
-    )
+    known = np.hstack([member, truth.post_factors])
+    told = known @ rng.standard_normal((known.shape[1], EMBEDDING_WIDTH))
     return (told + EMBEDDING_NOISE * rng.standard_normal(told.shape)).astype(np.float32)
 
 

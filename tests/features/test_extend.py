@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from feedrank.validation.own_baselines import own_baselines
 from tests.support.simulated_logs import DAY, Learned, simulated
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = re.findall(r"```python\n# (\S+)\n(.*?)```", (ROOT / "docs/extend.md").read_text(), re.S)
+PAGE = (ROOT / "docs/extend.md").read_text()
+EXAMPLES = re.findall(r"```python\n# (\S+)\n(.*?)```", PAGE, re.S)
 MOST_LINES = 20
 
 
@@ -30,6 +32,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(("name", "source"), EXAMPLES, ids=[name for name, _ in EXAMPLES])
 def test_an_example_has_at_most_twenty_lines(name: str, source: str) -> None:
     assert len([line for line in source.splitlines() if line.strip()]) <= MOST_LINES, name
+
+
+def test_the_stage_that_embeds_comes_before_the_source() -> None:
+    of_page = re.search(r"```yaml\n(stages:.*?)```", PAGE, re.S)
+    assert of_page is not None
+    stages = yaml.safe_load(of_page[1])["stages"]
+    example = ROOT / stages["embed"]["cmd"].removeprefix("python ")
+    assert [str(example.relative_to(ROOT))] == stages["embed"]["deps"]
+    code = example.read_text().split('"""')[2]
+    assert len([line for line in code.splitlines() if line.strip()]) <= MOST_LINES
+    assert f'"{Path(stages["embed"]["outs"][0]).name}"' in code
+    assert stages["source"]["deps"] == stages["embed"]["outs"]
 
 
 def test_own_features_are_trained_on() -> None:

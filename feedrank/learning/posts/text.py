@@ -13,7 +13,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from feedrank.state.posts.embedding_axes import NO_AXES, EmbeddingAxes
 from feedrank.state.posts.vocabulary import Vocabulary
 
-# Axes of embeddings at most: what clusters of posts differ by lies in the first dozens.
+# Axes at most: each is a column of every post, which the iterations of clusters go through. Axes of
+# less spread than this share of the first one's are rounding.
 MAX_AXES, LEAST_SPREAD = 64, 1e-9
 MAX_TOPICS = 64  # any number above the topics of a network, of which the reference has 7
 
