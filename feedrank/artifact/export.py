@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import asdict
-from importlib.metadata import version
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from feedrank.ranking.recommender import Recommender
 from feedrank.state.catalogue import Catalogue
 from feedrank.state.feature_store import FeatureStore
 
-LIBRARIES = ("numpy", "xgboost")
+LIBRARIES = ("numpy", "xgboost")  # modules: distributions of XGBoost have several names
 
 
 def export(
@@ -65,7 +65,7 @@ def export(
             "features": [f.name for f in recommender.features],
             "recommend": asdict(params),
             "log": store.meta.as_json(),
-            "libraries": {name: version(name) for name in LIBRARIES},
+            "libraries": {name: import_module(name).__version__ for name in LIBRARIES},
             "files": {p.name: sha256_of(p) for p in sorted(new.iterdir())},
             **facts,
         }
