@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
 .PHONY: help check-source demo serve deploy daily rollback ab-report bench-service soak check checker-test api lint test test-slow test-spark \
-  prove chaos licences full-size compare back mend search ablation clean-demo
+  prove chaos loop licences full-size compare back mend search ablation clean-demo
 
 help:           ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -97,6 +97,9 @@ chaos: $(CHECKS)          ## kills at random moments, load with swaps, odd reque
 	@python -m benchmarks.chaos.service $(WITH)
 	@python -m benchmarks.chaos.artifact
 	@python -m benchmarks.chaos.pipeline $(WITH)
+
+loop: $(CHECKS)           ## a network whose feed is what the service answers, eight weeks: numbers and a picture: make loop WITH='--explore 0'
+	@python -m benchmarks.loop $(WITH)
 
 licences: $(RUNTIME)      ## package, version and licence of all that requirements.txt brings in
 	@python -m benchmarks.licences
