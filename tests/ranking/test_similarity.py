@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from feedrank.live.events import NewPost
+from feedrank.live.live_store import LiveStore
+from feedrank.log.embeddings import EMBEDDING
 from feedrank.ranking.similarity import similar_posts
-from tests.support.simulated_logs import Learned
+from feedrank.schema import TOPIC
+from tests.support.simulated_logs import Learned, pictured
 
 
 def _users_tastes(learned: Learned) -> np.ndarray:
@@ -44,3 +48,15 @@ def test_equally_similar_posts_are_ordered_by_quality(learned: Learned) -> None:
     ties = np.flatnonzero(np.diff(similarity) == 0)
     assert len(ties) > 0
     assert (quality[ties] >= quality[ties + 1]).all()
+
+
+def test_a_new_post_is_most_similar_to_the_known_one_of_its_embedding() -> None:
+    learned = pictured()
+    vectors = learned.log.posts[EMBEDDING]
+    known = np.flatnonzero(vectors.notna())
+    some, n_posts = known[::9].tolist(), len(vectors)
+    topics = learned.log.posts[TOPIC]
+    live = LiveStore(learned.store)
+    live.apply(posts=[NewPost(i, 10**6 + i, "", topics[i], vectors[i]) for i in some])
+    found = [similar_posts(live.store(), n_posts + n, 5, known)[0] for n in range(len(some))]
+    assert np.mean([row in five for row, five in zip(some, found, strict=True)]) > 0.8
