@@ -93,8 +93,8 @@ def check_vectors(ids: pd.Series, vectors: pd.Series, where: str) -> None:
             f"numbers and post {wide!r} has {width.max()}. Compute all by one model."
         )
     logger.info(
-        f"extract: embeddings of {width[0]} numbers by {where}; {len(ids) - len(given):,} "
-        f"of {len(ids):,} posts have none: their words alone place them."
+        f"extract: embeddings of {width[0]} numbers by {where}; {len(given):,} of "
+        f"{len(ids):,} posts have one, words alone place the others."
     )
 
 

@@ -54,7 +54,7 @@ def test_posts_without_a_vector_are_counted_and_have_nan(caplog: pytest.LogCaptu
     caplog.set_level("INFO")
     posts = _posts("[1, 2]", None, "[3, 4]")
     _check(posts)
-    assert "1 of 3 posts have none" in caplog.text
+    assert "2 of 3 posts have one" in caplog.text
     np.testing.assert_array_equal(embeddings_of(posts), [[1, 2], [np.nan] * 2, [3, 4]])
     assert embeddings_of(posts[["post_id"]]).shape == (3, 0)
 

@@ -181,6 +181,12 @@ def test_topics_beyond_many_share_a_code() -> None:
     assert np.sum(codes == 63) == 200 - 63
 
 
+def test_a_design_without_vocabulary_has_no_words() -> None:
+    posts = pd.DataFrame({"text": ["one two", "two one"], "topic": ["a", "a"]})
+    assert _design(posts, 2).shape == (2, 4)
+    assert _design(posts, 0).shape == (2, 2)  # a topic and the constant
+
+
 def test_the_text_design_has_a_column_for_each_topic_and_shared_word() -> None:
     posts = pd.DataFrame({"text": ["bank shares", "bank goal", "lonely"], "topic": ["a", "b", "b"]})
     design = _design(posts, 100).toarray()

@@ -49,7 +49,7 @@ def text_design(
     known = Vocabulary(n_topics, (), np.empty(0), axes)
     # A word of one text alone says nothing about others.
     words = TfidfVectorizer(min_df=2, sublinear_tf=True, max_features=vocabulary)
-    with contextlib.suppress(ValueError):  # no word stands in two texts
+    with contextlib.suppress(ValueError):  # no word stands in two texts, or none is wanted
         parts.append(words.fit_transform(texts))
         names = tuple(words.get_feature_names_out().tolist())
         known = Vocabulary(n_topics, names, words.idf_, axes)
