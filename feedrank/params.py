@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
-from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
@@ -27,6 +25,7 @@ from feedrank.io.param_fields import (
     Whole,
     duration_seconds,
     moment,
+    words_of,
 )
 
 PARAMS_FILE = Path("params.yaml")
@@ -234,24 +233,9 @@ def parse_params(groups: Any) -> Params:
     try:
         return TypeAdapter(Params).validate_python(groups)
     except ValidationError as error:
-        raise ParamsError("\n".join(_words(**found) for found in error.errors())) from None
-
-
-def _words(type: str, loc: tuple[int | str, ...], msg: str, input: Any, **about: Any) -> str:
-    """What is wrong with one key, from one of pydantic's errors."""
-    key = ".".join(map(str, loc))
-    if type == "missing":
-        return f"parameter '{key}' is missing from params.yaml."
-    if type == "unexpected_keyword_argument":
-        group = get_type_hints(Params)[str(loc[0])] if len(loc) > 1 else Params
-        known = ", ".join(field.name for field in fields(group))
-        return f"unknown parameter '{key}'; known are {known}."
-    if type == "dataclass_type":
-        what = f"group '{key}'" if key else "the file"
-        return f"{what} of params.yaml must hold keys, but holds {input!r}."
-    if type == "value_error":
-        return f"'{key}' is {input!r}; {about['ctx']['error']}."
-    return f"'{key}' is {input!r}, but {re.sub(r'^[A-Z][a-z]+ should', 'must', msg)}."
+        raise ParamsError(
+            "\n".join(words_of(Params, **found) for found in error.errors())
+        ) from None
 
 
 if __name__ == "__main__":  # the JSON schema, for editors

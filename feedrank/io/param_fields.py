@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -112,3 +113,22 @@ Baselines = Annotated[
     list[Annotated[str, _read_by(baseline)]], BeforeValidator(_listed), Field(min_length=1)
 ]
 Module = Annotated[str, _read_by(module)]
+
+
+def words_of(
+    groups: Any, type: str, loc: tuple[int | str, ...], msg: str, input: Any, **about: Any
+) -> str:
+    """What is wrong with one key of a dataclass of groups, from one of pydantic's errors."""
+    key = ".".join(map(str, loc))
+    if type == "missing":
+        return f"parameter '{key}' is missing from params.yaml."
+    if type == "unexpected_keyword_argument":
+        group = get_type_hints(groups)[str(loc[0])] if len(loc) > 1 else groups
+        known = ", ".join(field.name for field in fields(group))
+        return f"unknown parameter '{key}'; known are {known}."
+    if type == "dataclass_type":
+        what = f"group '{key}'" if key else "the file"
+        return f"{what} of params.yaml must hold keys, but holds {input!r}."
+    if type == "value_error":
+        return f"'{key}' is {input!r}; {about['ctx']['error']}."
+    return f"'{key}' is {input!r}, but {re.sub(r'^[A-Z][a-z]+ should', 'must', msg)}."
