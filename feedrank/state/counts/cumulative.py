@@ -11,8 +11,8 @@ from feedrank.state.counts.by_step import StepCounts
 from feedrank.state.counts.tally import Tally, smallest_uint
 
 # Kept states that others start from, 1.2 MB each at full size; fewer save memory, more save time:
-# with steps of ten minutes, a moment adds 810 steps to a checkpoint at most.
-CHECKPOINTS = 16
+# with steps of ten minutes, a moment adds 540 steps to a checkpoint at most.
+CHECKPOINTS = 24
 # After the end of a log that is followed: also kept every so many steps, and so many of these.
 # Likes come up to hours after their impression, so that the last few steps are those that change.
 FOLLOWED_APART, FOLLOWED_KEPT = 8, 2
