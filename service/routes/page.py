@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, Query
-from fastapi.exceptions import RequestValidationError
+from fastapi import APIRouter, HTTPException, Query
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
@@ -16,7 +15,7 @@ from feedrank.log.exposures import Arm
 from feedrank.state.catalogue import Id, plain_ids
 from feedrank.state.feature_store import FeatureStore
 from service.routes.finding import posts_of, users_of
-from service.routes.replies import PROBLEMS, RequestParams, Running, explanation, misplaced, reply
+from service.routes.replies import PROBLEMS, RequestParams, Running, explanation, reply
 from service.routes.schemas import ExplainedPost, Explanation, Post
 from service.serving.inference import post_content
 
@@ -144,7 +143,7 @@ async def feed(inference: Running, request: RequestParams, arm: NamedArm = None)
     """
     if arm is not None and arm not in inference.slots:
         served = " and ".join(inference.slots)
-        raise RequestValidationError([misplaced("arm", f"'{arm}' is not served, only {served}")])
+        raise HTTPException(404, f"arm '{arm}' is not served, only {served}.")
     answer, reasons = await inference.explain(request, arm)
     artifact = answer.loaded.artifact
     step = artifact.recommender.step(answer.at)

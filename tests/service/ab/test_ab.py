@@ -77,7 +77,7 @@ def test_a_feed_of_either_arm_can_be_asked_for(compared, client, artifact, other
     assert differ > 2
     assert compared.get("/feed/suggestions").json()["arms"] == ["control", "test"]
     alone = client.get("/feed", params={"id": i, "time": MOMENT, "arm": "test"})
-    assert alone.status_code == 422
+    assert alone.status_code == 404
     assert "'test' is not served, only control" in alone.json()["detail"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from schemathesis.generation import GenerationMode
 
 from tests.support.service_process import serving
@@ -44,10 +44,21 @@ def test_every_answer_fits_the_document(api, method, path, mode):
         suppress_health_check=list(HealthCheck),
     )
     def answer(case):
+        assume(_is_told_by_the_document(case.query or {}, mode))
         case.call_and_validate()
 
     if operation.query or operation.path_parameters or mode is GenerationMode.POSITIVE:
         answer()
+
+
+def _is_told_by_the_document(query, mode):
+    """Whether a schema can say what becomes of a query.
+
+    Any text is a topic, and in an address all is text, so that no value of it is a wrong one. Days
+    at the ends of the calendar are no moments on a clock that is ahead or behind.
+    """
+    is_topic = mode is GenerationMode.NEGATIVE and "topic" in query
+    return not is_topic and not str(query.get("time")).startswith(("0001-01-01", "9999-12-31"))
 
 
 def test_every_route_of_the_document_is_tried(api):
