@@ -128,10 +128,10 @@ def _table(
 
 
 def _exposures(source: Source) -> dict[str, Any]:
-    """Names and sizes of the exposure files, which only grow."""
+    """Names and sizes of the exposure files, which only grow; of a table checksums too."""
     if source.params.exposures is None:
         return {}
-    files = [f"{file.name} {file.size}" for file in exposure_source(source)]
+    files = [f"{file.name} {file.content}" for file in exposure_source(source)]
     return {"exposures": {"files": len(files), "sha256": _sha256(files)}}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterator
 from datetime import datetime
@@ -61,8 +62,8 @@ def read_lists(source: list[ExposureFile], kept: Path) -> Iterator[Lists]:
 
     Args:
         source: the files; raises `SchemaError` if one holds a broken line.
-        kept: directory of arrays: a file of the same name, size and time of its last write is not
-            parsed again; those of other files are removed.
+        kept: directory of arrays: a file of the same name, content and origin is not parsed again;
+            those of other files are removed.
     """
     kept.mkdir(parents=True, exist_ok=True)
     files = {_name(file): file for file in source}
@@ -78,7 +79,9 @@ def read_lists(source: list[ExposureFile], kept: Path) -> Iterator[Lists]:
 
 
 def _name(file: ExposureFile) -> str:
-    return f"{FORMAT}-{file.size}-{file.written}-{file.name.replace('/', ':')}"
+    # A hash: a table may hold names that no file may have.
+    parts = (FORMAT, file.name, file.content, file.origin)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def _parse(file: ExposureFile, kept: Path) -> None:

@@ -19,14 +19,14 @@ class ExposureFile(NamedTuple):
 
     Attributes:
         name: of the file.
-        size: bytes, or lines in a table; it grows with every line.
-        written: of a file, time of its last write, by which an edit is seen.
+        content: size in bytes; in a table, number and checksum of its lines.
+        origin: time of the last write, by which an edit is seen; of a table, database and table.
         exposures: its lists.
     """
 
     name: str
-    size: int
-    written: int
+    content: str
+    origin: str
     exposures: Callable[[], Iterator[Exposure]]
 
 
@@ -43,8 +43,9 @@ def exposure_source(source: Source) -> list[ExposureFile]:
     if named.startswith(TABLE):
         return _of_table(source, table_path(source, named.removeprefix(TABLE)))
     return [
-        ExposureFile(f.name, f.stat().st_size, f.stat().st_mtime_ns, partial(exposures_of, f))
+        ExposureFile(f.name, str(at.st_size), str(at.st_mtime_ns), partial(exposures_of, f))
         for f in exposure_files(Path(named))
+        for at in [f.stat()]
     ]
 
 
@@ -55,8 +56,17 @@ def table_path(source: Source, name: str) -> str:
 
 def _of_table(source: Source, table: str) -> list[ExposureFile]:
     with source.transaction() as transaction:
-        found = transaction.rows(f"SELECT file, max(number) FROM {table} GROUP BY 1 ORDER BY 1")
-    return [ExposureFile(f, n, 0, partial(_read, source, table, f, n)) for f, n in found]
+        found = transaction.rows(
+            f"""SELECT file, max(number), count(*), sum(hashtextextended(line, number))::text
+                FROM {table} GROUP BY 1 ORDER BY 1"""
+        )
+    return [
+        ExposureFile(
+            file, f"{n} to {last}: {check}", f"{source} {table}",
+            partial(_read, source, table, file, last),
+        )
+        for file, last, n, check in found
+    ]  # fmt: skip
 
 
 def _read(source: Source, table: str, file: str, n_lines: int) -> Iterator[Exposure]:

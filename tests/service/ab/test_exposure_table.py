@@ -95,7 +95,40 @@ def test_a_new_line_changes_the_fingerprint(
     first = refreshed()
     assert refreshed() == first
     _copied(database, lines, "two")
-    assert refreshed() != first
+    both = refreshed()
+    database.execute("DELETE FROM \"shown lists\" WHERE file LIKE 'two/%5.jsonl' AND number = 1")
+    assert len({first, both, refreshed()}) == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM {} WHERE number = 1 AND file LIKE '%-5.jsonl'",
+        "UPDATE {} SET line = replace(line, '[10,', '[30,')",
+        'ALTER TABLE {} RENAME TO old; ALTER TABLE "other lists" RENAME TO "shown lists"',
+        None,
+    ],
+    ids=["deleted", "changed", "renamed", "another"],
+)
+def test_lists_that_are_kept_are_those_of_the_table(
+    database: TestDatabase, tmp_path: Path, lines: Path, change: str | None
+) -> None:
+    small(database)
+    params, other = _source(database).params, source_params(exposures="table:other lists")
+    _copied(database, lines)
+    database.execute(
+        'CREATE TABLE "other lists" (LIKE "shown lists" INCLUDING ALL)',
+        """INSERT INTO "other lists"
+           SELECT file, number, replace(line, '0.25', '0.75') FROM "shown lists\"""",
+    )
+    extraction(database.url, tmp_path / "a", params).run()
+    if change is None:
+        params = other
+    else:
+        database.execute(change.format('"shown lists"'))
+    extraction(database.url, tmp_path / "a", params).run()
+    extraction(database.url, tmp_path / "b", params).run()
+    assert files(tmp_path / "a") == files(tmp_path / "b")
 
 
 def test_the_command_says_how_many_lines_are_new(
