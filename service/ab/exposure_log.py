@@ -6,6 +6,7 @@ import errno
 import json
 import logging
 import os
+import secrets
 from collections import deque
 from dataclasses import asdict
 from pathlib import Path
@@ -49,6 +50,8 @@ class ExposureLog:
         self._directory = directory
         self._most_waiting = most_waiting
         self._clock = clock
+        # Host, day and process id come again, on a fresh disk or in another container.
+        self._token = secrets.token_hex(4)
         self._waiting: deque[bytes] = deque()
         self._open: deque[bytes] = deque()  # being written
         self._queue, self._file = Lock(), Lock()  # held while the queue, or the file, changes
@@ -86,7 +89,8 @@ class ExposureLog:
     def _append(self, lines: bytes) -> None:
         if not lines:
             return
-        path = self._directory / f"exposures-{self._clock():%Y-%m-%d}-{os.getpid()}.jsonl"
+        name = f"exposures-{self._clock():%Y-%m-%d}-{os.getpid()}-{self._token}.jsonl"
+        path = self._directory / name
         with path.open("a+b", buffering=0) as file:
             end = _cut_to_whole_lines(file)
             try:
@@ -125,7 +129,7 @@ class ExposureLog:
 
 
 def _cut_to_whole_lines(file: IO[bytes]) -> int:
-    """Take off the part of a line that a killed process of the same id left; the file's size."""
+    """Take off the part of a line that a failed write left; the file's size."""
     end = file.seek(0, os.SEEK_END)
     file.seek(max(0, end - LONGEST_LINE))
     tail = file.read()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from feedrank.errors import SchemaError, SourceError
 from feedrank.extraction.fingerprint import refresh_fingerprint
 from feedrank.extraction.postgres.connection import Source
 from feedrank.extraction.spool import exposure_source
+from feedrank.log.exposures import Exposure
 from service import exposure_table
+from service.ab.exposure_log import ExposureLog
 from service.exposure_table import copy_exposures, main
 from tests.conftest import TestDatabase
 from tests.support.postgres_tables import extraction, files, small, source_params
@@ -68,6 +71,17 @@ def test_each_line_is_copied_once_from_each_host(database: TestDatabase, lines: 
     assert _copied(database, lines) == 1
     assert _copied(database, lines, "two") == 4
     assert database.execute('SELECT count(*), count(DISTINCT file) FROM "shown lists"') == [(8, 4)]
+
+
+def test_a_process_id_that_comes_again_on_a_fresh_disk_loses_no_line(
+    database: TestDatabase, tmp_path: Path
+) -> None:
+    at = datetime(2021, 10, 2, 7, 30)
+    for disk, user in (("first", 7), ("second", 3)):
+        log = ExposureLog(tmp_path / disk, clock=lambda: at.replace(tzinfo=UTC))
+        log.append(Exposure(user, at, "control", 1.0, "a", [10], [0.5]))
+        log.close()
+        assert _copied(database, tmp_path / disk) == 1
 
 
 def test_a_broken_line_is_named_and_nothing_is_copied(database: TestDatabase, lines: Path) -> None:
