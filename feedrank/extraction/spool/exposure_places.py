@@ -123,8 +123,8 @@ class ExposurePlaces:
         places = np.concatenate([np.empty(0, PLACE), *parts])
         rank = np.searchsorted(self.policies, ["", *self._found]) + 1
         places["policy"] = rank[places["policy"]]
-        # Of two lists of one second the order does not depend on the files.
-        order = np.lexsort((places["propensity"], places["policy"], places["key"]))
+        # An impression is of the last: of two lists of one second, that of the smaller propensity.
+        order = np.lexsort((places["policy"], -places["propensity"], places["key"]))
         return BucketPlaces(self.keys, int(self.bounds[number]), since, places[order])
 
     def clear(self) -> None:

@@ -87,6 +87,23 @@ def test_an_impression_is_of_the_last_list_that_held_its_post(
     }  # fmt: skip
 
 
+def test_of_two_lists_of_one_second_the_smaller_propensity_counts(
+    database: TestDatabase, tmp_path: Path
+) -> None:
+    small(database)
+    at = "2021-10-02T07:59:00"
+    _log(tmp_path / "lists", [
+        (at, 7, [10, 30], [0.5, 0.25], "a"),
+        (at, 7, [10, 30], [0.25, 0.5], "b"),
+    ])  # fmt: skip
+    names = source_params(exposures=str(tmp_path / "lists"))
+    extraction(database.url, tmp_path, names).run()
+    assert _exposed(tmp_path) == {
+        ("2021-10-02 08:00:00", 7, 10): (0.25, "b explore 0.1"),
+        ("2021-10-02 08:00:11", 7, 30): (0.25, "a explore 0.1"),
+    }
+
+
 def test_a_list_before_the_first_midnight_has_impressions_after_it(
     database: TestDatabase, tmp_path: Path
 ) -> None:
@@ -126,10 +143,10 @@ def _random_lists(n: int) -> list[Line]:
 def _slowly(directory: Path, lists: list[Line], window: int) -> dict[tuple[str, int, int], float]:
     """What the join should find, an impression at a time."""
     log = Log.open(directory / "log")
-    of_pair: dict[tuple[int, int], list[tuple[datetime, str, float]]] = {}
-    for at, user, posts, propensity, artifact in lists:
+    of_pair: dict[tuple[int, int], list[tuple[datetime, float]]] = {}
+    for at, user, posts, propensity, _ in lists:
         for post, p in zip(posts, propensity, strict=True):
-            of_pair.setdefault((user, post), []).append((datetime.fromisoformat(at), artifact, p))
+            of_pair.setdefault((user, post), []).append((datetime.fromisoformat(at), -p))
     found = {}
     for rows in log.buckets():
         for user_row, post_row, seconds in zip(
@@ -139,12 +156,12 @@ def _slowly(directory: Path, lists: list[Line], window: int) -> dict[tuple[str, 
             user = int(log.users["user_id"][user_row])
             post = int(log.posts["post_id"][post_row])
             before = [
-                (at, artifact, p)
-                for at, artifact, p in of_pair.get((user, post), [])
+                (at, minus_p)
+                for at, minus_p in of_pair.get((user, post), [])
                 if timedelta(0) <= shown - at <= timedelta(seconds=window)
             ]
             if before:
-                found[shown.isoformat(" "), user, post] = round(max(before)[2], 4)
+                found[shown.isoformat(" "), user, post] = round(-max(before)[1], 4)
     return found
 
 
