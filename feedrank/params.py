@@ -17,6 +17,7 @@ from feedrank.io.param_fields import (
     Baselines,
     Days,
     Duration,
+    Exposures,
     Master,
     Module,
     Moment,
@@ -77,7 +78,7 @@ class SourceParams:
     like_window: Duration | None
     time_zone: str
     statement_timeout: Duration
-    exposures: str | None
+    exposures: Exposures | None
     exposure_window: ShortDuration
 
     @model_validator(mode="after")

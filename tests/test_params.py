@@ -135,6 +135,8 @@ def test_a_key_of_another_type_is_named(
         ("engine", "name", "dask", "'engine.name' is 'dask', but must be 'local' or 'spark'"),
         ("engine", "master", "localhost", r"'engine.master' is 'localhost'; write local\[2\]"),
         ("engine", "held_rows", 0, "'engine.held_rows' is 0, but must be greater"),
+        ("source", "exposures", "", "'source.exposures' is ''; write a directory, table:name"),
+        ("source", "exposures", "table: ", "'source.exposures' is 'table: '; write a directory"),
         ("extract", "since", "yesterday", "'extract.since' is 'yesterday'; write a date"),
         ("extract", "until", "2021-10-01T00:00:00+02:00", "'extract.until' is .* own clock"),
     ],

@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_type_hints
 from pydantic import AfterValidator, BeforeValidator, Field
 
 SECONDS_A_DAY = 86_400
+TABLE = "table:"  # begins a `source.exposures` that names a table
 LONGEST = 3650 * SECONDS_A_DAY  # seconds of a duration: ten years, more than any log holds
 
 
@@ -75,6 +76,13 @@ def baseline(text: str) -> str:
     return text
 
 
+def exposures(text: str) -> str:
+    """A directory, or a table after 'table:'; raises `ValueError` for an empty name."""
+    if not text.removeprefix(TABLE).strip():
+        raise ValueError("write a directory, table:name for a table, or null for none")
+    return text
+
+
 def _listed(value: Any) -> Any:
     """A text that stands alone, as a list of one."""
     return [value] if isinstance(value, str) else value
@@ -112,6 +120,7 @@ Master = Annotated[str, _read_by(spark_master)]
 Baselines = Annotated[
     list[Annotated[str, _read_by(baseline)]], BeforeValidator(_listed), Field(min_length=1)
 ]
+Exposures = Annotated[str, _read_by(exposures)]
 Module = Annotated[str, _read_by(module)]
 
 
