@@ -14,8 +14,9 @@ from itertools import islice
 from pathlib import Path
 
 from feedrank.errors import FeedrankError, SourceError
-from feedrank.extraction.postgres.connection import Source
-from feedrank.extraction.spool.exposure_source import BLOCK_LINES, table_path
+from feedrank.extraction.environment import DEMO, DSN
+from feedrank.extraction.postgres.connection import Source, quoted
+from feedrank.extraction.spool.exposure_source import BLOCK_LINES
 from feedrank.log.exposures import exposure_files, parsed, whole_lines
 from feedrank.params import load_params
 
@@ -35,7 +36,7 @@ def copy_exposures(source: Source, name: str, directory: Path, host: str) -> int
         SchemaError: the directory is missing, or a line is broken.
         SourceError: the role may not write there, or the database cannot be used.
     """
-    table, n_copied = table_path(source, name), 0
+    table, n_copied = f"{quoted(source.params.schema)}.{quoted(name)}", 0
     with closing(source.connect()) as connection, source.translated():
         with connection.cursor() as cursor:
             cursor.execute(f"CREATE TABLE IF NOT EXISTS {table} ({COLUMNS})")
@@ -70,9 +71,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--table", default="exposures", help="in schema `source.schema`")
     given = parser.parse_args(arguments)
     try:
-        dsn = os.environ.get("FEED_DSN")
-        if not dsn:
-            raise SourceError("FEED_DSN is not set. Set it to the database of the table.")
+        dsn = os.environ.get(DSN, "").strip()
+        if dsn in ("", DEMO):
+            found = "'demo', which has no table of exposures" if dsn else "not set"
+            raise SourceError(f"{DSN} is {found}. Set it to the database of the table.")
         source = Source(dsn, load_params().source)
         n_copied = copy_exposures(source, given.table, given.exposures, socket.gethostname())
     except FeedrankError as error:

@@ -7,10 +7,18 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from feedrank.extraction.postgres.connection import Source, literal, quoted
+from feedrank.errors import SchemaError
+from feedrank.extraction.postgres.catalog import describe
+from feedrank.extraction.postgres.connection import Source, Transaction, literal
+from feedrank.extraction.postgres.feed_query import WHOLE
+from feedrank.io.param_fields import TABLE
 from feedrank.log.exposures import Exposure, exposure_files, exposures_of, parsed
 
-TABLE = "table:"  # begins a `source.exposures` that names a table
+COLUMNS = (
+    ("file", ("text", "varchar"), "text"),
+    ("number", WHOLE, "whole numbers"),
+    ("line", ("text", "varchar"), "text"),
+)
 BLOCK_LINES = 20_000  # read from a table at once, some 6 MB
 
 
@@ -34,14 +42,14 @@ def exposure_source(source: Source) -> list[ExposureFile]:
     """Files of `source.exposures`, in order; none where it is null.
 
     Raises:
-        SchemaError: the directory or table is missing.
+        SchemaError: the directory or table is missing, or the table has other columns.
         SourceError: the database cannot be read.
     """
     named = source.params.exposures
     if named is None:
         return []
     if named.startswith(TABLE):
-        return _of_table(source, table_path(source, named.removeprefix(TABLE)))
+        return _of_table(source, named.removeprefix(TABLE))
     return [
         ExposureFile(f.name, str(at.st_size), str(at.st_mtime_ns), partial(exposures_of, f))
         for f in exposure_files(Path(named))
@@ -49,13 +57,9 @@ def exposure_source(source: Source) -> list[ExposureFile]:
     ]
 
 
-def table_path(source: Source, name: str) -> str:
-    """A table in schema `source.schema`, as SQL names it."""
-    return f"{quoted(source.params.schema)}.{quoted(name)}"
-
-
-def _of_table(source: Source, table: str) -> list[ExposureFile]:
+def _of_table(source: Source, name: str) -> list[ExposureFile]:
     with source.transaction() as transaction:
+        table = _path(transaction, source.params.schema, name)
         found = transaction.rows(
             f"""SELECT file, max(number), count(*), sum(hashtextextended(line, number))::text
                 FROM {table} GROUP BY 1 ORDER BY 1"""
@@ -67,6 +71,19 @@ def _of_table(source: Source, table: str) -> list[ExposureFile]:
         )
         for file, last, n, check in found
     ]  # fmt: skip
+
+
+def _path(transaction: Transaction, schema: str, name: str) -> str:
+    try:
+        table = describe(transaction, schema, name)
+        for column, types, what in COLUMNS:
+            table.typed(column, types, what)
+    except SchemaError as error:
+        raise SchemaError(
+            f"the exposures cannot be read: {error} Fill a table by "
+            "`python -m service.exposure_table DIR`, or name another in 'source.exposures'."
+        ) from None
+    return table.path
 
 
 def _read(source: Source, table: str, file: str, n_lines: int) -> Iterator[Exposure]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from feedrank.errors import SchemaError, SourceError
+from feedrank.errors import SchemaError
 from feedrank.extraction.fingerprint import refresh_fingerprint
 from feedrank.extraction.postgres.connection import Source
 from feedrank.extraction.spool import exposure_source
@@ -103,7 +103,7 @@ def test_a_new_line_changes_the_fingerprint(
         refresh_fingerprint(path, cache, _source(database), "database", 1)
         return path.read_bytes()
 
-    with pytest.raises(SourceError, match="shown lists"):
+    with pytest.raises(SchemaError, match="shown lists"):
         refreshed()
     _copied(database, lines)
     first = refreshed()
@@ -145,12 +145,32 @@ def test_lists_that_are_kept_are_those_of_the_table(
     assert files(tmp_path / "a") == files(tmp_path / "b")
 
 
+@pytest.mark.parametrize(
+    ("columns", "fact"),
+    [
+        (None, "has no table 'shown lists'"),
+        ("file text, number integer", "has no column 'line'"),
+        ("file text, number text, line text", "must hold whole numbers, but is of type text"),
+    ],
+)
+def test_a_table_that_holds_no_exposures_is_refused_with_a_remedy(
+    database: TestDatabase, columns: str | None, fact: str
+) -> None:
+    if columns:
+        database.execute(f'CREATE TABLE "shown lists" ({columns})')
+    with pytest.raises(SchemaError, match=f"{fact}.* service.exposure_table DIR`, or name another"):
+        exposure_source.exposure_source(_source(database))
+
+
 def test_the_command_says_how_many_lines_are_new(
     database: TestDatabase, lines: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     monkeypatch.delenv("FEED_DSN", raising=False)
     assert main([str(lines)]) == 1
     assert "FEED_DSN is not set" in capsys.readouterr().err
+    monkeypatch.setenv("FEED_DSN", "demo")
+    assert main([str(lines)]) == 1
+    assert "FEED_DSN is 'demo', which has no table of exposures. Set" in capsys.readouterr().err
     monkeypatch.setenv("FEED_DSN", database.url)
     assert main([str(lines)]) == 0
     assert capsys.readouterr().out == "3 new lines are in 'exposures'.\n"
