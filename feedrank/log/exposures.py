@@ -91,14 +91,14 @@ def exposures_of(path: Path) -> Iterator[Exposure]:
 
 
 def whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Number, from 1, and content of each line of a file.
+    """Number, from 1, and content of each line of a file that is not blank.
 
     What follows its last line break is no line yet: it is being written, or its process was killed
     meanwhile.
     """
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
-            if line.endswith(b"\n") and line != b"\n":
+            if line.endswith(b"\n") and line.strip():
                 yield number, line[:-1]
 
 
@@ -111,6 +111,8 @@ def parsed(line: bytes, place: str) -> Exposure:
     if problem["type"] == "json_invalid":
         raise SchemaError(f"{place} is not JSON: {problem['msg']}. Remove this line.")
     reason = f"'{'.'.join(map(str, problem['loc']))}': {problem['msg']}"
+    if problem["type"] == "value_error":  # of several fields
+        reason = str(problem["ctx"]["error"])
     raise SchemaError(
         f"{place} is not an exposure of this version ({reason}). Remove this line, or read it with "
         "the version that wrote it."

@@ -16,7 +16,7 @@ from feedrank.errors import SchemaError
 from feedrank.extraction.fingerprint import refresh_fingerprint
 from feedrank.extraction.postgres.connection import Source
 from feedrank.extraction.spool import exposure_lists, exposure_source
-from feedrank.log.exposures import exposure_files
+from feedrank.log.exposures import exposure_files, parsed, read_exposures
 from feedrank.log.files import Log, bucket_path
 from tests.conftest import TestDatabase
 from tests.support.postgres_tables import extraction, files, large, small, source_params
@@ -269,6 +269,23 @@ def test_a_broken_line_is_named(
     file.write_text(file.read_text() + line + "\n")
     with pytest.raises(SchemaError, match=message):
         extraction(database.url, tmp_path, source_params(exposures=str(tmp_path / "lists"))).run()
+
+
+def test_propensities_of_other_places_are_said_in_words() -> None:
+    line = {
+        "user_id": 7, "at": "2021-10-02T07:59:00", "exp_group": "control", "propensity": 1.0,
+        "artifact": "a", "posts": [10], "probability": [0.5], "slot_propensity": [],
+    }  # fmt: skip
+    message = r"version \('slot_propensity' and 'posts' must be of one length\)\. Remove"
+    with pytest.raises(SchemaError, match=message):
+        parsed(json.dumps(line).encode(), "line 1")
+
+
+def test_blank_lines_are_no_lists(tmp_path: Path) -> None:
+    _log(tmp_path, [("2021-10-02T07:59:00", 7, [10], [1.0], "a")])
+    (file,) = exposure_files(tmp_path)
+    file.write_bytes(b"\n\r\n" + file.read_bytes().replace(b"\n", b"\r\n"))
+    assert [e.user_id for e in read_exposures(tmp_path)] == [7]
 
 
 @pytest.mark.parametrize("propensity", [[1.0], [1.0, 0.0], [1.0, 1.5]])
