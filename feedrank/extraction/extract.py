@@ -140,6 +140,8 @@ class Extract:
             )
         left_out = f", {dropped.total:,} left out" if dropped.total else ""
         left_out += f", {n_repeats:,} repeated rows counted once" if n_repeats else ""
+        if exposures is not None:
+            log_exposures(exposures)
         logger.info(
             f"extract: {meta.n_impressions:,} impressions of {meta.n_users:,} users and "
             f"{meta.n_posts:,} posts over {meta.n_days} days, all counted by the database "
@@ -196,3 +198,18 @@ def exposure_report(counts: ExposureCounts, written: list[Written]) -> dict[str,
         "without_impression": counts.kept - sum(w.n_met for w in written),
         "impressions": sum(w.n_exposed for w in written),
     }
+
+
+def log_exposures(found: dict[str, int]) -> None:
+    """Say what the exposures had in common with the log, and warn if that is nothing."""
+    logger.info(
+        "extract: %s returned lists of %s places; %s impressions are of them. Places of users or "
+        "posts that the log lacks: %s; of other times: %s.",
+        *(f"{found[name]:,}" for name in ("lists", "places", "impressions", "unknown", "outside")),
+    )
+    if found["lists"] and not found["impressions"]:
+        logger.warning(
+            "extract: no impression is of any returned list, so that all count as the old feed's. "
+            "See whether 'source.exposures' is of this network, its times are on the log's clock "
+            "('source.time_zone'), and 'source.exposure_window' is as long as a list is looked at."
+        )

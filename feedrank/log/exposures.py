@@ -14,6 +14,9 @@ from feedrank.errors import SchemaError
 
 Arm = Literal["control", "test"]
 Share = Annotated[float, Field(ge=0, le=1)]
+# Of lists that are logged: a like is sought for some days after one, which must not leave the
+# calendar, and no log holds impressions of other years.
+EARLIEST, LATEST = datetime(1900, 1, 1), datetime(9000, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,7 @@ class Exposure:
     __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     user_id: int | str
-    # A like is sought for some days after it, which must not leave the calendar.
-    at: Annotated[NaiveDatetime, Field(ge=datetime(1900, 1, 1), le=datetime(9000, 1, 1))]
+    at: Annotated[NaiveDatetime, Field(ge=EARLIEST, le=LATEST)]
     exp_group: Arm
     propensity: Share
     artifact: str

@@ -163,6 +163,8 @@ def explored(
     Returns:
         Rows of posts twice, and the propensity of each kept and each drawn post, float64.
     """
+    if len(posts) == len(best):
+        return best, best[:0], np.ones(len(best))
     fewest, fraction = divmod(len(best) * share, 1)
     n_drawn, place = int(fewest) + (draws[0] < fraction), np.searchsorted(posts, best)
     propensity, drawn = np.zeros(len(posts)), place[:0]

@@ -112,8 +112,7 @@ def requests_in(
     requests = requests_of(log, fold, store.fitted.step_seconds, n, validate.seed)
     codes = np.asarray(store.catalogue.codes)
     by_policy = shown_by_policy(log, fold)
-    users = np.setdiff1d(requests.user, by_policy)
-    strata = strata_of(store.history, codes, users, steps).without(by_policy)
+    strata = strata_of(store.history, codes, np.unique(requests.user), steps, by_policy)
     periods = ((0, steps.start), (steps.start, steps.stop))
     shown = (strata.shown(store.history, n_posts, *period) for period in periods)
     return requests.weighed(Propensity.estimate(*shown), strata.of_user), strata

@@ -17,7 +17,7 @@ from feedrank.state.feature_store import FeatureStore
 from service.routes.finding import posts_of, users_of
 from service.routes.replies import PROBLEMS, RequestParams, Running, explanation, reply
 from service.routes.schemas import ExplainedPost, Explanation, Post
-from service.serving.inference import post_content
+from service.serving.feed_request import post_content
 
 N_SUGGESTED = 6  # chips in one line of the page
 N_TOPICS = 12  # chips of the page, those of most posts

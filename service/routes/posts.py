@@ -16,7 +16,8 @@ from feedrank.state.catalogue import Id
 from service.routes.errors import LONGEST_ECHO
 from service.routes.replies import PROBLEMS, Restricted, Running, id_among
 from service.routes.schemas import Limit, Post, PostId, Problem
-from service.serving.inference import Inference, post_content
+from service.serving.feed_request import post_content
+from service.serving.inference import Inference
 
 router = APIRouter(tags=["posts"])
 

@@ -26,8 +26,8 @@ from service.routes.schemas import (
     UserId,
     WholeId,
 )
-from service.serving.feed_request import FeedRequest, Restriction
-from service.serving.inference import Answer, Inference
+from service.serving.feed_request import Answer, FeedRequest, Restriction
+from service.serving.inference import Inference
 
 WHOLE_ID: TypeAdapter[int] = TypeAdapter(WholeId)
 Handler = Callable[..., Awaitable[JSONResponse]]
@@ -131,6 +131,7 @@ def reply(answer: Answer, content: Any) -> JSONResponse:
 def explanation(answer: Answer, reasons: Reasons) -> dict[str, Any]:
     """A list and its reasons as `Explanation`."""
     probability = answer.ranked.probability.tolist()
+    by_chance = answer.ranked.propensity < 1
     n_best = len(probability) - answer.ranked.n_explored
     return {
         "exp_group": answer.loaded.arm,
@@ -141,7 +142,7 @@ def explanation(answer: Answer, reasons: Reasons) -> dict[str, Any]:
             {
                 **post,
                 "probability": probability[row],
-                "explores": row >= n_best,
+                "explores": bool(row >= n_best and by_chance[row]),
                 **_reasons_of(answer, reasons, row),
             }
             for row, post in enumerate(answer.posts())

@@ -1,14 +1,18 @@
-"""Feed request: user, moment, length of the list, and the posts that it may choose from."""
+"""Feed request: user, moment, length of the list, posts that it may choose from; and its answer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 
-from feedrank.state.catalogue import Id
+from feedrank.ranking.explanations import Reasons, explain
+from feedrank.ranking.recommender import Ranked
+from feedrank.state.catalogue import Id, plain_ids
 from feedrank.state.feature_store import FeatureStore
+from service.serving.model_slot import LoadedArtifact
 
 
 @dataclass(frozen=True)
@@ -49,3 +53,43 @@ class FeedRequest:
     at: datetime
     limit: int
     restriction: Restriction = UNRESTRICTED
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A list, with the one artifact that made all of it.
+
+    Attributes:
+        request: that is answered.
+        loaded: artifact that answered.
+        user: row of the catalogue, or `NOBODY`.
+        at: seconds since the log's origin.
+        ranked: the list.
+    """
+
+    request: FeedRequest
+    loaded: LoadedArtifact
+    user: int
+    at: int
+    ranked: Ranked
+
+    @property
+    def known_until(self) -> datetime:
+        """The moment before which the log was used; it never lies outside the log."""
+        artifact = self.loaded.artifact
+        seconds = artifact.store.fitted.step_seconds
+        return artifact.store.meta.moment(artifact.recommender.step(self.at) * seconds)
+
+    def posts(self) -> list[dict[str, Any]]:
+        """Id, text and topic of each post, best first."""
+        return [post_content(self.loaded.artifact.store, row) for row in self.ranked.post.tolist()]
+
+    def reasons(self) -> Reasons:
+        """Contribution of each feature to each post's probability."""
+        return explain(self.loaded.artifact.recommender, self.user, self.at, self.ranked)
+
+
+def post_content(store: FeatureStore, row: int) -> dict[str, Any]:
+    """Id, text and topic of one post."""
+    (post_id,) = plain_ids(store.catalogue.post_ids[row : row + 1])
+    return {"id": post_id, "text": store.text[row], "topic": store.topic[row]}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from feedrank.artifact.proof import prove_once
-from feedrank.log.exposures import Arm, Exposure
+from feedrank.log.exposures import EARLIEST, LATEST, Arm, Exposure
 from feedrank.log.metadata import LogMeta
-from feedrank.ranking.explanations import Reasons, explain
-from feedrank.ranking.recommender import Ranked, UnknownUserError
+from feedrank.ranking.explanations import Reasons
+from feedrank.ranking.recommender import UnknownUserError
 from feedrank.state.catalogue import NOBODY, Catalogue, Id, are_text, plain_ids
-from feedrank.state.feature_store import FeatureStore
 from service.ab.assignment import Assignment
 from service.ab.exposure_log import ExposureLog
 from service.follower.status import FollowerStatus
@@ -27,52 +26,13 @@ from service.live.open_log import OpenLog
 from service.live.retention import drop_held
 from service.monitoring import metrics
 from service.server.clock import Clock, system_clock
-from service.serving.feed_request import FeedRequest
+from service.serving.feed_request import Answer, FeedRequest
 from service.serving.limiter import Limiter
 from service.serving.model_slot import LoadedArtifact, Slot, previous_path
 from service.settings import Settings
 
+logger = logging.getLogger("feedrank.service")
 BLOCK_USERS = 16  # whose lists take 10 ms, for which other requests wait
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A list, with the one artifact that made all of it.
-
-    Attributes:
-        request: that is answered.
-        loaded: artifact that answered.
-        user: row of the catalogue, or `NOBODY`.
-        at: seconds since the log's origin.
-        ranked: the list.
-    """
-
-    request: FeedRequest
-    loaded: LoadedArtifact
-    user: int
-    at: int
-    ranked: Ranked
-
-    @property
-    def known_until(self) -> datetime:
-        """The moment before which the log was used; it never lies outside the log."""
-        artifact = self.loaded.artifact
-        seconds = artifact.store.fitted.step_seconds
-        return artifact.store.meta.moment(artifact.recommender.step(self.at) * seconds)
-
-    def posts(self) -> list[dict[str, Any]]:
-        """Id, text and topic of each post, best first."""
-        return [post_content(self.loaded.artifact.store, row) for row in self.ranked.post.tolist()]
-
-    def reasons(self) -> Reasons:
-        """Contribution of each feature to each post's probability."""
-        return explain(self.loaded.artifact.recommender, self.user, self.at, self.ranked)
-
-
-def post_content(store: FeatureStore, row: int) -> dict[str, Any]:
-    """Id, text and topic of one post."""
-    (post_id,) = plain_ids(store.catalogue.post_ids[row : row + 1])
-    return {"id": post_id, "text": store.text[row], "topic": store.topic[row]}
 
 
 class Inference:
@@ -103,6 +63,7 @@ class Inference:
         if settings.hidden_posts is not None:
             is_text = are_text(self.catalogue.post_ids)
             self.hidden_file = HiddenFile(settings.hidden_posts, lambda: self.deltas.log, is_text)
+        self._warned = set[str]()
         self.exposures: ExposureLog | None = None
         if settings.exposures is not None:
             self.exposures = ExposureLog(settings.exposures, clock=clock)
@@ -234,7 +195,9 @@ class Inference:
         metrics.CANDIDATES.observe(ranked.n_ranked)
         if answer.user != NOBODY:
             loaded.drift.observe(answer.user, ranked)
-        if self.exposures is not None:
+        if self.exposures is None:
+            self._warn_of_lost_propensities(answer)
+        elif EARLIEST <= request.at <= LATEST:
             exposure = Exposure(
                 request.user_id,
                 request.at,
@@ -247,3 +210,13 @@ class Inference:
                 loaded.artifact.explorer.share,
             )
             self.exposures.append(exposure)
+
+    def _warn_of_lost_propensities(self, answer: Answer) -> None:
+        """Once an artifact: what it explores without an exposure log is lost to the next build."""
+        version = answer.loaded.version
+        if answer.loaded.artifact.explorer.share and version not in self._warned:
+            self._warned.add(version)
+            logger.warning(
+                "Places of lists explore, but no exposure log keeps their propensities. Set "
+                "FEEDRANK_EXPOSURES, or export with 'explore: 0'."
+            )

@@ -73,15 +73,15 @@ class Finding:
 def randomness_of(
     store: FeatureStore, users: np.ndarray, strata: Strata, steps: range
 ) -> list[Finding]:
-    """All tests of the impressions of some steps; none without a user in a stratum.
+    """All tests of the impressions of some steps; none without a user.
 
     Args:
         store: of the log.
-        users: whose impressions are tested, rows, each once; those in no stratum are left out.
+        users: whose impressions are tested, rows, each once, but for those left out.
         strata: of users whom the feed shows the same.
         steps: of the test period.
     """
-    users = users[strata.of_user[users] >= 0]
+    users = np.setdiff1d(users, strata.left_out)
     if not len(users):
         return []
     fitted, codes = store.fitted, np.asarray(store.catalogue.codes)[users]

@@ -10,6 +10,7 @@ need not be what splits users by their likes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -34,39 +35,43 @@ class Strata:
     """A stratum for each user.
 
     Attributes:
-        of_user: from 0, int64, shape (n_users,); -1 for users whose posts a policy chose with known
-            probabilities, which need no stratum.
+        of_user: from 0, int64, shape (n_users,).
         columns: those that the feed depends on, in the order in which they were found.
+        left_out: rows of users whose impressions tell nothing of the strata's feed.
     """
 
     of_user: np.ndarray
     columns: Columns
+    left_out: np.ndarray
 
     @property
     def n(self) -> int:
         """Strata."""
         return int(self.of_user.max(initial=0)) + 1
 
-    def without(self, users: np.ndarray) -> Strata:
-        """The same strata without some users, rows."""
-        of_user = self.of_user.copy()
-        of_user[users] = -1
-        return Strata(of_user, self.columns)
-
     def shown(self, history: History, n_posts: int, since: int, until: int) -> np.ndarray:
         """Impressions of the steps [since, until), int64, shape (n, n_posts)."""
-        total = np.zeros(self.n * n_posts, np.int64)
+        total, counts = np.zeros(self.n * n_posts, np.int64), np.ones(len(self.of_user), bool)
+        counts[self.left_out] = False
         for first in range(0, len(self.of_user), USERS_AT_ONCE):
             ends = history.offsets[first : first + USERS_AT_ONCE + 1]
             rows = slice(int(ends[0]), int(ends[-1]))
-            stratum = np.repeat(self.of_user[first : first + USERS_AT_ONCE], np.diff(ends))
-            is_in = (history.step[rows] >= since) & (history.step[rows] < until) & (stratum >= 0)
+            some = slice(first, first + USERS_AT_ONCE)
+            stratum = np.repeat(self.of_user[some], np.diff(ends))
+            is_in = np.repeat(counts[some], np.diff(ends))
+            is_in &= (history.step[rows] >= since) & (history.step[rows] < until)
             key = stratum * n_posts + history.post[rows]
             total += np.bincount(key[is_in], minlength=len(total))
         return total.reshape(self.n, n_posts)
 
 
-def strata_of(history: History, codes: np.ndarray, users: np.ndarray, steps: range) -> Strata:
+def strata_of(
+    history: History,
+    codes: np.ndarray,
+    users: np.ndarray,
+    steps: range,
+    left_out: Sequence[int] | np.ndarray = (),
+) -> Strata:
     """The strata of all users, by what some of them were shown.
 
     Args:
@@ -74,7 +79,10 @@ def strata_of(history: History, codes: np.ndarray, users: np.ndarray, steps: ran
         codes: profile codes of all users, shape (n_users, n_columns).
         users: rows of those whose impressions are looked at, each once.
         steps: of these impressions.
+        left_out: rows of users whose impressions tell nothing, since another feed chose them.
     """
+    left_out = np.asarray(left_out, np.int64)
+    users = np.setdiff1d(users, left_out)
     sample = InteractionSample.of(history, users, np.zeros(len(users), np.int64), steps.stop)
     sample = sample[sample.step >= steps.start]
     user, post = sample.users[sample.user], sample.post
@@ -88,7 +96,7 @@ def strata_of(history: History, codes: np.ndarray, users: np.ndarray, steps: ran
         stratum[is_in] = np.where(group[is_in] > 0, n - 1 + group[is_in], one)
         waiting += [*range(n, n + int(group.max()))] + [one] * bool(columns)
         n += int(group.max())
-    return Strata(stratum, tuple(dict.fromkeys(found)))
+    return Strata(stratum, tuple(dict.fromkeys(found)), left_out)
 
 
 def _split(codes: np.ndarray, user: np.ndarray, post: np.ndarray) -> tuple[Columns, np.ndarray]:

@@ -38,7 +38,7 @@ class Shown:
         probability: our own of each, shape (n_shown,).
         liked: bool, shape (n_shown,).
         request: row of the request, shape (n_shown,).
-        propensity: of the post in the stratum, 1 for an average post, shape (n_shown,).
+        propensity: of the post, as in `Requests`, shape (n_shown,).
         n_requests: requests, those without impressions included.
     """
 

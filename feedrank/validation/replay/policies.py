@@ -10,8 +10,9 @@ import numpy as np
 from feedrank.validation.replay.requests import Requests
 
 OLD_FEED = "old feed"
-# A post of the list that is always shown has propensity 1, however the list is logged.
-CERTAIN = 1 - 1e-6
+# A drawn post has a propensity below it where the share of the places that explore is small; the
+# post of a place that explores now and then has one above it.
+EVEN = 0.5
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Policies:
 
     Attributes:
         n_shown: by name, the largest first.
-        n_by_chance: impressions whose post might not have been in its list, as logged.
+        n_by_chance: impressions whose post was likelier to be missing in its list than not.
     """
 
     n_shown: dict[str, int]
@@ -31,7 +32,7 @@ class Policies:
         """Of the impressions of requests; `names` are those of the log."""
         n = np.bincount(requests.policy, minlength=len(names) + 1)
         found = zip((OLD_FEED, *names), n.tolist(), strict=True)
-        by_chance = (requests.policy > 0) & (requests.propensity < CERTAIN)
+        by_chance = (requests.policy > 0) & (requests.propensity < EVEN)
         return cls({name: k for name, k in found if k}, int(by_chance.sum()))
 
     @classmethod
@@ -54,5 +55,5 @@ class Policies:
         by = "an artifact" if len(self.n_shown.keys() - {OLD_FEED}) == 1 else "artifacts"
         return (
             f"Of the posts shown, {self.logged:.0%} were chosen by {by} whose propensities are "
-            f"logged, {self.n_by_chance:,} of them by chance."
+            f"logged, {self.n_by_chance:,} of them against the odds."
         )

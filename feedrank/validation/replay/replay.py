@@ -53,8 +53,7 @@ class ReplayResult:
         shown_rank: place of every shown post in each method's longer list, -1 if beyond it, int32,
             shape (n_methods, n_shown).
         shown_post: every shown post, shape (n_shown,).
-        shown_propensity: of the post in the user's stratum, 1 for an average post, shape
-            (n_shown,).
+        shown_propensity: of the post, as in `Requests`, shape (n_shown,).
         shown_probability: our own of every shown post, shape (n_shown,).
         shown_liked: bool, shape (n_shown,).
         shown_request: row of the request, shape (n_shown,).

@@ -198,13 +198,13 @@ def _of_policies(policies: Policies, replayed: ReplayResult, k: int, n_posts: in
     """
     if policies.logged > 0 and not policies.n_by_chance:
         n_days = (int(replayed.at.max()) - int(replayed.at.min())) / SECONDS_A_DAY
-        a_day = len(replayed.shown_post) * USUAL_SHARE / max(n_days, 1.0)
+        a_day = len(replayed.shown_post) * policies.logged * USUAL_SHARE / max(n_days, 1.0)
         days = int(np.ceil(FEWEST_EFFECTIVE / (a_day * min(2 * k / n_posts, 1.0))))
         yield (
             "The posts shown were chosen without exploration: the log tells nothing of a post that "
             "the lists left out, and for what a new ranker would show instead expected is the "
             f"model's word. With 'export.explore: {USUAL_SHARE}' about {a_day:,.0f} impressions a "
-            f"day would be by chance, and {days:,} day{'s' * (days > 1)} of them would tell."
+            f"day would be drawn by chance, and {days:,} day{'s' * (days > 1)} of them would tell."
         )
 
 

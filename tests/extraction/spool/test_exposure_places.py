@@ -318,3 +318,14 @@ def test_a_new_line_changes_the_fingerprint(database: TestDatabase, tmp_path: Pa
     assert refreshed() == first != without
     _log(tmp_path / "lists", [list_of_7])
     assert refreshed() != first
+
+
+def test_lists_that_no_impression_is_of_are_warned_of(
+    database: TestDatabase, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    small(database)
+    _log(tmp_path / "lists", [("2021-10-02T03:59:00", 7, [10, 30], [1.0, 0.5], "a")])
+    with caplog.at_level("INFO"):
+        extraction(database.url, tmp_path, source_params(exposures=str(tmp_path / "lists"))).run()
+    assert "1 returned lists of 2 places; 0 impressions are of them" in caplog.text
+    assert "no impression is of any returned list" in caplog.text

@@ -113,3 +113,35 @@ def test_without_a_share_every_propensity_is_one(settings, tmp_path, user_id):
     (file,) = (tmp_path / "exposures").glob("*.jsonl")
     line = json.loads(file.read_text())
     assert (line["slot_propensity"], line["explore"]) == ([1.0] * 5, 0.0)
+
+
+def test_a_list_of_a_year_that_no_log_holds_leaves_a_log_that_can_be_read(app, exploring, tmp_path):
+    user = Artifact.load(exploring).store.catalogue.user_ids.tolist()[0]
+    times = ("0001-01-02T00:00:00", MOMENT, "9999-12-30T00:00:00")
+    with TestClient(app) as client:
+        for time in times:
+            assert client.get(PATH, params={"id": user, "time": time}).status_code == 200
+        app.state.inference.exposures.write()
+    assert [e.at.isoformat() for e in read_exposures(tmp_path / "exposures")] == [MOMENT]
+
+
+def test_a_list_of_all_posts_that_it_may_hold_explores_nothing(app, exploring):
+    artifact = Artifact.load(exploring)
+    user = artifact.store.catalogue.user_ids.tolist()[0]
+    five = ",".join(map(str, artifact.store.catalogue.post_ids.tolist()[:5]))
+    with TestClient(app) as client:
+        query = {"id": user, "time": MOMENT, "candidates": five}
+        found = client.get(f"{PATH}explain", params=query).json()["recommendations"]
+    assert [post["explores"] for post in found] == [False] * 5
+    probability = [post["probability"] for post in found]
+    assert probability == sorted(probability, reverse=True)
+
+
+def test_exploration_without_an_exposure_log_is_warned_of_once(exploring, tmp_path, caplog):
+    app = create_app(Settings(artifact=exploring, state=tmp_path / "state"))
+    users = Artifact.load(exploring).store.catalogue.user_ids.tolist()[:3]
+    with TestClient(app) as client:
+        for user in users:
+            client.get(PATH, params={"id": user, "time": MOMENT})
+    said = [r.getMessage() for r in caplog.records if "FEEDRANK_EXPOSURES" in r.getMessage()]
+    assert len(said) == 1

@@ -73,7 +73,7 @@ def test_shown_counts_every_impression_of_the_steps() -> None:
     rng = np.random.default_rng(3)
     history, stratum = _history(np.ones((N_USERS, N_POSTS)), rng), rng.integers(0, 3, N_USERS)
     user, post, step, _ = history.columns()
-    found = Strata(stratum, ()).shown(history, N_POSTS, 1, 3)
+    found = Strata(stratum, (), np.zeros(0, np.int64)).shown(history, N_POSTS, 1, 3)
     expected = np.zeros((3, N_POSTS), int)
     kept = (step >= 1) & (step < 3)
     np.add.at(expected, (stratum[user[kept]], post[kept]), 1)
@@ -86,15 +86,14 @@ def test_empty_units_are_of_the_first_group() -> None:
     assert groups_of(counts).tolist() == [0, 0, 1, 0]
 
 
-def test_users_who_are_left_out_are_in_no_stratum_and_their_impressions_in_no_count() -> None:
+def test_users_who_are_left_out_have_a_stratum_but_their_impressions_no_count() -> None:
     rng = np.random.default_rng(4)
     own = np.where(rng.random((2, N_POSTS)) < 0.5, 3.0, 1.0)
     codes = _codes(rng)
     history, some = _history(own[codes[:, 1]], rng), np.arange(0, N_USERS, 4)
     every = strata_of(history, codes, np.arange(N_USERS), STEPS)
-    found = every.without(some)
-    assert (found.of_user[some] == -1).all()
-    assert (every.of_user >= 0).all()
+    found = strata_of(history, codes, np.arange(N_USERS), STEPS, some)
+    assert _same(found.of_user, codes[:, 1])
     shown, left = (x.shown(history, N_POSTS, 0, 4) for x in (every, found))
     assert shown.sum() == N_USERS * N_SHOWN
     assert left.sum() == (N_USERS - len(some)) * N_SHOWN

@@ -11,7 +11,7 @@ from feedrank.log.files import Log, write_groups, write_meta
 from feedrank.log.impressions import Impressions, LoggedExposures
 from feedrank.validation.replay.policies import OLD_FEED, Policies
 from feedrank.validation.replay.propensity import Propensity
-from feedrank.validation.replay.requests import requests_of, shown_by_policy
+from feedrank.validation.replay.requests import Requests, requests_of, shown_by_policy
 from tests.support.simulated_logs import DAY, posts_table, random_rows, users_table, write_log
 
 N_USERS, N_POSTS = 20, 30
@@ -20,11 +20,16 @@ NAMES = ("a1 explore 0.05", "b2 explore 0.05")
 
 
 def _exposures(rows: Impressions) -> LoggedExposures:
-    """Every third user is shown lists of a service, by the second policy from day 6 on."""
-    is_ours = rows.user % 3 == 0
-    policy = np.where(is_ours, 1 + (rows.at >= 6 * DAY), 0).astype(np.uint16)
+    """Every third user is shown lists of a service from day 6 on, the second policy's on day 7."""
+    is_ours = (rows.user % 3 == 0) & (rows.at >= 6 * DAY)
+    policy = np.where(is_ours, 1 + (rows.at >= 7 * DAY), 0).astype(np.uint16)
     chance = ((rows.post + 1) / N_POSTS).astype(np.float32)
     return LoggedExposures(np.where(is_ours, chance, np.float32(np.nan)), policy)
+
+
+def _is_ours(found: Requests) -> np.ndarray:
+    is_late = found.at[found.shown_request] >= 6 * DAY
+    return (found.user[found.shown_request] % 3 == 0) & is_late
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +45,12 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Log:
 
 
 def test_a_logged_propensity_is_used_and_that_of_the_old_feed_is_estimated(log: Log) -> None:
-    share = np.arange(1.0, N_POSTS + 1)[None] / np.arange(1.0, N_POSTS + 1).sum()
-    stratum = np.where(np.arange(N_USERS) % 3 == 0, -1, 0)
+    weight = np.stack([np.arange(1.0, N_POSTS + 1), np.arange(N_POSTS, 0.0, -1)])
+    share, stratum = weight / weight.sum(1, keepdims=True), np.arange(N_USERS) % 2
     found = requests_of(log, FOLD, DAY, n=10**6, seed=1).weighed(Propensity(share), stratum)
-    is_ours = found.user[found.shown_request] % 3 == 0
-    assert 0 < is_ours.sum() < len(is_ours)
-    logged, estimated = (found.post + 1) / N_POSTS, share[0, found.post] * N_POSTS
+    user, is_ours = found.user[found.shown_request], _is_ours(found)
+    assert 0 < is_ours.sum() < (user % 3 == 0).sum()  # these users were shown the old feed as well
+    logged, estimated = (found.post + 1) / N_POSTS, share[user % 2, found.post] * N_POSTS
     np.testing.assert_allclose(found.propensity, np.where(is_ours, logged, estimated), rtol=1e-6)
     parts = [found.part(i, 4) for i in range(4)]
     for name in ("propensity", "policy"):
@@ -61,13 +66,12 @@ def test_users_whose_lists_are_logged_are_known(log: Log) -> None:
 def test_impressions_are_counted_by_the_policy_that_chose_them(log: Log) -> None:
     found = requests_of(log, FOLD, DAY, n=10**6, seed=1)
     policies = Policies.of(found, log.meta.policies)
-    day = found.at[found.shown_request] // DAY
-    is_ours = found.user[found.shown_request] % 3 == 0
+    day, is_ours = found.at[found.shown_request] // DAY, _is_ours(found)
     expected = {OLD_FEED: int((~is_ours).sum())}
-    expected |= {NAMES[i]: int((is_ours & ((day >= 6) == i)).sum()) for i in (0, 1)}
+    expected |= {NAMES[i]: int((is_ours & ((day >= 7) == i)).sum()) for i in (0, 1)}
     assert policies.n_shown == expected
-    # All but the last post, which is certain to be in a list.
-    assert policies.n_by_chance == int((is_ours & (found.post < N_POSTS - 1)).sum())
+    # Of propensities of 1 / 30 to 1 those below a half.
+    assert policies.n_by_chance == int((is_ours & (found.post < N_POSTS / 2 - 1)).sum())
     twice = Policies.joined([policies, policies])
     assert twice.n_shown == {name: 2 * n for name, n in expected.items()}
     assert twice.logged == pytest.approx(is_ours.mean())

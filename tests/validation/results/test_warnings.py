@@ -159,9 +159,10 @@ def test_lists_without_exploration_are_warned_of_with_the_days_that_exploration_
 ) -> None:
     half = {OLD_FEED: N * N_SHOWN // 2, "a1b2 explore 0": N * N_SHOWN // 2}
     (warning,) = _trust(replayed, FAIR, policies=Policies(half, 0)).warnings
-    # 400 requests of 30 impressions on one day; an even draw is in a list of 5 or near it by 1 / 6.
-    assert "'export.explore: 0.05' about 600 impressions a day" in warning
-    assert warning.endswith("and 1 day of them would tell.")
+    # Half of 400 requests of 30 impressions, on one day; an even draw is in a list of 5, or near
+    # it, by 1 / 6.
+    assert "'export.explore: 0.05' about 300 impressions a day" in warning
+    assert warning.endswith("and 2 days of them would tell.")
     explored = _trust(replayed, FAIR, policies=Policies(half, 30))
     assert explored.warnings == []
     assert explored.feed.startswith("Of the posts shown, 50% were chosen by an artifact")
