@@ -23,7 +23,9 @@ N_SUGGESTED = 6  # chips in one line of the page
 N_TOPICS = 12  # chips of the page, those of most posts
 N_HISTORY = 40  # lines of the page's list, which scrolls
 Words = Annotated[str, Query(description="Words, all of which must be found.", examples=["tech"])]
-NamedArm = Annotated[Arm | None, Query(description="In place of the user's own.")]
+NamedArm = Annotated[
+    Arm | None, Query(description="In place of the user's own.", examples=["control"])
+]
 router = APIRouter(tags=["page"])
 
 

@@ -26,9 +26,10 @@ def test_rows_that_are_counted_in_pieces_are_each_counted_once(
     cluster, some = store.fitted.refits[0].clusters, np.unique(rows.user)[::2].astype(np.int64)
 
     def counted() -> list[list[int]]:
-        by_column = refits._column_tally(rows, profiles, store.fitted, cluster)
+        by_column = refits._column_cells(rows, profiles, store.fitted, cluster)
         by_user = refits._by_user(some, rows, cluster.cluster, store.fitted.n_clusters)
-        return [t.ravel().tolist() for of in (by_column, by_user) for t in (of.shown, of.liked)]
+        counts = (*by_column, by_user.shown, by_user.liked)
+        return [np.ravel(count).tolist() for count in counts]
 
     whole = counted()
     monkeypatch.setattr(refits, "PIECE_ROWS", len(rows) // 3)
