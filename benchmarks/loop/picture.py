@@ -18,7 +18,7 @@ import vl_convert
 from feedrank.report.theme import LIGHT, config
 
 WIDTH, HEIGHT = 330, 190  # of one chart, in pixels: two stand side by side on a laptop
-LINES = {"ours": "ours", "on a random feed": "the same ranker on a random feed", "oracle": "oracle"}
+LINES = ("ours", "on a random feed", "oracle")
 
 
 def weeks_of(results: Sequence[dict[str, Any]]) -> pd.DataFrame:
@@ -34,7 +34,7 @@ def weeks_of(results: Sequence[dict[str, Any]]) -> pd.DataFrame:
 def picture(weeks: pd.DataFrame) -> alt.VConcatChart:
     """True hit rates, what `expected` said of the week before, reach and regret, by week."""
     seeds = weeks.groupby(["exploration", "week"], as_index=False).mean(numeric_only=True)
-    long = seeds.melt(["exploration", "week"], [*LINES], "lists", "rate").replace({"lists": LINES})
+    long = seeds.melt(["exploration", "week"], [*LINES], "lists", "rate")
     base = alt.Chart(long).mark_line(point=True)
     hits = base.encode(
         x=_week(), y=_y("rate", "true hit rate@5"), color=alt.Color("lists:N").title(None),
