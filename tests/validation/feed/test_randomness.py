@@ -180,7 +180,7 @@ def test_a_log_without_tastes_cannot_be_tested_for_them() -> None:
     log = write_log(scratch() / "alike", users_table(50), posts_table(40, topics=1), rows)
     one_cluster = params(features={"warmup_days": 4, "clusters": 1, "factors": 0})
     store, _ = learned(log, one_cluster)
-    strata, days = Strata(np.zeros(50, np.int64), ()), range(10, 14)
+    strata, days = Strata(np.zeros(50, np.int64), (), np.zeros(0, np.int64)), range(10, 14)
     found = {f.name: f for f in randomness_of(store, np.arange(50), strata, days)}
     assert found["past_likes"].verdict == "cannot be tested"
     assert "set no post apart" in found["past_likes"].words
