@@ -61,7 +61,7 @@ def explored(world: World, artifact: Artifact, sessions: list[Session]) -> np.nd
 
 def of_random_feed(world: World, until: int, params: Params, sessions: list[Session]) -> np.ndarray:
     """Lists of the same ranker, had the feed stayed random until a moment."""
-    posts, place = world.posts(until - 1), np.full(len(world.network.posts), -1)
+    posts, place = world.posts(until), np.full(len(world.network.posts), -1)
     place[posts] = np.arange(len(posts))
     rows = world.random.before(until)
     rows = replace(rows, post=place[rows.post].astype(np.uint32))

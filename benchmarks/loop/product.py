@@ -90,7 +90,7 @@ class Product:
         The truth of the test week is laid beside the log, as the demo's extract does.
         """
         self._run("stages.extract")
-        self.world.published_truth(at - 1).save(self.folder / "data/truth")
+        self.world.truth_before(at).save(self.folder / "data/truth")
         for stage in STAGES:
             self._run(f"stages.{stage}")
         return dict(json.loads((self.folder / "reports/metrics.json").read_text()))

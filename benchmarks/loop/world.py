@@ -88,9 +88,9 @@ class World:
             return truth
         return replace(truth, affinity=np.roll(truth.affinity, 1, axis=1))
 
-    def published_truth(self, at: int) -> Truth:
-        """The same of the published posts alone."""
-        truth, posts = self.truth(at), self.posts(at)
+    def truth_before(self, at: int) -> Truth:
+        """The truth until a moment, of the posts that are published at it."""
+        truth, posts = self.truth(at - 1), self.posts(at)
         names = ("cluster", "post_offset", "quality", "post_factors", "was_shown")
         return replace(truth, **{name: getattr(truth, name)[posts] for name in names})
 
