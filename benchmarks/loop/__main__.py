@@ -23,7 +23,7 @@ from typing import Any
 import httpx2
 import numpy as np
 
-from benchmarks.loop.judge import K, explored, greedy, of_random_feed, rates
+from benchmarks.loop.judge import K, lists_of, of_random_feed, rates
 from benchmarks.loop.picture import draw
 from benchmarks.loop.product import Product
 from benchmarks.loop.world import WEEK, Session, World
@@ -78,8 +78,8 @@ def week_of(
     product.append(views)
     artifact = Artifact.load(product.artifact)
     best = {
-        "ours": greedy(world, artifact, sessions),
-        "explored": explored(world, artifact, sessions),
+        "ours": lists_of(world, artifact, sessions),
+        "explored": lists_of(world, artifact, sessions, explores=True),
         "on a random feed": of_random_feed(world, begins, params, sessions),
     }
     first = metrics[f"hitrate@{K}"]

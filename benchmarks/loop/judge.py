@@ -16,7 +16,6 @@ from feedrank.params import Params
 from feedrank.schema import POST_ID
 
 K = 5
-AT_ONCE = 64  # requests that are ranked together: a matter of memory alone
 
 
 def rates(world: World, sessions: list[Session], lists: dict[str, np.ndarray]) -> dict[str, float]:
@@ -32,31 +31,24 @@ def rates(world: World, sessions: list[Session], lists: dict[str, np.ndarray]) -
     return {name: float(hit.mean()) for name, hit in hits.items()}
 
 
-def greedy(world: World, artifact: Artifact, sessions: list[Session]) -> np.ndarray:
-    """The lists that an artifact thinks best, without exploration, (n_sessions, K)."""
-    meta, ids = artifact.store.meta, artifact.store.catalogue.post_ids
-    shift = world.network.truth.seconds(meta.origin_at)
-    every = world.network.posts[POST_ID].to_numpy()
+def lists_of(
+    world: World, artifact: Artifact, sessions: list[Session], explores: bool = False
+) -> np.ndarray:
+    """An artifact's lists, the best that it knows or those that the service would return.
+
+    Returns:
+        Rows of posts, shape (n_sessions, K).
+    """
+    store, every = artifact.store, world.network.posts[POST_ID].to_numpy()
+    shift = world.network.truth.seconds(store.meta.origin_at)
     found = []
-    for first in range(0, len(sessions), AT_ONCE):
-        some = sessions[first : first + AT_ONCE]
-        # All of them lie beyond the log of the artifact, whose last step answers.
-        at = np.array([s.at[0] - shift for s in some])
-        ranked = artifact.recommender.rank_many(np.array([s.user for s in some]), at, K, None)
-        found += [np.searchsorted(every, ids[one.post]) for one in ranked]
-    return np.array(found)
-
-
-def explored(world: World, artifact: Artifact, sessions: list[Session]) -> np.ndarray:
-    """The lists of `K` that the service would return, places that explore included."""
-    meta, ids = artifact.store.meta, artifact.store.catalogue.post_ids
-    shift = world.network.truth.seconds(meta.origin_at)
-    every = world.network.posts[POST_ID].to_numpy()
-    found = [
-        artifact.explorer.rank_many(np.array([s.user]), int(s.at[0]) - shift, K)[0].post
-        for s in sessions
-    ]
-    return np.searchsorted(every, ids[np.array(found)])
+    for session in sessions:
+        user, at = session.user, int(session.at[0]) - shift
+        if explores:
+            found.append(artifact.explorer.rank_many(np.array([user]), at, K)[0].post)
+        else:
+            found.append(artifact.recommender.rank(user, at, K).post)
+    return np.searchsorted(every, store.catalogue.post_ids[np.array(found)])
 
 
 def of_random_feed(world: World, until: int, params: Params, sessions: list[Session]) -> np.ndarray:
@@ -68,4 +60,4 @@ def of_random_feed(world: World, until: int, params: Params, sessions: list[Sess
     network = replace(world.network, posts=world.network.posts.iloc[posts].reset_index(drop=True))
     with tempfile.TemporaryDirectory() as scratch:
         artifact = Artifact.load(build(network, rows, params, Path(scratch)))
-        return greedy(world, artifact, sessions)
+        return lists_of(world, artifact, sessions)

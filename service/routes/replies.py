@@ -131,7 +131,6 @@ def reply(answer: Answer, content: Any) -> JSONResponse:
 def explanation(answer: Answer, reasons: Reasons) -> dict[str, Any]:
     """A list and its reasons as `Explanation`."""
     probability = answer.ranked.probability.tolist()
-    by_chance = answer.ranked.propensity < 1
     n_best = len(probability) - answer.ranked.n_explored
     return {
         "exp_group": answer.loaded.arm,
@@ -142,7 +141,7 @@ def explanation(answer: Answer, reasons: Reasons) -> dict[str, Any]:
             {
                 **post,
                 "probability": probability[row],
-                "explores": bool(row >= n_best and by_chance[row]),
+                "explores": row >= n_best,
                 **_reasons_of(answer, reasons, row),
             }
             for row, post in enumerate(answer.posts())

@@ -45,11 +45,11 @@ def matching_weight(rank: np.ndarray, propensity: np.ndarray, k: int) -> np.ndar
     """Weight of a matching impression: its place in the list over its propensity, shape (n,).
 
     1 within the list, falling as the square of k over the place beyond it; then over the relative
-    propensity, so that the posts of a list count alike however often the feed shows them.
+    propensity, so that the posts of a list count alike however often they are shown.
 
     Args:
         rank: place in the method's longer list, from 0, shape (n,).
-        propensity: 1 for an average post, shape (n,).
+        propensity: of the post, as in `Requests`, shape (n,).
         k: length of the list.
     """
     place = np.minimum(1.0, k / np.maximum(rank + 1.0, 1.0)) ** 2

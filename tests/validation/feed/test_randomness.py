@@ -46,6 +46,24 @@ def _users(small: Learned) -> tuple[np.ndarray, Strata]:
     return users, strata_of(small.store.history, codes, users, STEPS)
 
 
+def test_users_of_another_feed_are_asked_nothing(small: Learned) -> None:
+    rows, users = _rows(small), np.arange(small.log.meta.n_users)
+    chosen = (rows.user % 3 == 0) & (rows.at >= SINCE * DAY)
+    of_day = (rows.at // DAY % 5).astype(rows.post.dtype)
+    other = _of_rows(small, replace(rows, post=np.where(chosen, of_day, rows.post)))
+    codes = np.asarray(other.store.catalogue.codes)
+
+    def unfair(left_out: np.ndarray) -> list[str]:
+        strata = strata_of(other.store.history, codes, users, STEPS, left_out)
+        found = randomness_of(other.store, users, strata, STEPS)
+        assert bool(found) == (len(left_out) < len(users))
+        return [f.name for f in found if not f.is_fair]
+
+    assert unfair(users[:0]) != []
+    assert unfair(users[::3]) == []
+    assert unfair(users) == []
+
+
 def _of_rows(small: Learned, rows: Impressions) -> Learned:
     """A store of other impressions, with the same fitted parameters."""
     directory = scratch() / f"other-{len(rows)}-{int(rows.post.sum())}"
