@@ -290,8 +290,16 @@ def test_a_run_killed_while_it_writes_a_table_shows_nothing_and_a_second_one_com
     expected = in_database.execute(rows)
     run(*asked[:3], f"select {users[0]}", "--at", "2021-10-25", "--k", 1)
     before = in_database.execute(rows)
+    # The old lists are deleted by then, the new ones wait to be inserted.
+    in_database.execute(
+        "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END'"
+    )
+    in_database.execute(
+        "CREATE TRIGGER hold BEFORE INSERT ON lists FOR EACH STATEMENT EXECUTE FUNCTION hold()"
+    )
     with closing(in_database._connect()) as reader, reader.cursor() as cursor:
-        cursor.execute("LOCK TABLE lists IN SHARE MODE")  # what is written waits for it
+        cursor.execute("SELECT pg_advisory_lock(1)")
         environment = {**os.environ, "PYTHONPATH": str(CODE)}
         with subprocess.Popen([*map(str, command), *asked], env=environment) as process:
             while not in_database.execute("SELECT pid FROM pg_locks WHERE NOT granted"):
