@@ -5,8 +5,9 @@
 A simulated network has six weeks of a random feed. Then, eight times: the pipeline rebuilds from
 the network's PostgreSQL, the artifact is deployed if the gate lets it, a real service answers every
 session of a week over HTTP, users like by the true rates, and rows and exposures go back. Beside it
-the same ranker learns from the same weeks of a random feed. Prints a line a week; the true hit
-rates are of the first five posts, `expected` is of the week before, as `validate` judged it.
+the same ranker learns from the same weeks of a random feed, and the first artifact is kept as it
+was. Prints a line a week; the true hit rates are of the first five posts of each, on the sessions
+of that week; `expected` is of the week before, as `validate` judged it.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.params import Params, load_params
 
 COLUMNS = (
-    "week", "ours", "explored", "on a random feed", "oracle", "expected", "low", "high",
+    "week", "ours", "explored", "on a random feed", "first", "oracle", "expected", "low", "high",
     "truth of expected", "headline", "likes a view", "never shown",
 )  # fmt: skip
 FOUND = 10  # impressions after which a new post counts as found
@@ -60,44 +61,54 @@ class Shown:
             self.found_after[new] = (session.at[0] - self._published_at) / SECONDS_A_DAY
 
 
-def week_of(
-    product: Product, stack: ExitStack, client: httpx2.Client | None, week: int, params: Params,
-    shown: Shown,
-) -> tuple[httpx2.Client, dict[str, Any]]:  # fmt: skip
-    """One week of the loop, and its numbers."""
-    world, begins = product.world, product.world.warm + week * WEEK
-    if begins == world.published_at and len(world.withheld):
-        product.publish()
-    metrics = product.build(begins)
-    refused = product.deploy(forced=client is None)
-    client = client or stack.enter_context(product.served())
-    sessions = world.sessions(begins, begins + WEEK)
-    lists = product.lists(client, sessions)
-    shown.add(sessions, lists)
-    views = world.views(sessions, lists, week)
-    product.append(views)
-    artifact = Artifact.load(product.artifact)
-    best = {
-        "ours": lists_of(world, artifact, sessions),
-        "explored": lists_of(world, artifact, sessions, explores=True),
-        "on a random feed": of_random_feed(world, begins, params, sessions),
-    }
-    first = metrics[f"hitrate@{K}"]
-    published = world.posts(begins)
-    return client, {
-        "week": week,
-        **rates(world, sessions, best),
-        "likes a view": float(views.liked.mean()),
-        "expected": first["expected"],
-        "low": first["expected_low"],
-        "high": first["expected_high"],
-        "truth of expected": metrics["demo"]["true"]["feedrank"],
-        "headline": metrics["headline"],
-        "severe": metrics["severe"],
-        "shown a week": len(np.unique(np.concatenate(lists))) / len(published),
-        "never shown": float(np.mean(shown.impressions[published] == 0)),
-        "refused": refused,
-    }
+class Loop:
+    """Weeks of one product, whose service runs from the first to the last."""
+
+    def __init__(self, product: Product, stack: ExitStack, params: Params) -> None:
+        self._product, self._stack, self._params = product, stack, params
+        self.shown = Shown(product.world)
+        self._client: httpx2.Client | None = None
+        self._first: Artifact | None = None
+
+    def play(self, week: int) -> dict[str, Any]:
+        """One week, and its numbers."""
+        world, begins = self._product.world, self._product.world.warm + week * WEEK
+        if begins == world.published_at and len(world.withheld):
+            self._product.publish()
+        metrics = self._product.build(begins)
+        refused = self._product.deploy(forced=self._client is None)
+        self._client = self._client or self._stack.enter_context(self._product.served())
+        sessions = world.sessions(begins, begins + WEEK)
+        lists = self._product.lists(self._client, sessions)
+        self.shown.add(sessions, lists)
+        views = world.views(sessions, lists, week)
+        self._product.append(views)
+        judged, published = metrics[f"hitrate@{K}"], world.posts(begins)
+        return {
+            "week": week,
+            **rates(world, sessions, self._best(begins, sessions)),
+            "likes a view": float(views.liked.mean()),
+            "expected": judged["expected"],
+            "low": judged["expected_low"],
+            "high": judged["expected_high"],
+            "truth of expected": metrics["demo"]["true"]["feedrank"],
+            "headline": metrics["headline"],
+            "severe": metrics["severe"],
+            "shown a week": len(np.unique(np.concatenate(lists))) / len(published),
+            "never shown": float(np.mean(self.shown.impressions[published] == 0)),
+            "refused": refused,
+        }
+
+    def _best(self, begins: int, sessions: list[Session]) -> dict[str, np.ndarray]:
+        """Lists of the artifacts that are compared, by the name of each."""
+        world, artifact = self._product.world, Artifact.load(self._product.artifact)
+        self._first = self._first or artifact
+        return {
+            "ours": lists_of(world, artifact, sessions),
+            "explored": lists_of(world, artifact, sessions, explores=True),
+            "on a random feed": of_random_feed(world, begins, self._params, sessions),
+            "first": lists_of(world, self._first, sessions),
+        }
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -125,13 +136,12 @@ def main() -> None:
     found: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
         product = stack.enter_context(Product.opened(Path(scratch) / "product", world, settings))
-        client, shown = None, Shown(world)
+        loop = Loop(product, stack, params)
         print(_line({name: name for name in COLUMNS}))
         for week in range(given.weeks):
-            client, row = week_of(product, stack, client, week, params, shown)
-            print(_line(row), flush=True)
-            found.append(row)
-    better, others = (shown.found_after[world.withheld[i::2]].tolist() for i in (0, 1))
+            found.append(loop.play(week))
+            print(_line(found[-1]), flush=True)
+    better, others = (loop.shown.found_after[world.withheld[i::2]].tolist() for i in (0, 1))
     result = {"arguments": vars(given) | {"out": None}, "weeks": found, "days until found": {
         "good": better, "others": others}}  # fmt: skip
     given.out.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,8 @@ from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.params import DemoParams
 
 WEEK = 7 * SECONDS_A_DAY
-WITHHELD, BETTER = 0.03, 1.0  # share of the posts that come later, and logits of every other one
+WITHHELD = 0.03  # share of the posts that come later
+QUALITY, BETTER = 0.3, 0.6  # spread of all posts' quality, and what every other later one has more
 NEW_POSTS, NEW_TASTES = 3, 5  # weeks of the loop, from 0, at whose beginning the world changes
 
 
@@ -54,8 +55,11 @@ class World:
         """The world of a network whose days hold the warm-up and the weeks of the loop.
 
         The like rate of the whole network does not drift: a rise of it would look like a success.
+        In a world that changes posts differ in quality, so that a better one is nothing unheard of.
         """
-        network = Network.simulate(demo, replace(KINDS[demo.kind].effects, drift=0.0))
+        effects = replace(KINDS[demo.kind].effects, drift=0.0)
+        effects = replace(effects, quality=QUALITY) if changes else effects
+        network = Network.simulate(demo, effects)
         rng = np.random.default_rng((demo.seed, 1))
         n_withheld = round(WITHHELD * demo.posts) if changes else 0
         shown = np.flatnonzero(network.truth.was_shown)
