@@ -45,6 +45,7 @@ def outcomes_of(exposures: list[Exposure], likes: pd.DataFrame, window: timedelt
         lists["user_id"].to_numpy(),
         np.array([e.exp_group == "test" for e in exposures]),
         lists.index.isin(hits),
+        np.array([e.explore for e in exposures]),
     )
 
 
@@ -67,6 +68,11 @@ def in_words(found: Comparison, hours: float) -> str:
         _row("test", found.test),
         f"test - control: {found.difference:+.4f}, 95 % interval {low:+.4f} to {high:+.4f}",
     ]
+    if found.control.explore or found.test.explore:
+        lines.append(
+            f"places that explore: {found.control.explore:.1%} of control, "
+            f"{found.test.explore:.1%} of test; what they cost is in the hit rates"
+        )
     if found.n_switched:
         lines.append(f"{found.n_switched} users were in both arms and are left out")
     if found.is_as_planned:

@@ -22,11 +22,13 @@ class AbOutcomes:
         user: ids, shape (n,).
         is_test: the user's arm is test, shape (n,).
         is_hit: the user liked one of the posts in time, shape (n,).
+        explore: share of the list's places that explore, shape (n,).
     """
 
     user: np.ndarray
     is_test: np.ndarray
     is_hit: np.ndarray
+    explore: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class ArmRate:
         n_hits: requests whose list was liked in time.
         rate: hits over requests; NaN for no requests.
         variance: of the rate, over users; NaN for fewer than two users.
+        explore: mean share of the places that explore; NaN for no requests.
     """
 
     n_users: int
@@ -46,6 +49,7 @@ class ArmRate:
     n_hits: int
     rate: float
     variance: float
+    explore: float
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -107,28 +111,28 @@ def compare(outcomes: AbOutcomes, test_share: float) -> Comparison:
     n = np.bincount(of, minlength=len(users))
     n_test = np.bincount(of, outcomes.is_test, len(users))
     hits = np.bincount(of, outcomes.is_hit, len(users))
+    explore = np.bincount(of, outcomes.explore, len(users))
     is_test, is_control = n_test == n, n_test == 0
-    control = arm_rate(hits[is_control], n[is_control])
-    test = arm_rate(hits[is_test], n[is_test])
+    control, test = (arm_rate(hits[arm], n[arm], explore[arm]) for arm in (is_control, is_test))
     p = mismatch_p(control.n_users, test.n_users, test_share)
     return Comparison(control, test, int(np.sum(~is_test & ~is_control)), p)
 
 
-def arm_rate(hits: np.ndarray, n: np.ndarray) -> ArmRate:
+def arm_rate(hits: np.ndarray, n: np.ndarray, explore: np.ndarray) -> ArmRate:
     """Hits over requests, with the variance of a ratio of sums over users (delta method).
 
     Args:
         hits: of each user.
         n: requests of each user, all above 0.
+        explore: sum over each user's lists of the share of their places that explore.
     """
-    n_users, total = len(n), int(n.sum())
-    n_hits = int(hits.sum())
-    rate = n_hits / total if total else math.nan
-    if n_users < 2:
-        return ArmRate(n_users, total, n_hits, rate, math.nan)
-    left = hits - rate * n
-    variance = float(np.sum(left**2)) / total**2 * n_users / (n_users - 1)
-    return ArmRate(n_users, total, n_hits, rate, variance)
+    n_users, total, n_hits = len(n), int(n.sum()), int(hits.sum())
+    rate, explored = (x / total if total else math.nan for x in (n_hits, float(explore.sum())))
+    variance = math.nan
+    if n_users > 1:
+        left = hits - rate * n
+        variance = float(np.sum(left**2)) / total**2 * n_users / (n_users - 1)
+    return ArmRate(n_users, total, n_hits, rate, variance, explored)
 
 
 def mismatch_p(n_control: int, n_test: int, test_share: float) -> float:

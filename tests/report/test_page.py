@@ -138,9 +138,11 @@ def test_every_chart_has_a_title_for_a_screen_reader(found: Reports) -> None:
 
 
 def test_the_page_warns_where_the_estimate_is_not_to_be_trusted(found: Reports) -> None:
-    warned = replace(found, details=found.details | {"warnings": ["Beware of <x>."]})
-    page = page_of(warned)
+    feed = "Of the posts shown, 60% were chosen by an artifact."
+    about = {"warnings": ["Beware of <x>."], "feed": feed}
+    page = page_of(replace(found, details=found.details | about))
     assert "Read with care." in page
+    assert feed in page
     assert "<li>Beware of &lt;x&gt;.</li>" in page
     calm = replace(found, details=found.details | {"warnings": []})
     assert "Read with care." not in page_of(calm)

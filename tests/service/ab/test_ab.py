@@ -224,7 +224,8 @@ def draw(rng, n_users, rates, n_requests=8, spread=0.05):
     is_test = np.arange(n_users) % 2 == 1
     own = np.clip(np.where(is_test, rates[1], rates[0]) + rng.normal(0, spread, n_users), 0, 1)
     user = np.repeat(np.arange(n_users), rng.integers(1, 2 * n_requests, n_users))
-    return AbOutcomes(user, is_test[user], rng.random(len(user)) < own[user])
+    is_hit = rng.random(len(user)) < own[user]
+    return AbOutcomes(user, is_test[user], is_hit, np.zeros(len(user)))
 
 
 def test_the_interval_covers_the_true_difference_as_often_as_it_says():
@@ -240,7 +241,7 @@ def test_the_interval_covers_the_true_difference_as_often_as_it_says():
 def test_the_variance_is_that_of_users_not_of_requests():
     hits, n = np.array([10, 0, 10, 0]), np.array([10, 10, 10, 10])
 
-    assert arm_rate(hits, n).variance == pytest.approx(0.25 / 3)
+    assert arm_rate(hits, n, np.zeros(4)).variance == pytest.approx(0.25 / 3)
 
 
 def test_a_sample_ratio_mismatch_is_found_and_a_sound_assignment_passes():
@@ -253,7 +254,7 @@ def test_users_of_both_arms_are_left_out():
     user = np.array([1, 1, 2, 2, 3, 3, 4, 4, 5, 5])
     is_test = np.array([0, 1, 0, 0, 0, 0, 1, 1, 1, 1], bool)
 
-    found = compare(AbOutcomes(user, is_test, np.ones(10, bool)), 0.5)
+    found = compare(AbOutcomes(user, is_test, np.ones(10, bool), np.zeros(10)), 0.5)
 
     assert (found.n_switched, found.control.n_users, found.test.n_users) == (1, 2, 2)
 
@@ -292,6 +293,21 @@ def test_the_report_says_which_arm_is_better(logged, capsys):
     told = capsys.readouterr().out
     assert "test - control: +0.5000" in told
     assert "test is better" in told
+
+
+def test_the_report_says_how_many_places_of_an_arm_explore(logged, capsys):
+    arguments = [str(logged / "exposures"), "--likes", str(logged / "likes.csv")]
+    main(arguments)
+    assert "explore" not in capsys.readouterr().out
+
+    (log,) = (logged / "exposures").glob("*.jsonl")
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    for line in lines:
+        line["explore"] = 0.05 * (line["exp_group"] == "test")
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    main(arguments)
+
+    assert "places that explore: 0.0% of control, 5.0% of test" in capsys.readouterr().out
 
 
 def test_the_report_refuses_a_sample_ratio_mismatch(logged, capsys):
