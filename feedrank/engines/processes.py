@@ -10,10 +10,12 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
 
+from feedrank.engines.shipping import shipped
 from feedrank.errors import FeedrankError
 from feedrank.io.progress import tracked
 
@@ -38,7 +40,7 @@ def map_parts(
     """Answers of `function` for the numbers 0 to `n_parts` - 1, in order.
 
     Args:
-        function: is sent to each worker once, so it may carry arrays.
+        function: is sent to each worker once, so it may carry arrays (`shipped`).
         n_parts: number of parts.
         words: name of the step, for progress and errors; empty: no progress.
         workers: number of processes; `n_workers()` by default.
@@ -51,7 +53,8 @@ def map_parts(
     if workers == 1:
         yield from _progress(map(function, range(n_parts)), n_parts, words)
         return
-    with ProcessPoolExecutor(workers, _context(function), _take, (function,)) as pool:
+    pool_of = partial(ProcessPoolExecutor, workers, _context(function), _take)
+    with shipped(function) as sent, pool_of((sent,)) as pool:
         try:
             yield from _progress(pool.map(_call, range(n_parts)), n_parts, words)
         except BrokenProcessPool as error:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import mmap
 import os
 from functools import partial
 
+import numpy as np
 import pytest
 
 from feedrank.engines.processes import map_parts, n_workers
+from feedrank.engines.shipping import LEAST
 from feedrank.errors import FeedrankError, SchemaError
 
 
@@ -61,3 +64,27 @@ def test_a_wrong_number_of_workers_is_named(monkeypatch: pytest.MonkeyPatch, val
 def test_without_a_number_all_processors_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FEEDRANK_WORKERS", raising=False)
     assert 1 <= n_workers() <= (os.cpu_count() or 1)
+
+
+def _of_mapped(arrays: list[np.ndarray], part: int) -> tuple[bool, int, int]:
+    """Whether an array is a view of a mapped file, what it held, and its sum once written to."""
+    array = arrays[part]
+    base: object = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    before = int(array.sum())
+    array += 1
+    is_mapped = isinstance(base, memoryview) and isinstance(base.obj, mmap.mmap)
+    return is_mapped, before, int(array.sum())
+
+
+def test_large_arrays_are_mapped_by_all_workers_and_nobody_sees_what_one_writes() -> None:
+    large, small = np.arange(LEAST, dtype=np.int64), np.arange(8)
+    arrays = [large, large[: LEAST // 2], small, np.asfortranarray(large.reshape(-1, 4))]
+
+    found = list(map_parts(partial(_of_mapped, arrays), len(arrays), "", workers=2))
+
+    assert [is_mapped for is_mapped, *_ in found] == [True, True, False, True]
+    assert [before for _, before, _ in found] == [int(a.sum()) for a in arrays]
+    assert [after for *_, after in found] == [int(a.sum()) + a.size for a in arrays]
+    assert large[0] == 0
