@@ -22,6 +22,7 @@ from feedrank.io.param_fields import (
     Module,
     Moment,
     Number,
+    RankerName,
     ShortDuration,
     Whole,
     duration_seconds,
@@ -165,8 +166,9 @@ class ValidateParams:
 
 @dataclass(frozen=True, kw_only=True, config=CHECKED)
 class TrainParams:
-    """The XGBoost ranker."""
+    """The ranker; trees, and all that is said of them, are of XGBoost's and LightGBM's."""
 
+    ranker: RankerName
     trees: Whole = Field(ge=1, le=100_000)
     learning_rate: Number = Field(ge=1e-4, le=1)
     max_depth: Whole = Field(ge=1, le=16)

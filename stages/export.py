@@ -12,7 +12,7 @@ from stages.run import run
 
 FEATURES, RANKER, ARTIFACT = (
     Path("data/features"),
-    Path("models/ranker.ubj"),
+    Path("models/ranker"),
     Path("models/artifact"),
 )
 METRICS, REQUESTS = Path("reports/metrics.json"), Path("reports/requests.parquet")

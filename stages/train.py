@@ -17,18 +17,19 @@ from feedrank.training.importance import importance
 from stages.run import run
 
 FEATURES, ROWS = Path("data/features"), Path("data/rows")
-RANKER, IMPORTANCE = Path("models/ranker.ubj"), Path("reports/plots/importance.csv")
+RANKER, IMPORTANCE = Path("models/ranker"), Path("reports/plots/importance.csv")
 
 
 def main() -> None:
-    """Write `models/ranker.ubj` and the importance of its features."""
+    """Write `models/ranker` and the importance of its features."""
     params = load_params()
-    spec = features_of(FeatureStore.load(FEATURES).fitted)
+    store = FeatureStore.load(FEATURES)
     with running_on(params.engine):
         rows = load_rows(ROWS)
-        ranker = fit_ranker(rows, None, spec, params.train)
+        ranker = fit_ranker(rows, None, features_of(store.fitted), params.train, store)
         table = importance(ranker, rows.between(0, EVER).matrix)
     with new_outputs(RANKER, IMPORTANCE) as new:
+        new[RANKER].mkdir()
         ranker.save(new[RANKER])
         write_csv(new[IMPORTANCE], table)
 

@@ -96,7 +96,7 @@ def test_what_serves_knows_neither_the_demo_nor_validation(module: str) -> None:
         assert not name.startswith(("feedrank.demo", "feedrank.validation", "feedrank.extraction"))
 
 
-@pytest.mark.parametrize("module", ["feedrank.learning.fit", "feedrank.ranking.ranker",
+@pytest.mark.parametrize("module", ["feedrank.learning.fit", "feedrank.ranking.rankers.by_name",
 "stages.features",
                                     "stages.train", "stages.export"])  # fmt: skip
 def test_what_learns_never_sees_the_demo_s_truth(module: str) -> None:
@@ -225,7 +225,7 @@ def test_a_stage_depends_on_no_code_that_it_does_not_run(stage: str) -> None:
 
 def test_what_a_stage_reads_is_written_before_it_or_is_code() -> None:
     written = {"requirements.txt", "constraints.txt", "params.yaml"}
-    written |= {"plugins/features", "plugins/baselines"}
+    written |= {"plugins/features", "plugins/baselines", "plugins/rankers"}
     for name, stage in _pipeline()["stages"].items():
         for dep in _deps(name):
             assert dep in written or dep.startswith(PACKAGES), f"'{name}' reads '{dep}'"

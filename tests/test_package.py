@@ -26,7 +26,8 @@ OTHERS = {
     "implicit",
     "lightgbm",
     "optuna",
-}  # requirements-{spark,extra,search}.txt
+    "torch",
+}  # requirements-{spark,extra,search,neural}.txt
 
 
 def _pins(lines: list[str]) -> dict[str, str]:

@@ -14,11 +14,14 @@ from feedrank.log.calendar import Calendar
 from feedrank.state.feature_store import FeatureStore
 from feedrank.validation.replay.replay import replay_requests
 from feedrank.validation.replay.requests import requests_of
-from tests.support.simulated_logs import DAY, Learned, plugged, saved, simulated, tasteful
+from tests.support.simulated_logs import DAY, Learned, plugged, ranked, saved, simulated, tasteful
 
 STEPS = ["1h", "12h", "1d", "7d"]
+OTHERS = {"tastes": tasteful, "plugin": plugged, "own ranker": ranked}
 KINDS = [
-    (step, kind) for step in STEPS for kind in ("with profiles", "no profiles", "tastes", "plugin")
+    (step, kind)
+    for step in STEPS
+    for kind in ("with profiles", "no profiles", "tastes", "plugin", "own ranker")
 ]
 KINDS = [kind for kind in KINDS if kind[0] != "12h"] + [("12h", "with profiles")]
 
@@ -26,8 +29,8 @@ KINDS = [kind for kind in KINDS if kind[0] != "12h"] + [("12h", "with profiles")
 @pytest.fixture(params=KINDS, ids="-".join)
 def learned(request: pytest.FixtureRequest) -> Learned:
     step, kind = request.param
-    if kind in ("tastes", "plugin"):
-        return {"tastes": tasteful, "plugin": plugged}[kind](step)
+    if kind in OTHERS:
+        return OTHERS[kind](step)
     return simulated(step, profiles=kind == "with profiles")
 
 
@@ -53,7 +56,7 @@ def test_a_training_row_is_what_the_service_computes(learned: Learned) -> None:
 
 def test_a_training_row_s_probability_is_the_service_s(learned: Learned) -> None:
     recommender, rows = learned.recommender, learned.rows
-    in_one_batch = learned.ranker.probability(rows.matrix)
+    in_one_batch = learned.probability()
     for i in _some_rows(learned, 200):
         served = recommender.score(int(rows.user[i]), int(rows.at[i]), rows.post[i : i + 1])
         assert _equal_bits(served, in_one_batch[i : i + 1])
@@ -87,7 +90,7 @@ def test_the_replay_asks_what_was_trained_on(learned: Learned) -> None:
     replayed = replay_requests(
         [ours], ours, ours.open_posts, requests, 20, 5, lambda step: np.arange(9)
     )
-    trained = learned.ranker.probability(rows.matrix)
+    trained = learned.probability()
     by_row = {
         (user, at, post): p
         for user, at, post, p in zip(
@@ -115,7 +118,7 @@ def test_a_list_holds_the_scores_of_its_posts(learned: Learned) -> None:
         assert _equal_bits(recommender.score(user, at, ranked.post), ranked.probability)
 
 
-@pytest.mark.parametrize("learned_of", [simulated, tasteful, plugged])
+@pytest.mark.parametrize("learned_of", [simulated, tasteful, plugged, ranked])
 def test_a_loaded_artifact_answers_as_what_it_was_made_of(
     learned_of: Callable[[], Learned], tmp_path: Path
 ) -> None:

@@ -85,7 +85,7 @@ class Work:
         """Train as the stage does."""
         spec = features_of(FeatureStore.load(self.directory / "store").fitted)
         params = replace(load_params().train, trees=self.trees, min_split_gain=0.0)
-        fit_ranker(load_rows(self.made), None, spec, params).save(self.made / "ranker.ubj")
+        fit_ranker(load_rows(self.made), None, spec, params)
 
     def measured(self, step: str) -> tuple[float, float]:
         """Seconds and MB of a step in a fresh process."""

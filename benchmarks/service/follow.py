@@ -150,10 +150,11 @@ def build(network: Network, rows: Impressions, params: object, scratch: Path) ->
     )
     (scratch / "features").mkdir()
     store.save(scratch / "features")
-    ranker.save(scratch / "ranker.ubj")
+    (scratch / "ranker").mkdir()
+    ranker.save(scratch / "ranker")
     facts = {"metrics": {}}
     place = scratch / "artifact"
-    export(place, scratch / "features", scratch / "ranker.ubj", params.export, facts, 20, K)
+    export(place, scratch / "features", scratch / "ranker", params.export, facts, 20, K)
     return place
 
 

@@ -9,7 +9,6 @@ same kinds, so the service takes as much time and memory as at full size:
 from __future__ import annotations
 
 import argparse
-import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,6 @@ import numpy as np
 
 from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.export import export
-from feedrank.artifact.manifest import RANKER
 from feedrank.params import ExportParams
 from feedrank.state.feature_store import FeatureStore
 from feedrank.state.history import History
@@ -87,10 +85,12 @@ def main() -> None:
         features = Path(scratch) / "features"
         features.mkdir()
         repeated(small.store, given.users).save(features)
-        ranker = shutil.copy(given.small / RANKER, scratch)
+        ranker = Path(scratch) / "ranker"
+        ranker.mkdir()
+        small.recommender.ranker.save(ranker)
         params = ExportParams(**small.manifest["recommend"])
         facts = {"metrics": small.manifest.get("metrics", {}), "repeated_from": str(given.small)}
-        export(given.full, features, Path(ranker), params, facts, seed=20, k=5)
+        export(given.full, features, ranker, params, facts, seed=20, k=5)
     size = sum(p.stat().st_size for p in given.full.iterdir()) / 2**20
     print(f"{given.full}: {given.users:,} users, {size:.0f} MB")
 

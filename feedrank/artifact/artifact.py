@@ -13,7 +13,6 @@ from feedrank.artifact.checks.trees import check_trees
 from feedrank.artifact.golden import check_golden, replay
 from feedrank.artifact.manifest import (
     GOLDEN,
-    RANKER,
     check_files,
     export_params,
     read_json,
@@ -22,7 +21,8 @@ from feedrank.artifact.manifest import (
 )
 from feedrank.errors import ArtifactError, blaming
 from feedrank.ranking.exploration import Explorer
-from feedrank.ranking.ranker import Ranker
+from feedrank.ranking.rankers.by_name import load_ranker, ranker_file
+from feedrank.ranking.rankers.xgboost_ranker import XGBoostRanker
 from feedrank.ranking.recommender import Recommender
 from feedrank.state.feature_store import FeatureStore
 
@@ -61,9 +61,10 @@ class Artifact:
         check_schema(directory, manifest)
         with blaming(directory):
             store = FeatureStore.load(directory)
-        with blaming(directory / RANKER):
-            ranker = Ranker.load(directory / RANKER)
-            check_trees(ranker.booster)
+        with blaming(directory / ranker_file(directory)):
+            ranker = load_ranker(directory)
+            if isinstance(ranker, XGBoostRanker):
+                check_trees(ranker.booster)
             recommender = Recommender(store, ranker, params.candidates, params.exclude)
         expected = [f.name for f in recommender.features]
         for found in (manifest["features"], ranker.feature_names):

@@ -11,11 +11,11 @@ from typing import Any
 
 from feedrank import __version__
 from feedrank.artifact.golden import draw_golden
-from feedrank.artifact.manifest import FORMAT, GOLDEN, MANIFEST, RANKER, REQUESTS, sha256_of
+from feedrank.artifact.manifest import FORMAT, GOLDEN, MANIFEST, REQUESTS, sha256_of
 from feedrank.artifact.signature import sign
 from feedrank.io.outputs import new_directory
 from feedrank.params import ExportParams
-from feedrank.ranking.ranker import Ranker
+from feedrank.ranking.rankers.by_name import load_ranker
 from feedrank.ranking.recommender import Recommender
 from feedrank.state.catalogue import Catalogue
 from feedrank.state.feature_store import FeatureStore
@@ -38,7 +38,7 @@ def export(
     Args:
         directory: of the artifact; a previous one is replaced.
         features: directory of `FeatureStore`.
-        ranker: file of the ranker.
+        ranker: directory of the ranker.
         params: rules of the lists, and number of golden requests.
         facts: added to the manifest: metrics, parameters' hash, code revision.
         seed: of the golden requests.
@@ -48,24 +48,26 @@ def export(
     """
     with new_directory(directory) as new:
         shutil.copytree(features, new, dirs_exist_ok=True)
-        shutil.copy(ranker, new / RANKER)
+        shutil.copytree(ranker, new, dirs_exist_ok=True)
         if requests is not None:
             shutil.copy(requests, new / REQUESTS)
         Catalogue.load(features).as_served().save(new)
         store = FeatureStore.load(new)
-        made = Ranker.load(new / RANKER)
+        made = load_ranker(new)
         recommender = Recommender(store, made, params.candidates, params.exclude)
         _write_json(new / GOLDEN, draw_golden(recommender, params.golden_requests, seed, k))
+        libraries = (*LIBRARIES, *made.libraries)
         manifest = {
             "format": FORMAT,
             "feedrank": __version__,
             "origin": store.meta.origin,
             "as_of": store.meta.moment(store.meta.last_at).isoformat(),
             "step_seconds": store.fitted.step_seconds,
+            "ranker": made.name,
             "features": [f.name for f in recommender.features],
             "recommend": asdict(params),
             "log": store.meta.as_json(),
-            "libraries": {name: import_module(name).__version__ for name in LIBRARIES},
+            "libraries": {name: import_module(name).__version__ for name in libraries},
             "files": {p.name: sha256_of(p) for p in sorted(new.iterdir())},
             **facts,
         }

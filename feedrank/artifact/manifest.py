@@ -16,7 +16,7 @@ from feedrank.errors import ArtifactError, blaming
 from feedrank.params import ExportParams
 
 FORMAT = 4
-MANIFEST, RANKER, GOLDEN = "manifest.json", "ranker.ubj", "golden.json"
+MANIFEST, GOLDEN = "manifest.json", "golden.json"
 REQUESTS = "requests.parquet"  # hits of every request of validation, for a deployment's gate
 # Of artifacts that were exported before there was a choice.
 LATER_RULES = {"unknown": "refuse", "explore": 0.0}

@@ -148,7 +148,7 @@ class Notebook:
         table = pd.DataFrame(
             {
                 POST_ID: np.repeat(np.array(ids), n_features),
-                "feature": self._feature_names * n_posts,
+                "feature": list(reasons.names) * n_posts,
                 "value": reasons.values.ravel(),
                 "effect": reasons.effects.ravel(),
                 "words": list(reasons.words) * n_posts,

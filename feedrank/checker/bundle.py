@@ -20,8 +20,11 @@ from feedrank.artifact.golden import answered
 from feedrank.checker.model import ABOUT, GOLDEN, PROBE, RANKER, STORE, Model, Probe
 from feedrank.checker.truncated_history import truncated
 from feedrank.checker.xgboost_1_6 import older_ranker
+from feedrank.errors import ArtifactError
 from feedrank.io.outputs import new_directory
 from feedrank.params import CheckerParams
+from feedrank.ranking.rankers.ranker import Ranker
+from feedrank.ranking.rankers.xgboost_ranker import XGBoostRanker
 from feedrank.ranking.recommender import Recommender
 from feedrank.state.catalogue import Catalogue, are_text
 
@@ -29,11 +32,14 @@ APP, MODEL = "app.py", "model"
 GOLDEN_REQUESTS = 8  # of the artifact's; they share four moments, each 40 to 70 ms of the load
 PROBE_POSTS = 64  # of each golden request: 512 rows; a wrong base score shows in every row
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date of a zip: bytes must not depend on the clock
+REFUSED = "refused.txt"
 CODE = Path(feedrank.__file__).parents[1]
 
 
 def write_bundle(directory: Path, artifact: Artifact, params: CheckerParams) -> None:
     """Write `app.py` and `model`, whole or not at all, and load them as the checker does.
+
+    Of a ranker that the course's environment cannot run, `refused.txt` says so in their place.
 
     Args:
         directory: of the two files; previous ones are replaced.
@@ -44,9 +50,19 @@ def write_bundle(directory: Path, artifact: Artifact, params: CheckerParams) -> 
         ArtifactError: the ranker for older readers differs from the artifact's on a probe.
     """
     with new_directory(directory) as new:
+        if not isinstance(artifact.recommender.ranker, XGBoostRanker):
+            (new / REFUSED).write_text(f"{_refusal(artifact.recommender.ranker)}\n")
+            return
         (new / APP).write_text(app_for(artifact.store.catalogue))
         write_model(new / MODEL, artifact, params)
         Model.load(str(new / MODEL))
+
+
+def _refusal(ranker: Ranker) -> str:
+    return (
+        f"the checker's environment has XGBoost alone, and the ranker is '{ranker.name}'. Set "
+        "'train.ranker' to xgboost for these two files."
+    )
 
 
 def app_for(catalogue: Catalogue, app: str | None = None) -> str:
@@ -60,8 +76,10 @@ def app_for(catalogue: Catalogue, app: str | None = None) -> str:
 
 
 def write_model(path: Path, artifact: Artifact, params: CheckerParams) -> None:
-    """Write the file `model`."""
+    """Write the file `model`; raises `ArtifactError` for another ranker than XGBoost."""
     ranker, recommend = artifact.recommender.ranker, artifact.manifest["recommend"]
+    if not isinstance(ranker, XGBoostRanker):
+        raise ArtifactError(_refusal(ranker))
     rules = {name: recommend[name] for name in ("candidates", "exclude")}
     store = truncated(artifact.store, params.history_days)
     recommender = Recommender(store, ranker, **rules)

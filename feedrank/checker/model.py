@@ -13,7 +13,7 @@ import xgboost as xgb
 from feedrank.artifact.golden import close, read_golden, replay
 from feedrank.errors import ArtifactError, blaming
 from feedrank.io.arrays import Place, read_array
-from feedrank.ranking.ranker import Ranker
+from feedrank.ranking.rankers.xgboost_ranker import XGBoostRanker
 from feedrank.ranking.recommender import Recommender
 from feedrank.state.catalogue import Id
 from feedrank.state.feature_store import FeatureStore
@@ -37,7 +37,7 @@ class Probe(NamedTuple):
     trees: np.ndarray
 
     @classmethod
-    def of(cls, ranker: Ranker, matrix: np.ndarray) -> Probe:
+    def of(cls, ranker: XGBoostRanker, matrix: np.ndarray) -> Probe:
         """Answers of a ranker for these rows."""
         trees = ranker.booster.inplace_predict(matrix, validate_features=False)
         return cls(matrix, ranker.probability(matrix), np.asarray(trees))
@@ -79,7 +79,7 @@ class Model:
     def _load(cls, path: str) -> Model:
         place = zipfile.Path(path)
         about = json.loads((place / ABOUT).read_text())
-        store, ranker = FeatureStore.load(place / STORE), Ranker.load(place / RANKER)
+        store, ranker = FeatureStore.load(place / STORE), XGBoostRanker.load(place, RANKER)
         model = cls(store, Recommender(store, ranker, **about["rules"]))
         names = model.feature_names_in_.tolist()
         if ranker.feature_names != names:
@@ -145,7 +145,7 @@ class Model:
         return np.ascontiguousarray(matrix)
 
 
-def check(ranker: Ranker, probe: Probe, name: str) -> None:
+def check(ranker: XGBoostRanker, probe: Probe, name: str) -> None:
     """Check that this XGBoost reads the ranker as the one that wrote it.
 
     Raises:

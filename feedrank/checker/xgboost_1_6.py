@@ -9,17 +9,18 @@ import xgboost as xgb
 
 from feedrank.checker.model import Probe
 from feedrank.errors import ArtifactError
-from feedrank.ranking.ranker import Ranker
+from feedrank.ranking.rankers.xgboost_ranker import XGBoostRanker
 
 
-def older_ranker(ranker: Ranker, probe: Probe) -> bytes:
+def older_ranker(ranker: XGBoostRanker, probe: Probe) -> bytes:
     """The ranker as JSON for XGBoost 1.6 and later, equal on the probe to the last bit.
 
     Raises:
         ArtifactError: an answer differs from the probe's.
     """
     content = for_older_readers(ranker.booster)
-    again = Ranker(xgb.Booster({"nthread": 1}, model_file=bytearray(content)), ranker.first_stage)
+    booster = xgb.Booster({"nthread": 1}, model_file=bytearray(content))
+    again = XGBoostRanker(booster, ranker.first_stage)
     found = Probe.of(again, probe.matrix)
     if not (
         np.array_equal(found.probability, probe.probability)

@@ -13,7 +13,7 @@ from feedrank.features.spec import features_of
 from feedrank.log.calendar import Fold
 from feedrank.log.files import Log
 from feedrank.params import Params
-from feedrank.ranking.ranker import Ranker
+from feedrank.ranking.rankers.ranker import Ranker
 from feedrank.state.feature_store import FeatureStore
 from feedrank.validation.fold import FoldResult, run_fold
 
@@ -52,4 +52,4 @@ def muted_ranker(ranker: Ranker, columns: list[int]) -> Ranker:
         0.0 if column in columns else weight
         for column, weight in zip(first.columns, first.weights, strict=True)
     )
-    return Ranker(ranker.booster, replace(first, weights=weights))
+    return ranker.with_first_stage(replace(first, weights=weights))

@@ -81,11 +81,12 @@ class EarlierWeeks:
 
     def scores(self, params: Params) -> Scores:
         """Hit rates of our lists under these parameters, on the same requests every time."""
-        spec = features_of(FeatureStore.load(fetched(self.features)).fitted)
+        store = FeatureStore.load(fetched(self.features))
+        spec = features_of(store.fitted)
         validate = replace(params.validate, bootstrap=RESAMPLES)
         parts: list[ReplayResult] = []
         for fold, requests in zip(self.folds, self.requests, strict=True):
-            ranker = fit_ranker(self.rows, fold.cutoff, spec, params.train)
+            ranker = fit_ranker(self.rows, fold.cutoff, spec, params.train, store)
             ours = FoldRanker(self.features, fold, ranker, params)
             parts += map_parts(partial(_part, ours, requests), N_PARTS, "")
         return score(ReplayResult.joined(parts), (OURS,), validate.k[0], validate)

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 SECONDS_A_DAY = 86_400
 TABLE = "table:"  # begins a `source.exposures` that names a table
+RANKERS = ("xgboost", "lightgbm_binary", "lightgbm_rank", "sequence")  # that are shipped
 LONGEST = 3650 * SECONDS_A_DAY  # seconds of a duration: ten years, more than any log holds
 
 
@@ -76,6 +77,16 @@ def baseline(text: str) -> str:
     return text
 
 
+def ranker(text: str) -> str:
+    """A ranker's name; raises `ValueError` for anything else."""
+    module, _, name = text.partition(":")
+    if text not in RANKERS and not (module.isidentifier() and name.isidentifier()):
+        raise ValueError(
+            f"write {', '.join(RANKERS)}, or module:name for a class in plugins/rankers"
+        )
+    return text
+
+
 def exposures(text: str) -> str:
     """A directory, or a table after 'table:'; raises `ValueError` for an empty name."""
     if not text.removeprefix(TABLE).strip():
@@ -120,6 +131,7 @@ Master = Annotated[str, _read_by(spark_master)]
 Baselines = Annotated[
     list[Annotated[str, _read_by(baseline)]], BeforeValidator(_listed), Field(min_length=1)
 ]
+RankerName = Annotated[str, _read_by(ranker)]
 Exposures = Annotated[str, _read_by(exposures)]
 Module = Annotated[str, _read_by(module)]
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from feedrank.errors import ParamsError, SchemaError
 from feedrank.schema import POST_ID, TEXT, TOPIC
-from feedrank.state.plugins.plugin import Plugin, Posts
+from feedrank.state.plugins.plugin import Plugin, Posts, read_plugin
 from feedrank.state.plugins.plugins import Plugins
 
 PLUGINS = Path("plugins/features")
@@ -39,11 +39,9 @@ def own_plugins(names: Sequence[str], posts: pd.DataFrame, folder: Path = PLUGIN
 
 
 def _read(path: Path) -> Plugin:
-    if not path.exists():
-        raise ParamsError(f"'features.plugins' names '{path.stem}', but there is no '{path}'.")
-    source = path.read_text(encoding="utf-8")
+    plugin = read_plugin(path, "features.plugins")
     try:
-        foreign = sorted(set(_imports(source)) - PROVIDED)
+        foreign = sorted(set(_imports(plugin.source)) - PROVIDED)
     except SyntaxError as error:
         raise ParamsError(f"'{path}' is not Python: {error}.") from error
     if foreign:
@@ -51,7 +49,7 @@ def _read(path: Path) -> Plugin:
             f"'{path}' imports {foreign}. A plugin is served with numpy, feedrank and Python's own "
             "library alone; compute the rest before, into a column of the posts table."
         )
-    return Plugin(path.stem, source)
+    return plugin
 
 
 def _imports(source: str) -> Iterator[str]:

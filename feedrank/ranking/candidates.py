@@ -13,6 +13,7 @@ from feedrank.features.spec import CLUSTER, POST, TOPIC, Feature
 from feedrank.ranking.first_stage import FirstStage
 from feedrank.state.counts.by_user import PairCounts
 from feedrank.state.fitted import FittedParameters
+from feedrank.state.past import Past
 from feedrank.state.shared import SharedState
 from feedrank.state.users import UserState, UserTables, user_tables
 
@@ -26,17 +27,21 @@ class StepRequests:
         users: their state as of the step.
         tables: of these users.
         at: seconds since the log's origin, shape (n_users,).
+        past: their impressions before the step; None: no ranker is asked.
     """
 
     shared: SharedState
     users: UserState
     tables: UserTables
     at: np.ndarray
+    past: Past | None = None
 
     @classmethod
-    def of(cls, shared: SharedState, users: UserState, at: np.ndarray) -> StepRequests:
+    def of(
+        cls, shared: SharedState, users: UserState, at: np.ndarray, past: Past | None = None
+    ) -> StepRequests:
         """All users of a state."""
-        return cls(shared, users, user_tables(users, shared, np.arange(len(at))), at)
+        return cls(shared, users, user_tables(users, shared, np.arange(len(at))), at, past)
 
     def grid(self, post: np.ndarray) -> Grid:
         """All pairs of these users and some posts."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import xgboost as xgb
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from feedrank.features.spec import Feature
+from feedrank.ranking.rankers.learned import LearnedRanker
 from feedrank.ranking.recommender import Ranked, Recommender
 
 LEAST_EFFECT = 0.01  # log-odds, one percent of the odds: less is not worth a line
+REST, REST_WORDS = "rest", "the ranker, beyond single features"
 MOST_AVERAGED = 2_000  # posts at most whose mean is the average post: bounds the time
 
 
@@ -23,12 +24,14 @@ class Reasons:
 
     Attributes:
         base: of an average post for this user at this moment.
-        values: the features, shape (n, n_features).
-        effects: contribution of each, float64, shape (n, n_features).
-        words: of each feature for this user, n_features long.
+        names: the features, and `REST` for what a learned ranker cannot tell by feature.
+        values: of each, NaN of the rest, shape (n, len(names)).
+        effects: contribution of each, float64, shape (n, len(names)).
+        words: of each for this user.
     """
 
     base: float
+    names: tuple[str, ...]
     values: np.ndarray
     effects: np.ndarray
     words: tuple[str, ...]
@@ -49,8 +52,9 @@ def explain(recommender: Recommender, user: int, at: int, ranked: Ranked) -> Rea
     """The reasons of a list.
 
     In the first stage, a weighted sum, a feature contributes its weight times the post's distance
-    from the average post. In the trees it contributes its SHAP value (Lundberg et al. 2018, by
-    XGBoost), relative to the trees' mean. Contributions add up to the log-odds exactly.
+    from the average post. In trees it contributes its SHAP value (Lundberg et al. 2018), relative
+    to the trees' mean. Of a learned ranker the rest is one contribution more, with a calibration in
+    it. Contributions add up to the log-odds exactly.
 
     Args:
         recommender: of the list.
@@ -66,22 +70,16 @@ def explain(recommender: Recommender, user: int, at: int, ranked: Ranked) -> Rea
 
     first = ranker.first_stage
     columns, weights = list(first.columns), np.array(first.weights)
-    effects, trees_base = _tree_effects(ranker.booster, matrix)
+    effects, trees_base = ranker.contributions(matrix)
     effects[:, columns] += weights * (matrix[:, columns].astype(np.float64) - average[columns])
     base = first.bias + float(weights @ average[columns]) + trees_base
-    return Reasons(base, matrix, effects, words_for(recommender, user))
-
-
-def _tree_effects(booster: xgb.Booster, matrix: np.ndarray) -> tuple[np.ndarray, float]:
-    """Contributions of the trees, shape (n, n_features), and their mean."""
-    n_rows = len(matrix)
-    if not n_rows:
-        return np.zeros(matrix.shape), 0.0
-    rows = xgb.DMatrix(
-        matrix, base_margin=np.zeros(n_rows), feature_names=booster.feature_names, nthread=1
-    )
-    parts = np.asarray(booster.predict(rows, pred_contribs=True), dtype=np.float64)
-    return parts[:, :-1], float(parts[0, -1])
+    names, words = tuple(f.name for f in recommender.features), words_for(recommender, user)
+    if not isinstance(ranker, LearnedRanker):
+        return Reasons(base, names, matrix, effects, words)
+    rest = logit(ranked.probability.astype(np.float64)) - base - effects.sum(1)
+    matrix = np.column_stack([matrix, np.full(len(matrix), np.nan)])
+    effects = np.column_stack([effects, rest])
+    return Reasons(base, (*names, REST), matrix, effects, (*words, REST_WORDS))
 
 
 def words_for(recommender: Recommender, user: int) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Callable
@@ -58,6 +59,17 @@ class FirstStage:
                 values = np.asarray(column_of(column), dtype=np.float32)
                 total = total + weight * values.astype(np.float64)
         return total
+
+    def to_json(self) -> str:
+        """All of it as a text."""
+        return json.dumps(vars(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> FirstStage:
+        """The first stage of a text that `to_json` made."""
+        values = json.loads(text)
+        bias = values.pop("bias")
+        return cls(**{name: tuple(of_columns) for name, of_columns in values.items()}, bias=bias)
 
     @classmethod
     def fit(

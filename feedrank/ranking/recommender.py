@@ -11,11 +11,12 @@ import numpy as np
 from feedrank.features.question import Question
 from feedrank.features.spec import assemble, features_of
 from feedrank.ranking.candidates import CandidateGenerator, StepRequests
-from feedrank.ranking.ranker import Ranker
+from feedrank.ranking.rankers.ranker import Asked, Ranker
 from feedrank.ranking.top_k import best_rows
 from feedrank.state.catalogue import NOBODY, Id, plain_ids
 from feedrank.state.counts.by_user import PairCounts
 from feedrank.state.feature_store import FeatureStore
+from feedrank.state.past import Past
 from feedrank.state.users import UserState
 
 BLOCK_PAIRS = 1 << 18  # of a grid of the first stage: 2**17 to 2**19 cost the same within a tenth
@@ -223,9 +224,11 @@ class Recommender:
         if log_odds is None:
             matrix, first = assemble(self.features, pairs), None
         else:
-            matrix = assemble(self.features, pairs, self.ranker.tree_columns)
+            matrix = assemble(self.features, pairs, self.ranker.columns)
             first = np.concatenate(log_odds)
-        probability = self.ranker.probability(matrix, first)
+        assert requests.past is not None
+        asked = Asked(pairs.post, pairs.at, pairs.user, requests.past)
+        probability = self.ranker.probability(matrix, first, asked)
         return np.split(probability, np.cumsum([len(post) for post in posts])[:-1])
 
     def _pairs(self, requests: StepRequests, posts: Sequence[np.ndarray]) -> Question:
@@ -236,7 +239,8 @@ class Recommender:
     def requests(self, users: np.ndarray, at: np.ndarray) -> StepRequests:
         """Requests of users at moments of one step, with the states that they are answered from."""
         (step,) = {self.step(moment) for moment in at.tolist()}
-        return StepRequests.of(self._shared.as_of(step), self._states(users, step), at)
+        past = Past(self.history_before, users, np.full(len(users), step))
+        return StepRequests.of(self._shared.as_of(step), self._states(users, step), at, past)
 
     def _states(self, users: np.ndarray, step: int) -> UserState:
         parts = [self.history_before(user, step) for user in users.tolist()]

@@ -11,6 +11,8 @@ from scipy.special import expit
 # Newton's method doubles the number of right digits with each step near the optimum: logs so far
 # took 4 to 9 steps. The gain is one of the log posterior, which has no unit.
 NEWTON_STEPS, LEAST_GAIN = 30, 1e-6
+FLAT = 1e-6  # precision of a prior: as good as none
+LEAST_SCALE = 0.1  # of scores; float32 still tells their order
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,19 @@ def fit_logistic(
         return slope, design.T @ (design * spread) + np.diag(prior_precision)
 
     return LogisticFit(*minimise(loss, derivatives, prior_mean))
+
+
+def platt(score: np.ndarray, liked: np.ndarray) -> tuple[float, float]:
+    """Scale and intercept that turn scores into log-odds (Platt 1999).
+
+    Lists of few likes may hold the better posts, which alone would turn the order round: the scale
+    stays positive.
+    """
+    flat, ones = np.full(1, FLAT), np.ones((len(liked), 1))
+    both = np.column_stack([score, ones])
+    slope = fit_logistic(both, liked, np.array([1.0, 0.0]), np.repeat(flat, 2)).weights[0]
+    scale = max(float(slope), LEAST_SCALE)
+    return scale, float(fit_logistic(ones, liked, np.zeros(1), flat, scale * score).weights[0])
 
 
 def minimise(

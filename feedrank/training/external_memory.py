@@ -16,7 +16,7 @@ from feedrank.training.trees import grow_trees
 
 
 def grow_external(plan: Plan, n_trees: int, stops_early: bool) -> xgb.Booster:
-    """Trees as `feedrank.training.plan.Grow` asks for, in XGBoost's external memory.
+    """Trees as `feedrank.training.trees.Grow` asks for, in XGBoost's external memory.
 
     The cache lies in the folder for temporary files: a byte or more a value, deleted at the end.
     Rows come in one order and the number of threads is a parameter, so the bytes repeat.

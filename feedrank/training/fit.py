@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from feedrank.engines.engine import in_use
+from feedrank.errors import ParamsError, SchemaError
 from feedrank.features.row_files import StoredRows
 from feedrank.features.rows import TrainingRows
 from feedrank.features.spec import Feature
 from feedrank.params import TrainParams
-from feedrank.ranking.ranker import Ranker
+from feedrank.ranking.first_stage import FirstStage
+from feedrank.ranking.rankers.by_name import named_kind
+from feedrank.ranking.rankers.learned import Arrays, Candidates, LearnedRanker
+from feedrank.ranking.rankers.ranker import Asked, Ranker
+from feedrank.ranking.rankers.xgboost_ranker import XGBoostRanker
+from feedrank.state.feature_store import FeatureStore
+from feedrank.stats.logistic import platt
 from feedrank.training.external_memory import grow_external
 from feedrank.training.order import fit_ordered
-from feedrank.training.plan import Grow, Plan
-from feedrank.training.trees import grow_in_memory
+from feedrank.training.plan import Plan
+from feedrank.training.trees import Grow, grow_in_memory
 
 
 def fit_ranker(
@@ -21,18 +30,42 @@ def fit_ranker(
     until: int | None,
     features: Sequence[Feature],
     params: TrainParams,
+    store: FeatureStore | None = None,
 ) -> Ranker:
-    """A ranker of the rows before `until` seconds, or of all, in their given order.
+    """The ranker that `train.ranker` names, of the rows before `until` seconds, or of all.
+
+    Args:
+        rows: in their given order.
+        until: seconds since the log's origin; None: all rows count.
+        features: the ordered spec.
+        params: of training.
+        store: that the rows are of; XGBoost does without.
+
+    Raises:
+        SchemaError: the rows hold no like, or nothing else.
+        ParamsError: there is no such ranker, or it cannot be fitted to rows in files.
+    """
+    if params.ranker == XGBoostRanker.name:
+        return _fit_xgboost(Plan.of(rows, until, features, params), _growth(rows))
+    kind = named_kind(params.ranker)
+    if isinstance(rows, StoredRows):
+        raise ParamsError(
+            f"'train.ranker' is '{params.ranker}', which needs all training rows in memory, and "
+            "there are more than 'engine.held_rows'. Raise it, lower 'features.max_rows', or take "
+            "xgboost."
+        )
+    assert store is not None
+    return _fit_learned(kind, Plan.of(rows, until, features, params), store)
+
+
+def _fit_xgboost(plan: Plan, grow: Grow) -> XGBoostRanker:
+    """Trees on the residual of the first stage.
 
     The latest tenth of time decides how many trees help (early stopping), and whether they learn
     likes or the order within requests; then all rows grow that many. Rows in files, which no
     process holds together, always learn likes.
-
-    Raises:
-        SchemaError: the rows hold no like, or nothing else.
     """
-    plan, grow = Plan.of(rows, until, features, params), _growth(rows)
-    n_trees = params.trees
+    n_trees = plan.params.trees
     if plan.can_stop:
         early = grow(plan, n_trees, True)
         ordered = fit_ordered(plan, early) if isinstance(plan.rows, TrainingRows) else None
@@ -41,7 +74,7 @@ def fit_ranker(
         n_trees = int(early.best_iteration) + 1
     booster = grow(plan, n_trees, False)
     booster.set_param({"nthread": 1})
-    return Ranker(booster, plan.first_stage)
+    return XGBoostRanker(booster, plan.first_stage)
 
 
 def _growth(rows: TrainingRows | StoredRows) -> Grow:
@@ -52,3 +85,30 @@ def _growth(rows: TrainingRows | StoredRows) -> Grow:
     from feedrank.training.on_spark import grow_on_cluster  # needs pyspark, which is optional
 
     return grow_on_cluster
+
+
+def _fit_learned(kind: type[LearnedRanker], plan: Plan, store: FeatureStore) -> LearnedRanker:
+    """A ranker of a class, calibrated on the latest tenth of time, or on all rows without one."""
+    assert isinstance(plan.rows, TrainingRows)
+    names, is_late = [f.name for f in plan.features], np.asarray(plan.rows.at) >= plan.late
+    every = _candidates(plan.rows, plan.first_stage, store)
+    early: Arrays | None = None
+    judged = every
+    if plan.can_stop:
+        rows = _candidates(plan.rows[~is_late], plan.early_stage, store)
+        judged = _candidates(plan.rows[is_late], plan.early_stage, store)
+        early = kind.fit(rows, judged, plan.params, None)
+    learned = kind.fit(every, None, plan.params, early)
+    score = kind(learned if early is None else early, plan.early_stage, names).score(judged)
+    if np.shape(score) != judged.post.shape or not np.isfinite(score).all():
+        raise SchemaError(
+            f"the ranker '{kind.name}' scores {len(judged.post)} rows by numbers of shape "
+            f"{np.shape(score)}, not all finite. 'score' returns one finite number a row."
+        )
+    scale, level = (1.0, 0.0) if kind.gives_log_odds else platt(score, judged.liked)
+    return kind(learned, plan.first_stage, names, scale, level)
+
+
+def _candidates(rows: TrainingRows, stage: FirstStage, store: FeatureStore) -> Candidates:
+    asked = Asked.of_rows(rows, store)
+    return Candidates(rows.matrix, stage(rows.matrix), *asked, liked=np.asarray(rows.liked))

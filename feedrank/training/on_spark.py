@@ -24,7 +24,7 @@ OWN_WORDS = ("objective", "monotone_constraints")  # `xgboost.spark` names these
 
 
 def grow_on_cluster(plan: Plan, n_trees: int, stops_early: bool) -> Any:
-    """Trees as `feedrank.training.plan.Grow` asks for, grown where the rows are.
+    """Trees as `feedrank.training.trees.Grow` asks for, grown where the rows are.
 
     Each task reads its own files, so that no row goes through the driver. The trees depend on the
     number of tasks, by which XGBoost cuts its histograms: they differ from those of one machine.

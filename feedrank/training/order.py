@@ -11,18 +11,15 @@ import xgboost as xgb
 
 from feedrank.features.rows import TrainingRows
 from feedrank.ranking.first_stage import FITTED_ROWS, Design, FirstStage
-from feedrank.ranking.ranker import Ranker
-from feedrank.stats.logistic import fit_logistic
+from feedrank.ranking.rankers.xgboost_ranker import XGBoostRanker
+from feedrank.stats.logistic import platt
 from feedrank.training.conditional_logit import fit_conditional
 from feedrank.training.plan import Plan
 from feedrank.training.query_groups import QueryGroups
 from feedrank.training.trees import tree_settings
 
-FLAT = 1e-6  # precision of the prior of the level: as good as none
-LEAST_SCALE = 0.1  # of scores; float32 still tells their order
 
-
-def fit_ordered(plan: Plan, logistic: xgb.Booster) -> Ranker | None:
+def fit_ordered(plan: Plan, logistic: xgb.Booster) -> XGBoostRanker | None:
     """A ranker that learns which post of a request is liked; None: it orders no better.
 
     The logistic loss spends weights and trees on how much is liked in a request. A conditional
@@ -47,13 +44,13 @@ def fit_ordered(plan: Plan, logistic: xgb.Booster) -> Ranker | None:
     loss, other = (watched.calibrated_loss(s[watched.row]) for s in scores)
     if not watched.is_less(loss, other):
         return None
-    scale, level = _calibration(scores[0], late.liked)
+    scale, level = platt(scores[0], late.liked)
     every = QueryGroups.of(plan.rows.user, plan.rows.at, plan.rows.liked)
     n_trees, stage = int(pairwise.best_iteration) + 1, _first_stage(plan, plan.rows, every)
     grown = _grow(plan, stage, n_trees, (plan.rows, every), None)
     weights = tuple(scale * weight for weight in stage.weights)
     first_stage = replace(stage, weights=weights, bias=scale * stage.bias + level)
-    return Ranker(rescaled(grown, scale), first_stage)
+    return XGBoostRanker(rescaled(grown, scale), first_stage)
 
 
 def _first_stage(plan: Plan, rows: TrainingRows, groups: QueryGroups) -> FirstStage:
@@ -120,19 +117,6 @@ def _log_odds(booster: xgb.Booster, stage: FirstStage, rows: TrainingRows) -> np
         validate_features=False,
     )
     return np.asarray(margin, dtype=np.float64)
-
-
-def _calibration(score: np.ndarray, liked: np.ndarray) -> tuple[float, float]:
-    """Scale and intercept that turn scores into log-odds (Platt 1999).
-
-    Lists of few likes may hold the better posts, which alone would turn the order round: the scale
-    stays positive.
-    """
-    flat, ones = np.full(1, FLAT), np.ones((len(liked), 1))
-    both = np.column_stack([score, ones])
-    slope = fit_logistic(both, liked, np.array([1.0, 0.0]), np.repeat(flat, 2)).weights[0]
-    scale = max(float(slope), LEAST_SCALE)
-    return scale, float(fit_logistic(ones, liked, np.zeros(1), flat, scale * score).weights[0])
 
 
 def rescaled(booster: xgb.Booster, scale: float) -> xgb.Booster:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import xgboost as xgb
 
 from feedrank.errors import SchemaError
 from feedrank.features.row_files import StoredRows
@@ -79,11 +78,6 @@ class Plan:
     def stage(self, stops_early: bool) -> FirstStage:
         """The first stage that trees start from: it must not have learned from watched rows."""
         return self.early_stage if stops_early else self.first_stage
-
-
-# Trees by plan and number. True: on early rows, fewer once they stop helping late ones; False: on
-# all rows.
-Grow = Callable[[Plan, int, bool], xgb.Booster]
 
 
 def _early_stage(

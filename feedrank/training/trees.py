@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,10 @@ import xgboost as xgb
 from feedrank.features.rows import TrainingRows
 from feedrank.features.spec import RATIO
 from feedrank.training.plan import Plan
+
+# Trees by plan and number. True: on early rows, fewer once they stop helping late ones; False: on
+# all rows.
+Grow = Callable[[Plan, int, bool], xgb.Booster]
 
 
 def tree_settings(plan: Plan) -> dict[str, Any]:
@@ -45,7 +50,7 @@ def _monotone(plan: Plan) -> tuple[int, ...]:
 
 
 def grow_in_memory(plan: Plan, n_trees: int, stops_early: bool) -> xgb.Booster:
-    """Trees as `feedrank.training.plan.Grow` asks for, on rows in memory."""
+    """Trees as `Grow` asks for, on rows in memory."""
     assert isinstance(plan.rows, TrainingRows)
     stage, rows = plan.stage(stops_early), plan.rows
 

@@ -15,7 +15,7 @@ from feedrank.io.storage import Location, fetched
 from feedrank.log.calendar import Fold
 from feedrank.log.files import Log
 from feedrank.params import Params, ValidateParams
-from feedrank.ranking.ranker import Ranker
+from feedrank.ranking.rankers.ranker import Asked, Ranker
 from feedrank.state.feature_store import FeatureStore
 from feedrank.validation.feed.randomness import Finding, randomness_of
 from feedrank.validation.feed.strata import Strata, strata_of
@@ -98,8 +98,8 @@ def run_fold(
         randomness_of(store, np.unique(requests.user), strata, test_steps(store, fold)),
         Policies.of(requests, log.meta.policies),
         later.liked,
-        ranker.probability(later.matrix),
-        learning_curve(ranker, earlier, later),
+        ranker.probability(later.matrix, None, Asked.of_rows(later, store)),
+        learning_curve(ranker, earlier, later, store),
     )
 
 

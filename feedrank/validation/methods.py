@@ -16,7 +16,7 @@ from feedrank.features.spec import features_of
 from feedrank.io.storage import Location, fetched
 from feedrank.log.calendar import Fold
 from feedrank.params import Params, ValidateParams
-from feedrank.ranking.ranker import Ranker
+from feedrank.ranking.rankers.ranker import Ranker
 from feedrank.ranking.recommender import Recommender
 from feedrank.state.feature_store import FeatureStore
 from feedrank.training.fit import fit_ranker
@@ -172,7 +172,7 @@ class FoldModels:
         """All models, from rows before the cutoff."""
         store = FeatureStore.load(fetched(features))
         names = method_names(params.validate, store.fitted.n_segments)
-        ranker = fit_ranker(rows, fold.cutoff, features_of(store.fitted), params.train)
+        ranker = fit_ranker(rows, fold.cutoff, features_of(store.fitted), params.train, store)
         fitted = fit_baselines(names, store, rows.between(0, fold.cutoff), fold, params)
         return cls(FoldRanker(features, fold, ranker, params), names, fitted)
 

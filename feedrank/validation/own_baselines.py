@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cache
@@ -15,6 +14,7 @@ from feedrank.errors import ParamsError
 from feedrank.features.rows import TrainingRows
 from feedrank.state.counts.tally import Tally
 from feedrank.state.feature_store import FeatureStore
+from feedrank.state.plugins.plugin import read_plugin
 from feedrank.state.shared import SharedState
 from feedrank.validation.baselines.baseline import Stepped
 
@@ -69,14 +69,7 @@ def own_baselines(named: Sequence[str], folder: Path = PLUGINS) -> dict[str, typ
 
 @cache
 def _read(path: Path, name: str) -> type[OwnBaseline]:
-    if not path.exists():
-        raise ParamsError(f"'validate.baselines' names '{path.stem}', but there is no '{path}'.")
-    spec = importlib.util.spec_from_file_location(f"baseline_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found = getattr(module, name, None)
+    found = getattr(read_plugin(path, "validate.baselines").module, name, None)
     if not (isinstance(found, type) and issubclass(found, OwnBaseline)):
         raise ParamsError(f"'{path}' holds no class '{name}' that is an 'OwnBaseline'.")
     return found

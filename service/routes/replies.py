@@ -142,20 +142,19 @@ def explanation(answer: Answer, reasons: Reasons) -> dict[str, Any]:
                 **post,
                 "probability": probability[row],
                 "explores": row >= n_best,
-                **_reasons_of(answer, reasons, row),
+                **_reasons_of(reasons, row),
             }
             for row, post in enumerate(answer.posts())
         ],
     }
 
 
-def _reasons_of(answer: Answer, reasons: Reasons, row: int) -> dict[str, Any]:
-    features = answer.loaded.artifact.recommender.features
+def _reasons_of(reasons: Reasons, row: int) -> dict[str, Any]:
     named = reasons.strongest(row, N_REASONS)
     effects = reasons.effects[row]
     content = [
         {
-            "feature": features[i].name,
+            "feature": reasons.names[i],
             "value": _finite(float(reasons.values[row, i])),
             "effect": float(effects[i]),
             "times": math.exp(effects[i]),

@@ -21,7 +21,7 @@ from feedrank.errors import ArtifactError
 from feedrank.features.spec import features_of
 from feedrank.log.metadata import NEVER
 from feedrank.params import CheckerParams
-from feedrank.ranking.ranker import Ranker
+from feedrank.ranking.rankers.xgboost_ranker import XGBoostRanker
 from tests.support.simulated_logs import DAY, Learned, pictured, saved, simulated
 from tests.support.small_artifact import edit_manifest, sign_again
 
@@ -197,17 +197,17 @@ def _another_file_for_a_ranker(directory: Path) -> None:
 
 
 def _a_ranker_without_a_first_stage(directory: Path) -> None:
-    booster = Ranker.load(directory / "ranker.ubj").booster
+    booster = XGBoostRanker.load(directory).booster
     booster.set_attr(feedrank_first_stage=None)
     booster.save_model(directory / "ranker.ubj")
     sign_again(directory)
 
 
 def _a_ranker_that_answers_otherwise(directory: Path) -> None:
-    ranker = Ranker.load(directory / "ranker.ubj")
+    ranker = XGBoostRanker.load(directory)
     first = ranker.first_stage
     weights = (first.weights[0] * 1.1, *first.weights[1:])
-    Ranker(ranker.booster, replace(first, weights=weights)).save(directory / "ranker.ubj")
+    XGBoostRanker(ranker.booster, replace(first, weights=weights)).save(directory)
     sign_again(directory)
 
 

@@ -22,7 +22,7 @@ from feedrank.artifact.manifest import MANIFEST
 from feedrank.artifact.proof import Prover, prove_once
 from feedrank.artifact.signature import VARIABLE, sign
 from feedrank.errors import ArtifactError
-from feedrank.ranking.ranker import Ranker
+from feedrank.ranking.rankers.xgboost_ranker import XGBoostRanker
 from tests.support.small_artifact import CODE, edit_manifest, kill_its_reader, sign_again
 
 pytest_plugins = ("tests.support.service_fixtures",)
@@ -267,8 +267,8 @@ def test_a_file_that_kills_xgboost_is_refused_by_a_process_apart(
     copy: Path, tmp_path: Path
 ) -> None:
     kill_its_reader(copy)
-    code = "from feedrank.ranking.ranker import Ranker; from pathlib import Path\n"
-    code += f"Ranker.load(Path({str(copy / 'ranker.ubj')!r}))"
+    code = "from feedrank.ranking.rankers.by_name import load_ranker; from pathlib import Path\n"
+    code += f"load_ranker(Path({str(copy)!r}))"
     died = subprocess.run([sys.executable, "-c", code], cwd=CODE, capture_output=True)
 
     with pytest.raises(ArtifactError, match=r"ended the process that loaded it \(SIG\w+\).*Fetch"):
@@ -356,4 +356,4 @@ def test_with_a_key_only_what_it_signed_is_loaded(
         Artifact.load(copy)
     monkeypatch.delenv(VARIABLE)
     Artifact.load(copy)  # without a key nobody asks
-    assert Ranker.load(copy / "ranker.ubj")
+    assert XGBoostRanker.load(copy)

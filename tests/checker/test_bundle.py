@@ -29,7 +29,7 @@ from feedrank.checker.truncated_history import truncated
 from feedrank.checker.xgboost_1_6 import for_older_readers, older_ranker
 from feedrank.errors import ArtifactError
 from feedrank.params import CheckerParams
-from feedrank.ranking.ranker import Ranker
+from feedrank.ranking.rankers.xgboost_ranker import XGBoostRanker
 from tests.support.course.bundles import EVERYTHING, something_to_play, write_small_bundle
 from tests.support.course.judge import compare
 from tests.support.course.requests import draw_requests, hit_rate
@@ -197,7 +197,7 @@ def test_an_unknown_user_and_an_empty_list_are_refused(model: Model, artifact: A
         model.posts(int(artifact.store.catalogue.user_ids[0]), datetime(2021, 10, 20), 0)
 
 
-def _as_written(ranker: Ranker) -> str:
+def _as_written(ranker: XGBoostRanker) -> str:
     """The base score as this XGBoost writes it."""
     model = json.loads(ranker.booster.save_raw("json"))
     return str(model["learner"]["learner_model_param"]["base_score"])
@@ -218,7 +218,7 @@ def test_what_older_versions_would_read_is_refused(artifact: Artifact, matrix: n
     model["learner"]["learner_model_param"]["base_score"] = "5E-1"  # what 1.6 makes of a list
     wrong = xgb.Booster(model_file=bytearray(json.dumps(model).encode()))
     with pytest.raises(ArtifactError, match="misreads the ranker of 'model'"):
-        check(Ranker(wrong, ranker.first_stage), probe, "model")
+        check(XGBoostRanker(wrong, ranker.first_stage), probe, "model")
 
 
 def test_a_ranker_that_is_written_otherwise_is_not_exported(

@@ -28,7 +28,7 @@ from feedrank.learning.fit import fit_store
 from feedrank.log.calendar import Calendar
 from feedrank.log.files import Log
 from feedrank.params import EngineParams, Params
-from feedrank.ranking.ranker import Ranker
+from feedrank.ranking.rankers.xgboost_ranker import XGBoostRanker
 from feedrank.state.feature_store import FeatureStore
 from feedrank.training.fit import fit_ranker
 from feedrank.validation.fold import FoldResult, run_fold
@@ -87,7 +87,8 @@ class Made:
 
     def export(self) -> Path:
         """Train, and write the artifact."""
-        artifact, ranker = self.folder / "artifact", self.folder / "ranker.ubj"
+        artifact, ranker = self.folder / "artifact", self.folder / "ranker"
+        ranker.mkdir()
         fitted(self.store, self.rows, _params()).save(ranker)
         export(artifact, self.folder / "features", ranker, _params().export, {}, 1, 5)
         return artifact
@@ -196,7 +197,7 @@ def test_rows_beyond_the_bound_stay_in_the_store(
     )
 
 
-def _are_alike(found: Ranker, expected: Ranker, made: Made) -> None:
+def _are_alike(found: XGBoostRanker, expected: XGBoostRanker, made: Made) -> None:
     """Trees of histograms that were cut elsewhere: others, which say nearly the same."""
     assert found.feature_names == expected.feature_names
     assert found.first_stage == expected.first_stage

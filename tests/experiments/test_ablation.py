@@ -17,7 +17,6 @@ from feedrank.experiments.ablation import (
     table_of,
 )
 from feedrank.features.spec import features_of
-from feedrank.ranking.ranker import Ranker
 from feedrank.state.feature_store import FeatureStore
 from tests.support.simulated_logs import Learned, fitted, saved, simulated, workers
 
@@ -31,7 +30,7 @@ def test_muted_features_change_no_probability(learned: Learned) -> None:
     names = [f.name for f in features_of(learned.store.fitted)]
     columns = [names.index(name) for name in USER_STATE]
     rows = muted_rows(learned.rows, columns)
-    ranker: Ranker = muted_ranker(fitted(learned.store, rows, learned.params), columns)
+    ranker = muted_ranker(fitted(learned.store, rows, learned.params), columns)
     matrix = np.array(learned.rows.matrix[:500])
     before = ranker.probability(matrix)
     matrix[:, columns] = np.random.default_rng(0).normal(size=(500, len(columns)))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
+from feedrank.training.fit import fit_ranker
 from feedrank.validation.own_baselines import own_baselines
 from tests.support.simulated_logs import DAY, Learned, simulated
 
@@ -53,6 +54,17 @@ def test_own_features_are_trained_on() -> None:
     names = [feature.name for feature in learned.recommender.features]
     assert names[-2:] == ["own_author", "hour_rate"] == learned.ranker.feature_names[-2:]
     assert (np.ptp(learned.rows.matrix[:, -2:], axis=0) > 0).all()
+
+
+def test_an_own_ranker_orders_by_its_scores() -> None:
+    usual = simulated()
+    train = replace(usual.params.train, ranker="ridge:Ridge")
+    ranker = fit_ranker(usual.rows, None, usual.recommender.features, train, usual.store)
+    learned = replace(usual, ranker=ranker)
+    assert learned.ranker.learned["weights"].shape == (len(ranker.feature_names) + 2,)
+    assert learned.probability().mean() == pytest.approx(usual.rows.liked.mean(), rel=0.2)
+    ours, first = (of.recommender.rank(3, 20 * DAY, 50).post.tolist() for of in (learned, usual))
+    assert ours != first
 
 
 def test_an_own_baseline_ranks_by_its_scores() -> None:

@@ -86,7 +86,7 @@ def test_the_number_of_workers_does_not_change_a_byte(tmp_path: Path) -> None:
             (tmp_path / f"{name}-{n}").mkdir()
             made.save(tmp_path / f"{name}-{n}")
         (tmp_path / f"ranker-{n}").mkdir()
-        fitted(store, training, params()).save(tmp_path / f"ranker-{n}" / "ranker.ubj")
+        fitted(store, training, params()).save(tmp_path / f"ranker-{n}")
     for name in ("features", "rows", "ranker"):
         assert different_files(tmp_path / f"{name}-1", tmp_path / f"{name}-2") == []
 

@@ -27,6 +27,7 @@ from tests.support.simulated_logs import (
     Learned,
     pictured,
     plugged,
+    ranked,
     scratch,
     simulated,
     tasteful,
@@ -37,7 +38,13 @@ from tests.support.simulated_logs import (
 N_NEW_USERS, N_NEW_POSTS = 15, 20
 CUT, END = 24 * DAY + 36_000, 27 * DAY + 50_000  # within a step each
 EPOCH = datetime(1970, 1, 1)
-LEARNED = {"profiles": simulated, "plugin": plugged, "tastes": tasteful, "pictures": pictured}
+LEARNED = {
+    "profiles": simulated,
+    "plugin": plugged,
+    "tastes": tasteful,
+    "pictures": pictured,
+    "own ranker": ranked,
+}
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from feedrank.log.files import Log, write_bucket, write_meta
 from feedrank.log.impressions import Impressions
 from feedrank.log.metadata import SECONDS_A_DAY, LogMeta
 from feedrank.params import DemoParams, Params, load_params
-from feedrank.ranking.ranker import Ranker
+from feedrank.ranking.rankers.ranker import Asked, Ranker
 from feedrank.ranking.recommender import Recommender
 from feedrank.state.feature_store import FeatureStore
 from feedrank.training.fit import fit_ranker
@@ -168,9 +168,10 @@ def learned(log: Log, params: Params) -> tuple[FeatureStore, TrainingRows]:
 
 
 def fitted(store: FeatureStore, rows: TrainingRows, params: Params) -> Ranker:
-    """A ranker of all rows whose trees matter: so few rows would end their growth early."""
-    at_once = replace(rows, at=np.zeros(len(rows)))
-    return fit_ranker(at_once, None, features_of(store.fitted), params.train)
+    """A ranker of all rows; XGBoost's trees matter: so few rows would end their growth early."""
+    if params.train.ranker == "xgboost":
+        rows = replace(rows, at=np.zeros(len(rows)))
+    return fit_ranker(rows, None, features_of(store.fitted), params.train, store)
 
 
 @dataclass(frozen=True)
@@ -192,6 +193,11 @@ class Learned:
     def recommender(self) -> Recommender:
         """The scoring path, as the service has it."""
         return recommender_of(self)
+
+    def probability(self, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Of some training rows, in one batch."""
+        some = self.rows[rows]
+        return self.ranker.probability(some.matrix, None, Asked.of_rows(some, self.store))
 
     @classmethod
     def of(cls, log: Log, params: Params) -> Learned:
@@ -256,6 +262,14 @@ def tasteful(step: str = "1d") -> Learned:
 
 
 @cache
+def ranked(step: str = "1d", ranker: str = "again:LikedAgain") -> Learned:
+    """The log of tastes with another ranker: the one of `plugins/rankers`, or a shipped one."""
+    of = tasteful(step)
+    params = replace(of.params, train=replace(of.params.train, ranker=ranker))
+    return replace(of, params=params, ranker=fitted(of.store, of.rows, params))
+
+
+@cache
 def pictured(step: str = "1d") -> Learned:
     """The log of tastes; vectors, of which every tenth post has none, tell them, words nothing."""
     of = tasteful(step)
@@ -282,8 +296,9 @@ def different_files(first: Path, second: Path) -> list[str]:
 
 
 def saved(learned: Learned, directory: Path) -> tuple[Path, Path]:
-    """Directory of the store and file of the ranker, as the stages leave them."""
-    (directory / "features").mkdir(parents=True)
+    """Directories of the store and of the ranker, as the stages leave them."""
+    for name in ("features", "ranker"):
+        (directory / name).mkdir(parents=True)
     learned.store.save(directory / "features")
-    learned.ranker.save(directory / "ranker.ubj")
-    return directory / "features", directory / "ranker.ubj"
+    learned.ranker.save(directory / "ranker")
+    return directory / "features", directory / "ranker"

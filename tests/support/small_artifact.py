@@ -19,7 +19,7 @@ from feedrank.features.spec import features_of
 from feedrank.learning.fit import fit_store
 from feedrank.log.files import Log
 from feedrank.params import DemoParams, ExportParams, Params, load_params
-from feedrank.ranking.ranker import Ranker
+from feedrank.ranking.rankers.ranker import Ranker
 from feedrank.state.feature_store import FeatureStore
 from feedrank.training.fit import fit_ranker
 from tests.support.network.log_files import write_simulated_log
@@ -55,7 +55,7 @@ def fit(log: Log, params: Params) -> tuple[FeatureStore, Ranker]:
     """FeatureStore of a log and a ranker trained on all of its rows."""
     store = fit_store(log, params)
     rows = training_rows(log, store, params)
-    return store, fit_ranker(rows, None, features_of(store.fitted), params.train)
+    return store, fit_ranker(rows, None, features_of(store.fitted), params.train, store)
 
 
 def write_artifact(directory: Path, scratch: Path, params: Params) -> Path:
@@ -66,7 +66,8 @@ def write_artifact(directory: Path, scratch: Path, params: Params) -> Path:
         store, ranker = fit(write_log(scratch / "log", params), params)
     (scratch / "features").mkdir()
     store.save(scratch / "features")
-    ranker.save(scratch / "ranker.ubj")
+    (scratch / "ranker").mkdir()
+    ranker.save(scratch / "ranker")
     export_again(directory, scratch, params.export)
     return directory
 
@@ -74,7 +75,7 @@ def write_artifact(directory: Path, scratch: Path, params: Params) -> Path:
 def export_again(directory: Path, scratch: Path, params: ExportParams) -> None:
     """Another artifact of what `write_artifact` left in `scratch`."""
     facts = {"metrics": METRICS, "params": "small", "revision": "unknown"}
-    export(directory, scratch / "features", scratch / "ranker.ubj", params, facts, seed=20, k=5)
+    export(directory, scratch / "features", scratch / "ranker", params, facts, seed=20, k=5)
 
 
 def edit_manifest(directory: Path, **changes: Any) -> None:

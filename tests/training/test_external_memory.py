@@ -20,7 +20,7 @@ from feedrank.learning.fit import fit_store
 from feedrank.log.calendar import Calendar
 from feedrank.params import TrainParams
 from feedrank.ranking.first_stage import FirstStage
-from feedrank.ranking.ranker import Ranker
+from feedrank.ranking.rankers.xgboost_ranker import XGBoostRanker
 from feedrank.stats.classification import log_loss
 from feedrank.training import fit
 from feedrank.training.external_memory import grow_external
@@ -60,12 +60,12 @@ def _stored(rows: TrainingRows, directory: Path, n_files: int = 3, held: int = H
         return store_rows(lambda part: [rows[of == part]], n_files, NAMES, url_of(directory), held)
 
 
-def _fit(rows: TrainingRows | StoredRows, train: TrainParams = TRAIN) -> Ranker:
+def _fit(rows: TrainingRows | StoredRows, train: TrainParams = TRAIN) -> XGBoostRanker:
     with workers(1):
         return fit_ranker(rows, None, FEATURES, train)
 
 
-def _bytes(ranker: Ranker) -> bytes:
+def _bytes(ranker: XGBoostRanker) -> bytes:
     return bytes(ranker.booster.save_raw("json"))
 
 
@@ -75,7 +75,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> StoredRows:
 
 
 @pytest.fixture(scope="module")
-def ranker(stored: StoredRows) -> Ranker:
+def ranker(stored: StoredRows) -> XGBoostRanker:
     return _fit(stored)
 
 
@@ -123,7 +123,7 @@ def test_few_rows_are_held_at_a_time_and_their_order_is_that_of_the_files(
 
 
 def test_growing_twice_gives_the_same_bytes_wherever_the_files_are(
-    ranker: Ranker, tmp_path: Path
+    ranker: XGBoostRanker, tmp_path: Path
 ) -> None:
     assert _bytes(_fit(_stored(ROWS, tmp_path / "elsewhere"))) == _bytes(ranker)
 

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from feedrank.artifact.checks.arrays import TEXT_IDS, Array, Sizes, arrays_of
-from feedrank.artifact.manifest import GOLDEN, MANIFEST, RANKER, REQUESTS, read_json
+from feedrank.artifact.manifest import GOLDEN, MANIFEST, REQUESTS, read_json
 from feedrank.errors import ArtifactError, blaming
 from feedrank.log.metadata import LogMeta
+from feedrank.ranking.rankers.by_name import ranker_file, ranker_files
 from feedrank.state.catalogue import Texts, are_text, plain_ids
 from feedrank.state.plugins.plugin import file_of
 from feedrank.state.plugins.plugins import NO_PLUGINS
@@ -35,8 +36,10 @@ def check_schema(directory: Path, manifest: dict[str, Any]) -> None:
     """
     sizes = _read_sizes(directory, manifest)
     arrays = list(arrays_of(sizes))
-    expected = {GOLDEN, RANKER, STORE, FITTED, *(f"{array.name}.npy" for array in arrays)}
+    expected = {GOLDEN, STORE, FITTED, *(f"{array.name}.npy" for array in arrays)}
     expected |= {file_of(name) for name in sizes.plugins}
+    with blaming(directory / ranker_file(directory)):
+        expected |= ranker_files(directory)
     for name in sorted(expected ^ (set(manifest["files"]) - {REQUESTS})):
         raise ArtifactError(
             f"'{directory / name}' is {'missing' if name in expected else 'no file of an artifact'}"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Callable, NamedTuple
 
 import numpy as np
 
-from feedrank.errors import SchemaError
+from feedrank.errors import ParamsError, SchemaError
 from feedrank.io.arrays import Place
 
 
@@ -64,25 +65,25 @@ class Plugin:
     @property
     def posts(self) -> dict[str, Callable[[Posts], Any]]:
         """Columns of posts, by name."""
-        return dict(getattr(self._module, "POSTS", {}))
+        return dict(getattr(self.module, "POSTS", {}))
 
     @property
     def counts(self) -> dict[str, Count]:
         """Counts of everybody, by name."""
-        return dict(getattr(self._module, "COUNTS", {}))
+        return dict(getattr(self.module, "COUNTS", {}))
 
     @property
     def user_counts(self) -> tuple[str, ...]:
         """Columns of posts by which a user's own impressions are counted."""
-        return tuple(getattr(self._module, "USER_COUNTS", ()))
+        return tuple(getattr(self.module, "USER_COUNTS", ()))
 
     @property
     def features(self) -> tuple[Any, ...]:
         """Features of the matrix (`feedrank.features.spec.Feature`), in order."""
-        return tuple(getattr(self._module, "FEATURES", ()))
+        return tuple(getattr(self.module, "FEATURES", ()))
 
     @property
-    def _module(self) -> ModuleType:
+    def module(self) -> ModuleType:
         """The module, run once a process; equal sources are one module."""
         name = f"plugin_{self.name}_{hashlib.sha256(self.source.encode()).hexdigest()[:12]}"
         if name not in sys.modules:
@@ -98,6 +99,13 @@ class Plugin:
     def load(cls, place: Place, name: str) -> Plugin:
         """A plugin that lies beside a feature store."""
         return cls(name, (place / file_of(name)).read_bytes().decode())
+
+
+def read_plugin(path: Path, key: str) -> Plugin:
+    """A plugin's file, which a key of `params.yaml` names; raises `ParamsError` without one."""
+    if not path.exists():
+        raise ParamsError(f"'{key}' names '{path.stem}', but there is no '{path}'.")
+    return Plugin(path.stem, path.read_text(encoding="utf-8"))
 
 
 def file_of(name: str) -> str:

@@ -25,9 +25,11 @@ def _export(of: Followed, store: FeatureStore, directory: Path) -> Path:
     features = directory.with_name(f"{directory.name}-features")
     features.mkdir(parents=True)
     store.save(features)
-    of.learned.ranker.save(features.with_suffix(".ubj"))
+    ranker = directory.with_name(f"{directory.name}-ranker")
+    ranker.mkdir()
+    of.learned.ranker.save(ranker)
     rules = of.learned.params.export
-    export(directory, features, features.with_suffix(".ubj"), rules, {}, seed=1, k=5)
+    export(directory, features, ranker, rules, {}, seed=1, k=5)
     return directory
 
 

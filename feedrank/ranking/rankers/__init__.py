@@ -1,0 +1,1 @@
+"""Rankers: probabilities of a like of the posts that the first stage kept, by name."""
