@@ -110,6 +110,16 @@ def test_an_experiment_changes_the_metrics_that_diff_shows(project: Path) -> Non
     assert {"expected@5", "shown@5", "auc"} <= json.loads(said)["reports/headline.json"].keys()
 
 
+def test_an_own_ranker_takes_its_name_from_the_parameters_to_the_artifact(project: Path) -> None:
+    _dvc(project, "exp", "run", "-q", "-S", "train.ranker='again:LikedAgain'")
+    manifest = Artifact.load(project / "models" / "artifact").manifest
+    refused = (project / "models" / "checker" / "refused.txt").read_text()
+    _git(project, "checkout", "-q", ".")
+    _dvc(project, "checkout", "-q")
+    assert manifest["ranker"] == "again:LikedAgain"
+    assert "the ranker is 'again:LikedAgain'" in refused
+
+
 def test_a_stage_that_fails_leaves_the_former_reports(project: Path) -> None:
     before = {p: p.read_bytes() for p in (project / "reports").rglob("*") if p.is_file()}
     command = (sys.executable, "-m", "dvc", "repro", "--force", "--single-item", "validate")

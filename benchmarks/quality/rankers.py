@@ -56,7 +56,9 @@ def lines(name: str, params: Params, effects: object, rankers: list[str]) -> Non
             user, hits = hits_of(network, log, rows, Path(scratch) / "features", own)
             usual = hits if usual is None else usual
             weights = user_weights(user, params.validate.bootstrap, params.validate.seed)
-            lifts = (estimate(ours - theirs, weights) for ours, theirs in zip(hits, usual))
+            lifts = (
+                estimate(ours - theirs, weights) for ours, theirs in zip(hits, usual, strict=True)
+            )
             cells = [
                 f"{np.nanmean(of):.3f}, {lift.value:+.3f} [{lift.low:+.3f}, {lift.high:+.3f}]"
                 for of, lift in zip(hits[:2], lifts, strict=False)
