@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from feedrank.engines import processes
+from feedrank.io.malloc import return_freed_memory
 from feedrank.io.storage import Location, url_of
 
 R = TypeVar("R")
@@ -58,7 +59,10 @@ class Engine:
             sums.append(one)
             if len(sums) == HELD:
                 sums = [add(sums)]
-        return (sums[0] if len(sums) == 1 else add(sums)), others
+        total = sums[0] if len(sums) == 1 else add(sums)
+        del one, sums
+        return_freed_memory()
+        return total, others
 
     def share(self, directory: Path) -> Location:
         """Place where every worker finds a directory of this machine."""

@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from feedrank.engines.shipping import shipped
 from feedrank.errors import FeedrankError
+from feedrank.io.malloc import return_freed_memory
 from feedrank.io.progress import tracked
 
 R = TypeVar("R")
@@ -90,7 +91,9 @@ def _context(function: Callable[[int], R]) -> multiprocessing.context.BaseContex
 
 
 def _call(part: int) -> Any:
-    return _function(part)
+    found = _function(part)
+    return_freed_memory()
+    return found
 
 
 def _progress(results: Iterator[R], n_parts: int, words: str) -> Iterator[R]:

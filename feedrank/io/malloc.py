@@ -26,7 +26,7 @@ def return_freed_memory() -> None:
     """Hand freed memory back to the system, where the C library can (glibc).
 
     Without it, a service that has swapped the demo's artifact eight times holds 536 MB, with it
-    362 MB.
+    362 MB; a sum of counts by 13,000 steps leaves .7 GB of small arrays beside .35 GB in use.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
