@@ -12,7 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from feedrank.artifact.manifest import MANIFEST, check_files, read_manifest, version_of
+from feedrank.artifact.manifest import (
+    MANIFEST,
+    check_files,
+    ranker_name,
+    read_manifest,
+    version_of,
+)
 from feedrank.artifact.proof import prove_once
 from feedrank.artifact.signature import signature_path
 from feedrank.errors import ArtifactError, FeedrankError, blaming
@@ -76,7 +82,8 @@ def _gate(source: Path, link: Path, forced: str) -> list[str]:
         found = reasons_against(source, live)
     if found and not forced:
         raise Refused(
-            f"'{source}' is refused. {' '.join(found)} To deploy it all the same, say why: "
+            f"'{source}', whose ranker is '{ranker_name(read_manifest(source))}', is refused. "
+            f"{' '.join(found)} To deploy it all the same, say why: "
             "make deploy FORCE='...', or --force '...'."
         )
     return found
@@ -95,7 +102,8 @@ def _recorded(
         ) from error
     previous = version_of(link) if link.exists() else None
     version, versions = version_of(target), link.absolute().parent / VERSIONS
-    entry = recorded(versions, what, version, previous, **words)
+    ranker = ranker_name(read_manifest(target))
+    entry = recorded(versions, what, version, previous, ranker=ranker, **words)
     try:
         with entry if version != previous else nullcontext():
             switch(link, target, state, wait)

@@ -70,6 +70,11 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     return manifest
 
 
+def ranker_name(manifest: dict[str, Any]) -> str:
+    """Name of an artifact's ranker, as in `train.ranker`; earlier ones had no choice."""
+    return str(manifest.get("ranker", "xgboost"))
+
+
 def version_of(directory: Path) -> str:
     """Version of an artifact: the first 12 digits of its manifest's SHA-256.
 

@@ -14,6 +14,7 @@ from scipy.special import logit
 
 from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.export import export
+from feedrank.artifact.manifest import sha256_of
 from feedrank.artifact.notebook import Notebook
 from feedrank.artifact.proof import Prover
 from feedrank.checker.bundle import write_bundle, write_model
@@ -179,14 +180,30 @@ def test_the_artifact_names_its_ranker_and_answers_by_it(artifact: Path) -> None
         prover.prove(artifact)
 
 
-def test_an_artifact_without_a_file_of_its_ranker_is_refused(artifact: Path) -> None:
-    about = json.loads((artifact / "ranker.json").read_text())
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"arrays": ["bonus", "other"]}, r"ranker_other.npy' is missing"),
+        (
+            {"arrays": ["../evil"]},
+            r"ranker.json' cannot be read \(ValueError: its arrays are named",
+        ),
+        ({"arrays": []}, r"ranker_bonus.npy' is no file of an artifact"),
+        ({"ranker": "catboost"}, r"ranker_source.py' is no file of an artifact"),
+        ({"ranker": "again:np"}, r"holds no class 'np'"),
+        ({"scale": None}, r"ranker.json' cannot be read \(TypeError"),
+        ({"scale": 2.0}, r"was stored at export"),
+    ],
+)
+def test_a_ranker_file_that_says_anything_else_is_refused(
+    artifact: Path, changes: dict[str, object], words: str
+) -> None:
+    path = artifact / "ranker.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     manifest = json.loads((artifact / "manifest.json").read_text())
-    (artifact / "ranker_bonus.npy").unlink()
-    del manifest["files"]["ranker_bonus.npy"]
+    manifest["files"]["ranker.json"] = sha256_of(path)
     (artifact / "manifest.json").write_text(json.dumps(manifest))
-    assert about["arrays"] == ["bonus"]
-    with pytest.raises(ArtifactError, match=r"ranker_bonus.npy' is missing"):
+    with pytest.raises(ArtifactError, match=words):
         Artifact.load(artifact)
 
 

@@ -222,7 +222,7 @@ def test_nothing_bad_goes_live_unless_forced_with_words_that_are_kept(
 
     assert main([str(bad), "--force="]) == main([str(bad), "--force= "]) == 2
     told = capsys.readouterr().err
-    assert "is refused. Only 3 impressions were liked." in told
+    assert "whose ranker is 'xgboost', is refused. Only 3 impressions were liked." in told
     assert "make deploy FORCE=" in told
     assert version_of(link) == first
 
@@ -234,6 +234,7 @@ def test_nothing_bad_goes_live_unless_forced_with_words_that_are_kept(
         ["Only 3 impressions were liked."],
     )
     assert (found["previous"], found["version"]) == (first, version_of(bad))
+    assert found["ranker"] == "xgboost"
 
 
 def test_the_first_deployment_is_made_once(
