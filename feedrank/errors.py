@@ -21,6 +21,8 @@ def printable(text: str) -> str:
 
     Names of files may hold any byte, and messages name them.
     """
+    if text.isprintable():
+        return text
     return "".join(
         c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
     )

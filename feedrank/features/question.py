@@ -121,3 +121,32 @@ class Grid(Question):
     def cell(self, table: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
         """Cells of a table with rows of the users and columns of the posts, of the grid's shape."""
         return table[row[:, 0]].take(column, axis=1)
+
+
+class WholeGrid(Grid):
+    """All pairs of some users and all posts, for a score that only tells who is near the best.
+
+    A sum of products is a product of matrices, some last bits from that of single pairs, in a
+    fifteenth of the time.
+
+    Args:
+        shared: state of posts as of the step.
+        users: state of the users as of the step, all of whom ask.
+        at: seconds since the log's origin, shape (n_users,).
+        tables: of the users.
+    """
+
+    def __init__(
+        self, shared: SharedState, users: UserState, at: np.ndarray, tables: UserTables
+    ) -> None:
+        super().__init__(shared, users, np.arange(users.fitted.n_posts), at, tables)
+        self.cluster = users.refit.clusters.cluster
+        self.topic = users.fitted.topic
+
+    def cell(self, table: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+        """As of a grid; of all columns, whole rows."""
+        rows = table[row[:, 0]]
+        return rows if column is self.post else rows.take(column, axis=1)
+
+    def _sum_of_products(self, of_users: np.ndarray, of_posts: np.ndarray) -> np.ndarray:
+        return np.asarray(of_users.T @ of_posts)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from feedrank.features.question import Grid
+from feedrank.features.question import Grid, Question, WholeGrid
 from feedrank.features.spec import CLUSTER, POST, TOPIC, Feature
 from feedrank.ranking.first_stage import FirstStage
+from feedrank.ranking.top_k import kth_highest
 from feedrank.state.counts.by_user import PairCounts
 from feedrank.state.fitted import FittedParameters
 from feedrank.state.past import Past
 from feedrank.state.shared import SharedState
 from feedrank.state.users import UserState, UserTables, user_tables
+
+# A rough score is a sum of some 40 float32, each off by 2**-24 of itself at most: of log-odds up to
+# 100, by a hundredth of this in all.
+ROUGH = 2.0**-6
+# Below, log-odds that differ by more than the second have different probabilities, in float32.
+SATURATED, CERTAIN = 10.0, 2.0**-6
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,51 @@ class StepRequests:
         """All pairs of these users and some posts."""
         return Grid(self.shared, self.users, post, self.at, self.tables)
 
+    def whole(self) -> WholeGrid:
+        """All pairs of these users and all posts."""
+        return WholeGrid(self.shared, self.users, self.at, self.tables)
+
+    def pairs(self, posts: Sequence[np.ndarray]) -> Question:
+        """The pairs of each of these users with posts of their own."""
+        user = np.repeat(np.arange(len(self.at)), [len(post) for post in posts])
+        post, at = np.concatenate(posts), self.at[user]
+        return Question(self.shared, self.users, user, post, at, self.tables)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Which posts the trees can still lift into a list, given their first-stage log-odds.
+
+    Attributes:
+        k: length of the list.
+        spread: by how much more the trees can lift one post than another; inf if that is unknown.
+    """
+
+    k: int
+    spread: float
+
+    def rows(self, log_odds: np.ndarray, n_kept: int, slack: float = 0.0) -> np.ndarray:
+        """Rows of the `n_kept` highest, and those that tie with the last, that are within reach.
+
+        Args:
+            log_odds: of posts, shape (n,).
+            n_kept: at least `k`.
+            slack: by which log-odds may be lower than the true ones, compared with each other.
+        """
+        rows = np.arange(len(log_odds))
+        if len(rows) > self.k:
+            least = min(float(kth_highest(log_odds, self.k)), SATURATED)
+            rows = np.flatnonzero(log_odds >= least - self.spread - CERTAIN - slack)
+        if len(rows) > n_kept:
+            some = log_odds[rows]
+            rows = rows[some >= float(kth_highest(some, n_kept)) - slack]
+        return rows
+
+
+def split(values: np.ndarray, posts: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Values of pairs, by user."""
+    return np.split(values, np.cumsum([len(post) for post in posts])[:-1])
+
 
 class CandidateGenerator:
     """The posts whose first-stage log-odds are the highest.
@@ -66,50 +118,59 @@ class CandidateGenerator:
         self._features, self._first_stage, self._fitted = features, first_stage, fitted
         # 56 kB a segment at the reference size; a state that is forgotten takes its table along.
         self._tables: WeakKeyDictionary[SharedState, np.ndarray] = WeakKeyDictionary()
+        self._of_topics = _one_of_each(fitted.topic)
+        self._of_clusters = {r.first_step: _one_of_each(r.clusters.cluster) for r in fitted.refits}
 
     def cut(
-        self, requests: StepRequests, posts: Sequence[np.ndarray], n_kept: int
+        self, requests: StepRequests, posts: Sequence[np.ndarray], n_kept: int, reach: Reach
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """The best posts of each user, and their log-odds.
+        """The best posts of each user that can still come into the list, and their log-odds.
 
         Args:
             requests: of the users.
             posts: sorted rows that each may be shown.
-            n_kept: how many are kept, beside those that tie with the last of them.
+            n_kept: how many are kept at most, beside those that tie with the last of them.
+            reach: of the trees that follow.
         """
-        place = np.zeros(self._fitted.n_posts, dtype=np.int64)
-        for post in posts:
-            place[post] = 1
-        every = np.flatnonzero(place)
-        place[every] = np.arange(len(every))
-        kept, log_odds = [], []
-        for score, post in zip(self.log_odds(requests, every), posts):
-            own = score if len(post) == len(score) else score.take(place[post])
-            if len(post) > n_kept:
-                threshold = -np.partition(-own, n_kept - 1)[n_kept - 1]
-                best = np.flatnonzero(own >= threshold)
-                post, own = post[best], own[best]
-            kept.append(post)
-            log_odds.append(own)
-        return kept, log_odds
+        parts = self.parts(requests)
+        kept = list(posts)
+        if max(map(len, posts), default=0) > n_kept:
+            rough = self.log_odds(requests.whole(), parts)
+            kept = [
+                post[reach.rows(own if len(post) == len(own) else own.take(post), n_kept, ROUGH)]
+                for own, post in zip(rough, posts)
+            ]
+        exact = split(self.log_odds(requests.pairs(kept), parts), kept)
+        rows = [reach.rows(own, n_kept) for own in exact]
+        return [p[r] for p, r in zip(kept, rows)], [own[r] for own, r in zip(exact, rows)]
 
-    def log_odds(self, requests: StepRequests, post: np.ndarray) -> np.ndarray:
-        """Log-odds, float32, shape (n_users, len(post)), of rows of posts."""
-        of_posts, grid = self._of_posts(requests.shared), requests.grid(post)
-        part_of = {CLUSTER: requests.shared.refit.clusters.cluster, TOPIC: self._fitted.topic}
+    def parts(self, requests: StepRequests) -> dict[str, np.ndarray]:
+        """The parts of the sum that many pairs share, by grain.
+
+        Shapes are (n_segments, n_posts), (n_users, n_clusters) and (n_users, n_topics).
+        """
+        of_clusters = self._of_clusters[requests.shared.refit.first_step]
+        one_of_each = {CLUSTER: of_clusters, TOPIC: self._of_topics}
+        parts = {g: self._part(g, requests.grid(post)) for g, post in one_of_each.items()}
+        return {POST: self._of_posts(requests.shared), **parts}
+
+    def log_odds(self, pairs: Question, parts: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Log-odds of pairs, one by one or of a grid, float32; `parts` are of their users."""
+        cells = {
+            POST: (pairs.segment, pairs.post),
+            CLUSTER: (pairs.of, pairs.cluster),
+            TOPIC: (pairs.of, pairs.topic),
+        }
 
         def part(grain: str) -> np.ndarray:
-            if grain == POST:
-                return of_posts[requests.users.segment].take(post, axis=1)
-            if grain not in part_of:
-                return self._part(grain, grid)
-            one_of_each = requests.grid(_one_of_each(part_of[grain]))
-            return self._part(grain, one_of_each).take(part_of[grain][post], axis=1)
+            if grain in cells:
+                return pairs.cell(parts[grain], *cells[grain])
+            return self._part(grain, pairs)
 
-        return self._first_stage.total(part, (len(requests.at), len(post)))
+        return self._first_stage.total(part, np.broadcast_shapes(pairs.of.shape, pairs.post.shape))
 
-    def _part(self, grain: str, grid: Grid) -> np.ndarray:
-        return self._first_stage.part(grain, lambda column: self._features[column].read(grid))
+    def _part(self, grain: str, pairs: Question) -> np.ndarray:
+        return self._first_stage.part(grain, lambda column: self._features[column].read(pairs))
 
     def _of_posts(self, shared: SharedState) -> np.ndarray:
         table = self._tables.get(shared)

@@ -79,7 +79,8 @@ class Explorer:
         recommender = self._recommender
         requests = recommender.requests(users, at)
         best = recommender.rank_block(requests, users, k, candidates)
-        log_odds = recommender.first_stage.log_odds(requests, among)
+        first_stage = recommender.first_stage
+        log_odds = first_stage.log_odds(requests.grid(among), first_stage.parts(requests))
         spread = self._spread(requests.shared)[requests.users.segment]
         chosen, lists = [], []
         for row, (user, moment) in enumerate(zip(users.tolist(), at.tolist())):

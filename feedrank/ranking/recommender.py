@@ -8,9 +8,8 @@ from datetime import datetime
 
 import numpy as np
 
-from feedrank.features.question import Question
 from feedrank.features.spec import assemble, features_of
-from feedrank.ranking.candidates import CandidateGenerator, StepRequests
+from feedrank.ranking.candidates import CandidateGenerator, Reach, StepRequests, split
 from feedrank.ranking.rankers.ranker import Asked, Ranker
 from feedrank.ranking.top_k import best_rows
 from feedrank.state.catalogue import NOBODY, Id, plain_ids
@@ -171,9 +170,8 @@ class Recommender:
         among = [None] * len(users) if candidates is None else candidates
         each = zip(users.tolist(), requests.at.tolist(), among)
         posts = [self.open_posts(user, moment, own, k) for user, moment, own in each]
-        log_odds = None
-        if any(len(post) > max(self._candidates, k) for post in posts):
-            posts, log_odds = self.first_stage.cut(requests, posts, max(self._candidates, k))
+        reach = Reach(k, self.ranker.spread)
+        posts, log_odds = self.first_stage.cut(requests, posts, max(self._candidates, k), reach)
         found = []
         for post, probability in zip(posts, self.scores(requests, posts, log_odds)):
             best = best_rows(probability, k)
@@ -207,7 +205,7 @@ class Recommender:
     def matrix(self, user: int, at: int, post: np.ndarray) -> np.ndarray:
         """All features of the given posts, float32, shape (n, n_features)."""
         requests = self.requests(np.array([user]), np.array([at]))
-        return assemble(self.features, self._pairs(requests, [post]))
+        return assemble(self.features, requests.pairs([post]))
 
     def step(self, at: int) -> int:
         """Step of a moment: only earlier steps count; clamped to the log, or to `as_of`."""
@@ -220,21 +218,15 @@ class Recommender:
         log_odds: Sequence[np.ndarray] | None,
     ) -> list[np.ndarray]:
         """Probability of a like for each user's posts, whose first-stage log-odds may be known."""
-        pairs = self._pairs(requests, posts)
+        pairs = requests.pairs(posts)
         if log_odds is None:
-            matrix, first = assemble(self.features, pairs), None
+            first = self.first_stage.log_odds(pairs, self.first_stage.parts(requests))
         else:
-            matrix = assemble(self.features, pairs, self.ranker.columns)
             first = np.concatenate(log_odds)
+        matrix = assemble(self.features, pairs, self.ranker.columns)
         assert requests.past is not None
         asked = Asked(pairs.post, pairs.at, pairs.user, requests.past)
-        probability = self.ranker.probability(matrix, first, asked)
-        return np.split(probability, np.cumsum([len(post) for post in posts])[:-1])
-
-    def _pairs(self, requests: StepRequests, posts: Sequence[np.ndarray]) -> Question:
-        user = np.repeat(np.arange(len(requests.at)), [len(post) for post in posts])
-        post, at = np.concatenate(posts), requests.at[user]
-        return Question(requests.shared, requests.users, user, post, at, requests.tables)
+        return split(self.ranker.probability(matrix, first, asked), posts)
 
     def requests(self, users: np.ndarray, at: np.ndarray) -> StepRequests:
         """Requests of users at moments of one step, with the states that they are answered from."""

@@ -8,7 +8,6 @@ import logging
 import os
 import secrets
 from collections import deque
-from dataclasses import asdict
 from pathlib import Path
 from threading import Lock, Thread
 from typing import IO
@@ -59,7 +58,7 @@ class ExposureLog:
     def append(self, exposure: Exposure) -> None:
         """Queue one list."""
         line = {
-            **asdict(exposure),
+            **vars(exposure),
             "served_at": self._clock().isoformat(timespec="milliseconds"),
             "at": exposure.at.isoformat(),
             "propensity": round(exposure.propensity, 6),

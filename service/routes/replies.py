@@ -112,8 +112,13 @@ def inference_of(http: Request) -> Inference:
     return inference
 
 
+async def _running(http: Request) -> Inference:
+    """As `inference_of`; a dependency that does not wait would be sent to a thread."""
+    return inference_of(http)
+
+
 RequestParams = Annotated[FeedRequest, Depends(_feed_request)]
-Running = Annotated[Inference, Depends(inference_of)]
+Running = Annotated[Inference, Depends(_running)]
 
 
 def reply(answer: Answer, content: Any) -> JSONResponse:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from feedrank.features.question import Question
 from feedrank.features.spec import CLUSTER, POST, TOPIC, USER, Feature, assemble
-from feedrank.ranking.candidates import CandidateGenerator, StepRequests
+from feedrank.ranking.candidates import ROUGH, CandidateGenerator, Reach, StepRequests
 from feedrank.ranking.first_stage import FirstStage
+from feedrank.ranking.top_k import best_rows
 from tests.support.simulated_logs import DAY, Learned, recommender_of
 
 USERS = np.arange(0, 300, 8)
@@ -59,6 +61,44 @@ def test_log_odds_are_those_of_single_pairs(learned: Learned, day: int) -> None:
     first_stage = FirstStage(columns, tuple(weights.tolist()), -1.0, tuple(grains))
     generator = CandidateGenerator(features, first_stage, learned.store.fitted)
     some = np.flatnonzero(rng.random(len(learned.log.posts)) < 0.5)
-    found = generator.log_odds(requests, some)
+    found = generator.log_odds(requests.grid(some), generator.parts(requests))
     asked = np.isin(post, some)
     assert found.ravel().tobytes() == first_stage(matrix[asked]).tobytes()
+
+
+@pytest.mark.parametrize("level", [-90.0, -2.0, 9.5, 16.0])
+@pytest.mark.parametrize("spread", [0.0, 0.3, 4.0, np.inf])
+def test_no_post_that_comes_into_the_list_is_out_of_reach(level: float, spread: float) -> None:
+    rng, k, n_kept = np.random.default_rng(3), 5, 40
+    reach, n = Reach(k, spread), 400
+    for scale in (0.01, 1.0):
+        log_odds = rng.normal(level, scale, n).astype(np.float32)
+        kept = np.flatnonzero(log_odds >= np.sort(log_odds)[-n_kept])
+        lift = rng.choice([0, min(spread, 50)], n).astype(np.float32)
+        probability = expit(np.float32(log_odds + lift))
+        best = kept[best_rows(probability[kept], k)]
+        rough = log_odds + rng.uniform(-1, 1, n).astype(np.float32) * np.float32(ROUGH / 2)
+        some = reach.rows(rough, n_kept, ROUGH)
+        found = some[reach.rows(log_odds[some], n_kept)]
+        assert found.tolist() == reach.rows(log_odds, n_kept).tolist()
+        assert found[best_rows(probability[found], k)].tolist() == best.tolist()
+        assert set(found) <= set(kept)
+
+
+def test_what_the_trees_cannot_lift_is_not_ranked() -> None:
+    log_odds = np.array([-3.0, -1.0, -1.1, -1.5, -9.0], np.float32)
+    assert Reach(2, 0.2).rows(log_odds, 4).tolist() == [1, 2]
+    assert Reach(2, 0.5).rows(log_odds, 4).tolist() == [1, 2, 3]
+    assert Reach(2, 5.0).rows(log_odds, 3).tolist() == [1, 2, 3]
+    assert Reach(2, np.inf).rows(log_odds, 4).tolist() == [0, 1, 2, 3]
+
+
+def test_the_rough_score_of_all_posts_is_near_that_of_single_pairs(learned: Learned) -> None:
+    recommender = recommender_of(learned)
+    requests = recommender.requests(USERS, 22 * DAY + OF_DAY)
+    generator, posts = recommender.first_stage, np.arange(len(learned.log.posts))
+    parts = generator.parts(requests)
+    exact = generator.log_odds(requests.grid(posts), parts)
+    rough = generator.log_odds(requests.whole(), parts)
+    assert rough.dtype == exact.dtype == np.float32
+    np.testing.assert_allclose(rough, exact, rtol=0, atol=1e-5)

@@ -8,7 +8,7 @@ from typing import Any
 
 import xgboost as xgb
 
-LEAF = -1
+from feedrank.ranking.rankers.xgboost_trees import LEAF
 
 
 def check_trees(booster: xgb.Booster) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple, Sequence
 
 import numpy as np
@@ -50,12 +51,15 @@ class Ranker(ABC):
         first_stage: generates the candidates.
         n_rounds: parts that were fitted one after another, such as trees.
         libraries: that it needs beside numpy, scipy and XGBoost.
+        spread: by how much more, in log-odds beyond the first stage's, it can lift one post than
+            another; inf if that is unknown.
     """
 
     name: str
     first_stage: FirstStage
     n_rounds = 1
     libraries: Sequence[str] = ()
+    spread = inf
 
     @property
     @abstractmethod

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from feedrank.state.counts.tally import Tally
@@ -52,18 +54,26 @@ class PairCounts:
     def __init__(
         self, user: np.ndarray, post: np.ndarray, step: np.ndarray, liked: np.ndarray, n_posts: int
     ) -> None:
+        self._rows = user, post, step, liked
         self._n_posts = n_posts
-        self._n_steps = int(step.max(initial=0)) + 1
-        key = self._key(user, post, step)
+
+    @cached_property
+    def _n_steps(self) -> int:
+        return int(self._rows[2].max(initial=0)) + 1
+
+    @cached_property
+    def _sorted(self) -> tuple[np.ndarray, np.ndarray]:
+        """Keys in order, and the likes before each; made when asked for, as few rankers ask."""
+        key, liked = self._key(*self._rows[:3]), self._rows[3]
         order = np.argsort(key, kind="stable")
-        self._keys = key[order]
-        self._likes = np.concatenate([[0], np.cumsum(liked[order], dtype=np.int64)])
+        return key[order], np.concatenate([[0], np.cumsum(liked[order], dtype=np.int64)])
 
     def before(self, user: np.ndarray, post: np.ndarray, step: int) -> Tally:
         """Impressions and likes of each pair strictly before a step, int64, shape (n,)."""
-        first = np.searchsorted(self._keys, self._key(user, post, 0))
-        last = np.searchsorted(self._keys, self._key(user, post, min(step, self._n_steps)))
-        return Tally(last - first, self._likes[last] - self._likes[first])
+        keys, likes = self._sorted
+        first = np.searchsorted(keys, self._key(user, post, 0))
+        last = np.searchsorted(keys, self._key(user, post, min(step, self._n_steps)))
+        return Tally(last - first, likes[last] - likes[first])
 
     def _key(self, user: np.ndarray, post: np.ndarray, step: np.ndarray | int) -> np.ndarray:
         pair = user.astype(np.int64) * self._n_posts + post

@@ -1,0 +1,56 @@
+"""Trees summed as arrays have the bits of XGBoost."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xgboost as xgb
+
+from feedrank.ranking.first_stage import FirstStage
+from feedrank.ranking.rankers import xgboost_ranker as module
+from feedrank.ranking.rankers.xgboost_ranker import XGBoostRanker
+from feedrank.ranking.rankers.xgboost_trees import Trees
+
+N_FEATURES = 6
+NOTHING = FirstStage((), (), 0.0, ())
+
+
+def _rows(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Matrix with missing values, and log-odds to start from, some of them extreme."""
+    rng = np.random.default_rng(seed)
+    matrix = rng.normal(size=(n, N_FEATURES)).astype(np.float32)
+    matrix[rng.random(matrix.shape) < 0.2] = np.nan
+    return matrix, rng.normal(0, rng.choice([1, 100], n)).astype(np.float32)
+
+
+def _booster(n_trees: int, depth: int) -> xgb.Booster:
+    matrix, _ = _rows(3000, seed=1)
+    signal = np.nan_to_num(matrix[:, 0]) * np.nan_to_num(matrix[:, 1]) + np.isnan(matrix[:, 2])
+    liked = np.random.default_rng(2).random(3000) < 1 / (1 + np.exp(-2 * signal))
+    params = {"objective": "binary:logistic", "max_depth": depth, "gamma": 2, "nthread": 1}
+    return xgb.train(params, xgb.DMatrix(matrix, liked, nthread=1), n_trees)
+
+
+@pytest.mark.parametrize(("n_trees", "depth"), [(1, 1), (40, 1), (40, 2), (30, 6)])
+@pytest.mark.parametrize("n_rows", [0, 1, 2, 500])
+def test_probabilities_have_the_bits_of_xgboost(
+    monkeypatch: pytest.MonkeyPatch, n_trees: int, depth: int, n_rows: int
+) -> None:
+    ranker, (matrix, start) = XGBoostRanker(_booster(n_trees, depth), NOTHING), _rows(n_rows)
+    found = []
+    for few in (0 if n_rows else -1, 10**9):
+        monkeypatch.setattr(module, "FEW_NODES", few)
+        found.append(ranker.probability(matrix, start))
+    of_xgboost, of_arrays = found
+    assert of_arrays.dtype == np.float32
+    assert of_arrays.tobytes() == of_xgboost.tobytes()
+
+
+def test_log_odds_have_the_bits_of_xgboost_and_lie_within_the_spread() -> None:
+    booster, (matrix, start) = _booster(40, 3), _rows(500)
+    trees = Trees(booster)
+    expected = booster.inplace_predict(matrix, base_margin=start, predict_type="margin")
+    assert trees.margin(matrix, start).tobytes() == expected.tobytes()
+    lifted = trees.margin(matrix, np.zeros(500, np.float32))
+    assert 0 < np.ptp(lifted) <= trees.spread
+    assert trees.n_nodes == sum(text.count("\n") for text in booster.get_dump())
