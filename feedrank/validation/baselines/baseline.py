@@ -22,19 +22,28 @@ class Baseline(ABC):
     def score(self, user: int, at: int, post: np.ndarray) -> np.ndarray:
         """Higher is better, shape (n,); `post` holds rows of posts, shape (n,)."""
 
+    def score_many(
+        self, users: np.ndarray, at: np.ndarray, posts: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        """`score` of several requests, each with posts of their own."""
+        requests = zip(users.tolist(), at.tolist(), posts, strict=True)
+        return [self.score(user, moment, own) for user, moment, own in requests]
+
     def rank(self, user: int, at: int, k: int, candidates: np.ndarray | None = None) -> Ranked:
         """The k best of the candidates (sorted rows of posts), or of all posts."""
         post = np.arange(self.n_posts) if candidates is None else candidates
-        score = self.score(user, at, post)
-        best = best_rows(score, k)
-        return Ranked(post[best], score[best], len(post))
+        return self.rank_many(np.array([user]), np.array([at]), k, [post])[0]
 
     def rank_many(
         self, users: np.ndarray, at: np.ndarray, k: int, candidates: Sequence[np.ndarray]
     ) -> list[Ranked]:
         """`rank` of several requests, each with posts of their own."""
-        requests = zip(users.tolist(), at.tolist(), candidates, strict=True)
-        return [self.rank(user, moment, k, posts) for user, moment, posts in requests]
+        lists = []
+        scores = self.score_many(users, at, candidates)
+        for post, score in zip(candidates, scores, strict=True):
+            best = best_rows(score, k)
+            lists.append(Ranked(post[best], score[best], len(post)))
+        return lists
 
 
 class Stepped(Baseline):
@@ -54,6 +63,53 @@ class Stepped(Baseline):
     def step(self, at: int) -> int:
         """First step that a request at that moment does not know."""
         return min(max(at // self._seconds, 0), self._last_step)
+
+
+class Popularity(Stepped):
+    """A baseline whose order of posts is the same for all users of a group within a step.
+
+    Args:
+        store: that is read.
+        group: of each user, shape (n_users,).
+        as_of: as of `Stepped`.
+    """
+
+    def __init__(self, store: FeatureStore, group: np.ndarray, as_of: int | None = None) -> None:
+        super().__init__(store, as_of)
+        self._group, self._step = group, -1
+        self._scores, self._orders = np.empty((0, 0)), dict[int, np.ndarray]()
+
+    @abstractmethod
+    def scores(self, step: int) -> np.ndarray:
+        """Scores as of a step, shape (n_groups, n_posts)."""
+
+    def score(self, user: int, at: int, post: np.ndarray) -> np.ndarray:
+        """The group's scores as of the moment's step."""
+        self._come_to(self.step(at))
+        return np.asarray(self._scores[self._group[user], post])
+
+    def rank_many(
+        self, users: np.ndarray, at: np.ndarray, k: int, candidates: Sequence[np.ndarray]
+    ) -> list[Ranked]:
+        """As of any baseline, by one order of all posts for each step and group."""
+        lists = []
+        for user, moment, post in zip(users.tolist(), at.tolist(), candidates, strict=True):
+            order = self._order(self.step(moment), int(self._group[user]))
+            is_open = np.zeros(self.n_posts, dtype=bool)
+            is_open[post] = True
+            best = order[is_open[order]][:k]
+            lists.append(Ranked(best, self.score(user, moment, best), len(post)))
+        return lists
+
+    def _order(self, step: int, group: int) -> np.ndarray:
+        self._come_to(step)
+        if group not in self._orders:
+            self._orders[group] = np.argsort(-self._scores[group], kind="stable")
+        return self._orders[group]
+
+    def _come_to(self, step: int) -> None:
+        if step != self._step:
+            self._step, self._scores, self._orders = step, self.scores(step), {}
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from feedrank.state.feature_store import FeatureStore
-from feedrank.validation.baselines.baseline import Stepped
+from feedrank.validation.baselines.baseline import Popularity
 
 HALF_LIVES = (1, 2, 5, 12, 24, 72, 168, 720, 8760)  # hours that are tried; the last: no decay
 FORGOTTEN = 30  # half-lives after which a like is left out: it weighs less than 1e-9
 K = 5  # length of the lists that the half-life is chosen by
 
 
-class DecayedLikes(Stepped):
+class DecayedLikes(Popularity):
     """Decayed likes before each moment's step, the same order for everyone.
 
     Args:
@@ -22,18 +22,13 @@ class DecayedLikes(Stepped):
     """
 
     def __init__(self, store: FeatureStore, half_life: float, as_of: int | None = None) -> None:
-        super().__init__(store, as_of)
+        super().__init__(store, np.zeros(len(store.catalogue.user_ids), np.int64), as_of)
         self._likes = _likes_by_step(store)
         self._half_life = half_life
-        self._now, self._count = -1, np.empty(0)
 
-    def score(self, user: int, at: int, post: np.ndarray) -> np.ndarray:
-        """The decayed number of likes."""
-        step = self.step(at)
-        if step != self._now:
-            self._now = step
-            self._count = decayed(*self._likes, step, self._half_life, self.n_posts)
-        return np.asarray(self._count[post])
+    def scores(self, step: int) -> np.ndarray:
+        """The decayed number of likes, shape (1, n_posts)."""
+        return decayed(*self._likes, step, self._half_life, self.n_posts)[None]
 
 
 def decayed(

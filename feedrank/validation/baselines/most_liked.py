@@ -7,14 +7,14 @@ import numpy as np
 from feedrank.state.counts.tally import Tally
 from feedrank.state.feature_store import FeatureStore
 from feedrank.stats.shrinkage import base_rate
-from feedrank.validation.baselines.baseline import Stepped
+from feedrank.validation.baselines.baseline import Popularity
 
 # Prior strength in impressions. Any value from 20 to 200 has a true hit rate within .007 of that of
 # 50, on two networks of the demo's size (seeds 20 and 21), of everyone and by segment.
 LIKED_PRIOR = 50.0
 
 
-class MostLiked(Stepped):
+class MostLiked(Popularity):
     """The like rate before each moment's step, the same order for everyone or for a segment.
 
     Args:
@@ -24,23 +24,13 @@ class MostLiked(Stepped):
     """
 
     def __init__(self, store: FeatureStore, by_segment: bool, as_of: int | None = None) -> None:
-        super().__init__(store, as_of)
         segment = store.fitted.segment(store.catalogue.codes)
-        self._segment = segment if by_segment else np.zeros_like(segment)
+        super().__init__(store, segment if by_segment else np.zeros_like(segment), as_of)
         self._by_segment = by_segment
-        self._states = store.states
-        self._step, self._rate = -1, np.empty((0, 0))
 
-    def score(self, user: int, at: int, post: np.ndarray) -> np.ndarray:
-        """The rate in the steps before the moment's own."""
-        step = self.step(at)
-        if step != self._step:
-            self._step, self._rate = step, self._rates(step)
-        return np.asarray(self._rate[self._segment[user], post])
-
-    def _rates(self, step: int) -> np.ndarray:
+    def scores(self, step: int) -> np.ndarray:
         """Rates as of a step, shape (n_segments, n_posts), or (1, n_posts) for everyone."""
-        counts = self._states.counts_as_of(step)
+        counts = self.store.states.counts_as_of(step)
         if not self._by_segment:
             counts = Tally(*(c.sum(0, keepdims=True) for c in (counts.shown, counts.liked)))
         overall = base_rate(counts.liked.sum(), counts.shown.sum())

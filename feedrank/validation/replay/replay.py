@@ -184,11 +184,10 @@ def _lists(ranked: Sequence[np.ndarray], k: int) -> np.ndarray:
 
 
 def _places(ranked: np.ndarray, shown: np.ndarray) -> np.ndarray:
-    """Place of each shown post in a list, -1 if absent, shape (n_shown,); `shown` is sorted."""
-    places = np.full(len(shown), -1)
-    _, of_ranked, of_shown = np.intersect1d(ranked, shown, assume_unique=True, return_indices=True)
-    places[of_shown] = of_ranked
-    return places
+    """Place of each shown post in a list, -1 if absent, shape (n_shown,)."""
+    places = np.full(1 + max(ranked.max(initial=0), shown.max(initial=0)), -1)
+    places[ranked] = np.arange(len(ranked))
+    return places[shown]
 
 
 def _looked_up(posts: np.ndarray, probability: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from feedrank.log.impressions import Impressions
+from feedrank.ranking.top_k import best_rows
 from feedrank.stats.classification import auc
+from feedrank.validation.baselines import classic as module
 from feedrank.validation.baselines.baseline import Random
 from feedrank.validation.baselines.classic import Classic
+from feedrank.validation.baselines.decayed_likes import DecayedLikes
 from feedrank.validation.baselines.most_liked import LIKED_PRIOR, MostLiked
 from tests.support.simulated_logs import DAY, Learned, simulated
 
@@ -106,13 +108,33 @@ def test_the_classic_solution_repeats(learned: Learned) -> None:
     assert first.tobytes() == second.tobytes()
 
 
-def test_posts_that_the_classic_trees_do_not_tell_apart_are_scored_once(learned: Learned) -> None:
+def test_posts_that_the_classic_trees_do_not_tell_apart_are_scored_once(
+    learned: Learned, monkeypatch: pytest.MonkeyPatch
+) -> None:
     classic = Classic.fit(learned.store, learned.rows, seed=1)
     posts = np.arange(learned.log.meta.n_posts)
-    assert len(np.unique(classic.alike)) < len(posts)
+    assert len(classic.kind) < len(posts)
+    monkeypatch.setattr(module, "_kinds", lambda _, post: (post, posts))
+    each = Classic.fit(learned.store, learned.rows, seed=1)
     for user in (0, 9, 200):
-        each = replace(classic, alike=posts).score(user, CUTOFF, posts)
-        assert classic.score(user, CUTOFF, posts).tobytes() == each.tobytes()
+        found, expected = (c.score(user, CUTOFF, posts).tobytes() for c in (classic, each))
+        assert found == expected
+
+
+def test_baselines_rank_many_requests_as_each_alone(learned: Learned) -> None:
+    store, users = learned.store, np.array([3, 9, 9, 250])
+    at = CUTOFF + np.array([0, 7_000, 90_000, 90_000])
+    every = np.arange(learned.log.meta.n_posts)
+    some = [every, every[5:90:3], every[::2], every[:0]]
+    classic, decayed = Classic.fit(store, learned.rows, seed=1), DecayedLikes(store, 3.0)
+    for baseline in (MostLiked(store, False), MostLiked(store, True), classic, decayed):
+        for k in (5, 60):  # the second time is of what the first one kept
+            lists = baseline.rank_many(users, at, k, some)
+            for ranked, user, moment, posts in zip(lists, users, at, some, strict=True):
+                score = baseline.score(int(user), int(moment), posts)
+                best = best_rows(score, k)
+                assert ranked.post.tolist() == posts[best].tolist()
+                assert ranked.probability.tolist() == score[best].tolist()
 
 
 def test_every_baseline_orders_candidates_as_it_orders_all_posts(learned: Learned) -> None:
