@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 EQUAL = 0.005  # of a hit rate: one request in 200; half the least lead that a reader would act on
+LIKELY = 1.0  # standard errors: five to one
 MOST_TIMES = 100  # beyond it nobody collects them: "over 100 times" says all that is to be said
+
+
+def is_likely(lead: np.ndarray) -> bool:
+    """Whether the mean of a lead is likely above 0: beyond its standard error."""
+    return float(lead.mean()) > LIKELY * float(lead.std()) / np.sqrt(len(lead))
 
 
 def decision(value: float, low: float, high: float, tolerance: float = EQUAL) -> str:

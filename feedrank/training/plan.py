@@ -14,7 +14,7 @@ from feedrank.features.rows import EVER, TrainingRows
 from feedrank.features.spec import Feature
 from feedrank.params import TrainParams
 from feedrank.ranking.first_stage import FirstStage
-from feedrank.training.query_groups import LIKELY
+from feedrank.stats.decisions import is_likely
 
 EARLY_SHARE = 0.9  # of time: early stopping on the last tenth, as a customary hold-out
 
@@ -89,8 +89,7 @@ def _early_stage(
         for with_terms in (False, True)
     )
     lead = _surprise(without, late) - _surprise(given, late)
-    is_better = float(lead.mean()) > LIKELY * float(lead.std()) / np.sqrt(len(lead))
-    return (given, True) if is_better else (without, False)
+    return (given, True) if is_likely(lead) else (without, False)
 
 
 def _surprise(stage: FirstStage, rows: TrainingRows) -> np.ndarray:

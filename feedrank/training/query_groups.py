@@ -7,8 +7,9 @@ from functools import cached_property
 
 import numpy as np
 
+from feedrank.stats.decisions import LIKELY
+
 SITTING = 30 * 60  # seconds without an impression that end a session, as web analytics count them
-LIKELY = 1.0  # standard errors: five to one
 SCALES = np.geomspace(0.25, 4, 17)  # of scores; a factor of 4 either way, in steps of 19 %
 
 

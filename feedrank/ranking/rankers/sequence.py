@@ -6,12 +6,14 @@ on top of the first stage's log-odds. PyTorch fits it; numpy answers by the same
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Mapping
+from itertools import count, islice
+from typing import TYPE_CHECKING, Any, Iterator, Mapping
 
 import numpy as np
 
 from feedrank.ranking.rankers.learned import Arrays, Candidates, LearnedRanker
 from feedrank.state.past import Latest
+from feedrank.stats.decisions import is_likely
 
 if TYPE_CHECKING:
     from feedrank.params import TrainParams
@@ -19,8 +21,12 @@ if TYPE_CHECKING:
 WIDTH = 64  # impressions of a user
 SIZE = 16  # of a vector
 BATCH = 256  # requests of a step of Adam
-EPOCHS, PATIENCE = 30, 3  # passes over the rows, at most; without a better one
-RATE, DECAY = 0.003, 0.01  # of AdamW
+MOST_PASSES, PATIENCE = 30, 5  # over the rows, at most; without a better one
+RATE, DECAY = (
+    0.01,
+    1.0,
+)  # of AdamW; at a rate of .003 a rule of the last post takes 10 passes, not 4
+SMALL = 0.2  # of the first vectors of posts
 LARGEST = 20.0  # of an attention's logit: its exponential stays finite in float32
 TINY = 1e-9  # beside a sum of exponentials, each of which is e**-20 or more
 
@@ -35,29 +41,17 @@ class SequenceRanker(LearnedRanker):
     def fit(
         cls, rows: Candidates, late: Candidates | None, params: TrainParams, early: Arrays | None
     ) -> Arrays:
-        """Weights by logistic loss, from as many passes as helped the late rows."""
-        import torch
+        """Weights by logistic loss, from as many passes as likely help the late rows.
 
-        torch.set_num_threads(params.threads)
-        past = rows.past.latest(WIDTH)
-        n_posts = 1 + int(max(rows.post.max(), past.post.max(initial=0)))
-        weights = {
-            name: torch.tensor(value, requires_grad=True)
-            for name, value in _start(n_posts, params.seed).items()
-        }
-        adam = torch.optim.AdamW(weights.values(), lr=RATE, weight_decay=DECAY)
-        watched = None if late is None else late.past.latest(WIDTH)
-        best, n_epochs = _plain(weights), 0
-        lowest = 0.0 if late is None else _loss(best, late, watched)
-        for epoch in range(EPOCHS if early is None else int(early["n_epochs"])):
-            _pass(weights, adam, rows, past, np.random.default_rng((params.seed, epoch)))
-            found = _plain(weights)
-            loss = lowest - 1 if late is None else _loss(found, late, watched)
-            if loss < lowest:
-                best, n_epochs, lowest = found, epoch + 1, loss
-            elif epoch - n_epochs >= PATIENCE:
-                break
-        return {**best, "n_epochs": np.array(n_epochs)}
+        Without late rows to judge by there is no pass: the ranker is the first stage.
+        """
+        passes = _passes(rows, params)
+        if late is not None:
+            n_passes, weights = _best(passes, late)
+        else:
+            n_passes = 0 if early is None else int(early["n_passes"])
+            weights = next(islice(passes, n_passes, None))
+        return {**weights, "n_passes": np.array(n_passes)}
 
     def score(self, rows: Candidates) -> np.ndarray:
         """Log-odds; a post that the fit did not know adds nothing."""
@@ -65,14 +59,14 @@ class SequenceRanker(LearnedRanker):
 
 
 def _start(n_posts: int, seed: int) -> dict[str, np.ndarray]:
-    """First weights; `gain` is 0, so that a ranker without a pass is the first stage."""
+    """First weights."""
     rng, matrix = np.random.default_rng(seed), (SIZE, SIZE)
     shapes = {"post": (n_posts + 1, SIZE), "place": (WIDTH, SIZE), "bias": (1, SIZE)}
     shapes.update(dict.fromkeys(("query", "key", "value", "inner", "outer"), matrix))
     found = {n: rng.normal(0, SIZE**-0.5, s).astype(np.float32) for n, s in shapes.items()}
+    found["post"] *= SMALL
     found["post"][-1] = 0.0  # of posts that the fit did not know, and of no post
     found["answer"] = np.stack([-np.ones(SIZE), np.ones(SIZE)]).astype(np.float32)
-    found["gain"] = np.zeros(1, np.float32)
     return found
 
 
@@ -86,7 +80,7 @@ def _scores(xp: Any, w: Mapping[str, Any], past: Latest, request: Any, post: Any
     user = (share / (share.sum(-1)[:, :, None] + TINY)) @ value
     hidden = user @ w["inner"] + w["bias"]
     user = (user + hidden * (hidden > 0) @ w["outer"])[:, 0]
-    return (user[request] * w["post"][post]).sum(-1) * w["gain"]
+    return (user[request] * w["post"][post]).sum(-1)
 
 
 def _log_odds(weights: Arrays, rows: Candidates, past: Latest) -> np.ndarray:
@@ -98,7 +92,42 @@ def _log_odds(weights: Arrays, rows: Candidates, past: Latest) -> np.ndarray:
     return first + _scores(np, weights, known, rows.request, post)
 
 
-def _pass(weights: Any, adam: Any, rows: Candidates, past: Latest, rng: Any) -> None:
+def _passes(rows: Candidates, params: TrainParams) -> Iterator[dict[str, np.ndarray]]:
+    """Weights before the first pass over the rows, and after each."""
+    import torch
+
+    torch.set_num_threads(params.threads)
+    past = rows.past.latest(WIDTH)
+    n_posts = 1 + int(max(rows.post.max(), past.post.max(initial=0)))
+    weights = {
+        name: torch.tensor(value, requires_grad=True)
+        for name, value in _start(n_posts, params.seed).items()
+    }
+    adam = torch.optim.AdamW(weights.values(), lr=RATE, weight_decay=DECAY)
+    start = _plain(weights)
+    yield {**start, "post": np.zeros_like(start["post"])}  # no post adds anything
+    for number in count():
+        _pass(weights, adam, rows, past, np.random.default_rng((params.seed, number)))
+        yield _plain(weights)
+
+
+def _best(
+    passes: Iterator[dict[str, np.ndarray]], late: Candidates
+) -> tuple[int, dict[str, np.ndarray]]:
+    """Number of passes, and their weights, of the least loss of late rows; 0 where that is luck."""
+    past, found = late.past.latest(WIDTH), []
+    for n_passes, weights in enumerate(islice(passes, MOST_PASSES + 1)):
+        found.append((_losses(weights, late, past), weights))
+        best = int(np.argmin([losses.mean() for losses, _ in found]))
+        if n_passes - best >= PATIENCE:
+            break
+    best = best if is_likely(found[0][0] - found[best][0]) else 0
+    return best, found[best][1]
+
+
+def _pass(
+    weights: Mapping[str, Any], adam: Any, rows: Candidates, past: Latest, rng: np.random.Generator
+) -> None:
     """One pass over all requests in a random order."""
     import torch
 
@@ -117,11 +146,10 @@ def _pass(weights: Any, adam: Any, rows: Candidates, past: Latest, rng: Any) -> 
         adam.step()
 
 
-def _loss(weights: Arrays, rows: Candidates, past: Latest | None) -> float:
-    """Mean logistic loss."""
-    assert past is not None
+def _losses(weights: Arrays, rows: Candidates, past: Latest) -> np.ndarray:
+    """Logistic loss of each row."""
     log_odds = _log_odds(weights, rows, past)
-    return float(np.mean(np.logaddexp(0, log_odds) - rows.liked * log_odds))
+    return np.logaddexp(0, log_odds) - rows.liked * log_odds
 
 
 def _plain(weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
