@@ -159,8 +159,12 @@ def create_app(settings: Settings | None = None, clock: Clock = system_clock) ->
             if isinstance(route, APIRoute):
                 methods = PROBES if "GET" in (route.methods or ()) else list(route.methods or ())
                 for path in (route.path, _other_end(route.path)):
-                    app.add_api_route(
-                        path, route.endpoint, methods=methods, include_in_schema=False
+                    app.router.add_api_route(
+                        path,
+                        route.endpoint,
+                        methods=methods,
+                        include_in_schema=False,
+                        route_class_override=type(route),
                     )
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app

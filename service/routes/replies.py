@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import datetime
 from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Depends, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from feedrank.ranking.explanations import Reasons, sentence
 from feedrank.state.catalogue import NOBODY, Id, are_text
@@ -30,6 +32,9 @@ from service.serving.feed_request import Answer, FeedRequest, Restriction
 from service.serving.inference import Inference
 
 WHOLE_ID: TypeAdapter[int] = TypeAdapter(WholeId)
+TIME: TypeAdapter[datetime] = TypeAdapter(Time)
+LIMIT: TypeAdapter[int] = TypeAdapter(Limit)
+USUAL_LIMIT, PLAIN = 5, {"id", "time"}
 Handler = Callable[..., Awaitable[JSONResponse]]
 LISTED = "The posts, best first; X-Known-Until is the moment before which the log was used."
 ONCE, REPEATED = ("id", "time", "limit"), ("exclude", "topic", "candidates")
@@ -41,11 +46,6 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     422: {"model": Problem, "description": "A parameter is missing, malformed or out of range."},
     503: {"model": Problem, "description": "Too many open requests; see Retry-After."},
 }
-
-
-def list_route(router: APIRouter, path: str, model: Any) -> Callable[[Handler], Handler]:
-    """Register a route of lists."""
-    return router.get(path, response_model=model, responses=PROBLEMS, response_description=LISTED)
 
 
 async def _restriction(
@@ -73,7 +73,7 @@ Restricted = Annotated[Restriction, Depends(_restriction)]
 
 
 async def _feed_request(
-    http: Request, named: UserId, at: Time, restriction: Restricted, limit: Limit = 5
+    http: Request, named: UserId, at: Time, restriction: Restricted, limit: Limit = USUAL_LIMIT
 ) -> FeedRequest:
     """The request of the query's parameters."""
     user_id = id_among(inference_of(http).catalogue.user_ids, "id", named)
@@ -110,6 +110,61 @@ def inference_of(http: Request) -> Inference:
     """Inference of the running service."""
     inference: Inference = http.app.state.inference
     return inference
+
+
+class ListRoute(APIRoute):
+    """A route of lists: a query of nothing but user, moment and length is read at once.
+
+    Dependencies take 0.15 ms to read it, a fourth of all that is not ranking. They read any other
+    query, and say what is wrong in one.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler of a request."""
+        usual = super().get_route_handler()
+
+        async def handle(http: Request) -> Response:
+            request = _plain_request(http)
+            if request is None:
+                return await usual(http)
+            answer: Response = await self.endpoint(inference_of(http), request)
+            return answer
+
+        return handle
+
+
+def _plain_request(http: Request) -> FeedRequest | None:
+    """The request of a right query that restricts nothing; None for any other."""
+    pairs = http.query_params.multi_items()
+    given = dict(pairs)
+    if len(given) < len(pairs) or given.keys() - {"limit"} != PLAIN:
+        return None
+    try:
+        user_id = id_among(inference_of(http).catalogue.user_ids, "id", given["id"])
+        at = TIME.validate_python(given["time"])
+        limit = LIMIT.validate_python(given.get("limit", USUAL_LIMIT))
+    except (RequestValidationError, ValidationError):
+        return None
+    http.scope["user_id"] = user_id
+    return FeedRequest(user_id, at, limit)
+
+
+def list_route(router: APIRouter, path: str, model: Any) -> Callable[[Handler], Handler]:
+    """Register a route of lists."""
+
+    def register(handler: Handler) -> Handler:
+        router.add_api_route(
+            path,
+            handler,
+            methods=["GET"],
+            response_model=model,
+            responses=PROBLEMS,
+            response_description=LISTED,
+            route_class_override=ListRoute,
+        )
+        return handler
+
+    return register
 
 
 async def _running(http: Request) -> Inference:

@@ -213,3 +213,28 @@ def test_naive_utc_and_offset_forms_of_a_moment_get_one_list_and_one_exposure(
     assert {answer.headers["X-Known-Until"] for answer in answers} == {"2021-10-20T00:00:00"}
     assert {exposure.at for exposure in exposures} == {datetime(2021, 10, 20, 1, 30)}
     assert len(exposures) == len(forms)
+
+
+@pytest.mark.parametrize("route", ["", "variant", "explain"])
+@pytest.mark.parametrize("limit", [{}, {"limit": 3}, {"limit": "+12"}])
+def test_a_plain_query_is_answered_as_one_that_excludes_nothing(client, user_id, route, limit):
+    for moment in (MOMENT, f"{MOMENT}Z", MOMENT[:10], "2021-12-15t18:00+0300"):
+        query = {"id": user_id, "time": moment, **limit}
+        plain, other = (
+            client.get(f"{PATH}{route}", params=params)
+            for params in (query, {**query, "exclude": ""})
+        )
+        assert plain.status_code == other.status_code == 200
+        assert plain.json() == other.json()
+        told = ("X-Known-Until", "X-Artifact", "X-Exp-Group")
+        assert [plain.headers[name] for name in told] == [other.headers[name] for name in told]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"limit": 0}, {"limit": "5.0"}, {"time": "soon"}, {"id": "x"}, {"id": ""}, {"k": 5}]
+)
+def test_a_wrong_plain_query_is_refused_as_any_other(client, user_id, wrong):
+    query = {"id": user_id, "time": MOMENT, **wrong}
+    plain, other = (client.get(PATH, params=p) for p in (query, {**query, "exclude": ""}))
+    assert plain.status_code == other.status_code == 422
+    assert plain.json() == other.json()
