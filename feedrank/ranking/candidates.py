@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from feedrank.features.question import Grid, Question, WholeGrid
-from feedrank.features.spec import CLUSTER, POST, TOPIC, Feature
+from feedrank.features.spec import CLUSTER, POST, TOPIC, USER, Feature
 from feedrank.ranking.first_stage import FirstStage
 from feedrank.ranking.top_k import kth_highest
 from feedrank.state.counts.by_user import PairCounts
@@ -23,6 +24,7 @@ from feedrank.state.users import UserState, UserTables, user_tables
 ROUGH = 2.0**-6
 # Below, log-odds that differ by more than the second have different probabilities, in float32.
 SATURATED, CERTAIN = 10.0, 2.0**-6
+ONE = np.zeros(1, np.int64)  # any post, as of the only column of what a user has for all
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ class Reach:
 
 def split(values: np.ndarray, posts: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Values of pairs, by user."""
-    return np.split(values, np.cumsum([len(post) for post in posts])[:-1])
+    ends = accumulate(map(len, posts))
+    return [values[end - len(post) : end] for post, end in zip(posts, ends)]
 
 
 class CandidateGenerator:
@@ -147,12 +150,15 @@ class CandidateGenerator:
     def parts(self, requests: StepRequests) -> dict[str, np.ndarray]:
         """The parts of the sum that many pairs share, by grain.
 
-        Shapes are (n_segments, n_posts), (n_users, n_clusters) and (n_users, n_topics).
+        Shapes are (n_segments, n_posts), (n_users, n_clusters), (n_users, n_topics), (n_users, 1).
         """
         of_clusters = self._of_clusters[requests.shared.refit.first_step]
-        one_of_each = {CLUSTER: of_clusters, TOPIC: self._of_topics}
-        parts = {g: self._part(g, requests.grid(post)) for g, post in one_of_each.items()}
-        return {POST: self._of_posts(requests.shared), **parts}
+        one_of_each = {CLUSTER: of_clusters, TOPIC: self._of_topics, USER: ONE}
+        parts = {POST: self._of_posts(requests.shared)}
+        for grain, post in one_of_each.items():
+            of_users = self._part(grain, requests.grid(post))
+            parts[grain] = np.broadcast_to(of_users, (len(requests.at), len(post)))
+        return parts
 
     def log_odds(self, pairs: Question, parts: Mapping[str, np.ndarray]) -> np.ndarray:
         """Log-odds of pairs, one by one or of a grid, float32; `parts` are of their users."""
@@ -160,6 +166,7 @@ class CandidateGenerator:
             POST: (pairs.segment, pairs.post),
             CLUSTER: (pairs.of, pairs.cluster),
             TOPIC: (pairs.of, pairs.topic),
+            USER: (pairs.of, ONE),
         }
 
         def part(grain: str) -> np.ndarray:

@@ -44,6 +44,11 @@ class Trees:
         self._takes_missing = nodes("default_left", bool)
         self._splits = np.flatnonzero(self._left[self._root] != self._root)
 
+        self._depth, level = -1, self._root
+        while len(level):
+            level = level[self._left[level] != level]
+            level = np.concatenate([self._left[level], self._right[level]])
+            self._depth += 1
         is_leaf = self._left == own
         leaves = np.split(np.where(is_leaf, self._value, np.nan), self._root[1:])
         self.spread = float(sum(np.nanmax(v) - np.nanmin(v) for v in leaves))
@@ -55,16 +60,14 @@ class Trees:
             matrix: float32, shape (n, n_features).
             base: log-odds to start from, float32, shape (n,).
         """
-        rows = np.arange(len(matrix))
-        node = np.repeat(self._root[self._splits][:, None], len(matrix), axis=1)
-        while True:
+        n = len(matrix)
+        terms = np.empty((1 + len(self._root), n), np.float32)
+        terms[0], terms[1:] = base, self._value[self._root][:, None]
+        node, rows = np.repeat(self._root[self._splits][:, None], n, axis=1), np.arange(n)
+        for _ in range(self._depth):
             value = matrix[rows, self._feature[node]]
             is_left = (value < self._value[node]) | np.isnan(value) & self._takes_missing[node]
-            below = np.where(is_left, self._left[node], self._right[node])
-            if np.array_equal(below, node):
-                break
-            node = below
-        added = np.repeat(self._value[self._root][:, None], len(matrix), axis=1)
-        added[self._splits] = self._value[node]
+            node = np.where(is_left, self._left[node], self._right[node])
+        terms[1 + self._splits] = self._value[node]
         # One tree after the other: a sum over all may be in any order.
-        return np.add.accumulate(np.vstack([base[None], added]), axis=0)[-1]
+        return np.add.accumulate(terms, axis=0)[-1]
