@@ -6,10 +6,12 @@ import json
 import pickle
 import sys
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 from scipy.special import logit
 
 from feedrank.artifact.artifact import Artifact
@@ -33,6 +35,8 @@ from feedrank.ranking.rankers.learned import LearnedRanker
 from feedrank.state.catalogue import NOBODY
 from feedrank.training.fit import fit_ranker
 from feedrank.validation.fold import run_fold
+from service.app import create_app
+from service.settings import Settings
 from tests.support.simulated_logs import (
     DAY,
     Learned,
@@ -225,6 +229,23 @@ def test_reasons_add_up_to_the_log_odds(artifact: Path) -> None:
     assert reasons.names[-1] == "rest"
     frame = Notebook(Artifact.load(artifact)).explain(recommender.catalogue.user_ids[3])
     assert set(frame["feature"]) == set(reasons.names)
+
+
+def test_a_service_answers_and_explains_by_it(artifact: Path, tmp_path: Path) -> None:
+    recommender = ranked().recommender
+    asked = {"id": int(recommender.catalogue.user_ids[3]), "time": "2021-10-21T12:00:00"}
+    with TestClient(create_app(Settings(artifact=artifact, state=tmp_path / "state"))) as client:
+        found = client.get("/post/recommendations/explain", params={**asked, "limit": 5}).json()
+        (version,) = client.get("/version").json()["artifacts"]
+    assert version["manifest"]["ranker"] == OWN
+    at = recommender.meta.seconds(datetime.fromisoformat(asked["time"]))
+    listed = recommender.rank(3, at, 5)
+    posts = found["recommendations"]
+    ids = recommender.catalogue.post_ids[listed.post].tolist()
+    assert [post["id"] for post in posts] == ids
+    for post in posts:
+        total = found["base"] + sum(r["effect"] for r in post["reasons"]) + post["others"]
+        assert total == pytest.approx(logit(post["probability"]), abs=1e-5)
 
 
 def test_validation_replays_it(tmp_path: Path) -> None:
