@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.manifest import MANIFEST, REQUESTS, read_manifest
 from feedrank.errors import FeedrankError
+from feedrank.experiments.comparison.champion import hits_of_champion
 from feedrank.experiments.comparison.difference import is_refused
 from feedrank.experiments.comparison.pairs import Pairs, kind_of
 from feedrank.validation.results.leads import behind
@@ -44,25 +46,32 @@ def _behind_simple(metrics: dict[str, Any]) -> Iterator[str]:
 
 def _worse(new: Path, live: Path) -> Iterator[str]:
     """Sentences about hit rates by which the new one is significantly worse than the live one."""
-    try:
-        pairs = _pairs(new, live)
-    except FeedrankError:
-        # Other days, other requests: then each is known by its lead over a rule, in its own weeks.
-        yield from _worse_by_leads(new, live)
+    for pairs_of in (_validated_by_both, _answered_by_the_live_one):
+        try:
+            pairs = pairs_of(new, live)
+        except FeedrankError:
+            continue  # too few such requests, or an artifact of older code
+        kinds = [kind_of(kind, pairs.first_k()) for kind in pairs.decisive()]
+        for found in [pairs.difference(kind) for kind in kinds if kind in pairs.kinds()]:
+            if is_refused(found, 0, "worse"):
+                yield (
+                    f"On {found.gain.n_requests} requests that both answered, the live one beats "
+                    f"it by {-found.gain.value:.4f} of {found.kind}."
+                )
         return
-    k = pairs.first_k()
-    for kind in pairs.decisive():
-        found = pairs.difference(kind_of(kind, k))
-        if is_refused(found, 0, "worse"):
-            yield (
-                f"On {found.gain.n_requests} requests that both answered, the live one beats it "
-                f"by {-found.gain.value:.4f} of {found.kind}."
-            )
+    # Of one log, but other requests: each is known by its lead over a rule.
+    yield from _worse_by_leads(new, live)
 
 
-def _pairs(new: Path, live: Path) -> Pairs:
-    a, b = (_requests(directory) for directory in (live, new))
-    return Pairs.of(a, b, RESAMPLES, SEED)
+def _validated_by_both(new: Path, live: Path) -> Pairs:
+    return Pairs.of(_requests(live), _requests(new), RESAMPLES, SEED)
+
+
+def _answered_by_the_live_one(new: Path, live: Path) -> Pairs:
+    """Requests of the new one after the live one's log: leads of other weeks say nothing."""
+    requests, k = _requests(new), int(_k(_manifest_metrics(new)))
+    hits = hits_of_champion(Artifact.load(live), Artifact.load(new), requests, k)
+    return Pairs.of(hits, requests, RESAMPLES, SEED)
 
 
 def _requests(directory: Path) -> Any:

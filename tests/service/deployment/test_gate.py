@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 
+from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.manifest import FORMAT
 from feedrank.validation.results.requests_table import write_requests
+from service.deployment import gate
 from service.deployment.gate import reasons_against
 from tests.support.request_tables import hits_table
 from tests.support.small_artifact import LEAD, METRICS
@@ -67,11 +70,39 @@ def test_a_void_estimate_is_no_reason(tmp_path: Path) -> None:
     assert reasons_against(_artifact(tmp_path / "new", lower, headline="shown"), live) == []
 
 
-def test_without_common_requests_the_leads_of_each_one_s_own_weeks_decide(tmp_path: Path) -> None:
+def test_without_common_requests_the_live_one_answers_those_after_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     later = hits_table()
     later["at"] += pd.Timedelta(days=30)
+    # Its leads of better weeks are of other weeks.
     live = _artifact(tmp_path / "live", hits_table(), **{"lead@5": {"most_liked": _lead(0.2)}})
     new = _artifact(tmp_path / "new", later)
+    monkeypatch.setattr(Artifact, "load", lambda directory: directory)
+
+    def answers(gain: float) -> None:
+        hits = hits_table(gain)[["user_id", "at", "feedrank/shown@5"]]
+        of_live = hits.assign(at=later["at"])
+        asked = (live, new, 5)
+        monkeypatch.setattr(
+            gate,
+            "hits_of_champion",
+            lambda live, new, table, k: of_live if (live, new, k) == asked else table[:0],
+        )
+
+    answers(0.0)
+    assert reasons_against(new, live) == []
+    answers(0.06)
+    (reason,) = reasons_against(new, live)
+    assert reason.startswith("On 821 requests that both answered, the live one beats it by 0.0")
+    assert reason.endswith("of shown@5.")
+
+
+def test_where_the_live_one_cannot_answer_the_leads_decide(tmp_path: Path) -> None:
+    other = hits_table()
+    other["at"] += pd.Timedelta(minutes=1)
+    live = _artifact(tmp_path / "live", hits_table(), **{"lead@5": {"most_liked": _lead(0.2)}})
+    new = _artifact(tmp_path / "new", other)
     (reason,) = reasons_against(new, live)
     assert "lies below the live one's, +0.300 [+0.250, +0.350]" in reason
     assert reasons_against(live, new) == []
