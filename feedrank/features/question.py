@@ -150,3 +150,8 @@ class WholeGrid(Grid):
 
     def _sum_of_products(self, of_users: np.ndarray, of_posts: np.ndarray) -> np.ndarray:
         return np.asarray(of_users.T @ of_posts)
+
+    @cached_property
+    def pair_counts(self) -> Tally:
+        """Earlier impressions and likes of each pair, of the grid's shape."""
+        return self.users.pairs.table(len(self.at), self.shared.step)

@@ -29,9 +29,8 @@ class Feature:
         name: as in the manifest.
         read: the values for a question, shape (n,), or one number for all.
         words: the feature in words, for people.
-        weight: prior mean of its weight in a first stage. 1: a log ratio or log-odds, which every
-            first stage adds up; 0: a term, which it adds where late rows ask for it; None: of
-            trees alone. NaN only there.
+        weight: prior mean of its weight in a first stage. 1: a log ratio or log-odds; 0: a
+            term, whose weight is of any sign; None: of trees alone. NaN only there.
         grain: what tells the value within a step: the user's segment and the post (`POST`), the
             user and the post's cluster or topic, the user and the moment (`USER`), or the pair.
     """

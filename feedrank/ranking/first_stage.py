@@ -9,17 +9,17 @@ from typing import Callable
 
 import numpy as np
 
-from feedrank.features.spec import RATIO, TERM, Feature
+from feedrank.features.spec import RATIO, Feature
 from feedrank.stats.logistic import fit_logistic
 
 FITTED_ROWS = 1_000_000  # at most, evenly spread: bounds memory to some 130 MB
 # Prior standard deviation of a weight around 1; other values: docs/ranking.md, "Constants".
 WEIGHT_SPREAD = 0.3
-# Of a term's weight around 0, in log-odds for a standard deviation of the term: 0.3 to 3 order a
-# news log alike, 0.1 is worse.
-TERM_SPREAD = 1.0
+# Of a term's weight around 0. Terms are logarithms and counts, whose own units bound a weight; in
+# units of its spread, a column that hardly varies had a weight of any size. 0.2 to 1 order alike:
+# docs/ranking.md, "Terms".
+TERM_SPREAD = 0.5
 BIAS_PRECISION = 1e-6  # as good as no prior
-LEAST_UNIT = 1e-9  # a term that does not vary keeps a weight of 0
 
 
 @dataclass(frozen=True)
@@ -72,16 +72,10 @@ class FirstStage:
         return cls(**{name: tuple(of_columns) for name, of_columns in values.items()}, bias=bias)
 
     @classmethod
-    def fit(
-        cls,
-        matrix: np.ndarray,
-        liked: np.ndarray,
-        features: Sequence[Feature],
-        with_terms: bool = False,
-    ) -> FirstStage:
-        """Logistic regression on log ratios, and on terms if asked, with the prior of `Design`."""
+    def fit(cls, matrix: np.ndarray, liked: np.ndarray, features: Sequence[Feature]) -> FirstStage:
+        """Logistic regression on log ratios and terms, with the prior of `Design`."""
         thin = slice(None, None, max(1, len(liked) // FITTED_ROWS))
-        design = Design.of(matrix[thin], features, with_terms)
+        design = Design.of(matrix[thin], features)
         rows = np.column_stack([design.values, np.ones(len(design.values))])
         mean = np.array([*design.mean, 0.0])
         precision = np.array([*design.precision, BIAS_PRECISION])
@@ -94,13 +88,11 @@ class Design:
     """Columns of a first stage before its fit, and the Gaussian prior of their weights.
 
     A posterior log ratio or log-odds would weigh 1 if features were independent and calibrated;
-    rows correct redundant ones, and one that hardly varies keeps 1. A term's prior is around 0, in
-    units of its standard deviation.
+    rows correct redundant ones, and one that hardly varies keeps 1. A term's prior is around 0.
 
     Attributes:
         columns: of the matrix, in order.
-        values: in units, float64, shape (n, len(columns)).
-        unit: of each column.
+        values: float64, shape (n, len(columns)).
         mean: of each weight's prior.
         precision: inverse variance of each weight's prior.
         grains: of the features, one a column.
@@ -108,23 +100,20 @@ class Design:
 
     columns: tuple[int, ...]
     values: np.ndarray
-    unit: np.ndarray
     mean: np.ndarray
     precision: np.ndarray
     grains: tuple[str, ...]
 
     @classmethod
-    def of(cls, matrix: np.ndarray, features: Sequence[Feature], with_terms: bool) -> Design:
-        """Log ratios, and terms if asked, of a matrix of shape (n, n_features)."""
-        kinds = (RATIO, TERM) if with_terms else (RATIO,)
-        columns = tuple(i for i, f in enumerate(features) if f.weight in kinds)
+    def of(cls, matrix: np.ndarray, features: Sequence[Feature]) -> Design:
+        """Log ratios and terms of a matrix of shape (n, n_features)."""
+        columns = tuple(i for i, f in enumerate(features) if f.weight is not None)
         mean = np.array([features[i].weight for i in columns], dtype=np.float64)
         values = matrix[:, list(columns)].astype(np.float64)
-        unit = np.where(mean == RATIO, 1.0, np.maximum(values.std(0), LEAST_UNIT))
         precision = np.where(mean == RATIO, WEIGHT_SPREAD, TERM_SPREAD) ** -2.0
         grains = tuple(features[i].grain for i in columns)
-        return cls(columns, values / unit, unit, mean, precision, grains)
+        return cls(columns, values, mean, precision, grains)
 
     def stage(self, weights: np.ndarray, bias: float) -> FirstStage:
-        """The first stage of fitted weights, one a column, in units."""
-        return FirstStage(self.columns, tuple((weights / self.unit).tolist()), bias, self.grains)
+        """The first stage of fitted weights, one a column."""
+        return FirstStage(self.columns, tuple(weights.tolist()), bias, self.grains)

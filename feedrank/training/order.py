@@ -23,7 +23,7 @@ def fit_ordered(plan: Plan, logistic: xgb.Booster) -> XGBoostRanker | None:
     """A ranker that learns which post of a request is liked; None: it orders no better.
 
     The logistic loss spends weights and trees on how much is liked in a request. A conditional
-    logit of more terms and trees by a pairwise loss (Burges 2010) learn the order within it alone.
+    logit and trees by a pairwise loss (Burges 2010) learn the order within it alone.
     Late requests decide by their conditional loss. Then leaves and first stage are scaled, and an
     intercept added, by a logistic regression on late rows: probabilities stay probabilities.
 
@@ -56,7 +56,7 @@ def fit_ordered(plan: Plan, logistic: xgb.Booster) -> XGBoostRanker | None:
 def _first_stage(plan: Plan, rows: TrainingRows, groups: QueryGroups) -> FirstStage:
     """Log ratios and terms, weighed by the order within requests; without a level."""
     some = groups.thinned(FITTED_ROWS)
-    design = Design.of(rows.matrix[some.row], plan.features, with_terms=True)
+    design = Design.of(rows.matrix[some.row], plan.features)
     return design.stage(fit_conditional(design.values, some, design.mean, design.precision), 0.0)
 
 

@@ -14,7 +14,6 @@ from feedrank.features.rows import EVER, TrainingRows
 from feedrank.features.spec import Feature
 from feedrank.params import TrainParams
 from feedrank.ranking.first_stage import FirstStage
-from feedrank.stats.decisions import is_likely
 
 EARLY_SHARE = 0.9  # of time: early stopping on the last tenth, as a customary hold-out
 
@@ -68,34 +67,15 @@ class Plan:
         late = int(np.quantile(sample.at, EARLY_SHARE, method="lower"))
         is_late = sample.at >= late
         can_stop = _holds_both(sample.liked[is_late]) and _holds_both(sample.liked[~is_late])
-        early, with_terms = None, False
+        first = early = FirstStage.fit(sample.matrix, sample.liked, features)
         if can_stop:
-            early, with_terms = _early_stage(sample[~is_late], sample[is_late], features)
-        first = FirstStage.fit(sample.matrix, sample.liked, features, with_terms)
+            early = FirstStage.fit(sample.matrix[~is_late], sample.liked[~is_late], features)
         kept = rows if isinstance(rows, StoredRows) else sample
-        return cls(kept, end, late, can_stop, first, early or first, features, params)
+        return cls(kept, end, late, can_stop, first, early, features, params)
 
     def stage(self, stops_early: bool) -> FirstStage:
         """The first stage that trees start from: it must not have learned from watched rows."""
         return self.early_stage if stops_early else self.first_stage
-
-
-def _early_stage(
-    early: TrainingRows, late: TrainingRows, features: Sequence[Feature]
-) -> tuple[FirstStage, bool]:
-    """First stage of early rows, and whether it has terms: if late rows likely ask for them."""
-    without, given = (
-        FirstStage.fit(early.matrix, early.liked, features, with_terms)
-        for with_terms in (False, True)
-    )
-    lead = _surprise(without, late) - _surprise(given, late)
-    return (given, True) if is_likely(lead) else (without, False)
-
-
-def _surprise(stage: FirstStage, rows: TrainingRows) -> np.ndarray:
-    """Negative log likelihood of each row."""
-    log_odds = stage(rows.matrix).astype(np.float64)
-    return np.asarray(np.logaddexp(0, log_odds) - rows.liked * log_odds)
 
 
 def _holds_both(liked: np.ndarray) -> bool:

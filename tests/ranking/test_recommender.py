@@ -42,10 +42,10 @@ def _history(learned: Learned, user: int, at: int) -> list[tuple[int, bool]]:
 
 def test_a_list_is_the_best_of_all_scores_when_nothing_is_cut(learned: Learned) -> None:
     everything = recommender_of(learned, candidates=10_000)
-    posts = np.arange(len(learned.log.posts))
     for user, at in ((0, 9 * DAY), (150, 22 * DAY + 30_000), (299, 50 * DAY)):
+        posts = everything.open_posts(user, at, k=K)
         scores = everything.score(user, at, posts)
-        best = sorted(posts, key=lambda post: (-scores[post], post))[:K]
+        best = posts[np.lexsort((posts, -scores))][:K].tolist()
         assert everything.rank(user, at, K).post.tolist() == best
 
 

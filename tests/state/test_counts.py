@@ -158,6 +158,8 @@ def test_a_pair_counts_its_earlier_impressions_only(views: Views, step: int) -> 
         for u, p in zip(asked_user.tolist(), asked_post.tolist(), strict=True)
     ]
     assert _plainly(pairs.before(asked_user, asked_post, step)) == expected
+    table = pairs.table(N_USERS, step)
+    assert _plainly(Tally(table.shown.ravel(), table.liked.ravel())) == expected
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.int64])

@@ -81,6 +81,16 @@ def test_all_posts_are_derived_where_all_steps_are_kept(learned: Learned) -> Non
     assert shared.of_posts(5, np.array([1])) is shared.as_of(5)
 
 
+def test_trends_of_windows_do_not_fade_with_the_strength_of_lifetime_ones(learned: Learned) -> None:
+    fitted = learned.store.fitted
+    refits = tuple(replace(r, strengths=replace(r.strengths, trend=1e5)) for r in fitted.refits)
+    stiff = SharedHistory(replace(fitted, refits=refits), learned.store.shared)
+    usual, other = _shared(learned).as_of(12), stiff.as_of(12)
+    assert np.abs(other.trend).max() < 0.01 < np.abs(usual.trend).max()
+    assert other.window_trend.tobytes() == usual.window_trend.tobytes()
+    assert np.abs(usual.window_trend).max() > 0.3
+
+
 def test_group_rates_are_the_smoothed_like_rates_of_a_segment() -> None:
     cluster = np.array([0, 1, 0])
     counts = Tally(np.array([[100, 50, 100], [0, 0, 0]]), np.array([[30, 0, 10], [0, 0, 0]]))

@@ -1,15 +1,15 @@
-"""Plan of training: terms of the first stage, where late rows ask for them."""
+"""Plan of training: first stages of early rows and of all."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
-import pytest
 from scipy.special import expit
 
 from feedrank.features.rows import TrainingRows
 from feedrank.features.spec import RATIO, TERM, Feature
+from feedrank.ranking.first_stage import TERM_SPREAD, WEIGHT_SPREAD
 from feedrank.training.plan import Plan
 from tests.support.simulated_logs import params
 
@@ -19,30 +19,32 @@ FEATURES = (
 )
 
 
-def _rows(effect: float, late_effect: float) -> TrainingRows:
+def _rows(scale: float = 1.0, late_effect: float = 0.5, n: int = 20_000) -> TrainingRows:
+    """Rows with an effect of the second column, in units of a scale, and a late one."""
     rng = np.random.default_rng(5)
-    n = 20_000
-    matrix = rng.normal(size=(n, 2)).astype(np.float32)
+    matrix = rng.normal(size=(n, 2))
     at = np.arange(n, dtype=np.uint32)
-    weight = np.where(at < 0.9 * n, effect, late_effect)
-    liked = rng.random(n) < expit(-2 + matrix[:, 0] + weight * matrix[:, 1])
+    effect = np.where(at < 0.9 * n, 0.5, late_effect)
+    liked = rng.random(n) < expit(-2 + matrix[:, 0] + effect * matrix[:, 1])
     user = rng.integers(0, 500, n).astype(np.uint32)
-    return TrainingRows(matrix, liked.astype(np.uint8), at, user, user)
+    matrix[:, 1] *= scale
+    return TrainingRows(matrix.astype(np.float32), liked.astype(np.uint8), at, user, user)
 
 
-@pytest.mark.parametrize(
-    ("effect", "late_effect", "columns"),
-    [(0.5, 0.5, (0, 1)), (0.5, -0.5, (0,))],
-    ids=["a term that helps late rows", "one that misleads them"],
-)
-def test_late_rows_decide_whether_terms_join(
-    effect: float, late_effect: float, columns: tuple[int, ...]
-) -> None:
-    plan = Plan.of(_rows(effect, late_effect), None, FEATURES, params().train)
-    assert plan.first_stage.columns == plan.early_stage.columns == columns
+def test_the_early_stage_has_not_learned_from_late_rows() -> None:
+    plan, other = (Plan.of(_rows(late_effect=e), None, FEATURES, params().train) for e in (-3, 3))
+    assert plan.early_stage == other.early_stage
+    assert plan.first_stage.weights[1] < plan.early_stage.weights[1] < other.first_stage.weights[1]
 
 
-def test_terms_wait_for_late_rows() -> None:
-    rows = _rows(0.5, 0.5)
-    one_moment = replace(rows, at=np.zeros_like(rows.at))
-    assert Plan.of(one_moment, None, FEATURES, params().train).first_stage.columns == (0,)
+def test_one_stage_serves_both_where_no_row_is_late() -> None:
+    one_moment = replace(_rows(), at=np.zeros(20_000, np.uint32))
+    plan = Plan.of(one_moment, None, FEATURES, params().train)
+    assert plan.early_stage == plan.first_stage
+
+
+def test_a_term_that_hardly_varies_gets_no_large_weight() -> None:
+    """In units of its spread it would weigh 50, and a post outside the rows' range decide alone."""
+    weight = Plan.of(_rows(scale=0.01), None, FEATURES, params().train).first_stage.weights
+    assert 0 < weight[1] < 10 * TERM_SPREAD
+    assert abs(weight[0] - 1) < WEIGHT_SPREAD

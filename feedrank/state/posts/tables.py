@@ -10,6 +10,10 @@ from feedrank.state.rates import StepRates
 from feedrank.stats.shrinkage import as_feature, log_ratio
 
 LEAST_RATE = 1e-5  # rates are clipped this far from 0 and 1, as log-odds need
+# Prior strength of the trends of windows, in expected likes. The fitted one of `trend` leaves some
+# hundredths of them where a log is thin, and rows then fitted noise. 0.5 to 3 order alike:
+# docs/ranking.md, "Terms".
+WINDOW_STRENGTH = 1.0
 
 
 def post_tables(
@@ -36,7 +40,7 @@ def post_tables(
     own = counts.columns(posts)
     lifetime_rate = ordered_sum(state.rate * own.shown) / np.maximum(n_shown[posts], 1)
     (shown, liked), recent_shown = recent[:, :, posts].swapaxes(0, 1), recent[0, 0]
-    trend = log_ratio(liked, shown * lifetime_rate, strengths.trend)
+    expected = shown * lifetime_rate
     age = np.where(first_step < rates.step, rates.step - first_step, 0)
     return {
         "post_logit": _logit(state.rate),
@@ -44,13 +48,13 @@ def post_tables(
         "segment_post": log_ratio(own.liked, own.shown * state.rate, strengths.segment_post),
         "membership": np.ascontiguousarray(state.membership.T, np.float32),
         "quality": as_feature(np.log(state.quality)),
-        "trend": trend[0],
+        "trend": log_ratio(liked[0], expected[0], strengths.trend),
         "log_age": as_feature(np.log1p(age)),
         "impression_count": _over_average(n_shown, posts),
         "recent_impression_count": _over_average(recent_shown, posts),
         "window_impressions": as_feature(np.log1p(shown[1:])),
         "window_likes": as_feature(np.log1p(liked[1:])),
-        "window_trend": trend[1:],
+        "window_trend": log_ratio(liked[1:], expected[1:], WINDOW_STRENGTH),
     }
 
 
