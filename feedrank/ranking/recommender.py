@@ -134,7 +134,7 @@ class Recommender:
         k: int,
         candidates: Sequence[np.ndarray] | None = None,
     ) -> list[Ranked]:
-        """As `rank` for many users, to the last bit, in a fourth of the time.
+        """As `rank` for many users, to the last bit, in a third of the time.
 
         Args:
             users: rows, shape (n,).

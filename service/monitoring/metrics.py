@@ -90,8 +90,8 @@ from prometheus_client import (  # noqa: E402
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 REGISTRY = CollectorRegistry()
-# Buckets lie densest around the usual answer of 2 to 20 ms and end above the limit of 0.5 s.
-SECONDS = (0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
+# Buckets lie densest around the usual answer of 1 to 20 ms and end above the limit of 0.5 s.
+SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 POSTS = (10, 50, 100, 200, 300, 400, 500, 750, 1000, 2000, 5000, 10_000)
 Mode = Literal["livesum", "livemin", "livemax"]  # how the values of all workers become one
 

@@ -14,7 +14,7 @@ class BusyError(Exception):
 class Limiter:
     """Admits requests one by one.
 
-    Scoring holds the interpreter for a few milliseconds, so two requests at once would both be
+    Scoring holds the interpreter for a millisecond, so two requests at once would both be
     late. The queue is bounded: a caller who is refused can ask another worker or retry.
 
     Args:

@@ -55,7 +55,7 @@ def test_the_artifact_its_age_and_its_candidates_are_exported(client, artifact, 
     assert after[f'feedrank_artifact_workers{{arm="control",version="{version}"}}'] == 1
     assert after['feedrank_artifact_as_of_seconds{arm="control"}'] > 1.6e9
     n_candidates = after["feedrank_candidates_sum"] - before["feedrank_candidates_sum"]
-    assert 60 <= n_candidates < 70
+    assert 5 <= n_candidates < 70  # of 60 that are kept, those that the trees can still lift
 
 
 def test_users_like_those_of_the_log_do_not_drift_and_others_do(artifact):
