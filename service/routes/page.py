@@ -21,10 +21,19 @@ from service.serving.feed_request import post_content
 
 N_SUGGESTED = 6  # chips in one line of the page
 N_TOPICS = 12  # chips of the page, those of most posts
-N_HISTORY = 40  # lines of the page's list, which scrolls
+N_HISTORY = 40  # lines of the page's list at first; a button asks for all
 Words = Annotated[str, Query(description="Words, all of which must be found.", examples=["tech"])]
 NamedArm = Annotated[
     Arm | None, Query(description="In place of the user's own.", examples=["control"])
+]
+NHistory = Annotated[
+    int,
+    Query(
+        alias="history",
+        ge=0,
+        description="Latest impressions that are told, at most.",
+        examples=[N_HISTORY],
+    ),
 ]
 router = APIRouter(tags=["page"])
 
@@ -138,7 +147,12 @@ def search(inference: Running, q: Words) -> JSONResponse:
     responses=PROBLEMS,
     response_description="The user, their past, the list and its reasons.",
 )
-async def feed(inference: Running, request: RequestParams, arm: NamedArm = None) -> JSONResponse:
+async def feed(
+    inference: Running,
+    request: RequestParams,
+    arm: NamedArm = None,
+    n_history: NHistory = N_HISTORY,
+) -> JSONResponse:
     """One user at one moment: profile, posts shown and liked before, the list and its reasons.
 
     A named arm answers in place of the user's own, to compare both.
@@ -161,7 +175,7 @@ async def feed(inference: Running, request: RequestParams, arm: NamedArm = None)
         "n_shown": len(post),
         "n_liked": int(liked.sum()),
         "topics": _topics(artifact, post, liked),
-        "history": _history(artifact, post, shown_step, liked),
+        "history": _history(artifact, post, shown_step, liked, n_history),
     }
     return reply(answer, content)
 
@@ -230,12 +244,12 @@ def _named_topics(store: FeatureStore) -> list[str]:
 
 
 def _history(
-    artifact: Artifact, post: np.ndarray, step: np.ndarray, liked: np.ndarray
+    artifact: Artifact, post: np.ndarray, step: np.ndarray, liked: np.ndarray, n: int
 ) -> list[dict[str, Any]]:
-    """The last impressions of posts that are not hidden, latest first."""
+    """The last n impressions of posts that are not hidden, latest first."""
     store = artifact.store
     is_open = np.isin(post, store.catalogue.open_posts(store.meta.last_at))
-    last = slice(None, -N_HISTORY - 1, -1)
+    last = slice(None, -n - 1, -1)
     columns = (values[is_open][last].tolist() for values in (post, step, liked))
     return [
         {

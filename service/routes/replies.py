@@ -53,7 +53,7 @@ async def _restriction(
 ) -> Restriction:
     """The posts that the query's parameters leave; a parameter that no route has is refused."""
     once: tuple[str, ...] = ("limit",) if "id" in http.path_params else ONCE
-    once += ("arm",) if http.scope["route"].path == "/feed" else ()  # the page's
+    once += ("arm", "history") if http.scope["route"].path == "/feed" else ()  # the page's
     given = Counter(name for name, _ in http.query_params.multi_items())
     known = f"not a parameter of this route; there are {', '.join((*once, *REPEATED))}"
     wrong = {name: known for name in given if name not in (*once, *REPEATED)}

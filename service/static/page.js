@@ -9,11 +9,13 @@ import { Likes } from "./like.js";
 
 const HOUR = 3600_000;
 const DAY = 24 * HOUR;
+const ALL = 1_000_000; // impressions of one user, at most
 const PLAY_EVERY = 900; // ms a day: time to see the list move, which takes 280 ms
 
 let origin = 0; // of the slider, in milliseconds of the log's own clock
 let likes = null;
 let request = null;
+let past = {}; // how much of it is told; empty: the latest
 const chosen = { topic: "", arm: "" }; // empty: all of them, and the user's own
 let playing = null;
 let soon = null;
@@ -60,7 +62,7 @@ async function show() {
   const query = { ...asked(), time: written(moment()) };
   history.replaceState(null, "", `#${new URLSearchParams(query)}`);
   try {
-    const feed = await get("/feed", query, request.signal);
+    const feed = await get("/feed", { ...query, ...past }, request.signal);
     report(null);
     draw(feed);
   } catch (error) {
@@ -77,6 +79,8 @@ function asked() {
 
 function draw(feed) {
   showFeed(feed);
+  $("all").hidden = "history" in past || feed.history.length >= feed.n_shown;
+  $("all").textContent = `All ${feed.n_shown}`;
   if (chosen.topic) $("summary").textContent += `, of topic ${chosen.topic}`;
   if (chosen.arm) $("summary").textContent += `, by arm ${chosen.arm}`;
   compare();
@@ -262,6 +266,10 @@ $("moment").addEventListener("change", () => {
 $("back").addEventListener("click", () => move(-DAY));
 $("on").addEventListener("click", () => move(DAY));
 $("play").addEventListener("click", play);
+$("all").addEventListener("click", () => {
+  past = { history: ALL };
+  show();
+});
 $("keep").addEventListener("click", keep);
 $("drop").addEventListener("click", drop);
 $("list").addEventListener("like", (event) => like(event.detail));

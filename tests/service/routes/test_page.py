@@ -73,8 +73,13 @@ def test_who_asks_and_what_they_saw_before_is_shown(server, browser, artifact, u
     assert recommender.step(19 * 86_400) == 19
     totals = browser.run("document.getElementById('totals').textContent")
     assert totals.startswith(f"{liked.sum()} of {len(post)} posts")
-    seen = browser.run("document.querySelectorAll('#history li').length")
-    assert seen == min(len(post), 40)
+    n_lines = "document.querySelectorAll('#history li').length"
+    assert len(post) > 40
+    assert browser.run(n_lines) == 40
+    assert browser.run("document.getElementById('all').textContent") == f"All {len(post)}"
+    browser.run("document.getElementById('all').click()")
+    browser.until(f"{n_lines} === {len(post)}")
+    assert browser.run("document.getElementById('all').hidden")
     profile = browser.run("document.getElementById('profile').innerText")
     for column in artifact.store.columns:
         assert column.name.replace("_", " ") in profile
