@@ -9,16 +9,17 @@ from typing import Callable
 
 import numpy as np
 
-from feedrank.features.spec import RATIO, Feature
-from feedrank.stats.logistic import fit_logistic
+from feedrank.features.spec import RATIO, TERM, Feature
+from feedrank.stats.logistic import LogisticFit, fit_logistic
 
 FITTED_ROWS = 1_000_000  # at most, evenly spread: bounds memory to some 130 MB
 # Prior standard deviation of a weight around 1; other values: docs/ranking.md, "Constants".
 WEIGHT_SPREAD = 0.3
-# Of a term's weight around 0. Terms are logarithms and counts, whose own units bound a weight; in
-# units of its spread, a column that hardly varies had a weight of any size. 0.2 to 1 order alike:
-# docs/ranking.md, "Terms".
-TERM_SPREAD = 0.5
+# Of the terms' weights around 0: rows choose one. Terms are logarithms and counts, whose own units
+# bound a weight; in units of its spread, a column that hardly varies had a weight of any size. As
+# the widest, 0.2 to 1 order alike: docs/ranking.md, "Terms". With the last, no term counts.
+TERM_SPREADS = tuple(0.5**n for n in range(1, 14))
+LEAST_EVIDENCE = 3.0  # nats by which terms must be likelier than none: odds of 20 to 1
 BIAS_PRECISION = 1e-6  # as good as no prior
 
 
@@ -79,8 +80,39 @@ class FirstStage:
         rows = np.column_stack([design.values, np.ones(len(design.values))])
         mean = np.array([*design.mean, 0.0])
         precision = np.array([*design.precision, BIAS_PRECISION])
+        wide = fit_logistic(rows, liked[thin], mean, precision)
+        is_term = np.array([*(design.mean == TERM), False])
+        precision[is_term] = term_spread(wide, mean, precision, is_term) ** -2
         weights = fit_logistic(rows, liked[thin], mean, precision).weights
         return design.stage(weights[:-1], float(weights[-1]))
+
+
+def term_spread(
+    wide: LogisticFit, mean: np.ndarray, precision: np.ndarray, is_term: np.ndarray
+) -> float:
+    """The spread of the terms' prior for which rows are the strongest evidence (MacKay 1992).
+
+    The likelihood is taken for normal, as the fit with the widest prior found it, so that the
+    other spreads need no fit of their own.
+
+    Args:
+        wide: posterior mode under the prior of `precision`.
+        mean: of each weight's prior.
+        precision: of each weight's prior, that of terms by the widest spread.
+        is_term: the weights whose spread is sought.
+    """
+    likelihood = wide.curvature - np.diag(precision)
+    slope = wide.curvature @ wide.weights - precision * mean
+
+    def evidence(spread: float) -> float:
+        prior = np.where(is_term, spread**-2.0, precision)
+        posterior, pull = likelihood + np.diag(prior), slope + prior * mean
+        gain = pull @ np.linalg.solve(posterior, pull) + np.log(prior).sum()
+        return float(gain - np.linalg.slogdet(posterior)[1]) / 2
+
+    *spreads, none = TERM_SPREADS
+    best = max(spreads, key=evidence)
+    return best if evidence(best) > evidence(none) + LEAST_EVIDENCE else none
 
 
 @dataclass(frozen=True)
@@ -110,7 +142,7 @@ class Design:
         columns = tuple(i for i, f in enumerate(features) if f.weight is not None)
         mean = np.array([features[i].weight for i in columns], dtype=np.float64)
         values = matrix[:, list(columns)].astype(np.float64)
-        precision = np.where(mean == RATIO, WEIGHT_SPREAD, TERM_SPREAD) ** -2.0
+        precision = np.where(mean == RATIO, WEIGHT_SPREAD, TERM_SPREADS[0]) ** -2.0
         grains = tuple(features[i].grain for i in columns)
         return cls(columns, values, mean, precision, grains)
 
