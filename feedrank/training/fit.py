@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from feedrank.training.external_memory import grow_external
 from feedrank.training.order import fit_ordered
 from feedrank.training.plan import Plan
 from feedrank.training.trees import Grow, grow_in_memory
+
+CHECKED_ALONE = 16  # rows of an own ranker that are also scored alone
 
 
 def fit_ranker(
@@ -97,16 +100,41 @@ def _fit_learned(kind: type[LearnedRanker], plan: Plan, store: FeatureStore) -> 
     if plan.can_stop:
         rows = _candidates(plan.rows[~is_late], plan.early_stage, store)
         judged = _candidates(plan.rows[is_late], plan.early_stage, store)
-        early = kind.fit(rows, judged, plan.params, None)
-    learned = kind.fit(every, None, plan.params, early)
-    score = kind(learned if early is None else early, plan.early_stage, names).score(judged)
-    if np.shape(score) != judged.post.shape or not np.isfinite(score).all():
-        raise SchemaError(
-            f"the ranker '{kind.name}' scores {len(judged.post)} rows by numbers of shape "
-            f"{np.shape(score)}, not all finite. 'score' returns one finite number a row."
-        )
+        early = _arrays(kind, kind.fit(rows, judged, plan.params, None))
+    learned = _arrays(kind, kind.fit(every, None, plan.params, early))
+    ranker = kind(learned if early is None else early, plan.early_stage, names)
+    score = ranker.scores(judged)
+    late_rows = plan.rows[is_late] if plan.can_stop else plan.rows
+    _check_alone(ranker, late_rows, score, store)
     scale, level = (1.0, 0.0) if kind.gives_log_odds else platt(score, judged.liked)
     return kind(learned, plan.first_stage, names, scale, level)
+
+
+def _arrays(kind: type[LearnedRanker], found: Any) -> Arrays:
+    """What `fit` returned, if it can be saved."""
+    if not isinstance(found, Mapping) or not all(
+        isinstance(name, str) and name.isidentifier() and np.asarray(array).dtype.kind in "biuf"
+        for name, array in found.items()
+    ):
+        raise SchemaError(
+            f"'fit' of the ranker '{kind.name}' returns {type(found).__name__}, not a dictionary "
+            "of arrays of numbers by names that are identifiers, such as {'weights': array}."
+        )
+    return {name: np.asarray(array) for name, array in found.items()}
+
+
+def _check_alone(
+    ranker: LearnedRanker, rows: TrainingRows, score: np.ndarray, store: FeatureStore
+) -> None:
+    """Some rows have the same score alone: lists are ranked alone, and together with others."""
+    for i in np.linspace(0, len(rows) - 1, CHECKED_ALONE).astype(int).tolist():
+        alone = ranker.scores(_candidates(rows[i : i + 1], ranker.first_stage, store))[0]
+        if not np.isclose(alone, score[i], rtol=1e-5, atol=1e-6):
+            raise SchemaError(
+                f"the ranker '{ranker.name}' scores a row by {score[i]:.6g} beside {len(rows):,} "
+                f"others, and by {alone:.6g} alone. A score may depend on its row and on the past "
+                "of its own request, 'rows.request', alone."
+            )
 
 
 def _candidates(rows: TrainingRows, stage: FirstStage, store: FeatureStore) -> Candidates:

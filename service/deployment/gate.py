@@ -56,7 +56,8 @@ def _worse(new: Path, live: Path) -> Iterator[str]:
             if is_refused(found, 0, "worse"):
                 yield (
                     f"On {found.gain.n_requests} requests that both answered, the live one beats "
-                    f"it by {-found.gain.value:.4f} of {found.kind}."
+                    f"it by {-found.gain.value:.4f} [{-found.gain.high:.4f}, "
+                    f"{-found.gain.low:.4f}] of {found.kind}."
                 )
         return
     # Of one log, but other requests: each is known by its lead over a rule.

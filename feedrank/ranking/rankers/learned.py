@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Mapping
 import numpy as np
 from scipy.special import expit
 
+from feedrank.errors import SchemaError
 from feedrank.io.arrays import Place, read_array
 from feedrank.ranking.first_stage import FirstStage
 from feedrank.ranking.rankers.ranker import Asked, Ranker
@@ -100,6 +101,22 @@ class LearnedRanker(Ranker):
     def score(self, rows: Candidates) -> np.ndarray:
         """Higher is better, shape (n,); the score of a row must not depend on other rows."""
 
+    def scores(self, rows: Candidates) -> np.ndarray:
+        """`score`, float64, shape (n,); raises `SchemaError` where it is not one number a row."""
+        found, n = self.score(rows), len(rows.post)
+        if np.shape(found) != (n,):
+            raise SchemaError(
+                f"the ranker '{self.name}' scores {n:,} rows by an array of shape "
+                f"{np.shape(found)}. 'score' returns one number a row."
+            )
+        score = np.asarray(found, dtype=np.float64)
+        if n_wrong := int(np.sum(~np.isfinite(score))):
+            raise SchemaError(
+                f"the ranker '{self.name}' scores {n_wrong:,} of {n:,} rows by a number that is "
+                "not finite. 'score' returns one finite number a row."
+            )
+        return score
+
     @property
     def feature_names(self) -> list[str]:
         """The ordered features that it was fitted on."""
@@ -115,7 +132,7 @@ class LearnedRanker(Ranker):
         """Probability of a like, float32, shape (n,), as `Ranker` says."""
         assert asked is not None
         first = self.first_stage(matrix) if log_odds is None else log_odds
-        score = np.asarray(self.score(Candidates(matrix, first, *asked)), dtype=np.float64)
+        score = self.scores(Candidates(matrix, first, *asked))
         return expit(self.scale * score + self.level).astype(np.float32)
 
     def with_first_stage(self, first_stage: FirstStage) -> LearnedRanker:

@@ -127,7 +127,40 @@ class Own(LearnedRanker):
     assert whole.rank(3, AT, 5).post.tolist() != first.rank(3, AT, 5).post.tolist()
 
 
-def test_scores_that_are_no_numbers_are_refused(
+@pytest.mark.parametrize(
+    ("learned", "score", "words"),
+    [
+        (
+            "{}",
+            "np.full(len(rows.post), np.nan)",
+            r"'own:Own' scores [\d,]+ of [\d,]+ rows by a num",
+        ),
+        ("{}", "np.zeros((len(rows.post), 2))", r"by an array of shape \(\d+, 2\)"),
+        ("{}", "None", r"by an array of shape \(\)"),
+        ("{}", "rows.log_odds - rows.log_odds.mean()", r"'own:Own' scores a row by .* alone\."),
+        ("{}", "rows.past.latest(9).liked.mean() + rows.log_odds", "past of its own request"),
+        ("np.zeros(3)", "rows.log_odds", r"'fit' of the ranker 'own:Own' returns ndarray, not a d"),
+        ("{'a/b': np.zeros(3)}", "rows.log_odds", "by names that are identifiers"),
+        ("{'model': object()}", "rows.log_odds", "arrays of numbers"),
+    ],
+)
+def test_what_is_no_ranker_is_refused_when_it_is_fitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learned: str, score: str, words: str
+) -> None:
+    source = f"""
+class Own(LearnedRanker):
+    @classmethod
+    def fit(cls, rows, late, params, early):
+        return {learned}
+
+    def score(self, rows):
+        return {score}
+"""
+    with pytest.raises(SchemaError, match=words):
+        _fitted(tasteful(), source, tmp_path, monkeypatch)
+
+
+def test_a_score_that_is_no_number_is_never_a_list(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = """
@@ -137,10 +170,12 @@ class Own(LearnedRanker):
         return {}
 
     def score(self, rows):
-        return np.full(len(rows.post), np.nan)
+        return rows.log_odds * (np.nan if getattr(self, "breaks", False) else 1)
 """
-    with pytest.raises(SchemaError, match=r"'own:Own' scores .* not all finite"):
-        _fitted(tasteful(), source, tmp_path, monkeypatch)
+    found = _fitted(tasteful(), source, tmp_path, monkeypatch)
+    found.ranker.breaks = True
+    with pytest.raises(SchemaError, match="a number that is not finite"):
+        found.recommender.rank(3, AT, 5)
 
 
 def test_a_ranker_reads_the_past_before_the_step_alone() -> None:
