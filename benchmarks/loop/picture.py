@@ -18,7 +18,7 @@ import vl_convert
 from feedrank.report.theme import LIGHT, config
 
 WIDTH, HEIGHT = 330, 190  # of one chart, in pixels: two stand side by side on a laptop
-LINES = ("ours", "on a random feed", "oracle")
+LINES = ("ours", "on a random feed", "first", "oracle")
 
 
 def weeks_of(results: Sequence[dict[str, Any]]) -> pd.DataFrame:
