@@ -23,7 +23,7 @@ from service.middleware.access_log import AccessLog
 from service.middleware.security import Security
 from service.monitoring import metrics
 from service.monitoring.logs import log_json
-from service.routes import feed, operations, page, posts, recommendations
+from service.routes import feed, finding, operations, page, posts, recommendations
 from service.routes.errors import add_error_answers
 from service.server.clock import Clock, system_clock
 from service.server.listener import SETTINGS
@@ -152,7 +152,7 @@ def create_app(settings: Settings | None = None, clock: Clock = system_clock) ->
         ("/docs/", _docs),
     ):
         app.add_api_route(path, handler, methods=PROBES, include_in_schema=False)
-    routed = (recommendations, posts, page, feed, operations)
+    routed = (recommendations, posts, finding, page, feed, operations)
     for router in (module.router for module in routed):
         app.include_router(router)
         for route in router.routes:

@@ -1,17 +1,92 @@
-"""Search of the page: users by words of their profile, posts by words of their text."""
+"""Search of the page: users by words of their profile, posts by words of text and topic."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import Annotated, Any
 
 import numpy as np
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+from starlette.responses import JSONResponse
 
 from feedrank.artifact.artifact import Artifact
-from feedrank.state.catalogue import are_text
+from feedrank.state.catalogue import Id, are_text, plain_ids
 from feedrank.state.profiles import ProfileColumn
+from service.routes.replies import PROBLEMS, Running
+from service.routes.schemas import Post
+from service.serving.feed_request import post_content
 
 MOST_FOUND = 12  # users, and posts: what fits the page without scrolling
+Words = Annotated[str, Query(description="Words, all of which must be found.", examples=["tech"])]
+router = APIRouter(tags=["page"])
+
+
+class SuggestedUser(BaseModel):
+    """A suggested user."""
+
+    id: Id
+    known_for: str
+    profile: dict[str, str]
+    n_shown: int
+
+
+class Found(BaseModel):
+    """Users and posts that hold all words of a search."""
+
+    n_users: int
+    users: list[SuggestedUser]
+    posts: list[Post]
+
+
+@router.get(
+    "/feed/search",
+    response_model=Found,
+    responses={code: PROBLEMS[code] for code in (401, 414, 422)},
+    response_description="Users and posts.",
+)
+def search(inference: Running, q: Words) -> JSONResponse:
+    """Users by words of their profile, such as `age 24`, and posts by words of text and topic."""
+    artifact = inference.slots["control"].current.artifact
+    users, n_users = users_of(artifact, q.split())
+    content = {
+        "n_users": n_users,
+        "users": described(artifact, users.tolist()),
+        "posts": [post_content(artifact.store, row) for row in posts_of(artifact, q.split())],
+    }
+    return JSONResponse(content)
+
+
+def described(artifact: Artifact, users: list[int]) -> list[dict[str, Any]]:
+    """Users with their profile and number of impressions."""
+    n_shown = artifact.store.history.n_shown
+    ids = plain_ids(artifact.store.catalogue.user_ids[users])
+    return [
+        {
+            "id": user_id,
+            "known_for": _segment(artifact, u),
+            "profile": profile_of(artifact, u),
+            "n_shown": int(n_shown[u]),
+        }
+        for user_id, u in zip(ids, users, strict=True)
+    ]
+
+
+def _segment(artifact: Artifact, user: int) -> str:
+    """The profile value that splits users into segments, in words; empty if none does."""
+    column = artifact.store.fitted.segment_column
+    if column < 0:
+        return ""
+    name, value = list(profile_of(artifact, user).items())[column]
+    return f"{name.replace('_', ' ')} {value}"
+
+
+def profile_of(artifact: Artifact, user: int) -> dict[str, str]:
+    """A user's profile values in words."""
+    store = artifact.store
+    codes = store.catalogue.profiles_of(np.array([user]))[0][0].tolist()
+    return {c.name: c.label(code) for c, code in zip(store.columns, codes, strict=True)}
 
 
 def users_of(artifact: Artifact, words: Sequence[str]) -> tuple[np.ndarray, int]:

@@ -12,9 +12,9 @@ from starlette.responses import JSONResponse
 
 from feedrank.artifact.artifact import Artifact
 from feedrank.log.exposures import Arm
-from feedrank.state.catalogue import Id, plain_ids
+from feedrank.state.catalogue import Id
 from feedrank.state.feature_store import FeatureStore
-from service.routes.finding import posts_of, users_of
+from service.routes.finding import SuggestedUser, described, profile_of
 from service.routes.replies import PROBLEMS, RequestParams, Running, explanation, reply
 from service.routes.schemas import ExplainedPost, Explanation, Post
 from service.serving.feed_request import post_content
@@ -22,7 +22,6 @@ from service.serving.feed_request import post_content
 N_SUGGESTED = 6  # chips in one line of the page
 N_TOPICS = 12  # chips of the page, those of most posts
 N_HISTORY = 40  # lines of the page's list at first; a button asks for all
-Words = Annotated[str, Query(description="Words, all of which must be found.", examples=["tech"])]
 NamedArm = Annotated[
     Arm | None, Query(description="In place of the user's own.", examples=["control"])
 ]
@@ -36,15 +35,6 @@ NHistory = Annotated[
     ),
 ]
 router = APIRouter(tags=["page"])
-
-
-class SuggestedUser(BaseModel):
-    """A suggested user."""
-
-    id: Id
-    known_for: str
-    profile: dict[str, str]
-    n_shown: int
 
 
 class Suggestions(BaseModel):
@@ -65,14 +55,6 @@ class ShownPost(Post):
 
     liked: bool
     day: str
-
-
-class Found(BaseModel):
-    """Users and posts that hold all words of a search."""
-
-    n_users: int
-    users: list[SuggestedUser]
-    posts: list[Post]
 
 
 class TopicCount(BaseModel):
@@ -124,24 +106,6 @@ async def suggestions(inference: Running) -> JSONResponse:
 
 
 @router.get(
-    "/feed/search",
-    response_model=Found,
-    responses={code: PROBLEMS[code] for code in (401, 414, 422)},
-    response_description="Users and posts.",
-)
-def search(inference: Running, q: Words) -> JSONResponse:
-    """Users by words of their profile, such as `age 24`, and posts by words of text and topic."""
-    artifact = inference.slots["control"].current.artifact
-    users, n_users = users_of(artifact, q.split())
-    content = {
-        "n_users": n_users,
-        "users": _described(artifact, users.tolist()),
-        "posts": [post_content(artifact.store, row) for row in posts_of(artifact, q.split())],
-    }
-    return JSONResponse(content)
-
-
-@router.get(
     "/feed",
     response_model=Feed,
     responses=PROBLEMS,
@@ -170,7 +134,7 @@ async def feed(
         shown |= {"n_shown": int(is_it.sum()), "n_liked": int(liked[is_it].sum())}
     content |= {
         "id": request.user_id,
-        "profile": _profile(artifact, answer.user),
+        "profile": profile_of(artifact, answer.user),
         "known_until": answer.known_until.isoformat(),
         "n_shown": len(post),
         "n_liked": int(liked.sum()),
@@ -185,38 +149,7 @@ def _suggested(artifact: Artifact) -> list[dict[str, Any]]:
     n_shown = artifact.store.history.n_shown
     order = np.argsort(n_shown, kind="stable")
     places = np.linspace(0, len(order) - 1, N_SUGGESTED + 1)[1:].astype(int)
-    return _described(artifact, list(dict.fromkeys(order[places].tolist())))
-
-
-def _described(artifact: Artifact, users: list[int]) -> list[dict[str, Any]]:
-    """Users with their profile and number of impressions."""
-    n_shown = artifact.store.history.n_shown
-    ids = plain_ids(artifact.store.catalogue.user_ids[users])
-    return [
-        {
-            "id": user_id,
-            "known_for": _segment(artifact, u),
-            "profile": _profile(artifact, u),
-            "n_shown": int(n_shown[u]),
-        }
-        for user_id, u in zip(ids, users, strict=True)
-    ]
-
-
-def _segment(artifact: Artifact, user: int) -> str:
-    """The profile value that splits users into segments, in words; empty if none does."""
-    column = artifact.store.fitted.segment_column
-    if column < 0:
-        return ""
-    name, value = list(_profile(artifact, user).items())[column]
-    return f"{name.replace('_', ' ')} {value}"
-
-
-def _profile(artifact: Artifact, user: int) -> dict[str, str]:
-    """A user's profile values in words."""
-    store = artifact.store
-    codes = store.catalogue.profiles_of(np.array([user]))[0][0].tolist()
-    return {c.name: c.label(code) for c, code in zip(store.columns, codes, strict=True)}
+    return described(artifact, list(dict.fromkeys(order[places].tolist())))
 
 
 def _topics(artifact: Artifact, post: np.ndarray, liked: np.ndarray) -> list[dict[str, Any]]:

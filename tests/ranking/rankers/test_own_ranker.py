@@ -73,6 +73,19 @@ def _fitted(
     return replace(learned, params=params, ranker=made)
 
 
+def _ranker(learned: str, score: str) -> str:
+    """Source of a class `Own`, from the expressions that its methods return."""
+    return f"""
+class Own(LearnedRanker):
+    @classmethod
+    def fit(cls, rows, late, params, early):
+        return {learned}
+
+    def score(self, rows):
+        return {score}
+"""
+
+
 def test_the_names_of_params_are_those_of_the_shipped_rankers() -> None:
     assert set(RANKERS) == {"xgboost", *SHIPPED}
 
@@ -109,15 +122,8 @@ def test_rows_in_files_are_for_xgboost_alone() -> None:
 def test_scores_that_are_no_log_odds_become_probabilities(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = """
-class Own(LearnedRanker):
-    @classmethod
-    def fit(cls, rows, late, params, early):
-        return {"n_calls": np.array(1 if early is None else early["n_calls"] + 1)}
-
-    def score(self, rows):
-        return 7 + 3 * rows.log_odds
-"""
+    n_calls = "{'n_calls': np.array(1 if early is None else early['n_calls'] + 1)}"
+    source = _ranker(n_calls, "7 + 3 * rows.log_odds")
     found = _fitted(tasteful(), source, tmp_path, monkeypatch)
     liked = tasteful().rows.liked
     assert found.ranker.learned["n_calls"] == 2
@@ -147,31 +153,14 @@ class Own(LearnedRanker):
 def test_what_is_no_ranker_is_refused_when_it_is_fitted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learned: str, score: str, words: str
 ) -> None:
-    source = f"""
-class Own(LearnedRanker):
-    @classmethod
-    def fit(cls, rows, late, params, early):
-        return {learned}
-
-    def score(self, rows):
-        return {score}
-"""
     with pytest.raises(SchemaError, match=words):
-        _fitted(tasteful(), source, tmp_path, monkeypatch)
+        _fitted(tasteful(), _ranker(learned, score), tmp_path, monkeypatch)
 
 
 def test_a_score_that_is_no_number_is_never_a_list(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = """
-class Own(LearnedRanker):
-    @classmethod
-    def fit(cls, rows, late, params, early):
-        return {}
-
-    def score(self, rows):
-        return rows.log_odds * (np.nan if getattr(self, "breaks", False) else 1)
-"""
+    source = _ranker("{}", "rows.log_odds * (np.nan if getattr(self, 'breaks', False) else 1)")
     found = _fitted(tasteful(), source, tmp_path, monkeypatch)
     found.ranker.breaks = True
     with pytest.raises(SchemaError, match="a number that is not finite"):
