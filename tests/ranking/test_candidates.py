@@ -101,4 +101,4 @@ def test_the_rough_score_of_all_posts_is_near_that_of_single_pairs(learned: Lear
     exact = generator.log_odds(requests.grid(posts), parts)
     rough = generator.log_odds(requests.whole(), parts)
     assert rough.dtype == exact.dtype == np.float32
-    np.testing.assert_allclose(rough, exact, rtol=0, atol=1e-5)
+    assert np.abs(rough - exact).max() < ROUGH / 1_000  # a slack of none would lose ties

@@ -36,7 +36,8 @@ def test_a_champion_answers_what_came_after_its_log_among_the_posts_that_were_sh
     ).groupby(["user", "day"], as_index=False)["at"].min()  # fmt: skip
     moments = pd.Timestamp(first.meta.origin_at) + pd.to_timedelta(sessions["at"], unit="s")
     requests = pd.DataFrame({"user_id": users[sessions["user"]], "at": moments})
-    earlier = pd.DataFrame({"user_id": users[:5], "at": pd.Timestamp(first.meta.origin_at)})
+    midway = pd.Timestamp(first.meta.origin_at) + pd.Timedelta(days=12)
+    earlier = pd.DataFrame({"user_id": users[:5], "at": midway})
 
     found = hits_of_champion(champion, challenger, pd.concat([requests, earlier]), K)
 
