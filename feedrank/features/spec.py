@@ -33,6 +33,8 @@ class Feature:
             term, whose weight is of any sign; None: of trees alone. NaN only there.
         grain: what tells the value within a step: the user's segment and the post (`POST`), the
             user and the post's cluster or topic, the user and the moment (`USER`), or the pair.
+        has_extremes: of `PAIR`: whether `read` also tells the highest and the lowest value of
+            posts that are alike (`feedrank.ranking.tiles`); lists of others score every post.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Feature:
     words: str
     weight: float | None
     grain: str = PAIR
+    has_extremes: bool = False
 
 
 def features_of(fitted: FittedParameters) -> tuple[Feature, ...]:
@@ -158,10 +161,10 @@ TERMS: tuple[Column, ...] = (
     ("pair_impression_count", lambda q: q.pair_counts.shown, "shown to this user before", PAIR),
     ("pair_like_count", lambda q: q.pair_counts.liked, "liked by this user before", PAIR),
 )  # fmt: skip
-FIXED = (
-    *(Feature(name, read, words, RATIO, grain) for name, read, words, grain in LINEAR),
-    *(Feature(name, read, words, None, grain) for name, read, words, grain in OTHER),
-    *(Feature(name, read, words, TERM, grain) for name, read, words, grain in TERMS),
+FIXED = tuple(
+    Feature(name, read, words, weight, grain, has_extremes=True)
+    for columns, weight in ((LINEAR, RATIO), (OTHER, None), (TERMS, TERM))
+    for name, read, words, grain in columns
 )
 
 WINDOWED = tuple(

@@ -3,98 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
+from typing import Callable
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from feedrank.features.question import Grid, Question, WholeGrid
-from feedrank.features.spec import CLUSTER, POST, TOPIC, USER, Feature
+from feedrank.features.question import Question
+from feedrank.features.spec import CLUSTER, PAIR, POST, TOPIC, USER, Feature
 from feedrank.ranking.first_stage import FirstStage
-from feedrank.ranking.top_k import kth_highest
+from feedrank.ranking.step_requests import StepRequests
+from feedrank.ranking.tiles import Tiles, highest
+from feedrank.ranking.top_k import Reach
 from feedrank.state.counts.by_user import PairCounts
 from feedrank.state.fitted import FittedParameters
-from feedrank.state.past import Past
-from feedrank.state.shared import SharedState
-from feedrank.state.users import UserState, UserTables, user_tables
+from feedrank.state.shared import FEWEST_SHOWN, SharedState
+from feedrank.state.users import UserState
 
 # A rough score is a sum of some 40 float32, each off by 2**-24 of itself at most: of log-odds up to
 # 100, by a hundredth of this in all.
 ROUGH = 2.0**-6
-# Below, log-odds that differ by more than the second have different probabilities, in float32.
-SATURATED, CERTAIN = 10.0, 2.0**-6
+# Candidates from which on tiles are used: of 7,000, products of matrices take as long.
+FEWEST_TILED = 20_000
+# Posts that are looked into first, about: 128 to 512 cost the same. Then twice as many each time,
+# up to a share of the tiles: more pairs take longer than products of matrices over all posts.
+FIRST_POSTS, MOST_TILES = 256, 1 / 16
+NO_POST, NO_LOG_ODDS = np.zeros(0, np.int64), np.zeros(0, np.float32)
 ONE = np.zeros(1, np.int64)  # any post, as of the only column of what a user has for all
-
-
-@dataclass(frozen=True)
-class StepRequests:
-    """Requests of some users at moments of one step.
-
-    Attributes:
-        shared: state of posts as of the step.
-        users: their state as of the step.
-        tables: of these users.
-        at: seconds since the log's origin, shape (n_users,).
-        past: their impressions before the step; None: no ranker is asked.
-    """
-
-    shared: SharedState
-    users: UserState
-    tables: UserTables
-    at: np.ndarray
-    past: Past | None = None
-
-    @classmethod
-    def of(
-        cls, shared: SharedState, users: UserState, at: np.ndarray, past: Past | None = None
-    ) -> StepRequests:
-        """All users of a state."""
-        return cls(shared, users, user_tables(users, shared, np.arange(len(at))), at, past)
-
-    def grid(self, post: np.ndarray) -> Grid:
-        """All pairs of these users and some posts."""
-        return Grid(self.shared, self.users, post, self.at, self.tables)
-
-    def whole(self) -> WholeGrid:
-        """All pairs of these users and all posts."""
-        return WholeGrid(self.shared, self.users, self.at, self.tables)
-
-    def pairs(self, posts: Sequence[np.ndarray]) -> Question:
-        """The pairs of each of these users with posts of their own."""
-        user = np.repeat(np.arange(len(self.at)), [len(post) for post in posts])
-        post, at = np.concatenate(posts), self.at[user]
-        return Question(self.shared, self.users, user, post, at, self.tables)
-
-
-@dataclass(frozen=True)
-class Reach:
-    """Which posts the trees can still lift into a list, given their first-stage log-odds.
-
-    Attributes:
-        k: length of the list.
-        spread: by how much more the trees can lift one post than another; inf if that is unknown.
-    """
-
-    k: int
-    spread: float
-
-    def rows(self, log_odds: np.ndarray, n_kept: int, slack: float = 0.0) -> np.ndarray:
-        """Rows of the `n_kept` highest, and those that tie with the last, that are within reach.
-
-        Args:
-            log_odds: of posts, shape (n,).
-            n_kept: at least `k`.
-            slack: by which log-odds may be lower than the true ones, compared with each other.
-        """
-        rows = np.arange(len(log_odds))
-        if len(rows) > self.k:
-            least = min(float(kth_highest(log_odds, self.k)), SATURATED)
-            rows = np.flatnonzero(log_odds >= least - self.spread - CERTAIN - slack)
-        if len(rows) > n_kept:
-            some = log_odds[rows]
-            rows = rows[some >= float(kth_highest(some, n_kept)) - slack]
-        return rows
 
 
 def split(values: np.ndarray, posts: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -121,6 +56,10 @@ class CandidateGenerator:
         self._features, self._first_stage, self._fitted = features, first_stage, fitted
         # 56 kB a segment at the reference size; a state that is forgotten takes its table along.
         self._tables: WeakKeyDictionary[SharedState, np.ndarray] = WeakKeyDictionary()
+        self._tiles: WeakKeyDictionary[SharedState, Tiles] = WeakKeyDictionary()
+        self._weights = dict(zip(first_stage.columns, first_stage.weights))
+        own = [features[column] for column in first_stage.columns]
+        self._has_bounds = all(f.has_extremes or f.grain != PAIR for f in own)
         self._of_topics = _one_of_each(fitted.topic)
         self._of_clusters = {r.first_step: _one_of_each(r.clusters.cluster) for r in fitted.refits}
 
@@ -143,9 +82,80 @@ class CandidateGenerator:
                 post[reach.rows(own if len(post) == len(own) else own.take(post), n_kept, ROUGH)]
                 for own, post in zip(rough, posts)
             ]
-        exact = split(self.log_odds(requests.pairs(kept), parts), kept)
-        rows = [reach.rows(own, n_kept) for own in exact]
-        return [p[r] for p, r in zip(kept, rows)], [own[r] for own, r in zip(exact, rows)]
+        return _within(reach, n_kept, kept, self._exact(requests, parts, kept))
+
+    def search(
+        self,
+        requests: StepRequests,
+        open_among: Sequence[Callable[[np.ndarray], np.ndarray]],
+        n_kept: int,
+        reach: Reach,
+    ) -> tuple[list[np.ndarray], list[np.ndarray]] | None:
+        """As `cut` of all candidates of the state, few tiles of which are looked into.
+
+        Args:
+            requests: of the users.
+            open_among: those of some rows that each user may be shown.
+            n_kept: how many are kept at most, beside those that tie with the last of them.
+            reach: of the trees that follow.
+
+        Returns:
+            None where too many tiles can hold the best, so that `cut` takes less time, or a user
+            may be shown so few posts that all posts are candidates.
+        """
+        tiles = self._tiles_of(requests.shared)
+        if tiles is None:
+            return None
+        parts = self.parts(requests)
+        bounds = self._bounds(requests, parts, tiles)
+        n = 1 + FIRST_POSTS * len(tiles) // len(tiles.post)
+        posts, log_odds = [NO_POST] * len(bounds), [NO_LOG_ODDS] * len(bounds)
+        while True:
+            least = [reach.least(own, n_kept) - ROUGH for own in log_odds]
+            numbers = [highest(own, enough, n) for own, enough in zip(bounds, least)]
+            if not any(map(len, numbers)):
+                break
+            if n > MOST_TILES * len(tiles):
+                return None
+            found = [is_open(tiles.posts(own)) for is_open, own in zip(open_among, numbers)]
+            log_odds = _joined(log_odds, self._exact(requests, parts, found))
+            posts = _joined(posts, found)
+            for own, looked_into in zip(bounds, numbers):
+                own[looked_into] = np.nan
+            n *= 2
+        if min(map(len, posts)) < max(reach.k, FEWEST_SHOWN):
+            return None
+        return _within(reach, n_kept, posts, log_odds)
+
+    def _bounds(
+        self, requests: StepRequests, parts: Mapping[str, np.ndarray], tiles: Tiles
+    ) -> np.ndarray:
+        """Log-odds that a tile's posts exceed by rounding alone, shape (n_users, n_tiles)."""
+        low, high = (requests.extremes(tiles, are_highest) for are_highest in (False, True))
+
+        def extreme(column: int) -> np.ndarray | float:
+            return self._features[column].read(high if self._weights[column] > 0 else low)
+
+        of_tiles = {
+            POST: tiles.highest[requests.users.segment],
+            CLUSTER: parts[CLUSTER].take(high.cluster, axis=1),
+            TOPIC: parts[TOPIC].take(high.topic, axis=1),
+            USER: parts[USER],
+            PAIR: self._first_stage.part(PAIR, extreme),
+        }
+        return self._first_stage.total(of_tiles.__getitem__, of_tiles[POST].shape)
+
+    def _tiles_of(self, shared: SharedState) -> Tiles | None:
+        """Tiles of a state's candidates; None where they save no time, or bounds are unknown."""
+        tiles = self._tiles.get(shared)
+        if tiles is None and self._has_bounds:
+            is_candidate = shared.n_shown > 0
+            is_candidate[self._fitted.n_fitted_posts :] = True
+            post = np.flatnonzero(is_candidate)
+            if len(post) >= FEWEST_TILED:
+                tiles = Tiles.of(post, shared, self._fitted.topic, self._of_posts(shared))
+                self._tiles[shared] = tiles
+        return tiles
 
     def parts(self, requests: StepRequests) -> dict[str, np.ndarray]:
         """The parts of the sum that many pairs share, by grain.
@@ -176,6 +186,12 @@ class CandidateGenerator:
 
         return self._first_stage.total(part, np.broadcast_shapes(pairs.of.shape, pairs.post.shape))
 
+    def _exact(
+        self, requests: StepRequests, parts: Mapping[str, np.ndarray], posts: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        """Log-odds of each user's own posts."""
+        return split(self.log_odds(requests.pairs(posts), parts), posts)
+
     def _part(self, grain: str, pairs: Question) -> np.ndarray:
         return self._first_stage.part(grain, lambda column: self._features[column].read(pairs))
 
@@ -196,6 +212,19 @@ class CandidateGenerator:
         requests = StepRequests.of(shared, one_of_each, np.zeros(fitted.n_segments, np.int64))
         part = self._part(POST, requests.grid(np.arange(fitted.n_posts)))
         return np.broadcast_to(part, (fitted.n_segments, fitted.n_posts))
+
+
+def _within(
+    reach: Reach, n_kept: int, posts: Sequence[np.ndarray], log_odds: Sequence[np.ndarray]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Those of each user's posts that can come into the list, sorted, and their log-odds."""
+    rows = [reach.rows(own, n_kept) for own in log_odds]
+    rows = [r[np.argsort(post[r])] for post, r in zip(posts, rows)]
+    return [post[r] for post, r in zip(posts, rows)], [o[r] for o, r in zip(log_odds, rows)]
+
+
+def _joined(some: list[np.ndarray], more: list[np.ndarray]) -> list[np.ndarray]:
+    return [np.concatenate(both) for both in zip(some, more)]
 
 
 def _one_of_each(part_of: np.ndarray) -> np.ndarray:

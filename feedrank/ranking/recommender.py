@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 
 from feedrank.features.spec import assemble, features_of
-from feedrank.ranking.candidates import CandidateGenerator, Reach, StepRequests, split
+from feedrank.ranking.candidates import CandidateGenerator, split
 from feedrank.ranking.rankers.ranker import Asked, Ranker
-from feedrank.ranking.top_k import best_rows
+from feedrank.ranking.step_requests import StepRequests
+from feedrank.ranking.top_k import Reach, best_rows
 from feedrank.state.catalogue import NOBODY, Id, plain_ids
 from feedrank.state.counts.by_user import PairCounts
 from feedrank.state.feature_store import FeatureStore
@@ -47,7 +49,7 @@ class UnknownUserError(KeyError):
 
 
 class Recommender:
-    """Answers for any user and moment from the state as of the moment's step.
+    """Answers for any user and moment from the state as of its step.
 
     Args:
         store: point-in-time state of users and posts.
@@ -65,14 +67,11 @@ class Recommender:
         exclude: str,
         as_of: int | None = None,
     ) -> None:
-        self.store = store
-        self.catalogue = store.catalogue
-        self.meta = store.meta
-        self.ranker = ranker
+        self.store, self.ranker = store, ranker
+        self.catalogue, self.meta = store.catalogue, store.meta
         self.features = features_of(store.fitted)
         self.first_stage = CandidateGenerator(self.features, ranker.first_stage, store.fitted)
-        self._history = store.history
-        self._shared = store.states
+        self._history, self._shared = store.history, store.states
         self._candidates, self._exclude = candidates, exclude
         self._step_seconds = store.fitted.step_seconds
         self._last_step = store.shared.n_steps if as_of is None else as_of // self._step_seconds
@@ -167,32 +166,37 @@ class Recommender:
         candidates: Sequence[np.ndarray] | None,
     ) -> list[Ranked]:
         """As `rank_many` for the users of one block, of their requests."""
-        among = [None] * len(users) if candidates is None else candidates
-        each = zip(users.tolist(), requests.at.tolist(), among)
-        posts = [self.open_posts(user, moment, own, k) for user, moment, own in each]
-        reach = Reach(k, self.ranker.spread)
-        posts, log_odds = self.first_stage.cut(requests, posts, max(self._candidates, k), reach)
-        found = []
-        for post, probability in zip(posts, self.scores(requests, posts, log_odds)):
-            best = best_rows(probability, k)
-            found.append(Ranked(post[best], probability[best], len(post)))
-        return found
+        each, kept = list(zip(users.tolist(), requests.at.tolist())), None
+        rules = max(self._candidates, k), Reach(k, self.ranker.spread)
+        if candidates is None:
+            is_open = [partial(self._open_among, *of) for of in each]
+            kept = self.first_stage.search(requests, is_open, *rules)
+        if kept is None:
+            among = [None] * len(users) if candidates is None else candidates
+            own = [self.open_posts(*of, some, k) for of, some in zip(each, among)]
+            kept = self.first_stage.cut(requests, own, *rules)
+        posts, log_odds = kept
+        scored = zip(posts, self.scores(requests, posts, log_odds))
+        best = [(post, probability, best_rows(probability, k)) for post, probability in scored]
+        return [Ranked(post[rows], chance[rows], len(post)) for post, chance, rows in best]
 
     def open_posts(
         self, user: int, at: int, candidates: np.ndarray | None = None, k: int = 0
     ) -> np.ndarray:
-        """Rows of the posts that a user may be shown in a list of `k`.
+        """Rows for a list of `k`: the candidates, hidden or not, or all that the feed has shown."""
+        if candidates is not None:
+            return self._without_barred(user, at, candidates)
+        post = self._without_barred(user, at, self.catalogue.open_posts(at))
+        return self._shared.candidates_among(post, self.step(at), k)
 
-        They are the candidates, hidden or not, since what the feed has shown is replayed; or all
-        that are not hidden and that the feed has shown.
-        """
-        post = self.catalogue.open_posts(at) if candidates is None else candidates
-        if user != NOBODY:
-            barred = self._history.barred(user, self.step(at), at, self._exclude)
-            post = post[~np.isin(post, barred)] if len(barred) else post
-        if candidates is None:
-            post = self._shared.candidates_among(post, self.step(at), k)
-        return post
+    def _open_among(self, user: int, at: int, post: np.ndarray) -> np.ndarray:
+        return self._without_barred(user, at, self.catalogue.open_among(post, at))
+
+    def _without_barred(self, user: int, at: int, post: np.ndarray) -> np.ndarray:
+        if user == NOBODY:
+            return post
+        barred = self._history.barred(user, self.step(at), at, self._exclude)
+        return post[~np.isin(post, barred)] if len(barred) else post
 
     def history_before(self, user: int, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Post, step and liked of a user's impressions strictly before a step; none of `NOBODY`."""

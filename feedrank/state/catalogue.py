@@ -104,6 +104,10 @@ class Catalogue:
             return np.arange(len(self.post_ids))
         return np.flatnonzero(self.hidden_from > at)
 
+    def open_among(self, post: np.ndarray, at: int) -> np.ndarray:
+        """Those of some rows of posts that are not hidden at a second."""
+        return post if not len(self.hidden_from) else post[self.hidden_from[post] > at]
+
     def as_served(self) -> Catalogue:
         """The catalogue of a service: posts that are ever hidden are so at every moment."""
         if not len(self.hidden_from):

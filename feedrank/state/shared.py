@@ -16,7 +16,10 @@ from feedrank.state.posts.clusters import EVERY
 from feedrank.state.posts.tables import post_tables
 from feedrank.state.rates import StepRates
 
-KEPT_STATES = 128  # 1.5 MB each at full size; the reference log has 90 days
+# At most, and bytes of those that are kept, some of which always are: of 7,023 posts a state takes
+# 3 MB with what the first stage keeps of it, of 70,000 and of 700,000 ten and a hundred times that.
+KEPT_STATES, FEWEST_KEPT, KEPT_BYTES = 128, 4, 2 << 30
+POST_BYTES, CELL_BYTES = 170, 20  # of a post, and of a segment and a post
 # Half-lives of further recent counts, in steps, beside `features.half_life_days`: with steps of an
 # hour, the last hour, quarter of a day and day. Measured on a news log: docs/ranking.md.
 WINDOWS = (1, 6, 24)
@@ -86,9 +89,10 @@ class SharedHistory:
     """Shared states by step, the most recently used kept."""
 
     def __init__(
-        self, fitted: FittedParameters, counts: SharedCounts, keep: int = KEPT_STATES
+        self, fitted: FittedParameters, counts: SharedCounts, keep: int | None = None
     ) -> None:
-        self.fitted, self.counts, self.keep = fitted, counts, keep
+        self.fitted, self.counts = fitted, counts
+        self.keep = _n_kept(fitted) if keep is None else keep
         half_lives = (fitted.half_life_steps, *WINDOWS)
         self._by_post = RunningCounts(counts.by_post, fitted.n_posts, *half_lives)
         self._others = [RunningCounts(c, c.n_keys) for c in (*counts.by_column, *counts.by_key)]
@@ -195,3 +199,8 @@ class SharedHistory:
     def _posts_before(self, step: int) -> tuple[Tally, np.ndarray]:
         found = self._by_post.before(step)
         return found.counts.reshape(self.fitted.n_segments, self.fitted.n_posts), found.recent
+
+
+def _n_kept(fitted: FittedParameters) -> int:
+    size = fitted.n_posts * (POST_BYTES + CELL_BYTES * fitted.n_segments)
+    return min(max(KEPT_BYTES // size, FEWEST_KEPT), KEPT_STATES)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 import numpy as np
 import pytest
 
 from feedrank.live.events import Events
 from feedrank.live.live_store import LiveStore
+from feedrank.ranking import candidates
+from feedrank.ranking.top_k import Reach
 from feedrank.state.feature_store import FeatureStore
 from tests.live.followed import CUT, END, Followed, followed
 from tests.support.simulated_logs import DAY, recommender_of
@@ -64,3 +67,21 @@ def test_neither_order_nor_batches_nor_repeats_matter(
         ends.append(live.store().meta.last_at + 3_600)  # of its step
     live.apply(Events.joined([mixed, events]), log.posts, log.users)  # all is there already
     _assert_same_answers(log, live.store(), log.whole(), [*MOMENTS, *ends[::3]])
+
+
+def test_tiles_of_a_followed_store_hold_its_new_posts(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = followed("1d", "tastes")
+    live = LiveStore(log.learned.store)
+    live.apply(posts=log.posts)
+    for name, value in (("FEWEST_TILED", 1), ("MOST_TILES", inf), ("FEWEST_SHOWN", 1)):
+        monkeypatch.setattr(candidates, name, value)
+    recommender, first = recommender_of(log.learned, live.store()), log.learned.store.meta.n_posts
+    requests = recommender.requests(np.arange(60), np.full(60, END))
+    generator, reach = recommender.first_stage, Reach(1, inf)
+    is_open = [lambda post: post[post >= first]] * 60
+    found = generator.search(requests, is_open, 200, reach)
+    later = np.arange(first, live.store().meta.n_posts)
+    expected = generator.cut(requests, [later] * 60, 200, reach)
+    assert found is not None
+    assert [p.tolist() for p in found[0]] == [p.tolist() for p in expected[0]]
+    assert found[0][0].tolist() == later.tolist()

@@ -8,9 +8,10 @@ from scipy.special import expit
 
 from feedrank.features.question import Question
 from feedrank.features.spec import CLUSTER, POST, TOPIC, USER, Feature, assemble
-from feedrank.ranking.candidates import ROUGH, CandidateGenerator, Reach, StepRequests
+from feedrank.ranking.candidates import ROUGH, CandidateGenerator
 from feedrank.ranking.first_stage import FirstStage
-from feedrank.ranking.top_k import best_rows
+from feedrank.ranking.step_requests import StepRequests
+from feedrank.ranking.top_k import Reach, best_rows
 from tests.support.simulated_logs import DAY, Learned, recommender_of
 
 USERS = np.arange(0, 300, 8)

@@ -75,15 +75,29 @@ class PairCounts:
         last = np.searchsorted(keys, self._key(user, post, min(step, self._n_steps)))
         return Tally(last - first, likes[last] - likes[first])
 
-    def table(self, n_users: int, before: int) -> Tally:
-        """As `before` of all pairs of the first users, shape (n_users, n_posts), in less time."""
+    def table(
+        self, n_users: int, before: int, part: np.ndarray | None = None, n_parts: int = 0
+    ) -> Tally:
+        """Counts of the first users by post, or by part of the posts, strictly before a step.
+
+        Args:
+            n_users: number of users.
+            before: the step.
+            part: of each post; None: of its own.
+            n_parts: number of parts.
+
+        Returns:
+            int64, shape (n_users, n_parts).
+        """
         user, post, step, liked = self._rows
-        pair, is_known = user.astype(np.int64) * self._n_posts + post, step < before
+        n = self._n_posts if part is None else n_parts
+        cell = user.astype(np.int64) * n + (post if part is None else part[post])
+        is_known = step < before
         counts = (
-            np.bincount(pair[which], minlength=n_users * self._n_posts)
+            np.bincount(cell[which], minlength=n_users * n).reshape(n_users, n)
             for which in (is_known, is_known & (liked > 0))
         )
-        return Tally(*(count.reshape(n_users, self._n_posts) for count in counts))
+        return Tally(*counts)
 
     def _key(self, user: np.ndarray, post: np.ndarray, step: np.ndarray | int) -> np.ndarray:
         pair = user.astype(np.int64) * self._n_posts + post
