@@ -55,6 +55,7 @@ class Settings(BaseSettings):
         state: directory of the worker registry, of proofs and of shared metrics, mode 700; in the
             home directory by default.
         poll_seconds: polling interval for a new artifact.
+        report: page of `dvc repro` that `/report` shows; the page has a link to it if it is there.
         hidden_posts: text file of posts that are in no answer, an id a line; None for no file.
         follow: whether new rows of the database in FEED_DSN are followed.
         follow_overlap: seconds by which a row may come later than rows of a later moment.
@@ -82,6 +83,7 @@ class Settings(BaseSettings):
     header_seconds: Seconds = 10.0
     state: Path = Field(default_factory=default_state)
     poll_seconds: Seconds = 0.5  # a poll takes 0.1 ms: any value up to seconds costs nothing
+    report: Path = Path("reports/report.html")
     hidden_posts: Path | None = None
     # FEED_DSN alone does not start it: it may be set for `dvc repro` or `service.ab_report`.
     follow: Annotated[bool, Field(description="0 or 1")] = False

@@ -25,7 +25,7 @@ from feedrank.log.calendar import Calendar
 from feedrank.log.impressions import Impressions
 from feedrank.params import DemoParams, Params, load_params
 from feedrank.validation.feed.randomness import Finding, randomness_of
-from feedrank.validation.fold import requests_in, test_steps
+from feedrank.validation.replay.period import requests_in, test_steps
 from tests.support.network.feeds import FEEDS, store_of
 from tests.support.network.log_files import write_simulated_log
 
@@ -73,8 +73,9 @@ def tested(likes: str, seed: int, params: Params, scratch: Path) -> Iterator[Tes
         log = write_simulated_log(network, scratch / feed, 2, rows)
         store = store_of(fitted, log, params.features.segments)
         fold = Calendar.of(log.meta, None, None).folds(1)[0]
-        requests, strata = requests_in(log, store, fold, params.validate)
-        users, steps = np.unique(requests.user), test_steps(store, fold)
+        period = requests_in(log, store, fold, params.validate)
+        strata, steps = period.strata, test_steps(store, fold)
+        users = np.unique(period.requests.user)
         names = tuple(store.fitted.column_names[column] for column in strata.columns)
         yield Tested(randomness_of(store, users, strata, steps), names, strata.n)
 

@@ -17,9 +17,10 @@ from feedrank.log.files import Log
 from feedrank.params import Params
 from feedrank.state.feature_store import FeatureStore
 from feedrank.training.fit import fit_ranker
-from feedrank.validation.fold import N_PARTS, requests_in
+from feedrank.validation.fold import N_PARTS
 from feedrank.validation.hitrate.scores import Scores, score
 from feedrank.validation.methods import OURS, FoldRanker
+from feedrank.validation.replay.period import requests_in
 from feedrank.validation.replay.replay import ReplayResult
 from feedrank.validation.replay.requests import Requests
 
@@ -76,7 +77,7 @@ class EarlierWeeks:
         calendar = Calendar.of(log.meta, params.features.warmup_days, params.validate.test_days)
         folds = earlier_folds(calendar, len(calendar.folds(params.validate.folds)), n_folds)
         store = FeatureStore.load(fetched(features))
-        requests = [requests_in(log, store, fold, params.validate)[0] for fold in folds]
+        requests = [requests_in(log, store, fold, params.validate).requests for fold in folds]
         return cls(features, rows, folds, requests)
 
     def scores(self, params: Params) -> Scores:

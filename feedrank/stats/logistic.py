@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logit
 
 # Newton's method doubles the number of right digits with each step near the optimum: logs so far
 # took 4 to 9 steps. The gain is one of the log posterior, which has no unit.
@@ -100,3 +100,8 @@ def minimise(
             step = step / 2
         weights, lowest = weights + step, found
     return weights, hessian
+
+
+def log_odds_of(probability: np.ndarray) -> np.ndarray:
+    """Log-odds of probabilities, clipped to +-13.8: a float32 probability may round to 0 or 1."""
+    return np.asarray(logit(np.clip(probability, 1e-6, 1 - 1e-6).astype(np.float64)))

@@ -14,17 +14,17 @@ from feedrank.features.rows import TrainingRows
 from feedrank.io.storage import Location, fetched
 from feedrank.log.calendar import Fold
 from feedrank.log.files import Log
-from feedrank.params import Params, ValidateParams
+from feedrank.params import Params
 from feedrank.ranking.rankers.ranker import Asked, Ranker
 from feedrank.state.feature_store import FeatureStore
 from feedrank.validation.feed.randomness import Finding, randomness_of
-from feedrank.validation.feed.strata import Strata, strata_of
 from feedrank.validation.learning_curve import learning_curve
 from feedrank.validation.methods import FoldModels
+from feedrank.validation.replay.matches import NO_MATCHES, Likely, Matches
+from feedrank.validation.replay.period import PeriodRequests, requests_in, test_steps
 from feedrank.validation.replay.policies import Policies
-from feedrank.validation.replay.propensity import Propensity
 from feedrank.validation.replay.replay import ReplayResult
-from feedrank.validation.replay.requests import Requests, n_asked, requests_of, shown_by_policy
+from feedrank.validation.replay.requests import Requests
 
 # Jobs of a replay, whatever the number of workers: results are of the same bytes for any number.
 N_PARTS = 16
@@ -40,6 +40,7 @@ class FoldResult:
         names: of the methods, in the order of `replayed`.
         n_posts: of the catalogue.
         replayed: requests of the test period.
+        others: matches of its requests that were not replayed.
         kept: of some requests, the share of the best k of all posts that the first stage keeps,
             float64, NaN for the others, shape (n_requests,).
         strata_columns: names of the profile columns that the feed depends on.
@@ -54,6 +55,7 @@ class FoldResult:
     names: tuple[str, ...]
     n_posts: int
     replayed: ReplayResult
+    others: Matches
     kept: np.ndarray
     strata_columns: tuple[str, ...]
     randomness: Sequence[Finding]
@@ -85,14 +87,18 @@ def run_fold(
     if alter is not None:
         models = replace(models, ours=replace(models.ours, ranker=alter(models.ours.ranker)))
     ranker, store = models.ours.ranker, FeatureStore.load(fetched(features))
-    requests, strata = requests_in(log, store, fold, params.validate)
+    period = requests_in(log, store, fold, params.validate)
+    requests, strata = period.requests, period.strata
     parts = list(map_parts(partial(_part, models, requests), N_PARTS, "replaying requests"))
+    replayed = ReplayResult.joined([replayed for replayed, _ in parts])
+    others = _matches(models, period, replayed)
     earlier, later = rows.between(0, fold.cutoff), rows.between(fold.cutoff, fold.until)
     return FoldResult(
         fold,
         tuple(models.names),
         log.meta.n_posts,
-        ReplayResult.joined([replayed for replayed, _ in parts]),
+        replayed,
+        others,
         np.concatenate([kept for _, kept in parts]),
         tuple(store.fitted.column_names[column] for column in strata.columns),
         randomness_of(store, np.unique(requests.user), strata, test_steps(store, fold)),
@@ -101,27 +107,6 @@ def run_fold(
         ranker.probability(later.matrix, None, Asked.of_rows(later, store)),
         learning_curve(ranker, earlier, later, store),
     )
-
-
-def requests_in(
-    log: Log, store: FeatureStore, fold: Fold, validate: ValidateParams
-) -> tuple[Requests, Strata]:
-    """The requests of a fold's test period, with their propensities, and the strata of users."""
-    n_posts, steps = log.meta.n_posts, test_steps(store, fold)
-    n = n_asked(validate, n_posts)
-    requests = requests_of(log, fold, store.fitted.step_seconds, n, validate.seed)
-    codes = np.asarray(store.catalogue.codes)
-    by_policy = shown_by_policy(log, fold)
-    strata = strata_of(store.history, codes, np.unique(requests.user), steps, by_policy)
-    periods = ((0, steps.start), (steps.start, steps.stop))
-    shown = (strata.shown(store.history, n_posts, *period) for period in periods)
-    return requests.weighed(Propensity.estimate(*shown), strata.of_user), strata
-
-
-def test_steps(store: FeatureStore, fold: Fold) -> range:
-    """Steps of a fold's test."""
-    seconds = store.fitted.step_seconds
-    return range(fold.cutoff // seconds, min(-(-fold.until // seconds), store.shared.n_steps))
 
 
 def _part(models: FoldModels, requests: Requests, number: int) -> tuple[ReplayResult, np.ndarray]:
@@ -133,6 +118,24 @@ def _part(models: FoldModels, requests: Requests, number: int) -> tuple[ReplayRe
         best = every.rank(user, at, k).post
         kept[i] = np.isin(best, ours.fresh.rank(user, at, k).post).mean() if len(best) else np.nan
     return ours.replay(models.methods(), some), kept
+
+
+def _matches(models: FoldModels, period: PeriodRequests, replayed: ReplayResult) -> Matches:
+    """Impressions of requests that were not replayed in the lists that methods would answer."""
+    store = FeatureStore.load(fetched(models.ours.features))
+    segment = store.fitted.segment(store.catalogue.codes)
+    likely = Likely.of(replayed, segment, len(store.catalogue.post_ids))
+    requests, asked = period.others(likely, models.matched)
+    parts = partial(_matches_part, models, requests, asked)
+    name = f"looking for matches in {len(requests):,} other requests"
+    return Matches.joined([NO_MATCHES, *(map_parts(parts, N_PARTS, name) if len(requests) else ())])
+
+
+def _matches_part(
+    models: FoldModels, requests: Requests, asked: np.ndarray, number: int
+) -> Matches:
+    low, high = (len(requests) * i // N_PARTS for i in (number, number + 1))
+    return models.matches(requests.part(number, N_PARTS), asked[:, low:high])
 
 
 def barred_posts(

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
+import numpy as np
+
 from feedrank.errors import ParamsError
 from feedrank.features.row_files import StoredRows
 from feedrank.features.rows import TrainingRows
@@ -30,6 +32,7 @@ from feedrank.validation.baselines.logistic import Logistic, LogisticWeights
 from feedrank.validation.baselines.most_liked import MostLiked
 from feedrank.validation.baselines.peer_features import PeerFeatures
 from feedrank.validation.own_baselines import own_baselines
+from feedrank.validation.replay.matches import NEAR, Matches, matches_of
 from feedrank.validation.replay.replay import Ranks, ReplayResult, replay_requests
 from feedrank.validation.replay.requests import Requests
 from feedrank.validation.replay.support import Support
@@ -183,6 +186,21 @@ class FoldModels:
         they were fitted on.
         """
         return [self._makers[name](name) for name in self.names]
+
+    @property
+    def matched(self) -> list[int]:
+        """Rows of the methods for which matches are looked for in other requests.
+
+        No decision rests on ours in the other state; no post is often in a random list.
+        """
+        left_out = (FRESH, AGED, "random")
+        return [row for row, name in enumerate(self.names) if name not in left_out]
+
+    def matches(self, requests: Requests, asked: np.ndarray) -> Matches:
+        """Matches of some requests, each method asked of some, bool, (n_methods, n_requests)."""
+        depth = NEAR * max(self.ours.params.validate.k)
+        open_posts = self.ours.headline.open_posts
+        return matches_of(self.methods(), self.ours.fresh, open_posts, requests, asked, depth)
 
     @cached_property
     def _makers(self) -> Mapping[str, Callable[[str], Ranks]]:

@@ -5,17 +5,22 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
-from starlette.responses import JSONResponse
+from fastapi import APIRouter, HTTPException, Request, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse
 
 from feedrank import __version__
 from feedrank.log.metadata import SECONDS_A_DAY
 from service.monitoring import metrics
 from service.routes.replies import Running
-from service.routes.schemas import Health, Ready, Versions
+from service.routes.schemas import Health, Problem, Ready, Versions
 from service.serving.model_slot import Slot
 
 router = APIRouter(tags=["operation"])
+# The report is one file with its styles in it; like all pages it may load and run nothing else.
+STYLED = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+}
 
 
 @router.get("/health", response_model=Health, response_description="The process is up.")
@@ -60,6 +65,22 @@ async def get_metrics(inference: Running) -> Response:
     """All metrics in Prometheus' text format."""
     inference.publish()
     return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
+
+
+@router.get(
+    "/report",
+    response_class=HTMLResponse,
+    responses={404: {"model": Problem, "description": "There is no report."}},
+    response_description="The page of validation.",
+)
+async def report(inference: Running) -> FileResponse:
+    """The report of the last `dvc repro`: hit rates, baselines, warnings."""
+    path = inference.settings.report
+    if not path.is_file():
+        raise HTTPException(
+            404, f"there is no '{path}'. Run 'dvc repro', or name the page in FEEDRANK_REPORT."
+        )
+    return FileResponse(path, media_type="text/html", headers=STYLED)
 
 
 def _version(slot: Slot, now: datetime) -> dict[str, Any]:

@@ -48,6 +48,7 @@ class Suggestions(BaseModel):
     users: list[SuggestedUser]
     topics: list[str]
     arms: list[str]
+    has_report: bool
 
 
 class ShownPost(Post):
@@ -101,6 +102,7 @@ async def suggestions(inference: Running) -> JSONResponse:
         "users": _suggested(artifact),
         "topics": _named_topics(store),
         "arms": list(inference.slots),
+        "has_report": inference.settings.report.is_file(),
     }
     return JSONResponse(content)
 

@@ -203,6 +203,7 @@ function suggest(found) {
   $("users").replaceChildren(...userChips(found.users));
   choices("topic", "all topics", found.topics);
   choices("arm", "own arm", found.arms);
+  $("report").hidden = !found.has_report;
   const evening = (ms) => Math.floor(ms / DAY) * DAY + 18 * HOUR;
   const moments = [
     ["before any data", since - 6 * HOUR],

@@ -12,9 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import expit
 
-from feedrank.stats.logistic import fit_logistic
+from feedrank.stats.logistic import fit_logistic, log_odds_of
 from feedrank.validation.hitrate.dependence import Dependence
 
 # Standard deviation of the slope's prior, centred at 1; the intercept's is flat (1,000 logits).
@@ -73,13 +73,18 @@ class Standard:
         spread = float((score - center - mean[shown.request]).std()) if len(score) else 0.0
         return cls(center, center + mean, max(spread, LEAST_SPREAD))
 
-    def deviation(self, probability: np.ndarray, request: np.ndarray) -> np.ndarray:
+    def deviation(self, probability: np.ndarray, mean: np.ndarray) -> np.ndarray:
         """Standard deviations by which our log-odds exceed the mean of their request."""
-        return (log_odds_of(probability) - self.of_request[request]) / self.spread
+        return (log_odds_of(probability) - mean) / self.spread
 
-    def design(self, probability: np.ndarray, request: np.ndarray) -> np.ndarray:
-        """What the weights of the calibration multiply, shape (..., 4)."""
-        score, x = log_odds_of(probability) - self.center, self.deviation(probability, request)
+    def design(self, probability: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """What the weights of the calibration multiply, shape (..., 4).
+
+        Args:
+            probability: our own.
+            mean: of our log-odds over the impressions of the same request.
+        """
+        score, x = log_odds_of(probability) - self.center, self.deviation(probability, mean)
         return np.stack([np.ones_like(score), score, x, np.maximum(x - BEND_AT, 0.0)], axis=-1)
 
 
@@ -109,15 +114,12 @@ class Calibration:
         """Of our log-odds."""
         return float(self.weights[1])
 
-    def log_odds(self, probability: np.ndarray, request: np.ndarray) -> np.ndarray:
-        """Calibrated log-odds of our probabilities; arguments broadcast to the shape returned."""
-        return self.standard.design(probability, request) @ self.weights
-
 
 def calibrate(shown: Shown) -> Calibration:
     """Weights and dependence from all impressions of the requests."""
     standard = Standard.of(shown)
-    design = standard.design(shown.probability, shown.request)
+    mean = standard.of_request[shown.request]
+    design = standard.design(shown.probability, mean)
     liked = shown.liked.astype(np.float64)
     prior_mean, spread = np.array([standard.center, 1.0, 0.0, 0.0]), DEVIATION_SPREAD
     precision = np.array([FLAT_PRECISION, SLOPE_SPREAD**-2, spread**-2, spread**-2])
@@ -126,7 +128,7 @@ def calibrate(shown: Shown) -> Calibration:
     p = expit(log_odds)
     by_request = [np.bincount(shown.request, c * (liked - p), shown.n_requests) for c in design.T]
     influence = np.stack(by_request, axis=1) @ np.linalg.inv(fit.curvature)
-    deviation = standard.deviation(shown.probability, shown.request)
+    deviation = standard.deviation(shown.probability, mean)
     return Calibration(
         fit.weights,
         standard,
@@ -135,8 +137,3 @@ def calibrate(shown: Shown) -> Calibration:
         influence - influence.mean(axis=0) if len(influence) else influence,
         Dependence.of(shown.request, deviation, liked - p, p * (1 - p), shown.n_requests),
     )
-
-
-def log_odds_of(probability: np.ndarray) -> np.ndarray:
-    """Log-odds of probabilities, clipped to +-13.8: a float32 probability may round to 0 or 1."""
-    return np.asarray(logit(np.clip(probability, 1e-6, 1 - 1e-6).astype(np.float64)))

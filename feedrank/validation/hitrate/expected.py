@@ -78,7 +78,7 @@ def expected_hitrate(shown: Shown, calibration: Calibration, lists: Lists) -> Ex
             float("nan"),
             np.zeros(0),
             0.0,
-            Shift(0.0, np.zeros(0), 0.0, 0, 0.0),
+            Shift(0.0, np.zeros(0), 0.0, 0, 0, 0.0),
             np.zeros(len(DOUBT_AT)),
         )
     model = HitModel.of(calibration, lists)

@@ -9,6 +9,7 @@ from scipy.special import expit
 
 from feedrank.validation.hitrate.calibration import Calibration
 from feedrank.validation.hitrate.dependence import mean_product
+from feedrank.validation.replay.matches import NO_MATCHES, Matches
 
 # Standard deviation of a shift's prior, in logits: docs/validation.md, "Coverage".
 SHIFT_SPREAD = 0.06
@@ -28,11 +29,13 @@ class Lists:
             (n_requests, k).
         rank: place of each shown post in the method's longer list, -1 if beyond, shape (n_shown,).
         supported: whether the feed showed the post near the request, bool, shape (n_requests, k).
+        others: impressions of other requests that match the method's lists.
     """
 
     probability: np.ndarray
     rank: np.ndarray
     supported: np.ndarray
+    others: Matches = NO_MATCHES
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,9 @@ class HitModel:
     def of(cls, calibration: Calibration, lists: Lists) -> HitModel:
         """The model of a method's lists."""
         listed, standard = lists.probability > 0, calibration.standard
-        request = np.arange(len(listed))[:, None]
-        design = standard.design(lists.probability, request) * listed[:, :, None]
-        product = mean_product(standard.deviation(lists.probability, request), listed)
+        mean = standard.of_request[:, None]
+        design = standard.design(lists.probability, mean) * listed[:, :, None]
+        product = mean_product(standard.deviation(lists.probability, mean), listed)
 
         def lead(some: np.ndarray) -> float:
             found = design[some] @ calibration.weights

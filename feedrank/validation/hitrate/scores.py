@@ -29,6 +29,7 @@ from feedrank.stats.intervals import Estimate, UserWeights, estimate, proportion
 from feedrank.validation.hitrate.calibration import Calibration, Shown, calibrate
 from feedrank.validation.hitrate.expected import Expected, expected_hitrate
 from feedrank.validation.hitrate.hit_model import Lists
+from feedrank.validation.replay.matches import NO_MATCHES, Matches
 from feedrank.validation.replay.replay import ReplayResult
 
 KINDS = ("expected", "shown", "catalogue")
@@ -87,6 +88,7 @@ def score(
     k: int,
     params: ValidateParams,
     only: Collection[str] | None = None,
+    others: Matches = NO_MATCHES,
 ) -> Scores:
     """The three hit rates of all methods, or only of some, at one length of list.
 
@@ -96,6 +98,7 @@ def score(
         k: length of list.
         params: of the bootstrap.
         only: methods that are scored. None: all.
+        others: matches of requests that were not replayed.
     """
     weights = user_weights(replayed.user, params.bootstrap, params.seed)
     shown = Shown(
@@ -113,6 +116,7 @@ def score(
             replayed.top_probability[m, :, :k],
             replayed.shown_rank[m],
             replayed.top_supported[m, :, :k],
+            others[others.method == m],
         )
         detail = expected_hitrate(shown, calibration, lists)
         doubt = detail.doubts(normal[m])

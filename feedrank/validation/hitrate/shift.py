@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import expit
 
 from feedrank.stats.logistic import fit_logistic
-from feedrank.validation.hitrate.calibration import Calibration, Shown
+from feedrank.validation.hitrate.calibration import Calibration, Shown, Standard
 from feedrank.validation.hitrate.hit_model import SHIFT_SPREAD, Lists
 
 # Chosen on simulated networks of ten kinds: docs/validation.md, "Coverage".
@@ -29,14 +29,16 @@ class Shift:
     Attributes:
         value: in logits.
         influence: of each request on it, shape (n_requests,).
-        spread: standard deviation that the prior leaves in it, beside the requests' sampling.
-        n_matching: impressions that match.
+        spread: standard deviation that is left in it beside the sampling of the requests.
+        n_listed: impressions that are in the lists themselves.
+        n_matching: impressions that match: in the lists or near them.
         n_effective: of them, by their weights: (sum of w)^2 / sum of w^2 (Kish, 1965).
     """
 
     value: float
     influence: np.ndarray
     spread: float
+    n_listed: int
     n_matching: int
     n_effective: float
 
@@ -56,8 +58,49 @@ def matching_weight(rank: np.ndarray, propensity: np.ndarray, k: int) -> np.ndar
     return place / np.maximum(propensity, 1 / HIGHEST_WEIGHT)
 
 
+@dataclass(frozen=True)
+class Matching:
+    """Impressions that match a method's lists: of the requests first, then of others.
+
+    Attributes:
+        place: in the list, from 0, shape (n,).
+        propensity: of the post, as in `Requests`, shape (n,).
+        liked: 1 or 0, float64, shape (n,).
+        design: of the calibration, shape (n, 4).
+        request: row of the request of the first ones, shape (n_first,).
+        user: of the others, shape (n - n_first,).
+    """
+
+    place: np.ndarray
+    propensity: np.ndarray
+    liked: np.ndarray
+    design: np.ndarray
+    request: np.ndarray
+    user: np.ndarray
+
+    @classmethod
+    def of(cls, shown: Shown, standard: Standard, lists: Lists) -> Matching:
+        """Those of the requests whose lists are known, and those that were found in others."""
+        rows, others = np.flatnonzero(lists.rank >= 0), lists.others
+        mean = standard.of_request[shown.request[rows]]
+        return cls(
+            np.append(lists.rank[rows], others.place),
+            np.append(shown.propensity[rows], others.propensity),
+            np.append(shown.liked[rows], others.liked).astype(np.float64),
+            standard.design(
+                np.append(shown.probability[rows], others.probability),
+                np.append(mean, others.of_request),
+            ),
+            shown.request[rows],
+            others.user,
+        )
+
+
 def shift_of(shown: Shown, calibration: Calibration, lists: Lists, lead: float) -> Shift:
     """The posterior mode of a method's shift, and the influence of each request on it.
+
+    What the matches of other requests leave unknown is part of `spread`: none of the requests that
+    are resampled tells it.
 
     Args:
         shown: impressions of the requests.
@@ -65,29 +108,29 @@ def shift_of(shown: Shown, calibration: Calibration, lists: Lists, lead: float) 
         lists: of the method.
         lead: of the listed posts with support, in calibrated log-odds over the impressions.
     """
-    matching = np.flatnonzero(lists.rank >= 0)
-    k = lists.probability.shape[1]
-    weight = matching_weight(lists.rank[matching], shown.propensity[matching], k)
-    liked = shown.liked[matching].astype(np.float64)
-    design = calibration.standard.design(shown.probability[matching], shown.request[matching])
-    base = design @ calibration.weights
+    matching = Matching.of(shown, calibration.standard, lists)
+    k, first = lists.probability.shape[1], len(matching.request)
+    weight = matching_weight(matching.place, matching.propensity, k)
+    base = matching.design @ calibration.weights
     prior = -float(np.clip(SELECTION_BIAS * lead, 0.0, MOST_BIAS))
-    is_next = lists.rank[matching] >= k
-    next_weight = is_next / np.maximum(shown.propensity[matching], 1 / HIGHEST_WEIGHT)
-    spread = max(SHIFT_SPREAD, NEXT_FACTOR * _surely_off(base, liked, next_weight))
-    value, precision = _posterior_mode(base, liked, weight, prior, spread)
+    next_weight = (matching.place >= k) / np.maximum(matching.propensity, 1 / HIGHEST_WEIGHT)
+    spread = max(SHIFT_SPREAD, NEXT_FACTOR * _surely_off(base, matching.liked, next_weight))
+    value, precision = _posterior_mode(base, matching.liked, weight, prior, spread)
     p = expit(base + value)
-    v = weight * p * (1 - p)
+    v, score = weight * p * (1 - p), weight * (matching.liked - p)
     curvature = v.sum() + precision
-    influence = np.bincount(shown.request[matching], weight * (liked - p), shown.n_requests)
-    influence = influence / curvature
+    influence = np.bincount(matching.request, score[:first], shown.n_requests) / curvature
     influence -= influence.mean()
     # The shift falls where weights of the calibration rise.
-    influence -= calibration.influence @ (v @ design) / curvature
+    influence -= calibration.influence @ (v @ matching.design) / curvature
     n_effective = float(weight.sum() ** 2 / max(np.sum(weight**2), 1e-12))
-    # Sampling has v / curvature^2 of the posterior variance 1 / curvature; the prior has the rest.
-    spread = np.sqrt(precision) / curvature
-    return Shift(value, influence, float(spread), len(matching), n_effective)
+    # Sampling of the requests has v / curvature^2 of the posterior variance 1 / curvature; the
+    # prior has the rest, and other requests, by user, their share of v.
+    _, of_user = np.unique(matching.user, return_inverse=True)
+    of_others = np.sum(np.bincount(of_user, score[first:]) ** 2)
+    n_listed = int(np.sum(matching.place < k))
+    left = float(np.sqrt(precision + of_others) / curvature)
+    return Shift(value, influence, left, n_listed, len(weight), n_effective)
 
 
 def _posterior_mode(

@@ -127,7 +127,7 @@ def replay_requests(
     rank = np.full((len(methods), len(requests.post)), -1, np.int32)
     shown_probability = np.zeros(len(requests.post))
     n_open = np.zeros(len(requests), np.int64)
-    for rows in _blocks([ours.step(at) for at in requests.at.tolist()]):
+    for rows in blocks([ours.step(at) for at in requests.at.tolist()]):
         users, at = requests.user[rows], requests.at[rows]
         shown = [requests.shown(i)[0] for i in range(rows.start, rows.stop)]
         of = slice(requests.offsets[rows.start], requests.offsets[rows.stop])
@@ -138,7 +138,7 @@ def replay_requests(
             longer = [ranked.post for ranked in method.rank_many(users, at, depth, candidates)]
             best = [ranked.post for ranked in method.rank_many(users, at, k, open_shown)]
             top[m, rows], of_shown[m, rows] = _lists(longer, k), _lists(best, k)
-            rank[m, of] = np.concatenate([*map(_places, longer, shown)])
+            rank[m, of] = np.concatenate([*map(places, longer, shown)])
         supported[:, rows] = np.isin(top[:, rows], shown_near(ours.step(int(at[0]))))
         listed = top[:, rows].swapaxes(0, 1).reshape(len(users), -1)
         posts = [np.unique(x[x >= 0]) for x in map(np.append, shown, listed)]
@@ -167,7 +167,7 @@ def replay_requests(
     )
 
 
-def _blocks(steps: Sequence[int]) -> Iterator[slice]:
+def blocks(steps: Sequence[int]) -> Iterator[slice]:
     """Requests that are answered together: neighbours of one step, `AT_ONCE` at most."""
     changes = np.flatnonzero(np.diff(steps)) + 1
     for first, last in pairwise([0, *changes.tolist(), len(steps)]):
@@ -183,7 +183,7 @@ def _lists(ranked: Sequence[np.ndarray], k: int) -> np.ndarray:
     return found
 
 
-def _places(ranked: np.ndarray, shown: np.ndarray) -> np.ndarray:
+def places(ranked: np.ndarray, shown: np.ndarray) -> np.ndarray:
     """Place of each shown post in a list, -1 if absent, shape (n_shown,)."""
     places = np.full(1 + max(ranked.max(initial=0), shown.max(initial=0)), -1)
     places[ranked] = np.arange(len(ranked))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import zlib
 from dataclasses import dataclass, replace
 
@@ -17,7 +16,6 @@ from feedrank.schema import USER_ID
 from feedrank.state.catalogue import are_text, id_array
 from feedrank.validation.replay.propensity import Propensity
 
-logger = logging.getLogger(__name__)
 # Posts scored for all requests of a fold where `validate.requests` is null: at 4 ms of processor
 # time for 7,023 posts and the usual baselines, half a minute.
 SCORED_A_FOLD = 50_000_000
@@ -112,33 +110,60 @@ def n_asked(validate: ValidateParams, n_posts: int) -> int:
     return validate.requests or max(LEAST_REQUESTS, SCORED_A_FOLD // max(n_posts, 1))
 
 
-def requests_of(log: Log, fold: Fold, step_seconds: int, n: int, seed: int) -> Requests:
-    """A seeded sample of the requests of a fold's test period, in order of time.
+@dataclass(frozen=True)
+class Sessions:
+    """Impressions of a fold's test period by session: a user's step with at least one of them.
 
-    Whether a request is drawn depends on its user's id and its step alone, so that runs on another
-    extract, or with more requests, share most of them. The old feed's propensities are NaN.
-
-    Args:
-        log: extracted feed.
-        fold: whose [cutoff, until) is replayed.
-        step_seconds: a request is a user's step with at least one impression.
-        n: at most.
-        seed: of the sample.
+    Attributes:
+        rows: impressions, bucket after bucket.
+        logged: their exposures.
+        of: session of each impression, int64, shape (n_rows,).
+        draw: uniform number of each session, of its user's id and its step alone, so that runs on
+            another extract, or with more requests, draw mostly the same ones, shape (n_sessions,).
     """
-    rows, logged = shown_in(log, fold)
-    step = rows.at.astype(np.int64) // step_seconds
-    n_steps = int(step.max(initial=0)) + 1
-    session = rows.user.astype(np.int64) * n_steps + step
-    sessions, of = np.unique(session, return_inverse=True)
-    user, began = sessions // n_steps, sessions % n_steps * step_seconds
-    since_1970 = np.datetime64(log.meta.origin, "s").astype(np.int64)
-    draws = uniform_of((_numbers(log.users[USER_ID].to_numpy())[user], began + since_1970), seed)
-    kept = lowest(draws, n)[of]
-    logger.info("Replaying %d of %d requests of a fold.", min(n, len(sessions)), len(sessions))
-    return _gathered(rows[kept], logged[kept], session[kept])
+
+    rows: Impressions
+    logged: LoggedExposures
+    of: np.ndarray
+    draw: np.ndarray
+
+    @classmethod
+    def in_test(cls, log: Log, fold: Fold, step_seconds: int, seed: int) -> Sessions:
+        """All sessions of [cutoff, until); `seed` is that of the draws."""
+        rows, logged = _shown_in(log, fold)
+        step = rows.at.astype(np.int64) // step_seconds
+        n_steps = int(step.max(initial=0)) + 1
+        sessions, of = np.unique(rows.user.astype(np.int64) * n_steps + step, return_inverse=True)
+        user, began = sessions // n_steps, sessions % n_steps * step_seconds
+        since_1970 = np.datetime64(log.meta.origin, "s").astype(np.int64)
+        ids = _numbers(log.users[USER_ID].to_numpy())[user]
+        return cls(rows, logged, of, uniform_of((ids, began + since_1970), seed))
+
+    def __len__(self) -> int:
+        return len(self.draw)
+
+    @property
+    def shown_by_policy(self) -> np.ndarray:
+        """Rows of the users who were shown any post of a logged exposure."""
+        return np.unique(self.rows.user[self.logged.policy > 0]).astype(np.int64)
+
+    def requests(self, kept: np.ndarray) -> Requests:
+        """Some sessions as requests, in order of time; the old feed's propensities are NaN.
+
+        Args:
+            kept: a mask, shape (n_sessions,).
+        """
+        of_kept = kept[self.of]
+        return _gathered(self.rows[of_kept], self.logged[of_kept], self.of[of_kept])
 
 
-def shown_in(log: Log, fold: Fold) -> tuple[Impressions, LoggedExposures]:
+def requests_of(log: Log, fold: Fold, step_seconds: int, n: int, seed: int) -> Requests:
+    """A seeded sample of `n` requests of a fold's test period at most, in order of time."""
+    sessions = Sessions.in_test(log, fold, step_seconds, seed)
+    return sessions.requests(lowest(sessions.draw, n))
+
+
+def _shown_in(log: Log, fold: Fold) -> tuple[Impressions, LoggedExposures]:
     """Impressions of a fold's test period, bucket after bucket, and their exposures."""
     parts, logged = [], []
     for number in range(log.meta.n_buckets):
@@ -153,14 +178,6 @@ def _numbers(ids: np.ndarray) -> np.ndarray:
     """A whole number for each id, int64: whole numbers themselves, CRC-32 of text."""
     ids = id_array(ids)
     return np.array([zlib.crc32(i) for i in ids.tolist()], np.int64) if are_text(ids) else ids
-
-
-def shown_by_policy(log: Log, fold: Fold) -> np.ndarray:
-    """Rows of the users who were shown any post of a logged exposure in a fold's test period."""
-    if not log.meta.policies:
-        return np.zeros(0, np.int64)
-    rows, logged = shown_in(log, fold)
-    return np.unique(rows.user[logged.policy > 0]).astype(np.int64)
 
 
 def _gathered(rows: Impressions, logged: LoggedExposures, session: np.ndarray) -> Requests:

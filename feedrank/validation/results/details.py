@@ -31,17 +31,12 @@ def details_of(
         "shown_by": Policies.joined([r.policies for r in results]).n_shown,
         "trust": _trust(scores[0], trust),
         "randomness": _randomness(results),
-        "matching": _matching(results, scores[0]),
+        "matching": _matching(scores[0]),
         "folds": [_fold(result, params) for result in results],
         "precision_by_rank": _precision(results, max(params.k)),
         "ranking": ranking_metrics(joined(results), scores[0], results[0].n_posts),
         "candidate_cut": _first_stage(results),
     }
-
-
-def n_listed(rank: np.ndarray, k: int) -> int:
-    """Number of impressions in a method's lists of k themselves; matches are also near them."""
-    return int(np.sum((rank >= 0) & (rank < k)))
 
 
 def _trust(scores: Scores, trust: Trust) -> dict[str, Any]:
@@ -71,22 +66,22 @@ def _randomness(results: Sequence[FoldResult]) -> list[dict[str, Any]]:
     ]
 
 
-def _matching(results: Sequence[FoldResult], scores: Scores) -> dict[str, Any]:
+def _matching(scores: Scores) -> dict[str, Any]:
     """Matching impressions of each method, and their shift."""
-    ranks = joined(results).shown_rank
     return {
         name: {
-            "n_listed": n_listed(rank, scores.k),
-            "n_matching": hits.detail.shift.n_matching,
-            "n_effective": rounded(hits.detail.shift.n_effective),
-            "shift": rounded(hits.detail.shift.value),
+            "n_listed": shift.n_listed,
+            "n_matching": shift.n_matching,
+            "n_effective": rounded(shift.n_effective),
+            "shift": rounded(shift.value),
         }
-        for rank, (name, hits) in zip(ranks, scores.methods.items(), strict=True)
+        for name, shift in ((name, hits.detail.shift) for name, hits in scores.methods.items())
     }
 
 
 def _fold(result: FoldResult, params: ValidateParams) -> dict[str, Any]:
-    ours = score(result.replayed, result.names, params.k[0], params, (OURS,)).methods[OURS]
+    scores = score(result.replayed, result.names, params.k[0], params, (OURS,), result.others)
+    ours = scores.methods[OURS]
     return {
         "cutoff": result.fold.cutoff,
         **ours.expected.entries("expected"),

@@ -16,9 +16,10 @@ from feedrank.validation.feed.randomness import exposure_in_words
 from feedrank.validation.fold import FoldResult, joined
 from feedrank.validation.hitrate.scores import Scores, score
 from feedrank.validation.methods import OURS
+from feedrank.validation.replay.matches import Matches
 from feedrank.validation.replay.policies import Policies
 from feedrank.validation.replay.requests import n_asked
-from feedrank.validation.results.details import details_of, n_listed
+from feedrank.validation.results.details import details_of
 from feedrank.validation.results.leads import leaders_in_words
 from feedrank.validation.results.metrics_json import metrics_of
 from feedrank.validation.results.requests_table import requests_table
@@ -39,7 +40,8 @@ class Summary:
     def of(cls, results: Sequence[FoldResult], params: ValidateParams) -> Summary:
         """Score the requests of all folds together."""
         replayed, names = joined(results), results[0].names
-        scores = [score(replayed, names, k, params) for k in params.k]
+        others = Matches.joined([r.others for r in results])
+        scores = [score(replayed, names, k, params, None, others) for k in params.k]
         found = [r.randomness for r in results]
         asked = n_asked(params, results[0].n_posts)
         policies = Policies.joined([r.policies for r in results])
@@ -81,13 +83,12 @@ class Summary:
         rates = f"shown {_words(shown)}"
         if self.trust.headline == "expected":
             rates = f"expected {_words(expected)}, {rates}"
-        rank, matches = joined(self.results).shown_rank, ours.detail.shift
-        listed = n_listed(rank[self.results[0].names.index(OURS)], first.k)
+        matches = ours.detail.shift
         return [
             leaders_in_words(metrics[f"lead@{first.k}"], self.trust.headline),
             f"hitrate@{first.k}/{rates}, {expected.n_requests} requests",
-            f"{listed} impressions are in our lists, {matches.n_matching} in them or near: an "
-            f"effective sample of {matches.n_effective:.0f}",
+            f"{matches.n_listed} impressions are in our lists, {matches.n_matching} in them or "
+            f"near: an effective sample of {matches.n_effective:.0f}",
             self.trust.feed,
             *(f"warning: {words}" for words in self.trust.warnings),
             *slices_in_words(slices),

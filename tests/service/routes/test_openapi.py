@@ -13,7 +13,7 @@ pytest_plugins = ("tests.support.service_fixtures",)
 PATHS = [
     "/post/recommendations/", "/post/recommendations/variant", "/post/recommendations/explain",
     "/feed", "/feed/suggestions", "/feed/search", "/post/{id}/similar",
-    "/health", "/ready", "/version", "/metrics",
+    "/health", "/ready", "/version", "/metrics", "/report",
 ]  # fmt: skip
 OPERATIONS = [
     *(("GET", path) for path in PATHS),

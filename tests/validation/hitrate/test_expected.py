@@ -174,7 +174,9 @@ def test_selection_bias_is_corrected_unless_matches_say_otherwise() -> None:
         lists = _lists(np.full((400, K), listed), np.full(800, -1))
         return expected_hitrate(shown, calibration, lists).shift.value
 
-    high = calibration.log_odds(np.array([0.6]), np.array([0]))[0] - calibration.mean
+    standard = calibration.standard
+    design = standard.design(np.array([0.6]), standard.of_request[:1])
+    high = (design @ calibration.weights)[0] - calibration.mean
     assert shift(0.6) == pytest.approx(-SELECTION_BIAS * high)
     assert shift(0.01) == 0
 

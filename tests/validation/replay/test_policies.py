@@ -11,7 +11,7 @@ from feedrank.log.files import Log, write_groups, write_meta
 from feedrank.log.impressions import Impressions, LoggedExposures
 from feedrank.validation.replay.policies import OLD_FEED, Policies
 from feedrank.validation.replay.propensity import Propensity
-from feedrank.validation.replay.requests import Requests, requests_of, shown_by_policy
+from feedrank.validation.replay.requests import Requests, Sessions, requests_of
 from tests.support.simulated_logs import DAY, posts_table, random_rows, users_table, write_log
 
 N_USERS, N_POSTS = 20, 30
@@ -59,8 +59,11 @@ def test_a_logged_propensity_is_used_and_that_of_the_old_feed_is_estimated(log: 
 
 
 def test_users_whose_lists_are_logged_are_known(log: Log) -> None:
-    assert shown_by_policy(log, FOLD).tolist() == [*range(0, N_USERS, 3)]
-    assert len(shown_by_policy(replace(log, meta=replace(log.meta, policies=())), FOLD)) == 0
+    def users(of: Log) -> list[int]:
+        return Sessions.in_test(of, FOLD, DAY, seed=1).shown_by_policy.tolist()
+
+    assert users(log) == [*range(0, N_USERS, 3)]
+    assert users(replace(log, meta=replace(log.meta, policies=()))) == []
 
 
 def test_impressions_are_counted_by_the_policy_that_chose_them(log: Log) -> None:

@@ -1,0 +1,164 @@
+"""Matches of other requests: impressions of lists that were not kept, so that all evidence counts.
+
+Lists are replayed for a sample of the requests. An impression of any other request tells as much of
+a method's shift if it stands in the list that the method would have answered. Few do: of 7,023
+posts a list of five holds one impression in 1,400. A request is ranked only if it was shown posts
+that the method's lists often hold; which posts it was shown says nothing of what was liked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from feedrank.ranking.recommender import Recommender
+from feedrank.stats.logistic import log_odds_of
+from feedrank.validation.replay.replay import OpenPosts, Ranks, ReplayResult, blocks, places
+from feedrank.validation.replay.requests import Requests
+
+# A match costs 50 rankings at most: of posts that a list of its segment holds less often, a
+# request is shown too few for one.
+LEAST_CHANCE = 0.02
+# Matches are looked for in lists so many times as long as those that are judged: the weight of a
+# match at place 3 k is 1 / 9, and all that lie deeper have a sixth of all weight.
+NEAR = 3
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Impressions that stand high in a method's list for their request.
+
+    Attributes:
+        method: row of the method, shape (n,).
+        user: row, shape (n,).
+        place: in the list, from 0, shape (n,).
+        probability: our own, shape (n,).
+        of_request: mean of our log-odds over the posts shown in the request, shape (n,).
+        propensity: of the post, as in `Requests`, shape (n,).
+        liked: bool, shape (n,).
+    """
+
+    method: np.ndarray
+    user: np.ndarray
+    place: np.ndarray
+    probability: np.ndarray
+    of_request: np.ndarray
+    propensity: np.ndarray
+    liked: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def __getitem__(self, rows: np.ndarray) -> Matches:
+        return Matches(**{name: column[rows] for name, column in vars(self).items()})
+
+    @classmethod
+    def joined(cls, parts: Sequence[Matches]) -> Matches:
+        """One after another."""
+        columns = zip(*(vars(part).values() for part in parts), strict=True)
+        return cls(*map(np.concatenate, columns))
+
+
+_NONE, _NO_NUMBERS = np.zeros(0, np.int64), np.zeros(0)
+NO_MATCHES = Matches(_NONE, _NONE, _NONE, _NO_NUMBERS, _NO_NUMBERS, _NO_NUMBERS, np.zeros(0, bool))
+
+
+@dataclass(frozen=True)
+class Likely:
+    """How often each method's lists hold each post, by segment of users.
+
+    Attributes:
+        shares: of a segment's lists, float32, shape (n_methods, n_segments, n_posts).
+        segment: of each user of the log, shape (n_users,).
+    """
+
+    shares: np.ndarray
+    segment: np.ndarray
+
+    @classmethod
+    def of(cls, replayed: ReplayResult, segment: np.ndarray, n_posts: int) -> Likely:
+        """From the lists of some requests."""
+        n_segments = int(segment.max(initial=0)) + 1
+        of_request = segment[replayed.user]
+        n_lists = np.bincount(of_request, minlength=n_segments)[:, None]
+        shares = []
+        for lists in replayed.top:
+            cell = (of_request[:, None] * n_posts + lists)[lists >= 0]
+            held = np.bincount(cell, minlength=n_segments * n_posts).reshape(n_segments, n_posts)
+            shares.append((held / np.maximum(n_lists, 1)).astype(np.float32))
+        return cls(np.stack(shares), segment)
+
+    def matches(self, of: np.ndarray, user: np.ndarray, post: np.ndarray, n: int) -> np.ndarray:
+        """Whether a request has a fair chance of a match, by method, bool, shape (n_methods, n).
+
+        Args:
+            of: request of each impression, shape (n_shown,).
+            user: of the request of each, same shape.
+            post: of each, same shape.
+            n: requests.
+        """
+        cell = (self.segment[user], post)
+        chances = [np.bincount(of, share[cell], n) for share in self.shares]
+        return np.stack(chances) >= LEAST_CHANCE
+
+
+def matches_of(
+    methods: Sequence[Ranks],
+    ours: Recommender,
+    open_posts: OpenPosts,
+    requests: Requests,
+    likely: np.ndarray,
+    depth: int,
+) -> Matches:
+    """Impressions of some requests in the lists of each method.
+
+    Args:
+        methods: that answer.
+        ours: whose probabilities are used for every method's posts.
+        open_posts: as of `replay_requests`.
+        requests: of the test period.
+        likely: which requests each method is asked, bool, shape (n_methods, n_requests).
+        depth: length of the lists.
+    """
+    parts = [NO_MATCHES]
+    for rows in blocks([ours.step(at) for at in requests.at.tolist()]):
+        asked = np.arange(rows.start, rows.stop)
+        candidates = [*map(open_posts, requests.user[rows].tolist(), requests.at[rows].tolist())]
+        found: list[tuple[int, int, np.ndarray]] = []
+        for m, method in enumerate(methods):
+            some = np.flatnonzero(likely[m, rows])
+            if not len(some):
+                continue
+            of, own = asked[some], [candidates[i] for i in some]
+            lists = method.rank_many(requests.user[of], requests.at[of], depth, own)
+            shown = zip(of.tolist(), lists, strict=True)
+            place = [(i, places(ranked.post, requests.shown(i)[0])) for i, ranked in shown]
+            found += [(m, i, p) for i, p in place if (p >= 0).any()]
+        parts += _scored(found, ours, requests)
+    return Matches.joined(parts)
+
+
+def _scored(
+    found: Sequence[tuple[int, int, np.ndarray]], ours: Recommender, requests: Requests
+) -> list[Matches]:
+    """Matches of one step: method, request, and the place of each of its impressions or -1."""
+    matched = np.unique([i for _, i, _ in found]).astype(np.int64)
+    if not len(matched):
+        return []
+    posts = [requests.shown(i)[0] for i in matched.tolist()]
+    scores = ours.score_many(requests.user[matched], requests.at[matched], posts)
+    of = dict(zip(matched.tolist(), scores, strict=True))
+    parts = []
+    for m, i, place in found:
+        (near,) = np.nonzero(place >= 0)
+        rows, n = requests.offsets[i] + near, len(near)
+        mean = float(log_odds_of(of[i]).mean())
+        parts.append(
+            Matches(
+                np.full(n, m), np.full(n, requests.user[i]), place[near], of[i][near],
+                np.full(n, mean), requests.propensity[rows], requests.liked[rows],
+            )
+        )  # fmt: skip
+    return parts

@@ -1,0 +1,93 @@
+"""Period: the requests of a fold's test, those that are replayed and those that may match lists."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from feedrank.log.calendar import Fold
+from feedrank.log.files import Log
+from feedrank.log.sampling import lowest
+from feedrank.params import ValidateParams
+from feedrank.state.feature_store import FeatureStore
+from feedrank.validation.feed.strata import Strata, strata_of
+from feedrank.validation.replay.matches import Likely
+from feedrank.validation.replay.propensity import Propensity
+from feedrank.validation.replay.requests import Requests, Sessions, n_asked
+
+logger = logging.getLogger(__name__)
+# Other requests that are looked at, at most, for each that is replayed: their lists are short and
+# of few methods, so that all of the reference's cost as much as its replay.
+OTHERS = 10
+
+
+@dataclass(frozen=True)
+class PeriodRequests:
+    """Requests of a test period.
+
+    Attributes:
+        requests: that every method answers.
+        strata: of all users.
+        sessions: all of the period.
+        is_drawn: which of them are the requests, bool, shape (n_sessions,).
+        propensity: of the old feed.
+    """
+
+    requests: Requests
+    strata: Strata
+    sessions: Sessions
+    is_drawn: np.ndarray
+    propensity: Propensity
+
+    def others(self, likely: Likely, methods: Collection[int]) -> tuple[Requests, np.ndarray]:
+        """Requests that were not drawn and have a fair chance of a match, and with which methods.
+
+        Args:
+            likely: posts of each method's lists.
+            methods: rows of those that are asked.
+
+        Returns:
+            Requests, and whether each method is asked, bool, shape (n_methods, n_requests).
+        """
+        asked = np.isin(np.arange(len(likely.shares)), list(methods))
+        rows, sessions = self.sessions.rows, self.sessions
+        found = likely.matches(sessions.of, rows.user, rows.post, len(sessions))
+        is_other = found[asked].any(axis=0) & ~self.is_drawn
+        draw = np.where(is_other, sessions.draw, 1.0)
+        is_other &= lowest(draw, OTHERS * len(self.requests))
+        requests = self._weighed(sessions.requests(is_other))
+        of, n = requests.shown_request, len(requests)
+        found = likely.matches(of, requests.user[of], requests.post, n)
+        return requests, found & asked[:, None]
+
+    def _weighed(self, requests: Requests) -> Requests:
+        return requests.weighed(self.propensity, self.strata.of_user)
+
+
+def requests_in(
+    log: Log, store: FeatureStore, fold: Fold, validate: ValidateParams
+) -> PeriodRequests:
+    """The requests of a fold's test period, with their propensities, and the strata of users."""
+    n_posts, steps = log.meta.n_posts, test_steps(store, fold)
+    sessions = Sessions.in_test(log, fold, store.fitted.step_seconds, validate.seed)
+    is_drawn = lowest(sessions.draw, n_asked(validate, n_posts))
+    requests = sessions.requests(is_drawn)
+    logger.info("Replaying %d of %d requests of a fold.", len(requests), len(sessions))
+    codes = np.asarray(store.catalogue.codes)
+    strata = strata_of(
+        store.history, codes, np.unique(requests.user), steps, sessions.shown_by_policy
+    )
+    periods = ((0, steps.start), (steps.start, steps.stop))
+    shown = (strata.shown(store.history, n_posts, *period) for period in periods)
+    propensity = Propensity.estimate(*shown)
+    weighed = requests.weighed(propensity, strata.of_user)
+    return PeriodRequests(weighed, strata, sessions, is_drawn, propensity)
+
+
+def test_steps(store: FeatureStore, fold: Fold) -> range:
+    """Steps of a fold's test."""
+    seconds = store.fitted.step_seconds
+    return range(fold.cutoff // seconds, min(-(-fold.until // seconds), store.shared.n_steps))

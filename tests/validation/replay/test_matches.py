@@ -1,0 +1,125 @@
+"""Matches of other requests: found without replaying them, and the same as a replay's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from feedrank.log.calendar import Calendar
+from feedrank.state.feature_store import FeatureStore
+from feedrank.validation.fold import run_fold
+from feedrank.validation.hitrate.scores import score
+from feedrank.validation.methods import AGED, OURS, FoldModels
+from feedrank.validation.replay.matches import LEAST_CHANCE, NEAR, Likely
+from feedrank.validation.replay.period import OTHERS, PeriodRequests, requests_in
+from feedrank.validation.replay.replay import ReplayResult
+from tests.support.simulated_logs import saved, simulated, workers
+
+K = 5
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> FoldModels:
+    learned = simulated()
+    features = saved(learned, tmp_path_factory.mktemp("models"))[0]
+    few = replace(learned.params, validate=replace(learned.params.validate, requests=60))
+    fold = Calendar.of(learned.log.meta, None, None).folds(1)[0]
+    return FoldModels.fit(features, learned.rows, fold, few)
+
+
+@pytest.fixture(scope="module")
+def period(models: FoldModels) -> PeriodRequests:
+    ours = models.ours
+    return requests_in(simulated().log, ours.store, ours.fold, ours.params.validate)
+
+
+@pytest.fixture(scope="module")
+def replayed(models: FoldModels, period: PeriodRequests) -> ReplayResult:
+    return models.ours.replay(models.methods(), period.requests)
+
+
+def _likely(replayed: ReplayResult, store: FeatureStore) -> Likely:
+    segment = store.fitted.segment(store.catalogue.codes)
+    return Likely.of(replayed, segment, len(store.catalogue.post_ids))
+
+
+def test_matches_are_those_that_a_replay_finds(
+    models: FoldModels, period: PeriodRequests, replayed: ReplayResult
+) -> None:
+    requests, asked = period.others(_likely(replayed, models.ours.store), models.matched)
+    found = models.matches(requests, asked)
+    whole = models.ours.replay(models.methods(), requests)
+    is_match = asked[:, whole.shown_request] & (whole.shown_rank >= 0)
+    method, row = np.nonzero(is_match & (whole.shown_rank < NEAR * K))
+    order = np.lexsort((found.place, found.user, found.method))
+    user, place = whole.user[whole.shown_request[row]], whole.shown_rank[method, row]
+    row, method = (x[np.lexsort((place, user, method))] for x in (row, method))
+    of = whole.shown_request[row]
+    assert len(found) > 50
+    assert set(found.method.tolist()) >= {models.names.index(n) for n in (OURS, "most_liked")}
+    assert models.names.index(AGED) not in found.method
+    np.testing.assert_array_equal(found.method[order], method)
+    np.testing.assert_array_equal(found.user[order], whole.user[of])
+    np.testing.assert_array_equal(found.place[order], whole.shown_rank[method, row])
+    np.testing.assert_array_equal(found.probability[order], whole.shown_probability[row])
+    np.testing.assert_array_equal(found.liked[order], whole.shown_liked[row])
+    np.testing.assert_array_equal(found.propensity[order], whole.shown_propensity[row])
+    p = whole.shown_probability.astype(np.float64)
+    mean = np.bincount(whole.shown_request, np.log(p / (1 - p))) / np.bincount(whole.shown_request)
+    np.testing.assert_allclose(found.of_request[order], mean[of], rtol=1e-6)
+
+
+def test_no_request_is_both_replayed_and_looked_at(
+    models: FoldModels, period: PeriodRequests, replayed: ReplayResult
+) -> None:
+    requests, _ = period.others(_likely(replayed, models.ours.store), models.matched)
+    both = {*zip(requests.user.tolist(), requests.at.tolist(), strict=True)}
+    assert 0 < len(requests) <= OTHERS * len(period.requests)
+    assert not both & {*zip(replayed.user.tolist(), replayed.at.tolist(), strict=True)}
+
+
+def test_likes_have_no_part_in_which_requests_are_looked_at(
+    models: FoldModels, period: PeriodRequests, replayed: ReplayResult
+) -> None:
+    likely, rows = _likely(replayed, models.ours.store), period.sessions.rows
+    other = replace(rows, liked=1 - rows.liked)
+    unlike = replace(period, sessions=replace(period.sessions, rows=other))
+    (one, asked), (two, also_asked) = (p.others(likely, models.matched) for p in (period, unlike))
+    np.testing.assert_array_equal(one.user, two.user)
+    np.testing.assert_array_equal(one.post, two.post)
+    np.testing.assert_array_equal(asked, also_asked)
+    assert (one.liked != two.liked).all()
+
+
+def test_a_request_is_looked_at_where_lists_of_its_segment_hold_its_posts() -> None:
+    # Of 100 lists of segment 0 half hold post 3, two hold post 4; all of segment 1 hold post 4.
+    shares = np.zeros((1, 2, 6), np.float32)
+    shares[0, 0, 3], shares[0, 0, 4], shares[0, 1, 4] = 0.5, LEAST_CHANCE * 0.9, 1.0
+    likely = Likely(shares, segment=np.array([0, 1]))
+    of, user = np.array([0, 1, 1, 2, 3]), np.array([0, 0, 0, 1, 1])
+    found = likely.matches(of, user, np.array([3, 4, 5, 4, 3]), 5)
+    assert found.tolist() == [[True, False, True, False, False]]
+
+
+def test_a_fold_that_replays_all_requests_has_no_others(tmp_path: Path) -> None:
+    learned = simulated()
+    features = saved(learned, tmp_path)[0]
+    fold = Calendar.of(learned.log.meta, None, None).folds(1)[0]
+    validate = replace(learned.params.validate, requests=60)
+    few = replace(learned.params, validate=validate)
+    with workers(1), threadpool_limits(1):
+        some = run_fold(learned.log, features, learned.rows, fold, few)
+        every = run_fold(learned.log, features, learned.rows, fold, learned.params)
+    assert len(every.others) == 0
+    assert len(some.others) > 0
+
+    def shift(others: bool) -> float:
+        more = (some.others,) if others else ()
+        scores = score(some.replayed, some.names, K, validate, None, *more)
+        return scores.methods[OURS].detail.shift.spread
+
+    assert shift(others=True) < shift(others=False)
