@@ -43,8 +43,8 @@ def main() -> None:
             run_fold(log, features, rows, fold, params)
             for fold in calendar.folds(params.validate.folds)
         ]
-    barred = barred_posts(results, store, params.validate.state, params.export.exclude)
-    truth = truth_of(TRUTH, log, results, params.validate, barred)
+        barred = barred_posts(results, store, params.validate.state, params.export.exclude)
+        truth = truth_of(TRUTH, log, results, params.validate, barred)
     slices = slice_table(results, store, params.validate)
     summary = Summary.of(results, params.validate)
     metrics = summary.metrics(truth)

@@ -72,18 +72,37 @@ def informed_lists(
     Returns:
         -1 where too few posts are left.
     """
-    shift = truth.seconds(log.meta.origin_at)
-    quality = PostQuality.learn(truth, log, at // SECONDS_A_DAY * SECONDS_A_DAY, shift)
-    posts = np.arange(truth.n_posts)
+    quality = PostQuality.before(truth, log, at)
     lists = np.full((len(users), k), -1)
-    for request, rows in _histories(log, users, at):
+    for number in range(log.meta.n_buckets):
+        requests, own = informed_in(truth, log, quality, users, at, k, barred, number)
+        lists[requests] = own
+    return lists
+
+
+def informed_in(
+    truth: Truth,
+    log: Log,
+    quality: PostQuality,
+    users: np.ndarray,
+    at: np.ndarray,
+    k: int,
+    barred: Barred,
+    bucket: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the requests of one bucket's users, and their lists as of `informed_lists`."""
+    shift, posts = truth.seconds(log.meta.origin_at), np.arange(truth.n_posts)
+    first, last = log.meta.user_range(bucket)
+    requests = np.flatnonzero((users >= first) & (users < last))
+    lists = np.full((len(requests), k), -1)
+    for row, (request, rows) in enumerate(_histories(log.bucket(bucket), users, at, requests)):
         mean, variance = quality.as_of(int(at[request]))
         own, doubt = UserTaste.learn(truth, rows, mean, shift).of_posts(truth)
         user, moment = (np.full(len(posts), x) for x in (users[request], at[request] + shift))
         known = truth.known_logit(user, posts, moment)
         chance = _mean_probability(known + mean + own, variance + doubt)
-        lists[request] = _best(chance, k, barred, request)
-    return lists
+        lists[row] = _best(chance, k, barred, request)
+    return requests, lists
 
 
 def _best(chance: np.ndarray, k: int, barred: Barred, request: int) -> np.ndarray:
@@ -106,6 +125,12 @@ class PostQuality:
     moments: np.ndarray
     mean: np.ndarray
     variance: np.ndarray
+
+    @classmethod
+    def before(cls, truth: Truth, log: Log, at: np.ndarray) -> PostQuality:
+        """As of the days of moments, seconds since the log's origin."""
+        days = at // SECONDS_A_DAY * SECONDS_A_DAY
+        return cls.learn(truth, log, days, truth.seconds(log.meta.origin_at))
 
     @classmethod
     def learn(cls, truth: Truth, log: Log, moments: np.ndarray, shift: int) -> PostQuality:
@@ -163,17 +188,15 @@ class UserTaste:
         return design @ self.mean, np.einsum("ij,ij->i", design @ self.covariance, design)
 
 
-def _histories(log: Log, users: np.ndarray, at: np.ndarray) -> Iterator[tuple[int, Impressions]]:
-    """Each request's number, with its user's impressions strictly before it."""
-    for number in range(log.meta.n_buckets):
-        first, last = log.meta.user_range(number)
-        requests = np.flatnonzero((users >= first) & (users < last))
-        rows = log.bucket(number)
-        rows = rows[np.isin(rows.user, users[requests])]
-        rows = rows[np.argsort(rows.user, kind="stable")]
-        for request in requests.tolist():
-            start, end = np.searchsorted(rows.user, [users[request], users[request] + 1])
-            yield request, rows[int(start) : int(end)].before(int(at[request]))
+def _histories(
+    rows: Impressions, users: np.ndarray, at: np.ndarray, requests: np.ndarray
+) -> Iterator[tuple[int, Impressions]]:
+    """Each of the requests, with its user's impressions of a bucket strictly before it."""
+    rows = rows[np.isin(rows.user, users[requests])]
+    rows = rows[np.argsort(rows.user, kind="stable")]
+    for request in requests.tolist():
+        start, end = np.searchsorted(rows.user, [users[request], users[request] + 1])
+        yield request, rows[int(start) : int(end)].before(int(at[request]))
 
 
 def _posterior(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from feedrank.demo.truth import ARRAYS, Truth
+from feedrank.engines.processes import map_parts  # a cluster does not see this log
 from feedrank.log.files import Log
-from feedrank.oracle.limits import Barred, informed_lists, oracle_lists
+from feedrank.oracle.limits import Barred, PostQuality, informed_in, oracle_lists
 from feedrank.params import ValidateParams
 from feedrank.stats.hits import expected_hit_at_k
 from feedrank.stats.intervals import rounded
@@ -64,10 +66,29 @@ def true_hits(
     """
     replayed = joined(results)
     lists = dict(zip(results[0].names, replayed.top[:, :, :k], strict=True))
-    lists["informed"] = informed_lists(truth, log, replayed.user, replayed.at, k, barred)
-    at = replayed.at + truth.seconds(log.meta.origin_at)
-    lists["oracle"] = oracle_lists(truth, replayed.user, at, k, barred)
+    quality = PostQuality.before(truth, log, replayed.at)
+    limits = partial(_limits, truth, log, quality, replayed.user, replayed.at, k, barred)
+    lists |= {name: np.full((len(replayed.user), k), -1) for name in ("informed", "oracle")}
+    for requests, *both in map_parts(limits, log.meta.n_buckets, "ranking by the truth"):
+        lists["informed"][requests], lists["oracle"][requests] = both
     return {name: hits_of_lists(truth, log, replayed, posts) for name, posts in lists.items()}
+
+
+def _limits(
+    truth: Truth,
+    log: Log,
+    quality: PostQuality,
+    user: np.ndarray,
+    at: np.ndarray,
+    k: int,
+    barred: Barred,
+    bucket: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Numbers of the requests of one bucket's users, with the lists of both limits."""
+    requests, informed = informed_in(truth, log, quality, user, at, k, barred, bucket)
+    own = None if barred is None else [barred[i] for i in requests.tolist()]
+    moments = at[requests] + truth.seconds(log.meta.origin_at)
+    return requests, informed, oracle_lists(truth, user[requests], moments, k, own)
 
 
 def hits_of_lists(truth: Truth, log: Log, replayed: ReplayResult, posts: np.ndarray) -> np.ndarray:
