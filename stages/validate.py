@@ -34,11 +34,11 @@ OUTPUTS = (REQUESTS, DETAILS, METRICS, HEADLINE, SLICES, DAYS, CALIBRATION, CURV
 def main() -> None:
     """Write the metrics, what stands behind them, each request's hits, and the plots' tables."""
     params = load_params()
-    log, rows, store = Log.open(LOG), load_rows(ROWS), FeatureStore.load(FEATURES)
-    calendar = Calendar.of(log.meta, params.features.warmup_days, params.validate.test_days)
+    rows, store = load_rows(ROWS), FeatureStore.load(FEATURES)
     log_lacks(params.validate, store.fitted.n_segments)
     with running_on(params.engine) as engine:
-        features = engine.share(FEATURES)
+        log, features = Log.open(engine.share(LOG)), engine.share(FEATURES)
+        calendar = Calendar.of(log.meta, params.features.warmup_days, params.validate.test_days)
         results = [
             run_fold(log, features, rows, fold, params)
             for fold in calendar.folds(params.validate.folds)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from feedrank.demo.truth import ARRAYS, Truth
-from feedrank.engines.processes import map_parts  # a cluster does not see this log
+from feedrank.engines.engine import map_parts
 from feedrank.log.files import Log
 from feedrank.oracle.limits import Barred, PostQuality, informed_in, oracle_lists
 from feedrank.params import ValidateParams
