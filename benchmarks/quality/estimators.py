@@ -2,6 +2,7 @@
 
     python -m benchmarks.quality.estimators          # eight networks of each kind: half an hour
     python -m benchmarks.quality.estimators --kinds course --networks 2 --seed 500
+    python -m benchmarks.quality.estimators --requests 150   # the others tell of matches alone
 
 Each estimator has our calibration; they differ in the impressions that correct it, and by how much.
 """
@@ -20,6 +21,7 @@ import numpy as np
 
 from feedrank.validation.hitrate import shift
 from feedrank.validation.hitrate.scores import Scores, score
+from feedrank.validation.replay.matches import NO_MATCHES
 from feedrank.validation.replay.replay import ReplayResult
 from tests.support.network.known_truth import KINDS, K, KnownTruth, Outcome, known_truth, outcomes
 
@@ -42,10 +44,12 @@ def _as_given(rank: np.ndarray, propensity: np.ndarray, k: int) -> np.ndarray:
     return rank / THOUSANDTHS
 
 
+CHOSEN, ALONE = "(k / place)^2", "the same, of the replayed requests alone"
 # Weights of impressions, standard deviation of the prior of a shift, and whether clusters match.
 # Without a prior the model corrected by matches in the list is the doubly robust form.
 ESTIMATORS: dict[str, tuple[Weigh, float, bool]] = {
-    "(k / place)^2": (OF_PRODUCT, shift.SHIFT_SPREAD, False),
+    CHOSEN: (OF_PRODUCT, shift.SHIFT_SPREAD, False),
+    ALONE: (OF_PRODUCT, shift.SHIFT_SPREAD, False),
     "k / place": (_by_place, shift.SHIFT_SPREAD, False),
     "in the list": (_in_list, shift.SHIFT_SPREAD, False),
     "in the list, without a prior": (_in_list, 1.0, False),
@@ -60,7 +64,8 @@ def estimated(known: KnownTruth, name: str) -> Scores:
     with ExitStack() as changed:
         changed.enter_context(mock.patch.object(shift, "SHIFT_SPREAD", spread))
         changed.enter_context(mock.patch.object(shift, "matching_weight", weigh))
-        return score(replayed, known.names, K, known.validate)
+        others = NO_MATCHES if name == ALONE or of_clusters else known.others
+        return score(replayed, known.names, K, known.validate, None, others)
 
 
 def _by_cluster(known: KnownTruth) -> ReplayResult:
@@ -93,11 +98,11 @@ def line(name: str, found: list[dict[str, Outcome]]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def networks(kind: str, seeds: range) -> Iterator[KnownTruth]:
+def networks(kind: str, seeds: range, requests: int) -> Iterator[KnownTruth]:
     """Replays of one kind, one after another."""
     for seed in seeds:
         with tempfile.TemporaryDirectory(prefix="feedrank-estimators-") as scratch:
-            yield known_truth(KINDS[kind], seed, Path(scratch))
+            yield known_truth(KINDS[kind], seed, Path(scratch), requests)
 
 
 def main() -> None:
@@ -105,7 +110,7 @@ def main() -> None:
     given = _arguments()
     every: dict[str, list[dict[str, Outcome]]] = {name: [] for name in ESTIMATORS}
     for kind in given.kinds:
-        known = list(networks(kind, range(given.seed, given.seed + given.networks)))
+        known = list(networks(kind, range(given.seed, given.seed + given.networks), given.requests))
         measures = "error | root mean square | width | covered"
         print(f"\n| {kind} | {measures} | leads: {measures} |")
         print("| --- " * 9 + "|")
@@ -123,6 +128,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
     parser.add_argument("--seed", type=int, default=FIRST_SEED)
     parser.add_argument("--networks", type=int, default=N_NETWORKS)
+    parser.add_argument("--requests", type=int, default=2_000, help="that are replayed, at most")
     return parser.parse_args()
 
 

@@ -117,14 +117,15 @@ def _part(models: FoldModels, requests: Requests, number: int) -> tuple[ReplayRe
         user, at = int(some.user[i]), int(some.at[i])
         best = every.rank(user, at, k).post
         kept[i] = np.isin(best, ours.fresh.rank(user, at, k).post).mean() if len(best) else np.nan
-    return ours.replay(models.methods(), some), kept
+    return ours.replay(models.methods, some), kept
 
 
 def _matches(models: FoldModels, period: PeriodRequests, replayed: ReplayResult) -> Matches:
     """Impressions of requests that were not replayed in the lists that methods would answer."""
     store = FeatureStore.load(fetched(models.ours.features))
     segment = store.fitted.segment(store.catalogue.codes)
-    likely = Likely.of(replayed, segment, len(store.catalogue.post_ids))
+    seconds, n_posts = store.fitted.step_seconds, len(store.catalogue.post_ids)
+    likely = Likely.of(replayed, segment, seconds, n_posts)
     requests, asked = period.others(likely, models.matched)
     parts = partial(_matches_part, models, requests, asked)
     name = f"looking for matches in {len(requests):,} other requests"

@@ -179,8 +179,9 @@ class FoldModels:
         fitted = fit_baselines(names, store, rows.between(0, fold.cutoff), fold, params)
         return cls(FoldRanker(features, fold, ranker, params), names, fitted)
 
+    @cached_property
     def methods(self) -> list[Ranks]:
-        """The methods in the order of `names`.
+        """The methods in the order of `names`, made once a process.
 
         Those that count or read features have the state of the headline; trained models have what
         they were fitted on.
@@ -200,7 +201,7 @@ class FoldModels:
         """Matches of some requests, each method asked of some, bool, (n_methods, n_requests)."""
         depth = NEAR * max(self.ours.params.validate.k)
         open_posts = self.ours.headline.open_posts
-        return matches_of(self.methods(), self.ours.fresh, open_posts, requests, asked, depth)
+        return matches_of(self.methods, self.ours.fresh, open_posts, requests, asked, depth)
 
     @cached_property
     def _makers(self) -> Mapping[str, Callable[[str], Ranks]]:

@@ -67,41 +67,70 @@ NO_MATCHES = Matches(_NONE, _NONE, _NONE, _NO_NUMBERS, _NO_NUMBERS, _NO_NUMBERS,
 
 @dataclass(frozen=True)
 class Likely:
-    """How often each method's lists hold each post, by segment of users.
+    """How often lists of each step hold each post, by method and segment of users.
+
+    A request of a step is judged by lists of that step alone, which know nothing of what came of
+    it. By those of other days it would be looked at because its posts were liked, and rose.
 
     Attributes:
-        shares: of a segment's lists, float32, shape (n_methods, n_segments, n_posts).
+        held: by method, sorted cells (step, segment, post) and the lists that hold each.
+        n_lists: of a step and segment, shape (n_steps, n_segments).
         segment: of each user of the log, shape (n_users,).
+        step_seconds: of a step.
+        first: step of the first row of `n_lists`.
+        n_posts: of the catalogue.
     """
 
-    shares: np.ndarray
+    held: Sequence[tuple[np.ndarray, np.ndarray]]
+    n_lists: np.ndarray
     segment: np.ndarray
+    step_seconds: int
+    first: int
+    n_posts: int
 
     @classmethod
-    def of(cls, replayed: ReplayResult, segment: np.ndarray, n_posts: int) -> Likely:
+    def of(
+        cls, replayed: ReplayResult, segment: np.ndarray, step_seconds: int, n_posts: int
+    ) -> Likely:
         """From the lists of some requests."""
-        n_segments = int(segment.max(initial=0)) + 1
-        of_request = segment[replayed.user]
-        n_lists = np.bincount(of_request, minlength=n_segments)[:, None]
-        shares = []
-        for lists in replayed.top:
-            cell = (of_request[:, None] * n_posts + lists)[lists >= 0]
-            held = np.bincount(cell, minlength=n_segments * n_posts).reshape(n_segments, n_posts)
-            shares.append((held / np.maximum(n_lists, 1)).astype(np.float32))
-        return cls(np.stack(shares), segment)
+        step, n_segments = replayed.at // step_seconds, int(segment.max(initial=0)) + 1
+        first, n_steps = (int(step.min()), int(np.ptp(step)) + 1) if len(step) else (0, 0)
+        cell = (step - first) * n_segments + segment[replayed.user]
+        n_lists = np.bincount(cell, minlength=n_steps * n_segments).reshape(n_steps, n_segments)
+        cells = ((cell[:, None] * n_posts + lists)[lists >= 0] for lists in replayed.top)
+        held = [np.unique(own, return_counts=True) for own in cells]
+        return cls(held, n_lists, segment, step_seconds, first, n_posts)
 
-    def matches(self, of: np.ndarray, user: np.ndarray, post: np.ndarray, n: int) -> np.ndarray:
+    def matches(
+        self, of: np.ndarray, user: np.ndarray, at: np.ndarray, post: np.ndarray, n: int
+    ) -> np.ndarray:
         """Whether a request has a fair chance of a match, by method, bool, shape (n_methods, n).
 
         Args:
             of: request of each impression, shape (n_shown,).
             user: of the request of each, same shape.
+            at: seconds since the log's origin, within the request's step, same shape.
             post: of each, same shape.
             n: requests.
         """
-        cell = (self.segment[user], post)
-        chances = [np.bincount(of, share[cell], n) for share in self.shares]
-        return np.stack(chances) >= LEAST_CHANCE
+        row, segment = at // self.step_seconds - self.first, self.segment[user]
+        within = (row >= 0) & (row < len(self.n_lists))
+        of, post, row, segment = (x[within] for x in (of, post, row, segment))
+        cell = row * self.n_lists.shape[1] + segment
+        n_lists = self.n_lists.ravel()[cell]
+        found = []
+        for cells, n_holding in self.held:
+            holding = _looked_up(cells, n_holding, cell * self.n_posts + post)
+            found.append(np.bincount(of, holding / np.maximum(n_lists, 1), n) >= LEAST_CHANCE)
+        return np.stack(found)
+
+
+def _looked_up(cells: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The value of each wanted cell, 0 where there is none."""
+    place = np.minimum(np.searchsorted(cells, wanted), max(len(cells) - 1, 0))
+    if not len(cells):
+        return np.zeros(len(wanted))
+    return np.where(cells[place] == wanted, values[place], 0)
 
 
 def matches_of(

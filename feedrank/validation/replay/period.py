@@ -52,15 +52,16 @@ class PeriodRequests:
         Returns:
             Requests, and whether each method is asked, bool, shape (n_methods, n_requests).
         """
-        asked = np.isin(np.arange(len(likely.shares)), list(methods))
+        asked = np.isin(np.arange(len(likely.held)), list(methods))
         rows, sessions = self.sessions.rows, self.sessions
-        found = likely.matches(sessions.of, rows.user, rows.post, len(sessions))
+        at = rows.at.astype(np.int64)
+        found = likely.matches(sessions.of, rows.user, at, rows.post, len(sessions))
         is_other = found[asked].any(axis=0) & ~self.is_drawn
         draw = np.where(is_other, sessions.draw, 1.0)
         is_other &= lowest(draw, OTHERS * len(self.requests))
         requests = self._weighed(sessions.requests(is_other))
         of, n = requests.shown_request, len(requests)
-        found = likely.matches(of, requests.user[of], requests.post, n)
+        found = likely.matches(of, requests.user[of], requests.at[of], requests.post, n)
         return requests, found & asked[:, None]
 
     def _weighed(self, requests: Requests) -> Requests:

@@ -17,6 +17,7 @@ from feedrank.params import DemoParams, ValidateParams
 from feedrank.validation.fold import run_fold
 from feedrank.validation.hitrate.scores import Scores
 from feedrank.validation.methods import OURS
+from feedrank.validation.replay.matches import Matches
 from feedrank.validation.replay.replay import ReplayResult
 from tests.support.simulated_logs import learned, params, workers, write_log
 
@@ -67,6 +68,7 @@ class KnownTruth:
 
     Attributes:
         replayed: requests of one fold.
+        others: matches of requests that were not replayed.
         names: of the methods.
         true: hit rate of each method's lists.
         cluster: of each post, by the last refit, shape (n_posts,).
@@ -74,17 +76,17 @@ class KnownTruth:
     """
 
     replayed: ReplayResult
+    others: Matches
     names: tuple[str, ...]
     true: dict[str, float]
     cluster: np.ndarray
     validate: ValidateParams
 
 
-def known_truth(kind: Kind, seed: int, folder: Path) -> KnownTruth:
-    """One network of 1,200 users, replayed by every method."""
-    chosen = params(
-        features={"warmup_days": 7, **kind.features}, validate={"requests": 2000, "bootstrap": 300}
-    )
+def known_truth(kind: Kind, seed: int, folder: Path, requests: int = 2_000) -> KnownTruth:
+    """One network of 1,200 users, some of whose requests are replayed by every method."""
+    validate = {"requests": requests, "bootstrap": 300}
+    chosen = params(features={"warmup_days": 7, **kind.features}, validate=validate)
     demo = DemoParams(
         kind=kind.name, seed=seed, users=1_200, posts=kind.posts, days=kind.days, effect_scale=1.0
     )
@@ -104,7 +106,7 @@ def known_truth(kind: Kind, seed: int, folder: Path) -> KnownTruth:
         for name, top in zip(result.names, replayed.top, strict=True)
     }
     cluster = store.fitted.refits[-1].clusters.cluster
-    return KnownTruth(replayed, result.names, true, cluster, chosen.validate)
+    return KnownTruth(replayed, result.others, result.names, true, cluster, chosen.validate)
 
 
 @dataclass(frozen=True)

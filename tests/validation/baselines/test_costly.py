@@ -76,7 +76,7 @@ def test_the_regression_reads_features_in_the_state_of_the_headline(
     validate = replace(p.validate, state=state)
     ours = FoldRanker(features, fold, learned.ranker, replace(p, validate=validate))
     names = (method_names(validate)[0], "logistic")
-    methods = FoldModels(ours, names, {"logistic": weights}).methods()
+    methods = FoldModels(ours, names, {"logistic": weights}).methods
     assert isinstance(methods[-1], Logistic)
     assert methods[-1].recommender is methods[0]
 

@@ -24,7 +24,7 @@ def test_the_interval_of_expected_covers_the_truth(name: str, tmp_path: Path) ->
     found = defaultdict(list)
     for seed in SEEDS:
         known = known_truth(KINDS[name], seed, tmp_path / str(seed))
-        scores = score(known.replayed, known.names, K, known.validate)
+        scores = score(known.replayed, known.names, K, known.validate, None, known.others)
         for method, outcome in outcomes(known, scores).items():
             found[method].append(outcome)
     print(f"\n| {name} | covered | mean error | root mean square | width |")

@@ -17,7 +17,7 @@ from feedrank.validation.methods import AGED, OURS, FoldModels
 from feedrank.validation.replay.matches import LEAST_CHANCE, NEAR, Likely
 from feedrank.validation.replay.period import OTHERS, PeriodRequests, requests_in
 from feedrank.validation.replay.replay import ReplayResult
-from tests.support.simulated_logs import saved, simulated, workers
+from tests.support.simulated_logs import DAY, saved, simulated, workers
 
 K = 5
 
@@ -39,12 +39,12 @@ def period(models: FoldModels) -> PeriodRequests:
 
 @pytest.fixture(scope="module")
 def replayed(models: FoldModels, period: PeriodRequests) -> ReplayResult:
-    return models.ours.replay(models.methods(), period.requests)
+    return models.ours.replay(models.methods, period.requests)
 
 
 def _likely(replayed: ReplayResult, store: FeatureStore) -> Likely:
     segment = store.fitted.segment(store.catalogue.codes)
-    return Likely.of(replayed, segment, len(store.catalogue.post_ids))
+    return Likely.of(replayed, segment, DAY, len(store.catalogue.post_ids))
 
 
 def test_matches_are_those_that_a_replay_finds(
@@ -52,7 +52,7 @@ def test_matches_are_those_that_a_replay_finds(
 ) -> None:
     requests, asked = period.others(_likely(replayed, models.ours.store), models.matched)
     found = models.matches(requests, asked)
-    whole = models.ours.replay(models.methods(), requests)
+    whole = models.ours.replay(models.methods, requests)
     is_match = asked[:, whole.shown_request] & (whole.shown_rank >= 0)
     method, row = np.nonzero(is_match & (whole.shown_rank < NEAR * K))
     order = np.lexsort((found.place, found.user, found.method))
@@ -95,13 +95,35 @@ def test_likes_have_no_part_in_which_requests_are_looked_at(
     assert (one.liked != two.liked).all()
 
 
-def test_a_request_is_looked_at_where_lists_of_its_segment_hold_its_posts() -> None:
-    # Of 100 lists of segment 0 half hold post 3, two hold post 4; all of segment 1 hold post 4.
-    shares = np.zeros((1, 2, 6), np.float32)
-    shares[0, 0, 3], shares[0, 0, 4], shares[0, 1, 4] = 0.5, LEAST_CHANCE * 0.9, 1.0
-    likely = Likely(shares, segment=np.array([0, 1]))
-    of, user = np.array([0, 1, 1, 2, 3]), np.array([0, 0, 0, 1, 1])
-    found = likely.matches(of, user, np.array([3, 4, 5, 4, 3]), 5)
+def test_lists_of_later_steps_have_no_part_in_which_requests_are_looked_at(
+    models: FoldModels, period: PeriodRequests, replayed: ReplayResult
+) -> None:
+    store, day = models.ours.store, replayed.at // DAY
+    cut = int(np.median(day))
+    later = replace(replayed, top=np.where((day > cut)[:, None], 0, replayed.top))
+    pairs = (period.others(_likely(one, store), models.matched)[0] for one in (replayed, later))
+    first, second = ({*zip(r.user.tolist(), r.at.tolist(), strict=True)} for r in pairs)
+    known = {pair for pair in first if pair[1] // DAY <= cut}
+    assert known
+    assert known == {pair for pair in second if pair[1] // DAY <= cut}
+
+
+def test_a_request_is_looked_at_where_lists_of_its_step_and_segment_hold_its_posts(
+    replayed: ReplayResult,
+) -> None:
+    # One method; lists of two posts: of user 0 (segment 0) and of user 2 (segment 1), on day 0.
+    lists = replace(
+        replayed,
+        user=np.array([0] * 100 + [2]),
+        at=np.zeros(101, np.int64),
+        top=np.array([[[3, 4]] + [[3, 5]] * 49 + [[5, 6]] * 50 + [[4, -1]]]),
+    )
+    likely = Likely.of(lists, np.array([0, 0, 1]), DAY, n_posts=7)
+    assert LEAST_CHANCE > 0.01
+    # Half of the first lists hold post 3, one in a hundred post 4; all of the second segment do.
+    posts = {0: (1, 0, 3), 1: (1, 0, 4), 2: (2, 0, 4), 3: (2, 0, 3), 4: (1, DAY, 3)}
+    user, at, post = (np.array(column) for column in zip(*posts.values(), strict=True))
+    found = likely.matches(np.arange(5), user, at, post, 5)
     assert found.tolist() == [[True, False, True, False, False]]
 
 
