@@ -94,10 +94,10 @@ def informed_in(
     shift, posts = truth.seconds(log.meta.origin_at), np.arange(truth.n_posts)
     first, last = log.meta.user_range(bucket)
     requests = np.flatnonzero((users >= first) & (users < last))
-    lists = np.full((len(requests), k), -1)
+    lists, design = np.full((len(requests), k), -1), _design(truth, posts)
     for row, (request, rows) in enumerate(_histories(log.bucket(bucket), users, at, requests)):
         mean, variance = quality.as_of(int(at[request]))
-        own, doubt = UserTaste.learn(truth, rows, mean, shift).of_posts(truth)
+        own, doubt = UserTaste.learn(truth, rows, mean, shift).of_posts(design)
         user, moment = (np.full(len(posts), x) for x in (users[request], at[request] + shift))
         known = truth.known_logit(user, posts, moment)
         chance = _mean_probability(known + mean + own, variance + doubt)
@@ -182,9 +182,8 @@ class UserTaste:
         fit = fit_logistic(design, rows.liked, prior_mean, precision, known)
         return cls(fit.weights, np.linalg.inv(fit.curvature))
 
-    def of_posts(self, truth: Truth) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and variance of the user's own logits for each post, shape (n_posts,)."""
-        design = _design(truth, np.arange(truth.n_posts))
+    def of_posts(self, design: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance of the user's own logits for posts of a `_design`, shape (n,)."""
         return design @ self.mean, np.einsum("ij,ij->i", design @ self.covariance, design)
 
 
