@@ -63,6 +63,11 @@ class Notebook:
         self._catalogue: Catalogue = artifact.store.catalogue
         self._meta = artifact.store.meta
 
+    def __repr__(self) -> str:
+        users, posts = len(self._catalogue.user_ids), len(self._catalogue.post_ids)
+        of = f"artifact {self.artifact.version}, {users:,} users, {posts:,} posts"
+        return f"<feedrank: {of}, until {self.artifact.as_of}>"
+
     @property
     def users(self) -> pd.DataFrame:
         """Profile of each user in words, one column for each coded one, by user id."""

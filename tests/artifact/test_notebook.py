@@ -40,6 +40,14 @@ def test_lists_are_those_of_the_recommender(feed: Notebook, artifact: Artifact) 
         assert rows["place"].tolist() == [1, 2, 3, 4, 5]
 
 
+def test_it_says_what_it_is(feed: Notebook, artifact: Artifact) -> None:
+    n_users, n_posts = len(feed.users), len(feed.posts)
+    assert repr(feed) == (
+        f"<feedrank: artifact {artifact.version}, {n_users:,} users, {n_posts:,} posts, "
+        f"until {artifact.as_of}>"
+    )
+
+
 def test_a_score_and_the_effects_of_features_agree_with_the_list(
     feed: Notebook, user_id: int
 ) -> None:
