@@ -125,7 +125,8 @@ def main() -> None:
     one_thread_of_algebra()
     params = load_params()
     days = given.warm_days + 7 * given.weeks
-    demo = replace(params.demo, users=given.users, posts=given.posts, days=days, seed=given.seed)
+    size = {"users": given.users, "posts": given.posts, "days": days}
+    demo = replace(params.demo, kind="course", seed=given.seed, **size)
     params = replace(params, demo=demo)
     world = World.simulate(demo, given.warm_days, given.changes)
     settings = {

@@ -1,6 +1,6 @@
 """Power: how often a true lead of ours is found, at several sizes, on the requests of a run.
 
-    python -m benchmarks.quality.power                  # of reports/, against most liked by segment
+    python -m benchmarks.quality.power                  # of reports/, against most liked
 
 Requests are drawn by user, with replacement, from `reports/requests.parquet`, their lead moved to
 the true one. `expected` has a doubt that no request tells, known for the run's own size alone.
@@ -17,7 +17,7 @@ import pandas as pd
 
 from feedrank.stats.decisions import decision
 from feedrank.stats.intervals import Z95
-from feedrank.validation.methods import BY_SEGMENT, OURS
+from feedrank.validation.methods import OURS
 from feedrank.validation.results.requests_table import column
 
 REPORTS = Path("reports")
@@ -74,7 +74,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--other", default=BY_SEGMENT, help="method that ours is compared with")
+    parser.add_argument("--other", default="most_liked", help="method that ours is compared with")
     return parser.parse_args()
 
 

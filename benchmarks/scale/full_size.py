@@ -147,7 +147,7 @@ def _prepare(folder: Path, share: float) -> None:
     folder.mkdir(parents=True)
     copy_tracked(Path.cwd(), folder)
     params = yaml.safe_load((folder / "params.yaml").read_text())
-    params["demo"]["users"] = round(share * REFERENCE_USERS)
+    params["demo"] |= {"kind": "course", "users": round(share * REFERENCE_USERS)}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
 
 

@@ -72,7 +72,7 @@ class Measured(Engine):
 
 
 def _simulated(directory: Path, users: int) -> Log:
-    network = Network.simulate(replace(load_params().demo, users=users))
+    network = Network.simulate(replace(load_params().demo, kind="course", users=users))
     shutil.rmtree(directory, ignore_errors=True)
     return write_simulated_log(network, directory, BUCKETS)
 

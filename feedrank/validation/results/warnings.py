@@ -23,7 +23,7 @@ FEWEST_EFFECTIVE = 100.0
 # be, 6 % too narrow at 30 (Hesterberg, *What teachers should know about the bootstrap*, 2015).
 FEWEST_USERS = 30
 FEWEST_LIKES = 30  # of a fold, and of impressions that were not liked: log-odds are known to .18
-LEAST_SUPPORT = 0.95  # below, more than one list of five in five holds an unsupported post
+LEAST_SUPPORT = 0.9  # an even feed misses .05 by chance: see `LEAST_IMPRESSIONS` of support
 NO_SUPPORT = 0.5  # below, most of what our lists hold is not in the log at all
 SLOPES = (0.5, 1.5)  # one spread of the slope's prior around 1
 MOST_SHIFT = 0.5  # more than three spreads of the shift's prior
