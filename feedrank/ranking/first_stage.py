@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress, product
 from typing import Callable
 
 import numpy as np
+from scipy.special import softmax
 
-from feedrank.features.spec import RATIO, TERM, Feature
+from feedrank.features.spec import POST, RATIO, TERM, Feature
 from feedrank.stats.logistic import LogisticFit, fit_logistic
 
 FITTED_ROWS = 1_000_000  # at most, evenly spread: bounds memory to some 130 MB
 # Prior standard deviation of a weight around 1; other values: docs/ranking.md, "Constants".
 WEIGHT_SPREAD = 0.3
-# Of the terms' weights around 0: rows choose one. Terms are logarithms and counts, whose own units
-# bound a weight; in units of its spread, a column that hardly varies had a weight of any size. As
-# the widest, 0.2 to 1 order alike: docs/ranking.md, "Terms". With the last, no term counts.
-TERM_SPREADS = tuple(0.5**n for n in range(1, 14))
-LEAST_EVIDENCE = 3.0  # nats by which terms must be likelier than none: odds of 20 to 1
+# Of the terms' weights around 0, if they count. Terms are logarithms and counts, whose own units
+# bound a weight; in units of its spread, a column that hardly varies had a weight of any size. 0.2
+# to 1 order alike: docs/ranking.md, "Terms".
+TERM_SPREAD = 0.5
+NO_SPREAD = 2.0**-13  # of terms that do not count
+MOST_ALONE = 8  # groups of terms that are not of posts: 2**9 models take some .03 s
 BIAS_PRECISION = 1e-6  # as good as no prior
 
 
@@ -81,38 +84,38 @@ class FirstStage:
         mean = np.array([*design.mean, 0.0])
         precision = np.array([*design.precision, BIAS_PRECISION])
         wide = fit_logistic(rows, liked[thin], mean, precision)
-        is_term = np.array([*(design.mean == TERM), False])
-        precision[is_term] = term_spread(wide, mean, precision, is_term) ** -2
-        weights = fit_logistic(rows, liked[thin], mean, precision).weights
+        weights = averaged_weights(wide, mean, precision, design.groups())
         return design.stage(weights[:-1], float(weights[-1]))
 
 
-def term_spread(
-    wide: LogisticFit, mean: np.ndarray, precision: np.ndarray, is_term: np.ndarray
-) -> float:
-    """The spread of the terms' prior for which rows are the strongest evidence (MacKay 1992).
+def averaged_weights(
+    wide: LogisticFit, mean: np.ndarray, precision: np.ndarray, groups: Sequence[np.ndarray]
+) -> np.ndarray:
+    """Mean of the weights over all models, in each of which some groups of terms count.
 
-    The likelihood is taken for normal, as the fit with the widest prior found it, so that the
-    other spreads need no fit of their own.
+    Bayesian model averaging (Hoeting et al. 1999); a model weighs as much as its evidence (MacKay
+    1992). The likelihood is taken for normal, as the fit with all terms found it, so that no other
+    model needs a fit of its own.
 
     Args:
-        wide: posterior mode under the prior of `precision`.
+        wide: posterior mode with all terms.
         mean: of each weight's prior.
-        precision: of each weight's prior, that of terms by the widest spread.
-        is_term: the weights whose spread is sought.
+        precision: of each weight's prior.
+        groups: places of the terms that count together.
     """
     likelihood = wide.curvature - np.diag(precision)
     slope = wide.curvature @ wide.weights - precision * mean
-
-    def evidence(spread: float) -> float:
-        prior = np.where(is_term, spread**-2.0, precision)
+    modes, evidence = [], []
+    for left_out in product((False, True), repeat=len(groups)):
+        prior = precision.copy()
+        for group in compress(groups, left_out):
+            prior[group] = NO_SPREAD**-2
         posterior, pull = likelihood + np.diag(prior), slope + prior * mean
-        gain = pull @ np.linalg.solve(posterior, pull) + np.log(prior).sum()
-        return float(gain - np.linalg.slogdet(posterior)[1]) / 2
-
-    *spreads, none = TERM_SPREADS
-    best = max(spreads, key=evidence)
-    return best if evidence(best) > evidence(none) + LEAST_EVIDENCE else none
+        mode = np.linalg.solve(posterior, pull)
+        fit = pull @ mode - mean @ (prior * mean)
+        modes.append(mode)
+        evidence.append((fit + np.log(prior).sum() - np.linalg.slogdet(posterior)[1]) / 2)
+    return np.asarray(softmax(evidence) @ np.array(modes))
 
 
 @dataclass(frozen=True)
@@ -142,9 +145,20 @@ class Design:
         columns = tuple(i for i, f in enumerate(features) if f.weight is not None)
         mean = np.array([features[i].weight for i in columns], dtype=np.float64)
         values = matrix[:, list(columns)].astype(np.float64)
-        precision = np.where(mean == RATIO, WEIGHT_SPREAD, TERM_SPREADS[0]) ** -2.0
+        precision = np.where(mean == RATIO, WEIGHT_SPREAD, TERM_SPREAD) ** -2.0
         grains = tuple(features[i].grain for i in columns)
         return cls(columns, values, mean, precision, grains)
+
+    def groups(self) -> list[np.ndarray]:
+        """Places of the terms that count together.
+
+        All of posts are one group, whose noise lifts the same posts in all lists. Any other is
+        alone: few rows may hold it, and many posts of a list.
+        """
+        places = np.flatnonzero(self.mean == TERM)
+        of_posts = np.array(self.grains)[places] == POST
+        alone = places[~of_posts]
+        return [places[of_posts], *np.array_split(alone, min(len(alone), MOST_ALONE) or 1)]
 
     def stage(self, weights: np.ndarray, bias: float) -> FirstStage:
         """The first stage of fitted weights, one a column."""

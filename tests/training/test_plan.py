@@ -8,14 +8,14 @@ import numpy as np
 from scipy.special import expit
 
 from feedrank.features.rows import TrainingRows
-from feedrank.features.spec import RATIO, TERM, Feature
-from feedrank.ranking.first_stage import TERM_SPREADS, WEIGHT_SPREAD
+from feedrank.features.spec import PAIR, POST, RATIO, TERM, Feature
+from feedrank.ranking.first_stage import TERM_SPREAD, WEIGHT_SPREAD
 from feedrank.training.plan import Plan
 from tests.support.simulated_logs import params
 
 FEATURES = (
     Feature("known", lambda q: 0.0, "a log ratio", RATIO),
-    Feature("fresh", lambda q: 0.0, "likes of the last hour", TERM),
+    Feature("fresh", lambda q: 0.0, "likes of the last hour", TERM, POST),
 )
 
 
@@ -48,26 +48,55 @@ def test_one_stage_serves_both_where_no_row_is_late() -> None:
 def test_a_term_that_hardly_varies_gets_no_large_weight() -> None:
     """In units of its spread it would weigh 50, and a post outside the rows' range decide alone."""
     weight = Plan.of(_rows(scale=0.01), None, FEATURES, params().train).first_stage.weights
-    assert 0 < weight[1] < 10 * TERM_SPREADS[0]
+    assert 0 < weight[1] < 10 * TERM_SPREAD
     assert abs(weight[0] - 1) < WEIGHT_SPREAD
 
 
-def test_rows_choose_how_far_terms_may_go() -> None:
+def test_rows_choose_whether_terms_count() -> None:
     stages = [
         Plan.of(_rows(effect=e, late_effect=e), None, FEATURES, params().train).first_stage
         for e in (0.0, 0.02, 0.5)
     ]
     none, weak, strong = (stage.weights[1] for stage in stages)
-    assert abs(none) < 10 * TERM_SPREADS[-1]
-    assert abs(weak) < 10 * TERM_SPREADS[-1]  # within a standard error of none, .02
+    assert abs(none) < 0.005
+    assert abs(weak) < 0.01  # within a standard error of none, .02
     assert abs(strong - 0.5) < 0.1
     assert all(abs(stage.weights[0] - 1) < WEIGHT_SPREAD for stage in stages)
 
 
+def _with_noise(rows: TrainingRows, n: int) -> tuple[TrainingRows, tuple[Feature, ...]]:
+    """Rows with `n` more terms of posts that tell nothing, and all features."""
+    noise = np.random.default_rng(6).normal(size=(len(rows), n)).astype(np.float32)
+    names = tuple(replace(FEATURES[1], name=f"noise {i}") for i in range(n))
+    return replace(rows, matrix=np.column_stack([rows.matrix, noise])), FEATURES + names
+
+
 def test_many_terms_that_tell_nothing_weigh_nothing() -> None:
-    rng = np.random.default_rng(6)
-    noise = tuple(replace(FEATURES[1], name=f"noise {i}") for i in range(12))
-    rows = _rows(n=2_000, effect=0.0, late_effect=0.0)
-    wide = np.column_stack([rows.matrix, rng.normal(size=(2_000, 12)).astype(np.float32)])
-    stage = Plan.of(replace(rows, matrix=wide), None, FEATURES + noise, params().train).first_stage
-    assert np.abs(stage.weights[1:]).max() < 10 * TERM_SPREADS[-1]
+    rows, features = _with_noise(_rows(n=2_000, effect=0.0, late_effect=0.0), 12)
+    stage = Plan.of(rows, None, features, params().train).first_stage
+    assert np.abs(stage.weights[1:]).max() < 0.001
+
+
+def test_noise_of_posts_mutes_no_term_of_pairs_that_few_rows_hold() -> None:
+    """Three rows in a thousand are of posts that the user liked before; a list may hold five."""
+    rng = np.random.default_rng(7)
+    rows = _rows(effect=0.0, late_effect=0.0)
+    again = rng.random(len(rows)) < 0.003
+    liked = np.where(again, rng.random(len(rows)) < expit(-2 + rows.matrix[:, 0] + 1), rows.liked)
+    matrix = np.column_stack([rows.matrix[:, 0], again]).astype(np.float32)
+    rows, features = _with_noise(replace(rows, matrix=matrix, liked=liked.astype(np.uint8)), 7)
+    of_pairs, of_posts = (
+        Plan.of(rows, None, (known, replace(fresh, grain=g), *noise), params().train).first_stage
+        for known, fresh, *noise in [features]
+        for g in (PAIR, POST)
+    )
+    assert 0.3 < of_pairs.weights[1] < 1.5
+    assert abs(of_posts.weights[1]) < 0.01
+
+
+def test_any_number_of_terms_of_pairs_is_judged() -> None:
+    rows, features = _with_noise(_rows(), 20)
+    of_pairs = tuple(replace(f, grain=PAIR) if f.weight == TERM else f for f in features)
+    stage = Plan.of(rows, None, of_pairs, params().train).first_stage
+    assert abs(stage.weights[1] - 0.5) < 0.1
+    assert np.abs(stage.weights[4:]).max() < 0.02
