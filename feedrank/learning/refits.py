@@ -13,6 +13,7 @@ from scipy.sparse import csr_matrix
 from feedrank.engines.engine import map_parts, sum_parts
 from feedrank.learning.counting_pass import added
 from feedrank.learning.posts.choice import choose_kind
+from feedrank.learning.posts.factors import text_components
 from feedrank.learning.posts.fit import FittedPosts, fit_posts
 from feedrank.learning.posts.text import text_design
 from feedrank.learning.prior_strengths import RefitCounts, fit_strengths, sampled_users
@@ -83,7 +84,8 @@ def fit_refits(
     since = [int(TRIAL_SHARE * first) for first in firsts]
     earlier = [by_post.before(step).reshape(fixed.n_segments, -1) for step in since]
     trials = list(zip(since, earlier, strict=True))
-    job = partial(_fit_one, before, samples, trials, texts, params)
+    design = (texts, text_components(texts, params.seed))
+    job = partial(_fit_one, before, samples, trials, design, params)
     posts = list(map_parts(job, len(firsts), "finding clusters and factors of posts"))
     posts[:-1] = [(replace(c, gate=NO_TEXT), replace(f, of_text=NO_TEXT)) for c, f in posts[:-1]]
     clusters = [c for c, _ in posts]
@@ -106,15 +108,15 @@ def _fit_one(
     before: list[Tally],
     samples: list[InteractionSample],
     trials: list[tuple[int, Tally]],
-    texts: csr_matrix,
+    design: tuple[csr_matrix, np.ndarray],
     params: FeaturesParams,
     number: int,
 ) -> FittedPosts:
     sample, (since, earlier) = samples[number], trials[number]
-    kinds = fit_posts(before[number], sample, texts, params)
+    kinds = fit_posts(before[number], sample, *design, params)
     if len(kinds) == 1:
         return kinds[0]
-    trial = fit_posts(earlier, sample[sample.step < since], texts, params)
+    trial = fit_posts(earlier, sample[sample.step < since], *design, params)
     return choose_kind(kinds, trial, earlier, since, sample)
 
 

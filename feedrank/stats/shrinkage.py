@@ -19,6 +19,9 @@ WEAKEST, STRONGEST = 0.05, 1e5
 # Log-normal prior of a prior strength: units differ by some 15 % (strength 50), give or take a
 # factor of five, so that a log too small to show a difference does not claim that there is none.
 PRIOR_LOG_STRENGTH, PRIOR_LOG_SPREAD = np.log(50.0), np.log(5.0)
+# Units that a strength is fitted to, whole rows evenly spread, at most: those of 70,000 posts in 12
+# clusters took a fifth of a fit's time. So many tell a strength to some hundredths.
+MOST_UNITS = 200_000
 HIGHEST_RATE = 0.99  # of an impression, below 1 as odds need; any from 0.9 to 0.999
 # A Beta(1, 9) prior of like rates: mean 10 %, near the 12 % of the reference log, and worth ten
 # impressions, so that it only counts in a log of a few hundred.
@@ -89,10 +92,9 @@ def fit_strength(
     Returns:
         Expected likes, in [0.05, 1e5]; 50 without any evidence.
     """
-    is_shown = np.broadcast_to(shown > 0, expected.shape)
-    liked, shown, expected, weight = (
-        np.broadcast_to(x, is_shown.shape)[is_shown] for x in (liked, shown, expected, weight)
-    )
+    spread = slice(None, None, max(1, -(-expected.size // MOST_UNITS)))
+    columns = [np.broadcast_to(x, expected.shape)[spread] for x in (liked, shown, expected, weight)]
+    liked, shown, expected, weight = (column[columns[1] > 0] for column in columns)
     rate = np.clip(expected / np.maximum(shown, 1), 1e-6, HIGHEST_RATE)
     disliked, odds = shown - liked, (1 - rate) / rate
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from feedrank.stats import shrinkage
 from feedrank.stats.shrinkage import STRONGEST, WEAKEST, fit_strength, ratio
 
 POSITIVE = st.floats(0.01, 1e4)
@@ -72,3 +73,14 @@ def test_a_strength_is_finite_whatever_the_counts(units: list[tuple[int, int, fl
     liked, others, expected = np.array(units, dtype=float).reshape(-1, 3).T
     found = fit_strength(liked, liked + others, expected)
     assert WEAKEST <= found <= STRONGEST
+
+
+def test_of_many_units_whole_rows_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    shown, expected = np.full((4000, 1), 200), np.tile([24.0, 30.0], (4000, 1))
+    liked = rng.binomial(shown, 0.12 * rng.gamma(20, 1 / 20, (4000, 1)))
+    weight = np.tile([1.0, 0.0], (4000, 1))
+    fourth = fit_strength(liked[::4], shown[::4], expected[::4], weight[::4])
+    monkeypatch.setattr(shrinkage, "MOST_UNITS", 2000)
+    assert fit_strength(liked, shown, expected, weight) == fourth
+    assert 15 < fourth < 27

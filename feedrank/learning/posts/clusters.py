@@ -38,12 +38,12 @@ def fit_clusters(
     n_clusters = min(n_clusters, texts.shape[0])
     liked, shown = counts.liked.sum(0), counts.shown.sum(0)
     design = hstack([texts, csr_matrix(_audience(counts.shown))], format="csr")
-    gate = np.zeros((design.shape[1], n_clusters))
+    transposed, gate = design.T.tocsr(), np.zeros((design.shape[1], n_clusters))
     membership = _first_guess(counts, design, n_clusters, seed, tastes)
     rate = cluster_rates_of(counts, membership, np.ones_like(membership))
     strength = fit_strength(liked, shown, expected_by_segment(counts).sum(0))
     for iteration in range(EM_ITERATIONS if tastes is None else TASTE_ITERATIONS):
-        gate = _fit_gate(design, membership, gate)
+        gate = _fit_gate(design, transposed, membership, gate)
         log_gate = log_softmax(design @ gate, axis=1)
         if tastes is not None:
             log_gate = log_gate + tastes.evidence(membership)
@@ -91,9 +91,10 @@ def _first_guess(
     return np.asarray((1 - FIRST_DOUBT) * member + FIRST_DOUBT / n_clusters)
 
 
-def _fit_gate(design: csr_matrix, membership: np.ndarray, start: np.ndarray) -> np.ndarray:
+def _fit_gate(
+    design: csr_matrix, transposed: csr_matrix, membership: np.ndarray, start: np.ndarray
+) -> np.ndarray:
     """Ridge softmax regression of soft cluster labels by L-BFGS, shape (d, n_clusters)."""
-    transposed = design.T.tocsr()
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
         gate = flat.reshape(start.shape)

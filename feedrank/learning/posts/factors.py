@@ -46,8 +46,19 @@ class Surplus:
         )
 
 
+def text_components(texts: csr_matrix, seed: int) -> np.ndarray:
+    """Left singular vectors of the posts' design of texts and topics, shape (n_posts, d).
+
+    Args:
+        texts: shape (n_posts, n_words).
+        seed: of the draws.
+    """
+    n = min(TEXT_COMPONENTS, *texts.shape)
+    return np.asarray(randomized_svd(texts.astype(float), n, random_state=seed)[0])
+
+
 def fit_factors(
-    sample: InteractionSample, expected: np.ndarray, texts: csr_matrix, most: int, seed: int
+    sample: InteractionSample, expected: np.ndarray, text: np.ndarray, most: int, seed: int
 ) -> np.ndarray:
     """Factors of posts that exceed those of chance, shape (n_posts, d).
 
@@ -57,16 +68,14 @@ def fit_factors(
     Args:
         sample: impressions before the refit.
         expected: probability that each impression is liked, shape (n,).
-        texts: design of the posts' texts and topics, shape (n_posts, n_words).
+        text: `text_components` of the posts.
         most: factors at most; 0 for none.
         seed: of the draws.
     """
-    n_posts = texts.shape[0]
+    n_posts = len(text)
     if not most or not sample.liked.any():
         return np.empty((n_posts, 0))
     surplus = Surplus.of(sample, expected, n_posts, seed)
-    n_texts = min(TEXT_COMPONENTS, *texts.shape)
-    text = randomized_svd(texts.astype(float), n_texts, random_state=seed)[0]
     post = _first_guess(surplus, text, most, seed)
     if post.shape[1]:
         post = _refined(surplus, text, post)

@@ -27,7 +27,11 @@ FittedPosts = tuple[PostClusters, Factors]
 
 
 def fit_posts(
-    counts: Tally, sample: InteractionSample, texts: csr_matrix, params: FeaturesParams
+    counts: Tally,
+    sample: InteractionSample,
+    texts: csr_matrix,
+    text: np.ndarray,
+    params: FeaturesParams,
 ) -> list[FittedPosts]:
     """Clusters and factors of posts from all impressions before a refit, of one kind or two.
 
@@ -39,10 +43,11 @@ def fit_posts(
         counts: impressions and likes, shape (n_segments, n_posts).
         sample: impressions of some users.
         texts: design of the posts' texts and topics, shape (n_posts, d).
+        text: its `text_components`.
         params: of the features.
     """
     fit = partial(fit_clusters, counts, texts, params.clusters, params.seed)
-    factors = partial(fit_factors, sample, texts=texts, most=params.factors, seed=params.seed)
+    factors = partial(fit_factors, sample, text=text, most=params.factors, seed=params.seed)
     clusters = fit()
     rate = post_state(clusters, counts).rate
     expected = expected_likes(sample, rate)

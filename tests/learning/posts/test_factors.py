@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix, identity
 
-from feedrank.learning.posts.factors import LEAST_SPREAD, fit_factors
+from feedrank.learning.posts.factors import LEAST_SPREAD, fit_factors, text_components
 from feedrank.learning.posts.sample import expected_likes
 from feedrank.state.history import InteractionSample
 from tests.support.taste_samples import likes
@@ -22,7 +22,7 @@ def _planted(seed: int = 0, spread: float = 0.6) -> tuple[np.ndarray, np.ndarray
 
 def _fit(sample: InteractionSample, texts: csr_matrix = NO_TEXT, most: int = 6) -> np.ndarray:
     expected = expected_likes(sample, np.full((1, N_POSTS), RATE))
-    return fit_factors(sample, expected, texts, most, seed=1)
+    return fit_factors(sample, expected, text_components(texts, 1), most, seed=1)
 
 
 def _explained(found: np.ndarray, true: np.ndarray) -> float:

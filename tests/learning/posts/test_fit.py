@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from sklearn.metrics import normalized_mutual_info_score
 
+from feedrank.learning.posts.factors import text_components
 from feedrank.learning.posts.fit import fit_posts
 from feedrank.learning.posts.text import text_design
 from feedrank.params import FeaturesParams, load_params
@@ -15,6 +16,8 @@ from tests.support.taste_samples import likes
 N_USERS, N_POSTS, N_GROUPS, RATE = 1500, 200, 4, 0.2
 GROUP = np.arange(N_POSTS) % N_GROUPS
 TEXTS = text_design([""] * N_POSTS, np.zeros(N_POSTS, np.int64), 10, np.empty((N_POSTS, 0)))[0]
+
+TEXT = text_components(TEXTS, 1)
 
 
 def _params(factors: int = 6) -> FeaturesParams:
@@ -32,19 +35,19 @@ def _network(taste: float, within: float = 0.0) -> tuple[Tally, InteractionSampl
 def test_groups_that_only_users_tastes_tell_are_found() -> None:
     """One segment, no text: nothing else could tell them."""
     counts, sample = _network(taste=0.7)
-    clusters, factors = fit_posts(counts, sample, TEXTS, _params())[-1]
+    clusters, factors = fit_posts(counts, sample, TEXTS, TEXT, _params())[-1]
     assert normalized_mutual_info_score(GROUP, clusters.cluster) > 0.9
     assert factors.n_factors == 0, "the clusters have told all"
     assert clusters.taste_strength is not None
     assert 1 < clusters.taste_strength < 5  # a Gamma of that shape varies as exp of N(0, 0.7) does
-    [(without, _)] = fit_posts(counts, sample, TEXTS, _params(factors=0))
+    [(without, _)] = fit_posts(counts, sample, TEXTS, TEXT, _params(factors=0))
     assert normalized_mutual_info_score(GROUP, without.cluster) < 0.1
     assert without.taste_strength is None
 
 
 def test_factors_are_what_tastes_for_groups_leave() -> None:
     counts, sample = _network(taste=0.7, within=0.6)
-    clusters, factors = fit_posts(counts, sample, TEXTS, _params())[-1]
+    clusters, factors = fit_posts(counts, sample, TEXTS, TEXT, _params())[-1]
     assert factors.n_factors >= 1
     for cluster in range(N_GROUPS):
         mean = factors.post[clusters.cluster == cluster].mean(0)
@@ -55,7 +58,7 @@ def test_an_refit_before_which_nobody_was_shown_anything_is_learned_all_the_same
     none = np.zeros(0, np.int64)
     nothing = Tally(*np.zeros((2, 1, N_POSTS), np.int64))
     [(clusters, factors)] = fit_posts(
-        nothing, InteractionSample(none, none, none, none, none, none), TEXTS, _params()
+        nothing, InteractionSample(none, none, none, none, none, none), TEXTS, TEXT, _params()
     )
     assert np.isfinite(clusters.rate).all()
     assert factors.n_factors == 0
@@ -63,6 +66,6 @@ def test_an_refit_before_which_nobody_was_shown_anything_is_learned_all_the_same
 
 def test_without_tastes_there_is_nothing_of_users() -> None:
     counts, sample = _network(taste=0.0)
-    [(clusters, factors)] = fit_posts(counts, sample, TEXTS, _params())
+    [(clusters, factors)] = fit_posts(counts, sample, TEXTS, TEXT, _params())
     assert factors.n_factors == 0
     assert clusters.taste_strength is None
