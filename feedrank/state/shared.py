@@ -16,9 +16,9 @@ from feedrank.state.posts.clusters import EVERY
 from feedrank.state.posts.tables import post_tables
 from feedrank.state.rates import StepRates
 
-# At most, and bytes of those that are kept, some of which always are: of 7,023 posts a state takes
-# 3 MB with what the first stage keeps of it, of 70,000 and of 700,000 ten and a hundred times that.
-KEPT_STATES, FEWEST_KEPT, KEPT_BYTES = 128, 4, 2 << 30
+# At most, and bytes of all that are kept, of which there are always a few: of 7,023 posts a state
+# takes 3 MB with what the first stage keeps of it, of 70,000 and of 700,000 ten and 100 times that.
+KEPT_STATES, FEWEST_KEPT, KEPT_BYTES = 128, 4, 3 << 30
 POST_BYTES, CELL_BYTES = 170, 20  # of a post, and of a segment and a post
 # Half-lives of further recent counts, in steps, beside `features.half_life_days`: with steps of an
 # hour, the last hour, quarter of a day and day. Measured on a news log: docs/ranking.md.

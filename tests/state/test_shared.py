@@ -7,6 +7,7 @@ import pytest
 
 from feedrank.features.question import Question
 from feedrank.features.spec import assemble, features_of
+from feedrank.state import shared as module
 from feedrank.state.counts.by_user import PairCounts
 from feedrank.state.counts.tally import Tally
 from feedrank.state.posts.clusters import RATE_PRIOR
@@ -24,7 +25,7 @@ def learned() -> Learned:
     return simulated()
 
 
-def _shared(learned: Learned, keep: int = 128) -> SharedHistory:
+def _shared(learned: Learned, keep: int | None = None) -> SharedHistory:
     return SharedHistory(learned.store.fitted, learned.store.shared, keep)
 
 
@@ -74,6 +75,15 @@ def test_some_posts_have_the_bits_that_they_have_among_all(learned: Learned, n_p
                 assert np.isnan(np.delete(own, posts, axis=-1)).all()
             elif name != "by_key":
                 assert np.asarray(own).tobytes() == np.asarray(table).tobytes(), name
+
+
+def test_kept_states_have_a_size_in_all(learned: Learned, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = sum(x.nbytes for x in vars(_shared(learned).as_of(9)).values() if hasattr(x, "nbytes"))
+    assert _shared(learned).keep == module.KEPT_STATES
+    monkeypatch.setattr(module, "KEPT_BYTES", 20 * size)
+    assert 8 <= _shared(learned).keep <= 20  # beside what the first stage keeps of each
+    monkeypatch.setattr(module, "KEPT_BYTES", size)
+    assert _shared(learned).keep == module.FEWEST_KEPT
 
 
 def test_all_posts_are_derived_where_all_steps_are_kept(learned: Learned) -> None:
