@@ -41,9 +41,9 @@ from feedrank.validation.results.metrics_json import write_json
 from feedrank.validation.results.summary import Summary
 
 DATA, REPORT = Path("data"), Path("reports/ablation.json")
+PAIR_STATE = ("pair_impression_count", "pair_like_count")
 USER_STATE = ("user_log_ratio", "user_cluster_log_ratio", "user_topic_log_ratio",
-              "factor_log_ratio", "user_impression_count", "pair_impression_count",
-              "pair_like_count")  # fmt: skip
+              "factor_log_ratio", "user_impression_count", *PAIR_STATE)  # fmt: skip
 SHORT_WINDOWS = tuple(feature.name for feature in WINDOWED)
 FULL = "full"
 
@@ -82,6 +82,7 @@ def ablations(segment_column: str | None) -> list[Ablation]:
     """
     found = [
         Ablation("user state", "the user's history is ignored", muted=USER_STATE),
+        Ablation("pair", "that a post was liked or shown before is not known", muted=PAIR_STATE),
         Ablation("windows", "likes of the last steps do not count apart", muted=SHORT_WINDOWS),
         Ablation("age", "the age of a post is not known", muted=("post_log_age",)),
         Ablation("clusters", "all posts are one cluster", features={"clusters": 1}),

@@ -108,6 +108,16 @@ def test_strange_rows_are_left_for_the_extract_to_refuse(
     assert _refresh(database, tmp_path)
 
 
+def test_a_log_of_too_few_days_is_said_to_be_so_before_it_is_extracted(
+    database: TestDatabase, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    small(database)
+    database.execute("UPDATE feed_data SET timestamp = '2021-10-01 12:00'")
+    with caplog.at_level("WARNING"):
+        _refresh(database, tmp_path)
+    assert "the log has 1 day, but 3 are the least" in caplog.text
+
+
 @pytest.mark.parametrize("table", ["user_data", "post_text_df"])
 def test_ids_of_two_kinds_are_named(database: TestDatabase, tmp_path: Path, table: str) -> None:
     small(database)

@@ -16,7 +16,7 @@ from feedrank.params import ValidateParams
 from feedrank.stats.classification import auc, log_loss
 from feedrank.validation.fold import FoldResult, joined, run_fold
 from feedrank.validation.hitrate.scores import score
-from feedrank.validation.methods import AGED, OURS, method_names
+from feedrank.validation.methods import AGED, BY_SEGMENT, OURS, method_names
 from feedrank.validation.replay.replay import ReplayResult
 from feedrank.validation.results.details import calibration_of, days_of
 from feedrank.validation.results.metrics_json import headline_of, write_json
@@ -143,6 +143,11 @@ def test_intervals_are_possible_and_have_a_width_where_all_is_equal(
     assert found.expected.high <= 1
     assert found.shown.value == found.shown.high == 1
     assert 0.9 < found.shown.low < 1
+
+
+def test_users_of_one_segment_have_no_baseline_that_repeats_most_liked() -> None:
+    one, two = (set(method_names(DEFAULTS.validate, n)) for n in (1, 2))
+    assert two - one == {BY_SEGMENT}
 
 
 def test_a_later_fold_is_ranked_by_another_ranker(results: list[FoldResult]) -> None:
