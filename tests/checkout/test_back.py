@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,15 +40,23 @@ def _change(folder: Path, words: str) -> None:
     _dvc(folder, "repro", "-q")
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout of a pipeline of one stage, run and committed."""
-    _run(tmp_path, "git", "init", "-q")
-    _dvc(tmp_path, "init", "-q")
-    (tmp_path / "dvc.yaml").write_text(PIPELINE)
-    (tmp_path / ".gitignore").write_text("/data/\n")
-    _change(tmp_path, "k: 1\n")
-    _commit(tmp_path)
+    made = tmp_path_factory.mktemp("committed")
+    _run(made, "git", "init", "-q")
+    _dvc(made, "init", "-q")
+    (made / "dvc.yaml").write_text(PIPELINE)
+    (made / ".gitignore").write_text("/data/\n")
+    _change(made, "k: 1\n")
+    _commit(made)
+    return made
+
+
+@pytest.fixture
+def folder(committed: Path, tmp_path: Path) -> Path:
+    """A copy of the checkout."""
+    shutil.copytree(committed, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -17,25 +18,34 @@ from tests.support.request_tables import N, hits_table
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A git and DVC project with two commits: the second one is better."""
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
-    monkeypatch.chdir(tmp_path)
-    shutil.copy(ROOT / "params.yaml", tmp_path)
+    folder = tmp_path_factory.mktemp("committed")
+    environ = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null"}
+    shutil.copy(ROOT / "params.yaml", folder)
 
     def run(*words: str) -> None:
-        subprocess.run(words, check=True, capture_output=True)
+        subprocess.run(words, check=True, capture_output=True, cwd=folder, env=environ)
 
     git = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org")
     run(*git, "init", "-q", "-b", "main")
     run("dvc", "init", "-q")
     for name, gain in (("plain", 0.0), ("better", 0.06)):
-        write_requests(REQUESTS, hits_table(gain=gain))
+        write_requests(folder / REQUESTS, hits_table(gain=gain))
         run("dvc", "add", "-q", str(REQUESTS))
         run(*git, "add", "-A")
         run(*git, "commit", "-qm", name)
         run(*git, "tag", name)
+    return folder
+
+
+@pytest.fixture
+def project(committed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the project, which is the working folder."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    shutil.copytree(committed, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
