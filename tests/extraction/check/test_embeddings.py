@@ -22,7 +22,6 @@ from tests.conftest import ROOT, TestDatabase
 from tests.support.postgres_tables import DEFAULTS, extraction, small, source_params
 
 NAN = [np.nan] * 2
-# pgvector's own type writes itself as this text does.
 KINDS = {
     "real[]": "ARRAY[0.5, -2]::real[]",
     "double precision[]": "'{0.5,-2}'",
@@ -30,6 +29,8 @@ KINDS = {
     "jsonb": "'[0.5, -2]'",
     "json": "'[5e-1,-2.0]'",
     "text": "'[0.5,-2]'",
+    "vector(2)": "'[0.5,-2]'",  # pgvector's own
+    "halfvec(2)": "'[0.5,-2]'",
 }
 
 
@@ -44,6 +45,7 @@ def test_a_column_of_any_type_gives_the_same_vectors(
 ) -> None:
     small(database)
     database.execute(
+        "CREATE EXTENSION IF NOT EXISTS vector",
         f"ALTER TABLE post_text_df ADD vector {kind}",
         f"UPDATE post_text_df SET vector = {KINDS[kind]} WHERE post_id != 20",
     )
