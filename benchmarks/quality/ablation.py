@@ -58,11 +58,13 @@ def table(found: dict[str, Found]) -> str:
     """Markdown: a row an ablation, a column a network."""
     names = list(found)
     lines = ["| without | " + " | ".join(names) + " |", "| --- " * (len(names) + 1) + "|"]
-    for ablation in found[names[0]]:
+    for ablation in dict.fromkeys(part for of_network in found.values() for part in of_network):
         sign = "" if ablation == FULL else "+"
         cells = (
-            f"{value:{sign}.4f} [{low:{sign}.4f}, {high:{sign}.4f}]"
-            for value, low, high in (found[name][ablation] for name in names)
+            "{:{s}.4f} [{:{s}.4f}, {:{s}.4f}]".format(*found[name][ablation], s=sign)
+            if ablation in found[name]  # not where no column splits the users
+            else ""
+            for name in names
         )
         lines.append(f"| {ablation} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
