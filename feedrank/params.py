@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -229,6 +230,23 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
         return parse_params(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")))
     except (YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(f"'{path}' is not YAML: {error}") from error
+
+
+def check_plugins(params: Params, folder: Path = Path("plugins")) -> None:
+    """Raise `ParamsError` where an own module that a key names is not there."""
+    named = {
+        ("features.plugins", "features"): params.features.plugins,
+        ("validate.baselines", "baselines"): _modules(params.validate.baselines),
+        ("train.ranker", "rankers"): _modules([params.train.ranker]),
+    }
+    for (key, kind), names in named.items():
+        for name in names:
+            if not (path := folder / kind / f"{name}.py").exists():
+                raise ParamsError(f"'{key}' names '{name}', but there is no '{path}'.")
+
+
+def _modules(words: Sequence[str]) -> list[str]:
+    return [word.partition(":")[0] for word in words if ":" in word]
 
 
 def parse_params(groups: Any) -> Params:

@@ -7,7 +7,7 @@ from pathlib import Path
 from feedrank.extraction.check.findings import all_problems_at_once
 from feedrank.extraction.environment import Database, is_offline
 from feedrank.extraction.fingerprint import keep_fingerprint, refresh_fingerprint
-from feedrank.params import load_params
+from feedrank.params import check_plugins, load_params
 from stages.run import run
 
 DATA = Path("data")
@@ -21,6 +21,7 @@ def main() -> None:
     could find one wrong.
     """
     params = load_params()
+    check_plugins(params)
     if is_offline():
         keep_fingerprint(FINGERPRINT)
         return
