@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -93,6 +94,11 @@ class Settings(BaseSettings):
     follow_seconds: Seconds = 1.0
     drain_seconds: Seconds = 1.0  # longer than the proxy's interval between two health checks
     log_level: Level = "INFO"
+
+    @property
+    def has_report(self) -> bool:
+        """Whether the report is a file that this process may read; False for whatever fails."""
+        return os.path.isfile(self.report) and os.access(self.report, os.R_OK)
 
     @classmethod
     def from_environment(cls) -> Settings:

@@ -76,9 +76,11 @@ async def get_metrics(inference: Running) -> Response:
 async def report(inference: Running) -> FileResponse:
     """The report of the last `dvc repro`: hit rates, baselines, warnings."""
     path = inference.settings.report
-    if not path.is_file():
+    if not inference.settings.has_report:
         raise HTTPException(
-            404, f"there is no '{path}'. Run 'dvc repro', or name the page in FEEDRANK_REPORT."
+            404,
+            f"there is no file '{path}' that the service may read. Run 'dvc repro', or name the "
+            "page in FEEDRANK_REPORT.",
         )
     return FileResponse(path, media_type="text/html", headers=STYLED)
 

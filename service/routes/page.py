@@ -102,7 +102,7 @@ async def suggestions(inference: Running) -> JSONResponse:
         "users": _suggested(artifact),
         "topics": _named_topics(store),
         "arms": list(inference.slots),
-        "has_report": inference.settings.report.is_file(),
+        "has_report": inference.settings.has_report,
     }
     return JSONResponse(content)
 

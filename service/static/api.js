@@ -20,6 +20,8 @@ export function onKey(retry) {
   });
 }
 
+export const hasKey = () => sessionStorage.getItem("key") !== null;
+
 export const get = (path, query = {}, signal = undefined) =>
   answered(`${path}?${new URLSearchParams(query)}`, { signal });
 

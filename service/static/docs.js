@@ -1,6 +1,6 @@
 // The OpenAPI document, with a form to try each route.
 
-import { get, onKey } from "./api.js";
+import { get, hasKey, onKey } from "./api.js";
 import { $, element } from "./dom.js";
 
 function row(cells, tag = "td") {
@@ -85,6 +85,7 @@ async function begin() {
     return;
   }
   $("key-form").hidden = true;
+  $("openapi").hidden = hasKey(); // a browser that follows a link sends no key
   $("summary").textContent = `${found.info.summary} Version ${found.info.version}.`;
   const routes = Object.entries(found.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, about]) => route(path, method, about)),

@@ -1,6 +1,6 @@
 // The page: controls for user and moment, and the service's answer.
 
-import { get, onKey, Problem } from "./api.js";
+import { get, hasKey, onKey, Problem } from "./api.js";
 import { compare, drop, keep } from "./compare.js";
 import { $, element } from "./dom.js";
 import { clearFeed, showFeed } from "./feed.js";
@@ -203,7 +203,9 @@ function suggest(found) {
   $("users").replaceChildren(...userChips(found.users));
   choices("topic", "all topics", found.topics);
   choices("arm", "own arm", found.arms);
-  $("report").hidden = !found.has_report;
+  // A browser that follows a link sends no key.
+  $("metrics").hidden = hasKey();
+  $("report").hidden = hasKey() || !found.has_report;
   const evening = (ms) => Math.floor(ms / DAY) * DAY + 18 * HOUR;
   const moments = [
     ["before any data", since - 6 * HOUR],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,25 @@ def test_a_report_that_is_not_there_is_told(shown: Settings) -> None:
         assert not client.get("/feed/suggestions").json()["has_report"]
     assert answer.status_code == 404
     assert "dvc repro" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("name", ["folder", "a" * 300])
+def test_what_is_no_file_is_no_report_and_the_page_has_its_users(
+    shown: Settings, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    named = shown.model_copy(update={"report": tmp_path / name})
+    with TestClient(create_app(named)) as client:
+        assert client.get("/report").status_code == 404
+        assert not client.get("/feed/suggestions").json()["has_report"]
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may read every file")
+def test_a_report_that_may_not_be_read_is_no_report(shown: Settings) -> None:
+    shown.report.touch(0o000)
+    with TestClient(create_app(shown)) as client:
+        assert client.get("/report").status_code == 404
+        assert not client.get("/feed/suggestions").json()["has_report"]
 
 
 def test_who_lacks_the_key_sees_no_report(shown: Settings) -> None:

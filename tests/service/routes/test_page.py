@@ -177,7 +177,10 @@ def test_a_post_without_text_says_so(server, browser, user_id):
 
 
 def test_a_locked_service_asks_for_its_key_on_the_page(browser, artifact_path, tmp_path, user_id):
-    with serving(artifact_path, tmp_path, FEEDRANK_API_KEY="sesame") as locked:
+    report = tmp_path / "report.html"
+    report.touch()
+    locks = {"FEEDRANK_API_KEY": "sesame", "FEEDRANK_REPORT": str(report)}
+    with serving(artifact_path, tmp_path, **locks) as locked:
         browser.show(address(locked, user_id), 1280, 900)
         browser.until("!document.getElementById('key-form').hidden")
         browser.run(
@@ -185,6 +188,13 @@ def test_a_locked_service_asks_for_its_key_on_the_page(browser, artifact_path, t
             "document.getElementById('key-form').requestSubmit()"
         )
         browser.until(SHOWN)
+        links = browser.run(
+            "[...document.querySelectorAll('nav a')].filter(a => !a.hidden).map(a => a.textContent)"
+        )
+        assert links == ["API"]  # the others lead to what a link without a key does not get
+        browser.show(f"{locked.address}/docs", 1280, 900)
+        browser.until("document.querySelectorAll('details').length > 5")
+        assert browser.run("document.getElementById('openapi').hidden")
 
 
 def test_the_routes_can_be_tried_on_the_page_of_the_api(server, browser, user_id):
