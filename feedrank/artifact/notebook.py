@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from feedrank.artifact.artifact import Artifact
+from feedrank.errors import SchemaError
 from feedrank.features.row_files import load_rows
 from feedrank.features.rows import EVER
 from feedrank.log.files import Log
@@ -54,7 +55,8 @@ def read_log(directory: str | PathLike[str] = "data/log") -> pd.DataFrame:
 class Notebook:
     """Answers of one artifact as tables.
 
-    A moment `at` is a naive `datetime` on the log's clock; None is the end of the log.
+    A moment `at` is a `datetime`, a naive one on the log's clock; None is the end of the log. `k`
+    is a whole number from 1 on. Anything else is a `TypeError` or `ValueError` that says so.
     """
 
     def __init__(self, artifact: Artifact) -> None:
@@ -98,13 +100,17 @@ class Notebook:
     ) -> pd.DataFrame:
         """The `k` best posts of one user or several, best first, with probability and topic.
 
+        Without a user it has no row; with fewer than `k` candidates a list is shorter.
+
         Raises:
             UnknownUserError: nobody of an id is in the catalogue.
         """
         ids = np.atleast_1d(users).tolist()
         rows = np.array([self._user_row(user) for user in ids], np.int64)
-        lists = self._recommender.rank_many(rows, np.full(len(rows), self._seconds(at)), k)
-        return pd.concat(map(self._list, ids, lists), ignore_index=True)
+        at_each = np.full(len(rows), self._seconds(at))
+        lists = self._recommender.rank_many(rows, at_each, _length(k))
+        nothing = self._list(0, Ranked(np.zeros(0, np.int64), np.zeros(0, np.float32), 0))
+        return pd.concat([*map(self._list, ids, lists)] or [nothing], ignore_index=True)
 
     def similar(self, post: Id, k: int = 5) -> pd.DataFrame:
         """The `k` posts that are most alike to users' tastes, as of the end of the log.
@@ -114,7 +120,7 @@ class Notebook:
         """
         (row,) = self._post_rows([post])
         open_posts = self._catalogue.open_posts(self._seconds(None))
-        found, similarity = similar_posts(self.artifact.store, int(row), k, open_posts)
+        found, similarity = similar_posts(self.artifact.store, int(row), _length(k), open_posts)
         return pd.DataFrame(
             {
                 POST_ID: plain_ids(self._catalogue.post_ids[found]),
@@ -146,7 +152,7 @@ class Notebook:
         One row a post and feature: post id, feature, value, effect, words.
         """
         row, second = self._user_row(user), self._seconds(at)
-        ranked = self._recommender.rank(row, second, k)
+        ranked = self._recommender.rank(row, second, _length(k))
         reasons = explain(self._recommender, row, second, ranked)
         n_posts, n_features = reasons.effects.shape
         ids = plain_ids(self._catalogue.post_ids[ranked.post])
@@ -182,8 +188,16 @@ class Notebook:
         """Training rows of the log that the artifact was made of: features, label, ids, moment.
 
         Of rows in files it holds the sample that fits into memory.
+
+        Raises:
+            SchemaError: the directory holds no training rows.
         """
-        rows = load_rows(Path(directory)).between(0, EVER)
+        try:
+            rows = load_rows(Path(directory)).between(0, EVER)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise SchemaError(
+                f"'{directory}' holds no training rows. Run `dvc repro features` first."
+            ) from error
         frame = pd.DataFrame(np.asarray(rows.matrix), columns=self._feature_names)
         origin = np.datetime64(self._meta.origin_at, "s")
         labels = {
@@ -213,16 +227,36 @@ class Notebook:
         if at is None:
             step_seconds = self.artifact.store.fitted.step_seconds
             return self.artifact.store.shared.n_steps * step_seconds
+        if not isinstance(at, datetime) or pd.isna(at):
+            raise TypeError(f"a moment is a datetime, as datetime(2021, 12, 20, 12), not {at!r}")
         return self._meta.seconds(self._meta.local(at))
 
     def _user_row(self, user: Id) -> int:
-        row = self._catalogue.user(user)
+        row = self._catalogue.user(_one_id(user))
         if row < 0:
-            raise UnknownUserError(user)
+            raise UnknownUserError(f"there is no user {user!r}")
         return row
 
     def _post_rows(self, posts: Sequence[Id]) -> np.ndarray:
-        rows = [self._catalogue.post(post) for post in posts]
-        if -1 in rows:
-            raise KeyError(f"there is no post {posts[rows.index(-1)]!r}")
+        if np.ndim(posts) != 1:
+            raise TypeError(f"name posts by a list of ids, not by {posts!r}")
+        rows = []
+        for post in posts:
+            rows.append(self._catalogue.post(_one_id(post)))
+            if rows[-1] < 0:
+                raise KeyError(f"there is no post {post!r}")
         return np.array(rows, np.int64)
+
+
+def _one_id(wanted: Id) -> Id:
+    """The same; raises `TypeError` for a list, a table or nothing."""
+    if wanted is None or np.ndim(wanted):
+        raise TypeError(f"name one user or post by its id, not by {wanted!r}")
+    return wanted
+
+
+def _length(k: int) -> int:
+    """Length of a list; raises `ValueError` for anything but a whole number from 1 on."""
+    if not isinstance(k, (int, np.integer)) or k < 1:
+        raise ValueError(f"k is a whole number from 1 on, not {k!r}")
+    return int(k)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from starlette.testclient import TestClient
 
 import feedrank
 from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.notebook import Notebook
+from feedrank.errors import SchemaError
 from feedrank.features.row_pass import training_rows
 from feedrank.log.files import Log
 from feedrank.ranking.recommender import UnknownUserError
@@ -71,10 +74,53 @@ def test_similar_posts_are_the_service_s(feed: Notebook, client: TestClient) -> 
 
 
 def test_an_unknown_user_or_post_is_named(feed: Notebook, user_id: int) -> None:
-    with pytest.raises(UnknownUserError, match="-1"):
+    with pytest.raises(UnknownUserError, match="there is no user -1"):
         feed.recommend(-1)
     with pytest.raises(KeyError, match="there is no post -7"):
         feed.score(user_id, [-7])
+
+
+def test_a_table_of_nobody_has_no_row(feed: Notebook, user_id: int) -> None:
+    nobody, one = feed.recommend([]), feed.recommend(user_id)
+    assert len(nobody) == 0
+    assert nobody.columns.tolist() == one.columns.tolist()
+
+
+@pytest.mark.parametrize("k", [0, -3, 2.5, "5", None])
+def test_a_length_that_is_none_is_told(feed: Notebook, user_id: int, k: Any) -> None:
+    post = int(feed.posts.index[0])
+    for ask in (
+        lambda: feed.recommend(user_id, k=k),
+        lambda: feed.explain(user_id, k=k),
+        lambda: feed.similar(post, k),
+    ):
+        with pytest.raises(ValueError, match="k is a whole number from 1 on"):
+            ask()
+
+
+@pytest.mark.parametrize("at", ["2021-10-20", date(2021, 10, 20), np.datetime64(AT), pd.NaT, 5])
+def test_a_moment_that_is_none_is_told(feed: Notebook, user_id: int, at: Any) -> None:
+    for ask in (feed.recommend, feed.explain, feed.history):
+        with pytest.raises(TypeError, match="a moment is a datetime"):
+            ask(user_id, at)
+
+
+@pytest.mark.parametrize("several", [None, [200], pd.DataFrame({"user_id": [200]})])
+def test_one_id_is_asked_where_one_is_meant(feed: Notebook, several: Any) -> None:
+    for ask in (feed.explain, feed.history, lambda user: feed.score(user, [])):
+        with pytest.raises(TypeError, match="name one user or post by its id"):
+            ask(several)
+
+
+def test_posts_are_named_by_a_list(feed: Notebook, user_id: int) -> None:
+    with pytest.raises(TypeError, match="name posts by a list of ids"):
+        feed.score(user_id, int(feed.posts.index[0]))  # type: ignore[arg-type]
+
+
+def test_a_folder_without_training_rows_is_told(feed: Notebook, tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(SchemaError, match=r"holds no training rows\. Run `dvc repro features`"):
+            feed.training_frame(place)
 
 
 def test_the_log_and_a_users_history_hold_the_same_impressions(
