@@ -51,9 +51,28 @@ def test_own_modules_that_are_not_there_are_found_before_any_work(
     groups[group][key] = value
     with pytest.raises(ParamsError, match=rf"'{group}.{key}' names 'nowhere', .*{file}"):
         check_plugins(parse_params(groups), tmp_path)
-    (tmp_path / file).parent.mkdir(exist_ok=True)
-    (tmp_path / file).touch()
+    (tmp_path / file).mkdir(parents=True)
+    with pytest.raises(ParamsError, match="there is no"):
+        check_plugins(parse_params(groups), tmp_path)
+    (tmp_path / file).rmdir()
+    (tmp_path / file).write_text("class Nothing:\n    pass\n")
     check_plugins(parse_params(groups), tmp_path)
+    (tmp_path / file).write_text("class Nothing(:\n")
+    with pytest.raises(ParamsError, match=rf"{file}' is not Python"):
+        check_plugins(parse_params(groups), tmp_path)
+
+
+def test_a_class_that_its_module_lacks_or_a_name_given_twice_is_found_too(
+    groups: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    (tmp_path / "baselines").mkdir()
+    (tmp_path / "baselines" / "cheap.py").write_text("class MostShown:\n    pass\n")
+    groups["validate"]["baselines"] = ["usual", "cheap:MostShwon"]
+    with pytest.raises(ParamsError, match=r"'cheap:MostShwon', but .* has \['MostShown'\]"):
+        check_plugins(parse_params(groups), tmp_path)
+    groups["validate"]["baselines"] = ["usual", "cheap:MostShown", "cheap:MostShown"]
+    with pytest.raises(ParamsError, match="names a module twice"):
+        check_plugins(parse_params(groups), tmp_path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -15,6 +15,10 @@ from feedrank.state.plugins.plugin import Plugin, Posts, read_plugin
 from feedrank.state.plugins.plugins import Plugins
 
 PLUGINS = Path("plugins/features")
+DECLARED = ("POSTS", "COUNTS", "USER_COUNTS", "FEATURES")
+# Parts of users' counts at most: a table of a user and all parts is made in each request, and one
+# of as many cells as there are posts is made anyway.
+LEAST_PARTS, PARTS_A_POST = 1_000, 2
 # What is there wherever an artifact is served, in the course's environment too.
 PROVIDED = {"numpy", "feedrank", *sys.stdlib_module_names}
 
@@ -30,12 +34,33 @@ def own_plugins(names: Sequence[str], posts: pd.DataFrame, folder: Path = PLUGIN
     modules = [_read(folder / f"{name}.py") for name in names]
     columns = (posts[name].tolist() for name in (POST_ID, TEXT, TOPIC))
     try:
-        return Plugins.of(modules, Posts(*columns))
+        found = Plugins.of(modules, Posts(*columns))
+        _check(found, len(posts))
+        return found
     except SchemaError:
         raise
     except Exception as error:
         kind = type(error).__name__
         raise SchemaError(f"a plugin of {[*names]} fails ({kind}: {error}).") from error
+
+
+def _check(plugins: Plugins, n_posts: int) -> None:
+    """Raise `SchemaError` for a module without declarations, or parts that cannot be counted by."""
+    for module in plugins.modules:
+        if not any((module.posts, module.counts, module.user_counts, module.features)):
+            raise SchemaError(f"plugin '{module.name}' declares none of {DECLARED}.")
+        if odd := [f for f in module.features if not hasattr(f, "read")]:
+            raise SchemaError(f"FEATURES of plugin '{module.name}' holds {odd}: no Feature.")
+    most = max(LEAST_PARTS, PARTS_A_POST * n_posts)
+    for name in (name for module in plugins.modules for name in module.user_counts):
+        part = plugins.columns.get(name)
+        if part is None:
+            raise SchemaError(f"USER_COUNTS names '{name}', which no plugin has among its POSTS.")
+        if not ((part >= 0) & (part == part.round()) & (part < most)).all():
+            raise SchemaError(
+                f"USER_COUNTS goes by '{name}', whose values are {part.min():g} to {part.max():g}. "
+                f"Number them from 0 on, whole and below {most:,}."
+            )
 
 
 def _read(path: Path) -> Plugin:

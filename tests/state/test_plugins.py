@@ -99,6 +99,9 @@ def test_the_bundle_answers_with_the_plugin_and_without_its_folder(
     assert found["lists"] == lists_of_the_service(artifact.directory, given["requests"])
 
 
+AUTHORS = "USER_COUNTS = ['a']\nPOSTS = {'a': lambda posts"
+
+
 @pytest.mark.parametrize(
     ("source", "words"),
     [
@@ -108,6 +111,12 @@ def test_the_bundle_answers_with_the_plugin_and_without_its_folder(
         ("POSTS = {'a': lambda posts: [1.0]}", "one finite number for each of 2"),
         ("POSTS = {'a': lambda posts: [1.0, float('nan')]}", "no number somewhere"),
         ("POSTS = {'a': lambda posts: posts.author}", "fails \\(AttributeError"),
+        ("FEATURE = [1]", "declares none of"),
+        ("FEATURES = ['a']", "holds \\['a'\\]: no Feature"),
+        ("USER_COUNTS = ['a']", "names 'a', which no plugin has"),
+        (f"{AUTHORS}: [-1, 2]}}", "values are -1 to 2"),
+        (f"{AUTHORS}: [0.5, 2]}}", "whole and below 1,000"),
+        (f"{AUTHORS}: [10**9, 2]}}", "values are 2 to 1e\\+09"),
     ],
 )
 def test_a_plugin_that_cannot_be_used_is_refused(
