@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import json
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -231,39 +229,6 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
         return parse_params(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")))
     except (YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(f"'{path}' is not YAML: {error}") from error
-
-
-def check_plugins(params: Params, folder: Path = Path("plugins")) -> None:
-    """Raise `ParamsError` where an own module that a key names, or its class, is not there."""
-    own_features = [(name, "") for name in params.features.plugins]
-    named = {
-        ("features.plugins", "features"): own_features,
-        ("validate.baselines", "baselines"): _own(params.validate.baselines),
-        ("train.ranker", "rankers"): _own([params.train.ranker]),
-    }
-    for (key, kind), pairs in named.items():
-        if len(set(pairs)) < len(pairs):
-            raise ParamsError(f"'{key}' names a module twice: {[name for name, _ in pairs]}.")
-        for name, of_class in pairs:
-            _check_module(key, name, folder / kind / f"{name}.py", of_class)
-
-
-def _own(words: Sequence[str]) -> list[tuple[str, str]]:
-    """Module and class of each word that is one of ours."""
-    parts = (word.partition(":") for word in words if ":" in word)
-    return [(module, of_class) for module, _, of_class in parts]
-
-
-def _check_module(key: str, name: str, path: Path, of_class: str) -> None:
-    if not path.is_file():
-        raise ParamsError(f"'{key}' names '{name}', but there is no '{path}'.")
-    try:
-        made = ast.parse(path.read_text(encoding="utf-8"), str(path))
-    except (SyntaxError, UnicodeDecodeError) as error:
-        raise ParamsError(f"'{path}' is not Python: {error}.") from error
-    classes = {node.name for node in ast.walk(made) if isinstance(node, ast.ClassDef)}
-    if of_class and of_class not in classes:
-        raise ParamsError(f"'{key}' names '{name}:{of_class}', but '{path}' has {sorted(classes)}.")
 
 
 def parse_params(groups: Any) -> Params:

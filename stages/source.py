@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from feedrank.extraction.check.findings import all_problems_at_once
+from feedrank.extraction.check.own_modules import check_own_modules
 from feedrank.extraction.environment import Database, is_offline
 from feedrank.extraction.fingerprint import keep_fingerprint, refresh_fingerprint
-from feedrank.params import check_plugins, load_params
+from feedrank.params import load_params
 from stages.run import run
 
 DATA = Path("data")
@@ -21,7 +22,7 @@ def main() -> None:
     could find one wrong.
     """
     params = load_params()
-    check_plugins(params)
+    check_own_modules(params)
     if is_offline():
         keep_fingerprint(FINGERPRINT)
         return

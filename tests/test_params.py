@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from feedrank.errors import ParamsError
 from feedrank.io.param_fields import duration_seconds, moment
-from feedrank.params import Params, check_plugins, load_params, parse_params
+from feedrank.params import Params, load_params, parse_params
 
 FILE = Path(__file__).parents[1] / "params.yaml"
 GROUPS: dict[str, dict[str, Any]] = yaml.safe_load(FILE.read_text())
@@ -32,47 +32,6 @@ def test_the_file_of_the_repository_is_read() -> None:
     assert vars(params).keys() == GROUPS.keys()
     for name, values in GROUPS.items():
         assert vars(getattr(params, name)) == values
-
-
-@pytest.mark.parametrize(
-    ("group", "key", "value", "file"),
-    [
-        ("features", "plugins", ["reading", "nowhere"], "features/nowhere.py"),
-        ("validate", "baselines", ["usual", "nowhere:Nothing"], "baselines/nowhere.py"),
-        ("train", "ranker", "nowhere:Nothing", "rankers/nowhere.py"),
-    ],
-)
-def test_own_modules_that_are_not_there_are_found_before_any_work(
-    groups: dict[str, dict[str, Any]], tmp_path: Path, group: str, key: str, value: Any, file: str
-) -> None:
-    (tmp_path / "features").mkdir()
-    (tmp_path / "features" / "reading.py").touch()
-    check_plugins(parse_params(groups), tmp_path)
-    groups[group][key] = value
-    with pytest.raises(ParamsError, match=rf"'{group}.{key}' names 'nowhere', .*{file}"):
-        check_plugins(parse_params(groups), tmp_path)
-    (tmp_path / file).mkdir(parents=True)
-    with pytest.raises(ParamsError, match="there is no"):
-        check_plugins(parse_params(groups), tmp_path)
-    (tmp_path / file).rmdir()
-    (tmp_path / file).write_text("class Nothing:\n    pass\n")
-    check_plugins(parse_params(groups), tmp_path)
-    (tmp_path / file).write_text("class Nothing(:\n")
-    with pytest.raises(ParamsError, match=rf"{file}' is not Python"):
-        check_plugins(parse_params(groups), tmp_path)
-
-
-def test_a_class_that_its_module_lacks_or_a_name_given_twice_is_found_too(
-    groups: dict[str, dict[str, Any]], tmp_path: Path
-) -> None:
-    (tmp_path / "baselines").mkdir()
-    (tmp_path / "baselines" / "cheap.py").write_text("class MostShown:\n    pass\n")
-    groups["validate"]["baselines"] = ["usual", "cheap:MostShwon"]
-    with pytest.raises(ParamsError, match=r"'cheap:MostShwon', but .* has \['MostShown'\]"):
-        check_plugins(parse_params(groups), tmp_path)
-    groups["validate"]["baselines"] = ["usual", "cheap:MostShown", "cheap:MostShown"]
-    with pytest.raises(ParamsError, match="names a module twice"):
-        check_plugins(parse_params(groups), tmp_path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

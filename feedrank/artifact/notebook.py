@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from feedrank.artifact.arguments import length, moment, one_id
 from feedrank.artifact.artifact import Artifact
 from feedrank.errors import SchemaError
 from feedrank.features.row_files import load_rows
@@ -108,7 +109,7 @@ class Notebook:
         ids = np.atleast_1d(users).tolist()
         rows = np.array([self._user_row(user) for user in ids], np.int64)
         at_each = np.full(len(rows), self._seconds(at))
-        lists = self._recommender.rank_many(rows, at_each, _length(k))
+        lists = self._recommender.rank_many(rows, at_each, length(k))
         nothing = self._list(0, Ranked(np.zeros(0, np.int64), np.zeros(0, np.float32), 0))
         return pd.concat([*map(self._list, ids, lists)] or [nothing], ignore_index=True)
 
@@ -120,7 +121,7 @@ class Notebook:
         """
         (row,) = self._post_rows([post])
         open_posts = self._catalogue.open_posts(self._seconds(None))
-        found, similarity = similar_posts(self.artifact.store, int(row), _length(k), open_posts)
+        found, similarity = similar_posts(self.artifact.store, int(row), length(k), open_posts)
         return pd.DataFrame(
             {
                 POST_ID: plain_ids(self._catalogue.post_ids[found]),
@@ -152,7 +153,7 @@ class Notebook:
         One row a post and feature: post id, feature, value, effect, words.
         """
         row, second = self._user_row(user), self._seconds(at)
-        ranked = self._recommender.rank(row, second, _length(k))
+        ranked = self._recommender.rank(row, second, length(k))
         reasons = explain(self._recommender, row, second, ranked)
         n_posts, n_features = reasons.effects.shape
         ids = plain_ids(self._catalogue.post_ids[ranked.post])
@@ -227,12 +228,10 @@ class Notebook:
         if at is None:
             step_seconds = self.artifact.store.fitted.step_seconds
             return self.artifact.store.shared.n_steps * step_seconds
-        if not isinstance(at, datetime) or pd.isna(at):
-            raise TypeError(f"a moment is a datetime, as datetime(2021, 12, 20, 12), not {at!r}")
-        return self._meta.seconds(self._meta.local(at))
+        return self._meta.seconds(self._meta.local(moment(at)))
 
     def _user_row(self, user: Id) -> int:
-        row = self._catalogue.user(_one_id(user))
+        row = self._catalogue.user(one_id(user))
         if row < 0:
             raise UnknownUserError(f"there is no user {user!r}")
         return row
@@ -242,21 +241,7 @@ class Notebook:
             raise TypeError(f"name posts by a list of ids, not by {posts!r}")
         rows = []
         for post in posts:
-            rows.append(self._catalogue.post(_one_id(post)))
+            rows.append(self._catalogue.post(one_id(post)))
             if rows[-1] < 0:
                 raise KeyError(f"there is no post {post!r}")
         return np.array(rows, np.int64)
-
-
-def _one_id(wanted: Id) -> Id:
-    """The same; raises `TypeError` for a list, a table or nothing."""
-    if wanted is None or np.ndim(wanted):
-        raise TypeError(f"name one user or post by its id, not by {wanted!r}")
-    return wanted
-
-
-def _length(k: int) -> int:
-    """Length of a list; raises `ValueError` for anything but a whole number from 1 on."""
-    if not isinstance(k, (int, np.integer)) or k < 1:
-        raise ValueError(f"k is a whole number from 1 on, not {k!r}")
-    return int(k)

@@ -18,8 +18,9 @@ from feedrank.params import Params
 from feedrank.state.feature_store import FeatureStore
 from feedrank.training.fit import fit_ranker
 from feedrank.validation.fold import N_PARTS
+from feedrank.validation.fold_ranker import FoldRanker
 from feedrank.validation.hitrate.scores import Scores, score
-from feedrank.validation.methods import OURS, FoldRanker
+from feedrank.validation.methods import OURS
 from feedrank.validation.replay.period import requests_in
 from feedrank.validation.replay.replay import ReplayResult
 from feedrank.validation.replay.requests import Requests

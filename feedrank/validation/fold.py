@@ -20,7 +20,7 @@ from feedrank.state.feature_store import FeatureStore
 from feedrank.validation.feed.randomness import Finding, randomness_of
 from feedrank.validation.learning_curve import learning_curve
 from feedrank.validation.methods import FoldModels
-from feedrank.validation.replay.matches import NO_MATCHES, Likely, Matches
+from feedrank.validation.replay.matches import NO_MATCHES, ListShares, Matches
 from feedrank.validation.replay.period import PeriodRequests, requests_in, test_steps
 from feedrank.validation.replay.policies import Policies
 from feedrank.validation.replay.replay import ReplayResult
@@ -125,18 +125,18 @@ def _matches(models: FoldModels, period: PeriodRequests, replayed: ReplayResult)
     store = FeatureStore.load(fetched(models.ours.features))
     segment = store.fitted.segment(store.catalogue.codes)
     seconds, n_posts = store.fitted.step_seconds, len(store.catalogue.post_ids)
-    likely = Likely.of(replayed, segment, seconds, n_posts)
-    requests, asked = period.others(likely, models.matched)
-    parts = partial(_matches_part, models, requests, asked)
+    shares = ListShares.of(replayed, segment, seconds, n_posts)
+    requests, likely = period.others(shares, models.matched)
+    parts = partial(_matches_part, models, requests, likely)
     name = f"looking for matches in {len(requests):,} other requests"
     return Matches.joined([NO_MATCHES, *(map_parts(parts, N_PARTS, name) if len(requests) else ())])
 
 
 def _matches_part(
-    models: FoldModels, requests: Requests, asked: np.ndarray, number: int
+    models: FoldModels, requests: Requests, likely: np.ndarray, number: int
 ) -> Matches:
     low, high = (len(requests) * i // N_PARTS for i in (number, number + 1))
-    return models.matches(requests.part(number, N_PARTS), asked[:, low:high])
+    return models.matches(requests.part(number, N_PARTS), likely[:, low:high])
 
 
 def barred_posts(

@@ -18,8 +18,6 @@ from feedrank.features.spec import features_of
 from feedrank.io.storage import Location, fetched
 from feedrank.log.calendar import Fold
 from feedrank.params import Params, ValidateParams
-from feedrank.ranking.rankers.ranker import Ranker
-from feedrank.ranking.recommender import Recommender
 from feedrank.state.feature_store import FeatureStore
 from feedrank.training.fit import fit_ranker
 from feedrank.validation.baselines.als import Als
@@ -31,11 +29,11 @@ from feedrank.validation.baselines.lightgbm_peer import OBJECTIVES, LightGbm, Pe
 from feedrank.validation.baselines.logistic import Logistic, LogisticWeights
 from feedrank.validation.baselines.most_liked import MostLiked
 from feedrank.validation.baselines.peer_features import PeerFeatures
+from feedrank.validation.fold_ranker import FoldRanker
 from feedrank.validation.own_baselines import own_baselines
 from feedrank.validation.replay.matches import NEAR, Matches, matches_of
-from feedrank.validation.replay.replay import Ranks, ReplayResult, replay_requests
+from feedrank.validation.replay.replay import Ranks
 from feedrank.validation.replay.requests import Requests
-from feedrank.validation.replay.support import Support
 
 logger = logging.getLogger(__name__)
 OURS, FRESH, AGED = "feedrank", "feedrank_fresh", "feedrank_aged"
@@ -43,9 +41,6 @@ BY_SEGMENT = "most_liked_by_segment"
 BASELINES = ("random", "most_liked", BY_SEGMENT, "decayed_likes", "classic")
 COSTLY = ("logistic", "ease", "als", *OBJECTIVES)
 LIBRARIES = {"als": "implicit", **dict.fromkeys(OBJECTIVES, "lightgbm")}  # requirements-extra.txt
-# Matches are looked for in the best twentieth of all posts. A match at ten times k weighs 1 / 100,
-# so what lies deeper adds little; fewer than 50 places would leave small catalogues without any.
-DEPTH_SHARE, LEAST_DEPTH = 0.05, 50
 
 
 def method_names(params: ValidateParams, n_segments: int = 2) -> tuple[str, ...]:
@@ -78,80 +73,6 @@ def log_lacks(params: ValidateParams, n_segments: int) -> None:
     for name in _wanted(params):
         if reason := _lack(name, n_segments):
             logger.info("Baseline '%s' is left out: %s.", name, reason)
-
-
-def depth_of(n_posts: int, validate: ValidateParams) -> int:
-    """Length of the lists that shown posts are looked up in."""
-    return max(LEAST_DEPTH, int(DEPTH_SHARE * n_posts), *validate.k)
-
-
-@dataclass(frozen=True)
-class FoldRanker:
-    """Our ranker of one fold, with the state of each request and with that of the cutoff.
-
-    Attributes:
-        features: directory of `FeatureStore`.
-        fold: the fold.
-        ranker: trained on rows before the cutoff.
-        params: of validation and of lists.
-    """
-
-    features: Location
-    fold: Fold
-    ranker: Ranker
-    params: Params
-
-    @cached_property
-    def store(self) -> FeatureStore:
-        """Loaded once a process, with the states that were derived of it."""
-        return FeatureStore.load(fetched(self.features))
-
-    @cached_property
-    def fresh(self) -> Recommender:
-        """Ours with the state of each request."""
-        return self._recommender(self.params.export.candidates, None)
-
-    @cached_property
-    def aged(self) -> Recommender:
-        """Ours with the state frozen at the cutoff."""
-        return self._recommender(self.params.export.candidates, self.fold.cutoff)
-
-    def without_cut(self) -> Recommender:
-        """Ours, fresh, with every post scored by the trees."""
-        return self._recommender(len(self.store.catalogue.post_ids), None)
-
-    def _recommender(self, candidates: int, as_of: int | None) -> Recommender:
-        exclude = self.params.export.exclude
-        return Recommender(self.store, self.ranker, candidates, exclude, as_of=as_of)
-
-    @property
-    def as_of(self) -> int | None:
-        """Seconds at which the state of the headline is frozen; None: it is fresh."""
-        return self.fold.cutoff if self.params.validate.state == "aged" else None
-
-    @property
-    def headline(self) -> Recommender:
-        """Ours in the state of the headline."""
-        return self.fresh if self.as_of is None else self.aged
-
-    @cached_property
-    def support(self) -> Support:
-        """Of the test period."""
-        by_post, seconds = self.store.shared.by_post, self.store.fitted.step_seconds
-        until = min(-(-self.fold.until // seconds), by_post.n_steps)
-        return Support.of(by_post, self.store.fitted.n_posts, self.fold.cutoff // seconds, until)
-
-    def replay(self, methods: Sequence[Ranks], requests: Requests) -> ReplayResult:
-        """Lists of methods for some requests, scored by our own fresh probabilities."""
-        return replay_requests(
-            methods,
-            self.fresh,
-            self.headline.open_posts,
-            requests,
-            depth_of(len(self.store.catalogue.post_ids), self.params.validate),
-            max(self.params.validate.k),
-            self.support.posts,
-        )
 
 
 @dataclass(frozen=True)
@@ -197,11 +118,11 @@ class FoldModels:
         left_out = (FRESH, AGED, "random")
         return [row for row, name in enumerate(self.names) if name not in left_out]
 
-    def matches(self, requests: Requests, asked: np.ndarray) -> Matches:
-        """Matches of some requests, each method asked of some, bool, (n_methods, n_requests)."""
+    def matches(self, requests: Requests, likely: np.ndarray) -> Matches:
+        """Matches of some requests, of which each method ranks some, as `PeriodRequests.others`."""
         depth = NEAR * max(self.ours.params.validate.k)
         open_posts = self.ours.headline.open_posts
-        return matches_of(self.methods, self.ours.fresh, open_posts, requests, asked, depth)
+        return matches_of(self.methods, self.ours.fresh, open_posts, requests, likely, depth)
 
     @cached_property
     def _makers(self) -> Mapping[str, Callable[[str], Ranks]]:

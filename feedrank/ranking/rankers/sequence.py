@@ -113,7 +113,7 @@ def _passes(rows: Candidates, params: TrainParams) -> Iterator[dict[str, np.ndar
 def _best(
     passes: Iterator[dict[str, np.ndarray]], late: Candidates
 ) -> tuple[int, dict[str, np.ndarray]]:
-    """Number of passes, and their weights, of least loss of late rows; 0 if none likely helps."""
+    """The number of passes with the least loss on late rows, 0 if none is sure, and its weights."""
     past, found = late.past.latest(WIDTH), []
     for n_passes, weights in enumerate(islice(passes, MOST_PASSES + 1)):
         found.append((_losses(weights, late, past), weights))

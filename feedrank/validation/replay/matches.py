@@ -66,7 +66,7 @@ NO_MATCHES = Matches(_NONE, _NONE, _NONE, _NO_NUMBERS, _NO_NUMBERS, _NO_NUMBERS,
 
 
 @dataclass(frozen=True)
-class Likely:
+class ListShares:
     """How often lists of each step hold each post, by method and segment of users.
 
     A request of a step is judged by lists of that step alone, which know nothing of what came of
@@ -91,7 +91,7 @@ class Likely:
     @classmethod
     def of(
         cls, replayed: ReplayResult, segment: np.ndarray, step_seconds: int, n_posts: int
-    ) -> Likely:
+    ) -> ListShares:
         """From the lists of some requests."""
         step, n_segments = replayed.at // step_seconds, int(segment.max(initial=0)) + 1
         first, n_steps = (int(step.min()), int(np.ptp(step)) + 1) if len(step) else (0, 0)
@@ -101,7 +101,7 @@ class Likely:
         held = [np.unique(own, return_counts=True) for own in cells]
         return cls(held, n_lists, segment, step_seconds, first, n_posts)
 
-    def matches(
+    def likely_matches(
         self, of: np.ndarray, user: np.ndarray, at: np.ndarray, post: np.ndarray, n: int
     ) -> np.ndarray:
         """Whether a request has a fair chance of a match, by method, bool, shape (n_methods, n).
@@ -148,19 +148,18 @@ def matches_of(
         ours: whose probabilities are used for every method's posts.
         open_posts: as of `replay_requests`.
         requests: of the test period.
-        likely: which requests each method is asked, bool, shape (n_methods, n_requests).
+        likely: which requests each method ranks, bool, shape (n_methods, n_requests).
         depth: length of the lists.
     """
     parts = [NO_MATCHES]
     for rows in blocks([ours.step(at) for at in requests.at.tolist()]):
-        asked = np.arange(rows.start, rows.stop)
         candidates = [*map(open_posts, requests.user[rows].tolist(), requests.at[rows].tolist())]
         found: list[tuple[int, int, np.ndarray]] = []
         for m, method in enumerate(methods):
             some = np.flatnonzero(likely[m, rows])
             if not len(some):
                 continue
-            of, own = asked[some], [candidates[i] for i in some]
+            of, own = rows.start + some, [candidates[i] for i in some]
             lists = method.rank_many(requests.user[of], requests.at[of], depth, own)
             shown = zip(of.tolist(), lists, strict=True)
             place = [(i, places(ranked.post, requests.shown(i)[0])) for i, ranked in shown]

@@ -12,8 +12,9 @@ from feedrank.stats.classification import auc
 from feedrank.validation.baselines.als import Als, likes_before
 from feedrank.validation.baselines.logistic import Logistic, LogisticWeights
 from feedrank.validation.fold import run_fold
+from feedrank.validation.fold_ranker import FoldRanker
 from feedrank.validation.hitrate.scores import score
-from feedrank.validation.methods import FoldModels, FoldRanker, method_names
+from feedrank.validation.methods import FoldModels, method_names
 from tests.support.simulated_logs import DEFAULTS, Learned, saved, simulated, workers
 
 ALL = replace(DEFAULTS.validate, baselines="all")

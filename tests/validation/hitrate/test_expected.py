@@ -14,7 +14,8 @@ from feedrank.validation.hitrate.calibration import Shown, Standard, calibrate
 from feedrank.validation.hitrate.dependence import Dependence, mean_product
 from feedrank.validation.hitrate.expected import Expected, expected_hitrate
 from feedrank.validation.hitrate.hit_model import SHIFT_SPREAD, Lists, hit_probability
-from feedrank.validation.hitrate.shift import SELECTION_BIAS, matching_weight
+from feedrank.validation.hitrate.shift import SELECTION_BIAS, Shift, matching_weight
+from feedrank.validation.replay.matches import Matches
 
 K, DEPTH, N_POSTS, N_SHOWN = 5, 50, 400, 30
 
@@ -179,6 +180,31 @@ def test_selection_bias_is_corrected_unless_matches_say_otherwise() -> None:
     high = (design @ calibration.weights)[0] - calibration.mean
     assert shift(0.6) == pytest.approx(-SELECTION_BIAS * high)
     assert shift(0.01) == 0
+
+
+def test_matches_of_other_requests_move_the_shift_and_leave_their_own_sampling() -> None:
+    # 4,000 matches liked at .5, where the calibration says some .2: the prior hardly counts.
+    n, p = 4_000, np.tile([0.1, 0.3], 400)
+    shown = Shown(p, np.tile(np.arange(20) < 4, 40), np.repeat(np.arange(400), 2),
+                  np.ones(800), 400)  # fmt: skip
+    calibration = replace(calibrate(shown), dependence=_apart(400))
+    alone = _lists(np.full((400, K), 0.2), np.full(800, -1))
+
+    def shift(of_user: int) -> Shift:
+        liked = np.arange(n) % (2 * of_user) < of_user
+        zero, user = np.zeros(n, np.int64), np.arange(n) // of_user
+        mean = np.full(n, calibration.standard.of_request[0])
+        others = Matches(zero, user, zero, np.full(n, 0.2), mean, np.ones(n), liked)
+        return expected_hitrate(shown, calibration, replace(alone, others=others)).shift
+
+    design = calibration.standard.design(np.array([0.2]), calibration.standard.of_request[:1])
+    one, ten = shift(1), shift(10)
+    assert one.value == pytest.approx(-(design @ calibration.weights)[0], abs=0.02)
+    assert (one.n_listed, one.n_matching) == (n, n)
+    assert one.spread == pytest.approx((n / 4) ** -0.5, rel=0.1)
+    # Ten matches of a user, all liked or none, tell as much as one.
+    assert ten.spread == pytest.approx(10**0.5 * one.spread, rel=0.1)
+    assert expected_hitrate(shown, calibration, alone).shift.n_matching == 0
 
 
 def test_the_influence_of_a_request_on_the_variance_is_in_its_pseudo_value() -> None:

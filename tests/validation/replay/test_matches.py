@@ -14,7 +14,7 @@ from feedrank.state.feature_store import FeatureStore
 from feedrank.validation.fold import run_fold
 from feedrank.validation.hitrate.scores import score
 from feedrank.validation.methods import AGED, OURS, FoldModels
-from feedrank.validation.replay.matches import LEAST_CHANCE, NEAR, Likely
+from feedrank.validation.replay.matches import LEAST_CHANCE, NEAR, ListShares
 from feedrank.validation.replay.period import OTHERS, PeriodRequests, requests_in
 from feedrank.validation.replay.replay import ReplayResult
 from tests.support.simulated_logs import DAY, saved, simulated, workers
@@ -42,15 +42,15 @@ def replayed(models: FoldModels, period: PeriodRequests) -> ReplayResult:
     return models.ours.replay(models.methods, period.requests)
 
 
-def _likely(replayed: ReplayResult, store: FeatureStore) -> Likely:
+def _shares(replayed: ReplayResult, store: FeatureStore) -> ListShares:
     segment = store.fitted.segment(store.catalogue.codes)
-    return Likely.of(replayed, segment, DAY, len(store.catalogue.post_ids))
+    return ListShares.of(replayed, segment, DAY, len(store.catalogue.post_ids))
 
 
 def test_matches_are_those_that_a_replay_finds(
     models: FoldModels, period: PeriodRequests, replayed: ReplayResult
 ) -> None:
-    requests, asked = period.others(_likely(replayed, models.ours.store), models.matched)
+    requests, asked = period.others(_shares(replayed, models.ours.store), models.matched)
     found = models.matches(requests, asked)
     whole = models.ours.replay(models.methods, requests)
     is_match = asked[:, whole.shown_request] & (whole.shown_rank >= 0)
@@ -61,7 +61,7 @@ def test_matches_are_those_that_a_replay_finds(
     of = whole.shown_request[row]
     assert len(found) > 50
     assert set(found.method.tolist()) >= {models.names.index(n) for n in (OURS, "most_liked")}
-    assert models.names.index(AGED) not in found.method
+    assert not {models.names.index(n) for n in (AGED, "random")} & {*found.method.tolist()}
     np.testing.assert_array_equal(found.method[order], method)
     np.testing.assert_array_equal(found.user[order], whole.user[of])
     np.testing.assert_array_equal(found.place[order], whole.shown_rank[method, row])
@@ -76,7 +76,7 @@ def test_matches_are_those_that_a_replay_finds(
 def test_no_request_is_both_replayed_and_looked_at(
     models: FoldModels, period: PeriodRequests, replayed: ReplayResult
 ) -> None:
-    requests, _ = period.others(_likely(replayed, models.ours.store), models.matched)
+    requests, _ = period.others(_shares(replayed, models.ours.store), models.matched)
     both = {*zip(requests.user.tolist(), requests.at.tolist(), strict=True)}
     assert 0 < len(requests) <= OTHERS * len(period.requests)
     assert not both & {*zip(replayed.user.tolist(), replayed.at.tolist(), strict=True)}
@@ -85,10 +85,10 @@ def test_no_request_is_both_replayed_and_looked_at(
 def test_likes_have_no_part_in_which_requests_are_looked_at(
     models: FoldModels, period: PeriodRequests, replayed: ReplayResult
 ) -> None:
-    likely, rows = _likely(replayed, models.ours.store), period.sessions.rows
+    shares, rows = _shares(replayed, models.ours.store), period.sessions.rows
     other = replace(rows, liked=1 - rows.liked)
     unlike = replace(period, sessions=replace(period.sessions, rows=other))
-    (one, asked), (two, also_asked) = (p.others(likely, models.matched) for p in (period, unlike))
+    (one, asked), (two, also_asked) = (p.others(shares, models.matched) for p in (period, unlike))
     np.testing.assert_array_equal(one.user, two.user)
     np.testing.assert_array_equal(one.post, two.post)
     np.testing.assert_array_equal(asked, also_asked)
@@ -101,7 +101,7 @@ def test_lists_of_later_steps_have_no_part_in_which_requests_are_looked_at(
     store, day = models.ours.store, replayed.at // DAY
     cut = int(np.median(day))
     later = replace(replayed, top=np.where((day > cut)[:, None], 0, replayed.top))
-    pairs = (period.others(_likely(one, store), models.matched)[0] for one in (replayed, later))
+    pairs = (period.others(_shares(one, store), models.matched)[0] for one in (replayed, later))
     first, second = ({*zip(r.user.tolist(), r.at.tolist(), strict=True)} for r in pairs)
     known = {pair for pair in first if pair[1] // DAY <= cut}
     assert known
@@ -118,12 +118,12 @@ def test_a_request_is_looked_at_where_lists_of_its_step_and_segment_hold_its_pos
         at=np.zeros(101, np.int64),
         top=np.array([[[3, 4]] + [[3, 5]] * 49 + [[5, 6]] * 50 + [[4, -1]]]),
     )
-    likely = Likely.of(lists, np.array([0, 0, 1]), DAY, n_posts=7)
+    shares = ListShares.of(lists, np.array([0, 0, 1]), DAY, n_posts=7)
     assert LEAST_CHANCE > 0.01
     # Half of the first lists hold post 3, one in a hundred post 4; all of the second segment do.
     posts = {0: (1, 0, 3), 1: (1, 0, 4), 2: (2, 0, 4), 3: (2, 0, 3), 4: (1, DAY, 3)}
     user, at, post = (np.array(column) for column in zip(*posts.values(), strict=True))
-    found = likely.matches(np.arange(5), user, at, post, 5)
+    found = shares.likely_matches(np.arange(5), user, at, post, 5)
     assert found.tolist() == [[True, False, True, False, False]]
 
 

@@ -1,0 +1,95 @@
+"""Fold ranker: ours, trained before a fold's cutoff, in two states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from feedrank.io.storage import Location, fetched
+from feedrank.log.calendar import Fold
+from feedrank.params import Params, ValidateParams
+from feedrank.ranking.rankers.ranker import Ranker
+from feedrank.ranking.recommender import Recommender
+from feedrank.state.feature_store import FeatureStore
+from feedrank.validation.replay.replay import Ranks, ReplayResult, replay_requests
+from feedrank.validation.replay.requests import Requests
+from feedrank.validation.replay.support import Support
+
+# Matches are looked for in the best twentieth of all posts. A match at ten times k weighs 1 / 100,
+# so what lies deeper adds little; fewer than 50 places would leave small catalogues without any.
+DEPTH_SHARE, LEAST_DEPTH = 0.05, 50
+
+
+def depth_of(n_posts: int, validate: ValidateParams) -> int:
+    """Length of the lists that shown posts are looked up in."""
+    return max(LEAST_DEPTH, int(DEPTH_SHARE * n_posts), *validate.k)
+
+
+@dataclass(frozen=True)
+class FoldRanker:
+    """Our ranker of one fold, with the state of each request and with that of the cutoff.
+
+    Attributes:
+        features: directory of `FeatureStore`.
+        fold: the fold.
+        ranker: trained on rows before the cutoff.
+        params: of validation and of lists.
+    """
+
+    features: Location
+    fold: Fold
+    ranker: Ranker
+    params: Params
+
+    @cached_property
+    def store(self) -> FeatureStore:
+        """Loaded once a process, with the states that were derived of it."""
+        return FeatureStore.load(fetched(self.features))
+
+    @cached_property
+    def fresh(self) -> Recommender:
+        """Ours with the state of each request."""
+        return self._recommender(self.params.export.candidates, None)
+
+    @cached_property
+    def aged(self) -> Recommender:
+        """Ours with the state frozen at the cutoff."""
+        return self._recommender(self.params.export.candidates, self.fold.cutoff)
+
+    def without_cut(self) -> Recommender:
+        """Ours, fresh, with every post scored by the trees."""
+        return self._recommender(len(self.store.catalogue.post_ids), None)
+
+    def _recommender(self, candidates: int, as_of: int | None) -> Recommender:
+        exclude = self.params.export.exclude
+        return Recommender(self.store, self.ranker, candidates, exclude, as_of=as_of)
+
+    @property
+    def as_of(self) -> int | None:
+        """Seconds at which the state of the headline is frozen; None: it is fresh."""
+        return self.fold.cutoff if self.params.validate.state == "aged" else None
+
+    @property
+    def headline(self) -> Recommender:
+        """Ours in the state of the headline."""
+        return self.fresh if self.as_of is None else self.aged
+
+    @cached_property
+    def support(self) -> Support:
+        """Of the test period."""
+        by_post, seconds = self.store.shared.by_post, self.store.fitted.step_seconds
+        until = min(-(-self.fold.until // seconds), by_post.n_steps)
+        return Support.of(by_post, self.store.fitted.n_posts, self.fold.cutoff // seconds, until)
+
+    def replay(self, methods: Sequence[Ranks], requests: Requests) -> ReplayResult:
+        """Lists of methods for some requests, scored by our own fresh probabilities."""
+        return replay_requests(
+            methods,
+            self.fresh,
+            self.headline.open_posts,
+            requests,
+            depth_of(len(self.store.catalogue.post_ids), self.params.validate),
+            max(self.params.validate.k),
+            self.support.posts,
+        )
