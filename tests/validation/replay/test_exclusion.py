@@ -82,6 +82,24 @@ def test_the_limits_of_the_demo_choose_from_the_same_posts() -> None:
             assert not set(without[i].tolist()) & set(barred[i].tolist())
 
 
+def test_the_limits_of_all_requests_are_those_of_each(tmp_path: Path) -> None:
+    truth, log, result = (
+        simulated_network()[0].truth, simulated().log, _result("nothing", "fresh", tmp_path)
+    )  # fmt: skip
+    user, at = result.replayed.user, result.replayed.at
+    best = oracle_lists(truth, user, at, 3)
+    barred = [np.sort(best[i, : i % 4]) for i in range(len(user))]
+    hits = true_hits(truth, log, [result], K, barred)
+    lists = {
+        "informed": informed_lists(truth, log, user, at, K, barred),
+        "oracle": oracle_lists(truth, user, at + truth.seconds(log.meta.origin_at), K, barred),
+    }
+    assert (lists["informed"] != lists["oracle"]).any()
+    for name, posts in lists.items():
+        expected = hits_of_lists(truth, log, result.replayed, posts)
+        np.testing.assert_array_equal(hits[name], expected, name)
+
+
 def test_a_limit_with_too_few_posts_leaves_places_empty(tmp_path: Path) -> None:
     truth = simulated_network()[0].truth
     result = _result("nothing", "fresh", tmp_path)

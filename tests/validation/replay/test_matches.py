@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -82,6 +83,20 @@ def test_no_request_is_both_replayed_and_looked_at(
     assert not both & {*zip(replayed.user.tolist(), replayed.at.tolist(), strict=True)}
 
 
+def test_as_many_others_are_looked_at_as_are_allowed_the_same_every_time(
+    models: FoldModels, period: PeriodRequests, replayed: ReplayResult
+) -> None:
+    def pairs(most: int) -> set[tuple[int, int]]:
+        with mock.patch("feedrank.validation.replay.period.OTHERS", most):
+            found, _ = period.others(_shares(replayed, models.ours.store), models.matched)
+        return {*zip(found.user.tolist(), found.at.tolist(), strict=True)}
+
+    one, two = pairs(1), pairs(2)
+    assert len(one) == len(period.requests)
+    assert len(one) < len(two) <= 2 * len(one)
+    assert one < two
+
+
 def test_likes_have_no_part_in_which_requests_are_looked_at(
     models: FoldModels, period: PeriodRequests, replayed: ReplayResult
 ) -> None:
@@ -139,9 +154,12 @@ def test_a_fold_that_replays_all_requests_has_no_others(tmp_path: Path) -> None:
     assert len(every.others) == 0
     assert len(some.others) > 0
 
-    def shift(others: bool) -> float:
-        more = (some.others,) if others else ()
-        scores = score(some.replayed, some.names, K, validate, None, *more)
-        return scores.methods[OURS].detail.shift.spread
-
-    assert shift(others=True) < shift(others=False)
+    alone, with_others = (
+        score(some.replayed, some.names, K, validate, None, *more).methods
+        for more in ((), (some.others,))
+    )
+    for m, name in enumerate(some.names):
+        shifts = [methods[name].detail.shift for methods in (alone, with_others)]
+        found = shifts[1].n_matching - shifts[0].n_matching
+        assert found == np.count_nonzero(some.others.method == m), name
+        assert (shifts[1].spread < shifts[0].spread) == (found > 0), name
