@@ -231,7 +231,7 @@ def test_a_terminal_is_shown_rows_rows_a_second_and_the_time_left(
     script = DRAWN.format(root=str(ROOT), url=database.url, directory=str(tmp_path))
     ours, terminal = os.openpty()
     termios.tcsetwinsize(terminal, (24, 120))
-    subprocess.run([sys.executable, "-c", script], stderr=terminal, check=True)
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, stderr=terminal, check=True)
     os.close(terminal)
     drawn = os.read(ours, 65_536).decode()
     os.close(ours)

@@ -253,7 +253,9 @@ def test_a_full_disk_leaves_the_previous_output_as_it_was(
         root=str(ROOT), limit=limit, url=database.url,
         directory=str(tmp_path), chunk_rows=1000,
     )  # fmt: skip
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True
+    )
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1].startswith("error: outputs cannot be written: ")
     assert "All outputs are as they were." in ended.stderr

@@ -114,7 +114,7 @@ class Source:
     @contextmanager
     def session(self) -> Iterator[Any]:
         """A connection of the driver's for transactions that `begin` begins, one after another."""
-        with closing(self.connect()) as connection, self.waiting.open(connection):
+        with closing(self.connect()) as connection, self.waiting.open(connection.driver_connection):
             with self.translated():
                 connection.set_session(
                     isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True

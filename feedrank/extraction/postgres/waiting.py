@@ -49,7 +49,11 @@ class Waiting:
 
     @contextmanager
     def open(self, connection: Any) -> Iterator[None]:
-        """A connection whose statements `cancel` ends, while the context lasts."""
+        """A connection of the driver's own, whose statements `cancel` ends while the context lasts.
+
+        Other threads may close it meanwhile, which the driver's own connection says by its own
+        error.
+        """
         self._open.append(connection)
         try:
             yield

@@ -144,3 +144,15 @@ def test_only_ranges_of_a_table_get_planner_settings(database: TestDatabase) -> 
 
 def _source(database: TestDatabase) -> Source:
     return Source(database.url, DEFAULTS.source)
+
+
+def test_a_connection_that_another_thread_closed_is_passed_by(
+    database: TestDatabase, logged: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "BEAT_SECONDS", 0.02)
+    source = _source(database)
+    with source.session() as connection:
+        connection.close()
+        source.waiting.cancel()
+        said = "to ask what it does, failed (InterfaceError)"
+        source.waiting.result(partial(_until, lambda: said in logged.text))
