@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -63,7 +64,8 @@ def features_of(fitted: FittedParameters) -> tuple[Feature, ...]:
                 USER)
         for i, name in enumerate(fitted.moment_names)
     ]  # fmt: skip
-    return _named_apart((*FIXED, *WINDOWED, *by_cluster, *encoded, *ages, *fitted.plugins.features))
+    own = fitted.plugins.features
+    return _named_apart((*FIXED, *WINDOWED, *AGED, *by_cluster, *encoded, *ages, *own))
 
 
 def _named_apart(features: Sequence[Feature]) -> tuple[Feature, ...]:
@@ -118,6 +120,10 @@ def _window_impressions(q: Question, window: int) -> np.ndarray:
 
 def _window_trend(q: Question, window: int) -> np.ndarray:
     return np.asarray(q.shared.window_trend[window, q.post])
+
+
+def _age_beyond(q: Question, log_age: float) -> np.ndarray:
+    return np.maximum(q.shared.log_age[q.post] - np.float32(log_age), np.float32(0))
 
 
 def _encoded(q: Question, column: int) -> np.ndarray:
@@ -175,4 +181,16 @@ WINDOWED = tuple(
         ("impressions", _window_impressions, "how often it was shown just now", None),
         ("trend", _window_trend, "liked more often just now", TERM),
     )
+)
+# A post's appeal does not fade by one power of its age: what its log age exceeds that of each
+# window by is a term of its own (a linear spline). Measured on a news log: docs/ranking.md.
+AGED = tuple(
+    Feature(
+        f"post_log_age_beyond_{steps}",
+        partial(_age_beyond, log_age=math.log1p(steps)),
+        "the post's age",
+        TERM,
+        POST,
+    )
+    for steps in WINDOWS
 )

@@ -41,11 +41,21 @@ class Reasons:
         """Of an average post."""
         return float(expit(self.base))
 
-    def strongest(self, row: int, n: int) -> list[int]:
-        """The `n` features of largest contribution, up or down, of `LEAST_EFFECT` at least."""
-        size = np.abs(self.effects[row])
-        order = np.argsort(-size, kind="stable")[:n]
-        return [int(i) for i in order if size[i] >= LEAST_EFFECT]
+    def strongest(self, row: int, n: int) -> list[tuple[int, float]]:
+        """The `n` largest contributions, up or down, of `LEAST_EFFECT` at least.
+
+        Features of the same words, as the terms of a post's age, are one reason.
+
+        Returns:
+            Of each reason the feature that contributes most, and the sum of all its features.
+        """
+        effects = self.effects[row]
+        alike: dict[str, list[int]] = {}
+        for i in np.argsort(-np.abs(effects), kind="stable").tolist():
+            alike.setdefault(self.words[i], []).append(i)
+        reasons = [(same[0], float(effects[same].sum())) for same in alike.values()]
+        reasons = [reason for reason in reasons if abs(reason[1]) >= LEAST_EFFECT]
+        return sorted(reasons, key=lambda reason: -abs(reason[1]))[:n]
 
 
 def explain(recommender: Recommender, user: int, at: int, ranked: Ranked) -> Reasons:

@@ -211,19 +211,19 @@ def explanation(answer: Answer, reasons: Reasons) -> dict[str, Any]:
 
 def _reasons_of(reasons: Reasons, row: int) -> dict[str, Any]:
     named = reasons.strongest(row, N_REASONS)
-    effects = reasons.effects[row]
     content = [
         {
             "feature": reasons.names[i],
             "value": _finite(float(reasons.values[row, i])),
-            "effect": float(effects[i]),
-            "times": math.exp(effects[i]),
+            "effect": effect,
+            "times": math.exp(effect),
             "words": reasons.words[i],
-            "sentence": sentence(reasons.words[i], float(effects[i])),
+            "sentence": sentence(reasons.words[i], effect),
         }
-        for i in named
+        for i, effect in named
     ]
-    return {"reasons": content, "others": float(effects.sum() - effects[named].sum())}
+    others = reasons.effects[row].sum() - sum(effect for _, effect in named)
+    return {"reasons": content, "others": float(others)}
 
 
 def _finite(value: float) -> float | None:

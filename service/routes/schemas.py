@@ -157,9 +157,10 @@ class AssignedList(BaseModel):
 
 
 class Reason(BaseModel):
-    """Contribution of one feature to a probability.
+    """Contribution to a probability of one feature, or of those that the same words tell.
 
     Attributes:
+        feature: the one that contributes most.
         effect: log-odds that it adds for this post, against an average post for this user.
         times: the same as a factor of the odds.
         words: meaning of the feature for this user and post.

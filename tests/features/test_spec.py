@@ -70,8 +70,17 @@ def test_before_the_data_only_priors_speak(learned: Learned) -> None:
     for name in ("segment_post_log_ratio", "user_log_ratio", "user_cluster_log_ratio",
                  "user_topic_log_ratio", "trend_log_ratio", "user_impression_count",
                  "pair_impression_count", "pair_like_count", "level_log_ratio",
-                 "post_log_age", "post_trend_1"):  # fmt: skip
+                 "post_log_age", "post_log_age_beyond_1", "post_trend_1"):  # fmt: skip
         assert not _column(learned, name, 7, -5).any(), name
+
+
+def test_the_age_bends_at_each_window(learned: Learned) -> None:
+    at = 25 * DAY
+    log_age = _column(learned, "post_log_age", 7, at)
+    assert log_age.max() > np.log1p(24) > np.log1p(1) > log_age.min()
+    for steps in (1, 6, 24):
+        beyond = _column(learned, f"post_log_age_beyond_{steps}", 7, at)
+        assert beyond == pytest.approx(np.maximum(log_age - np.log1p(steps), 0), abs=1e-6)
 
 
 def test_a_post_s_age_counts_from_its_first_impression(learned: Learned) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from feedrank.ranking.explanations import explain, words_for
+from feedrank.ranking.explanations import Reasons, explain, words_for
 from tests.support.small_artifact import MOMENT, PATH
 
 pytest_plugins = ("tests.support.service_fixtures",)
@@ -57,6 +57,15 @@ def test_the_words_name_the_users_own_profile(artifact):
 
     assert f"people with this country ({label}) like such posts" in words
     assert f"the user's country ({label})" in words
+
+
+def test_features_of_the_same_words_are_one_reason() -> None:
+    effects = np.array([[0.5, -0.1, 0.001, 0.4, -0.6]])
+    words = ("its age", "its topic", "the hour", "its topic", "its age")
+    reasons = Reasons(0.0, tuple("abcde"), np.zeros((1, 5)), effects, words)
+    assert [i for i, _ in reasons.strongest(0, 9)] == [3, 4]
+    assert [e for _, e in reasons.strongest(0, 9)] == pytest.approx([0.3, -0.1])
+    assert len(reasons.strongest(0, 1)) == 1
 
 
 def test_the_answer_lists_the_strongest_reasons_and_the_rest(client, user_id):
