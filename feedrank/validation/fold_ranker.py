@@ -8,22 +8,14 @@ from functools import cached_property
 
 from feedrank.io.storage import Location, fetched
 from feedrank.log.calendar import Fold
-from feedrank.params import Params, ValidateParams
+from feedrank.params import Params
 from feedrank.ranking.rankers.ranker import Ranker
 from feedrank.ranking.recommender import Recommender
 from feedrank.state.feature_store import FeatureStore
+from feedrank.validation.replay.matches import NEAR
 from feedrank.validation.replay.replay import Ranks, ReplayResult, replay_requests
 from feedrank.validation.replay.requests import Requests
 from feedrank.validation.replay.support import Support
-
-# Matches are looked for in the best twentieth of all posts. A match at ten times k weighs 1 / 100,
-# so what lies deeper adds little; fewer than 50 places would leave small catalogues without any.
-DEPTH_SHARE, LEAST_DEPTH = 0.05, 50
-
-
-def depth_of(n_posts: int, validate: ValidateParams) -> int:
-    """Length of the lists that shown posts are looked up in."""
-    return max(LEAST_DEPTH, int(DEPTH_SHARE * n_posts), *validate.k)
 
 
 @dataclass(frozen=True)
@@ -89,7 +81,12 @@ class FoldRanker:
             self.fresh,
             self.headline.open_posts,
             requests,
-            depth_of(len(self.store.catalogue.post_ids), self.params.validate),
+            self.depth,
             max(self.params.validate.k),
             self.support.posts,
         )
+
+    @property
+    def depth(self) -> int:
+        """Length of the lists that shown posts are looked up in."""
+        return NEAR * max(self.params.validate.k)

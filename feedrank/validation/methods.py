@@ -31,7 +31,7 @@ from feedrank.validation.baselines.most_liked import MostLiked
 from feedrank.validation.baselines.peer_features import PeerFeatures
 from feedrank.validation.fold_ranker import FoldRanker
 from feedrank.validation.own_baselines import own_baselines
-from feedrank.validation.replay.matches import NEAR, Matches, matches_of
+from feedrank.validation.replay.matches import Matches, matches_of
 from feedrank.validation.replay.replay import Ranks
 from feedrank.validation.replay.requests import Requests
 
@@ -120,9 +120,9 @@ class FoldModels:
 
     def matches(self, requests: Requests, likely: np.ndarray) -> Matches:
         """Matches of some requests, of which each method ranks some, as `PeriodRequests.others`."""
-        depth = NEAR * max(self.ours.params.validate.k)
-        open_posts = self.ours.headline.open_posts
-        return matches_of(self.methods, self.ours.fresh, open_posts, requests, likely, depth)
+        ours = self.ours
+        open_posts = ours.headline.open_posts
+        return matches_of(self.methods, ours.fresh, open_posts, requests, likely, ours.depth)
 
     @cached_property
     def _makers(self) -> Mapping[str, Callable[[str], Ranks]]:

@@ -21,9 +21,10 @@ from feedrank.validation.replay.requests import Requests
 # A match costs 50 rankings at most: of posts that a list of its segment holds less often, a
 # request is shown too few for one.
 LEAST_CHANCE = 0.02
-# Matches are looked for in lists so many times as long as those that are judged: the weight of a
-# match at place 3 k is 1 / 9, and all that lie deeper have a sixth of all weight.
-NEAR = 3
+# Matches are looked for in lists so many times as long as those that are judged. A match at place
+# 10 k weighs 1 / 100. Lists of 3 k take as long, and hold a third fewer effective matches; lists of
+# 70 k take a quarter longer, and hold a tenth more.
+NEAR = 10
 
 
 @dataclass(frozen=True)

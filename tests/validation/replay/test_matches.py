@@ -15,7 +15,7 @@ from feedrank.state.feature_store import FeatureStore
 from feedrank.validation.fold import run_fold
 from feedrank.validation.hitrate.scores import score
 from feedrank.validation.methods import AGED, OURS, FoldModels
-from feedrank.validation.replay.matches import LEAST_CHANCE, NEAR, ListShares
+from feedrank.validation.replay.matches import LEAST_CHANCE, ListShares
 from feedrank.validation.replay.period import OTHERS, PeriodRequests, requests_in
 from feedrank.validation.replay.replay import ReplayResult
 from tests.support.simulated_logs import DAY, saved, simulated, workers
@@ -54,8 +54,7 @@ def test_matches_are_those_that_a_replay_finds(
     requests, asked = period.others(_shares(replayed, models.ours.store), models.matched)
     found = models.matches(requests, asked)
     whole = models.ours.replay(models.methods, requests)
-    is_match = asked[:, whole.shown_request] & (whole.shown_rank >= 0)
-    method, row = np.nonzero(is_match & (whole.shown_rank < NEAR * K))
+    method, row = np.nonzero(asked[:, whole.shown_request] & (whole.shown_rank >= 0))
     order = np.lexsort((found.place, found.user, found.method))
     user, place = whole.user[whole.shown_request[row]], whole.shown_rank[method, row]
     row, method = (x[np.lexsort((place, user, method))] for x in (row, method))
@@ -162,4 +161,4 @@ def test_a_fold_that_replays_all_requests_has_no_others(tmp_path: Path) -> None:
         shifts = [methods[name].detail.shift for methods in (alone, with_others)]
         found = shifts[1].n_matching - shifts[0].n_matching
         assert found == np.count_nonzero(some.others.method == m), name
-        assert (shifts[1].spread < shifts[0].spread) == (found > 0), name
+        assert (shifts[1].value != shifts[0].value) == (found > 0), name
