@@ -81,7 +81,7 @@ class PreviousLog:
             columns = {name: others[name] for name in DROPPED.names or ()}
             yield f"dropped-{start:010d}", WireRows(**columns)
         for bucket in range(self.log.meta.n_buckets):
-            rows = self.log.bucket(bucket).between(*self._kept_seconds)
+            rows, _ = self.log.between(bucket, *self._kept_seconds)
             for start in range(0, len(rows), self.rows_at_once):
                 part = rows[start : start + self.rows_at_once]
                 yield (

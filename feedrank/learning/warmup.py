@@ -90,7 +90,7 @@ def _no_like(log: Log, calendar: Calendar) -> SchemaError:
 
 
 def _warmup_of_bucket(log: Log, end: int, bucket: int) -> tuple[WarmUp, None]:
-    rows = log.bucket(bucket).before(end)
+    rows, _ = log.between(bucket, 0, end)
     draws = hash_uniform(rows, SAMPLE_SEED)
     kept = lowest(draws, SAMPLED_ROWS)
     return WarmUp(int(rows.liked.sum()), rows[kept], draws[kept]), None

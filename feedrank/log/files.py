@@ -28,6 +28,7 @@ from feedrank.log.metadata import FORMAT, LogMeta
 BUCKET_SCHEMA = pa.schema(
     [("user", pa.uint32()), ("post", pa.uint32()), ("at", pa.uint32()), ("liked", pa.uint8())]
 )
+AT_COLUMN = BUCKET_SCHEMA.get_field_index("at")
 EXPOSURE_SCHEMA = pa.schema([("propensity", pa.float32()), ("policy", pa.uint16())])
 GROUP_ROWS = 1 << 20  # of one row group: 13 MB in memory, all that a writer holds
 # Half the size of dictionaries and twice as fast to write, on the demo's log.
@@ -86,13 +87,28 @@ class Log:
             table = pq.read_table(file, schema=BUCKET_SCHEMA)
         return Impressions(*(table[name].to_numpy() for name in BUCKET_SCHEMA.names))
 
-    def exposures(self, number: int) -> LoggedExposures:
-        """The exposures that the impressions of `bucket(number)` belong to, row by row."""
+    def between(self, number: int, since: int, until: int) -> tuple[Impressions, LoggedExposures]:
+        """Impressions of one range of users in [since, until), sorted, and their exposures.
+
+        Row groups of other times are not read.
+
+        Args:
+            number: of the bucket.
+            since: seconds since the log's origin.
+            until: seconds since the log's origin.
+        """
         with opened(inside(self.directory, bucket_name(number))) as file:
-            if not self.meta.policies:
-                return LoggedExposures.none(pq.read_metadata(file).num_rows)
-            table = pq.read_table(file, schema=EXPOSURE_SCHEMA)
-        return LoggedExposures(*(table[name].to_numpy() for name in EXPOSURE_SCHEMA.names))
+            parquet = pq.ParquetFile(file)
+            groups = [parquet.metadata.row_group(g) for g in range(parquet.num_row_groups)]
+            times = [group.column(AT_COLUMN).statistics for group in groups]
+            read = [g for g, at in enumerate(times) if at.max >= since and at.min < until]
+            table = parquet.read_row_groups(read)
+        rows = Impressions(*(table[name].to_numpy() for name in BUCKET_SCHEMA.names))
+        logged = LoggedExposures.none(len(rows))
+        if self.meta.policies:
+            logged = LoggedExposures(*(table[name].to_numpy() for name in EXPOSURE_SCHEMA.names))
+        within = slice(*np.searchsorted(rows.at, [since, until]).tolist())
+        return rows[within], logged[within]
 
     def buckets(self) -> Iterator[Impressions]:
         """Every bucket in turn."""

@@ -44,11 +44,6 @@ class Impressions:
         """Rows strictly before `at` seconds; needs sorted rows."""
         return self[: int(np.searchsorted(self.at, at, side="left"))]
 
-    def between(self, since: int, until: int) -> Impressions:
-        """Rows of [since, until) seconds; needs sorted rows."""
-        first, last = np.searchsorted(self.at, [since, until], side="left")
-        return self[int(first) : int(last)]
-
 
 @dataclass(frozen=True)
 class LoggedExposures:

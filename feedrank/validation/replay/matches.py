@@ -114,10 +114,13 @@ class ListShares:
             post: of each, same shape.
             n: requests.
         """
-        row, segment = at // self.step_seconds - self.first, self.segment[user]
-        within = (row >= 0) & (row < len(self.n_lists))
-        of, post, row, segment = (x[within] for x in (of, post, row, segment))
-        cell = row * self.n_lists.shape[1] + segment
+        row = at // self.step_seconds - self.first
+        is_held = np.zeros(self.n_posts, bool)
+        for cells, _ in self.held:
+            is_held[cells % self.n_posts] = True
+        within = (row >= 0) & (row < len(self.n_lists)) & is_held[post]
+        of, post, row, user = (x[within] for x in (of, post, row, user))
+        cell = row * self.n_lists.shape[1] + self.segment[user]
         n_lists = self.n_lists.ravel()[cell]
         found = []
         for cells, n_holding in self.held:

@@ -165,13 +165,9 @@ def requests_of(log: Log, fold: Fold, step_seconds: int, n: int, seed: int) -> R
 
 def _shown_in(log: Log, fold: Fold) -> tuple[Impressions, LoggedExposures]:
     """Impressions of a fold's test period, bucket after bucket, and their exposures."""
-    parts, logged = [], []
-    for number in range(log.meta.n_buckets):
-        rows = log.bucket(number)
-        within = slice(*np.searchsorted(rows.at, [fold.cutoff, fold.until]).tolist())
-        parts.append(rows[within])
-        logged.append(log.exposures(number)[within])
-    return Impressions.joined(parts), LoggedExposures.joined(logged)
+    numbers = range(log.meta.n_buckets)
+    parts = [log.between(number, fold.cutoff, fold.until) for number in numbers]
+    return Impressions.joined([p for p, _ in parts]), LoggedExposures.joined([e for _, e in parts])
 
 
 def _numbers(ids: np.ndarray) -> np.ndarray:

@@ -40,8 +40,9 @@ def _exposed(directory: Path) -> dict[tuple[str, int, int], tuple[float, str]]:
     """Propensity and policy by (moment, user_id, post_id), of impressions that are of a list."""
     log = Log.open(directory / "log")
     found = {}
-    for number, rows in enumerate(log.buckets()):
-        exposures = log.exposures(number)
+    for number in range(log.meta.n_buckets):
+        rows, exposures = log.between(number, 0, log.meta.last_at + 1)
+        assert len(rows) == len(log.bucket(number))
         assert len(exposures.propensity) == len(exposures.policy) == len(rows)
         for i in np.flatnonzero(exposures.policy).tolist():
             key = (
