@@ -12,6 +12,7 @@ import pandas as pd
 
 from feedrank.artifact.arguments import length, moment, one_id
 from feedrank.artifact.artifact import Artifact
+from feedrank.artifact.checks.training_rows import check_rows
 from feedrank.errors import SchemaError
 from feedrank.features.row_files import load_rows
 from feedrank.features.rows import EVER
@@ -191,7 +192,7 @@ class Notebook:
         Of rows in files it holds the sample that fits into memory.
 
         Raises:
-            SchemaError: the directory holds no training rows.
+            SchemaError: the directory holds no training rows, or those of another run.
         """
         try:
             rows = load_rows(Path(directory)).between(0, EVER)
@@ -199,6 +200,7 @@ class Notebook:
             raise SchemaError(
                 f"'{directory}' holds no training rows. Run `dvc repro features` first."
             ) from error
+        check_rows(rows, self._recommender)
         frame = pd.DataFrame(np.asarray(rows.matrix), columns=self._feature_names)
         origin = np.datetime64(self._meta.origin_at, "s")
         labels = {

@@ -30,14 +30,20 @@ class ProfileColumn:
         return 1 + (len(self.edges) + 1 if self.edges else len(self.categories))
 
     def label(self, code: int) -> str:
-        """A code in words, for people."""
+        """A code in words, for people; a band of whole numbers by its first and last one."""
         if code == MISSING:
             return "missing"
         if self.categories:
             return self.categories[code - 1]
-        low = f"{self.edges[code - 2]:g}" if code > 1 else ""
-        high = f"{self.edges[code - 1]:g}" if code <= len(self.edges) else ""
-        return f"{low} to {high}" if low and high else f"up to {high}" if high else f"over {low}"
+        low = self.edges[code - 2] if code > 1 else None
+        high = self.edges[code - 1] if code <= len(self.edges) else None
+        if low is None:
+            return f"up to {high:g}"
+        if high is None:
+            return f"over {low:g}"
+        if not all(edge.is_integer() for edge in self.edges):
+            return f"over {low:g} to {high:g}"
+        return f"{high:g}" if low + 1 == high else f"{low + 1:g} to {high:g}"
 
 
 @dataclass(frozen=True)

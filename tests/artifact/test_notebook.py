@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,23 @@ def test_training_rows_come_with_names_and_ids(
     row = frame.iloc[-1]
     again = feed.matrix(int(row["user_id"]), [int(row["post_id"])], row["at"].to_pydatetime())
     np.testing.assert_array_equal(row[again.columns].astype(np.float32), again.iloc[0])
+
+
+@pytest.mark.parametrize("other", ["features", "users", "values"])
+def test_training_rows_of_another_run_are_refused(
+    feed: Notebook, small_artifact_files: tuple[Path, Path], tmp_path: Path, other: str
+) -> None:
+    log = Log.open(small_artifact_files[1] / "log")
+    rows = training_rows(log, feed.artifact.store, small_params())
+    n_users = len(feed.users)
+    changed = {
+        "features": {"matrix": rows.matrix[:, 1:]},
+        "users": {"user": rows.user + np.uint32(n_users)},
+        "values": {"matrix": np.nextafter(rows.matrix, np.float32(9))},
+    }
+    replace(rows, **changed[other]).save(tmp_path)
+    with pytest.raises(SchemaError, match=r"not of this artifact.*run `dvc repro`"):
+        feed.training_frame(tmp_path)
 
 
 def test_profiles_and_posts_are_in_words(feed: Notebook) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feedrank.learning.profile_coding import MAX_CATEGORIES, OTHER, code_profiles
-from feedrank.state.profiles import MISSING, Profiles, columns_from
+from feedrank.state.profiles import MISSING, ProfileColumn, Profiles, columns_from
 from tests.support.simulated_logs import users_table
 
 NUMBERS = st.lists(
@@ -117,8 +117,10 @@ def test_labels_say_the_bands_and_categories() -> None:
     profiles = _of(bands=3, age=np.arange(30), city=["a", "b", None] * 10)
     age, city = profiles.columns
     assert [age.label(c) for c in range(age.n_codes)] == [
-        "missing", "up to 9", "9 to 19", "over 19",
+        "missing", "up to 9", "10 to 19", "over 19",
     ]  # fmt: skip
+    assert ProfileColumn("age", edges=(22.0, 23.0)).label(2) == "23"
+    assert ProfileColumn("score", edges=(0.5, 2.0)).label(2) == "over 0.5 to 2"
     assert [city.label(c) for c in range(city.n_codes)] == ["missing", "a", "b"]
 
 
