@@ -84,9 +84,12 @@ def one_thread_of_algebra() -> None:
 
 
 def _context(function: Callable[[int], R]) -> multiprocessing.context.BaseContext:
-    """Processes forked from a server that has imported the function's module, once for all."""
+    """Processes forked from a server that has imported what they need, once for all pools."""
     context = multiprocessing.get_context("forkserver" if sys.platform != "win32" else "spawn")
-    context.set_forkserver_preload([getattr(function, "func", function).__module__])
+    # The first pool starts the server, for all later ones too: it imports what this process has
+    # imported of the project, lest each worker of each pool does so again.
+    ours = sorted(name for name in sys.modules if name.startswith("feedrank."))
+    context.set_forkserver_preload([getattr(function, "func", function).__module__, *ours])
     return context
 
 

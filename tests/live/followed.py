@@ -127,7 +127,7 @@ def followed(step: str = "1d", kind: str = "profiles") -> Followed:
     return Followed(
         Learned.of(first, of.params),
         write_log(directory / "whole", users, posts, rows, origin=origin),
-        rows.between(CUT, END),
+        rows[rows.at >= CUT],
         [
             NewUser(i, int(row[USER_ID]), {c: row[c] for c in profiles})
             for i, row in users[n_users:].iterrows()
