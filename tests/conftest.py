@@ -15,7 +15,6 @@ from typing import Any
 import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
-from threadpoolctl import threadpool_limits
 
 from feedrank.demo import embedded_server
 from feedrank.extraction.postgres import retry
@@ -70,13 +69,6 @@ def interruptible() -> None:
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes a broken connection be tried again at once."""
     monkeypatch.setattr(retry, "wait_random_exponential", lambda **_: lambda _: 0)
-
-
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    """Algebra on two threads, as in a service: what is learned takes one all the same."""
-    with threadpool_limits(2):
-        yield
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from feedrank.validation.replay.replay import replay_requests
 from feedrank.validation.replay.requests import requests_of
 from tests.support.simulated_logs import DAY, Learned, plugged, ranked, saved, simulated, tasteful
 
-pytestmark = pytest.mark.usefixtures("two_threads")
 STEPS = ["1h", "12h", "1d", "7d"]
 OTHERS = {"tastes": tasteful, "plugin": plugged, "own ranker": ranked}
 KINDS = [

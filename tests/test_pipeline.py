@@ -20,7 +20,7 @@ SMALL = {"users": 400, "posts": 300, "days": 30}
 
 
 def _run(folder: Path, *command: str, fails: bool = False, **variables: str) -> str:
-    environ = {k: v for k, v in os.environ.items() if not k.startswith(("FEED", "PYTEST", "OMP"))}
+    environ = {k: v for k, v in os.environ.items() if not k.startswith(("FEED", "PYTEST"))}
     environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ['PATH']}"
     environ |= {"FEEDRANK_WORKERS": "1", "GIT_CONFIG_GLOBAL": os.devnull, **variables}
     done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True)
