@@ -102,20 +102,15 @@ def test_a_clone_that_pulls_serves_without_training(project: Path, tmp_path: Pat
     Artifact.load(clone / "models" / "artifact")
 
 
-def test_an_experiment_changes_the_metrics_that_diff_shows(project: Path) -> None:
-    _dvc(project, "exp", "run", "-q", "-S", "features.clusters=2", "-S", "features.refits=1")
+def test_an_experiment_changes_metrics_and_takes_its_ranker_to_the_artifact(project: Path) -> None:
+    changes = ("features.clusters=2", "features.refits=1", "train.ranker='again:LikedAgain'")
+    _dvc(project, "exp", "run", "-q", *(word for change in changes for word in ("-S", change)))
     said = _dvc(project, "metrics", "diff", "HEAD", "--json")
-    _git(project, "checkout", "-q", ".")
-    _dvc(project, "checkout", "-q")
-    assert {"expected@5", "shown@5", "auc"} <= json.loads(said)["reports/headline.json"].keys()
-
-
-def test_an_own_ranker_takes_its_name_from_the_parameters_to_the_artifact(project: Path) -> None:
-    _dvc(project, "exp", "run", "-q", "-S", "train.ranker='again:LikedAgain'")
     manifest = Artifact.load(project / "models" / "artifact").manifest
     refused = (project / "models" / "checker" / "refused.txt").read_text()
     _git(project, "checkout", "-q", ".")
     _dvc(project, "checkout", "-q")
+    assert {"expected@5", "shown@5", "auc"} <= json.loads(said)["reports/headline.json"].keys()
     assert manifest["ranker"] == "again:LikedAgain"
     assert "the ranker is 'again:LikedAgain'" in refused
 
