@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from email.message import Message
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def _required(package: Distribution | None, extra: str) -> list[Requirement]:
 
 def licence_of(package: Distribution) -> str:
     """The SPDX expression, else the classifiers, else the first line of the licence's text."""
-    about = package.metadata
+    about: Message = package.metadata  # type: ignore[assignment]  # which it is
     classifiers = [
         line.rpartition(" :: ")[2]
         for line in about.get_all("Classifier") or []

@@ -20,6 +20,7 @@ from unittest import mock
 import numpy as np
 
 from feedrank.validation.hitrate import shift
+from feedrank.validation.hitrate.hit_model import SHIFT_SPREAD
 from feedrank.validation.hitrate.scores import Scores, score
 from feedrank.validation.replay.matches import NO_MATCHES
 from feedrank.validation.replay.replay import ReplayResult
@@ -48,12 +49,12 @@ CHOSEN, ALONE = "(k / place)^2", "the same, of the replayed requests alone"
 # Weights of impressions, standard deviation of the prior of a shift, and whether clusters match.
 # Without a prior the model corrected by matches in the list is the doubly robust form.
 ESTIMATORS: dict[str, tuple[Weigh, float, bool]] = {
-    CHOSEN: (OF_PRODUCT, shift.SHIFT_SPREAD, False),
-    ALONE: (OF_PRODUCT, shift.SHIFT_SPREAD, False),
-    "k / place": (_by_place, shift.SHIFT_SPREAD, False),
-    "in the list": (_in_list, shift.SHIFT_SPREAD, False),
+    CHOSEN: (OF_PRODUCT, SHIFT_SPREAD, False),
+    ALONE: (OF_PRODUCT, SHIFT_SPREAD, False),
+    "k / place": (_by_place, SHIFT_SPREAD, False),
+    "in the list": (_in_list, SHIFT_SPREAD, False),
     "in the list, without a prior": (_in_list, 1.0, False),
-    "of the lists' clusters": (_as_given, shift.SHIFT_SPREAD, True),
+    "of the lists' clusters": (_as_given, SHIFT_SPREAD, True),
 }
 
 

@@ -32,9 +32,9 @@ def summary_of(tables: Tables, params: Params, scratch: Path) -> Summary:
     with embedded_server(scratch / "pgdata") as url:
         tables.fill(url)
         source = Source(url, params.source)
-        log = scratch / "log"
-        Extract(source, params.extract, log, scratch / "reports", scratch / "spool", "log").run()
-    log = Log.open(log)
+        place = scratch / "log"
+        Extract(source, params.extract, place, scratch / "reports", scratch / "spool", "log").run()
+    log = Log.open(place)
     store, features = fit_store(log, params), scratch / "features"
     rows = training_rows(log, store, params)
     features.mkdir()

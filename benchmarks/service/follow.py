@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from math import comb
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import numpy as np
@@ -34,7 +35,7 @@ from feedrank.features.spec import features_of
 from feedrank.learning.fit import fit_store
 from feedrank.log.impressions import Impressions
 from feedrank.log.metadata import NEVER, SECONDS_A_DAY
-from feedrank.params import load_params
+from feedrank.params import Params, load_params
 from feedrank.schema import POST_ID, TEXT, TOPIC, USER_ID
 from feedrank.stats.intervals import user_weights
 from feedrank.training.fit import fit_ranker
@@ -141,7 +142,7 @@ def steps_of(requests: list[Request], seconds: int) -> Iterator[tuple[int, list[
         yield step, [request for request in requests if request.at // seconds == step]
 
 
-def build(network: Network, rows: Impressions, params: object, scratch: Path) -> Path:
+def build(network: Network, rows: Impressions, params: Params, scratch: Path) -> Path:
     """The artifact of a log."""
     log = write_simulated_log(network, scratch / "log", params.extract.buckets, rows)
     store = fit_store(log, params)
@@ -152,7 +153,7 @@ def build(network: Network, rows: Impressions, params: object, scratch: Path) ->
     store.save(scratch / "features")
     (scratch / "ranker").mkdir()
     ranker.save(scratch / "ranker")
-    facts = {"metrics": {}}
+    facts: dict[str, Any] = {"metrics": {}}
     place = scratch / "artifact"
     export(place, scratch / "features", scratch / "ranker", params.export, facts, 20, K)
     return place
@@ -200,7 +201,7 @@ def main() -> None:
                 replay.send(clients[2], done, step * seconds)
                 done = step * seconds
                 hits += [[replay.hit(client, r) for client in clients] for r in own]
-    n_new = np.count_nonzero((first >= cut) & (first < NEVER))
+    n_new = int(np.count_nonzero((first >= cut) & (first < NEVER)))
     report(given.kind, np.array(hits, float), requests, n_new)
 
 
@@ -217,7 +218,7 @@ def report(kind: str, hits: np.ndarray, requests: list[Request], n_new: int) -> 
     print(f"  random    {np.mean([by_lot(request) for request in requests]):.3f}")
     for name, own in zip(NAMES, hits.T, strict=True):
         more = own - hits[:, 0]
-        low, high = np.quantile(weights @ more / weights.sum(1), [0.025, 0.975])
+        low, high = np.quantile(weights.means(more), [0.025, 0.975])
         print(f"  {name:9} {own.mean():.3f}   {more.mean():+.3f} [{low:+.3f}, {high:+.3f}]")
 
 
