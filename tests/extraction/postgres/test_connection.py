@@ -228,7 +228,9 @@ def test_transactions_of_one_snapshot_see_the_same(database: TestDatabase) -> No
 def test_a_snapshot_ends_with_the_transaction_that_exported_it(database: TestDatabase) -> None:
     source = _source(database.url)
     with source.transaction() as first:
-        snapshot = first.rows("SELECT pg_export_snapshot()")[0][0]
+        snapshot, pid = first.rows("SELECT pg_export_snapshot(), pg_backend_pid()")[0]
+    while database.execute(f"SELECT 1 FROM pg_stat_activity WHERE pid = {pid}"):
+        pass  # the server notices the end of a connection by and by
     with pytest.raises(SnapshotLost, match="snapshot is gone"), source.transaction(snapshot):
         pass
 
