@@ -21,21 +21,6 @@ from feedrank.extraction.postgres import retry
 
 ROOT = Path(__file__).parents[1]
 NUMBERS = itertools.count()
-# Files of half a minute and more, the longest first: one that began last would keep a worker of
-# pytest alone at the end.
-LONG = (
-    "test_pipeline.py",
-    "service/serving/test_process.py",
-    "validation/test_hard_data.py",
-    "test_leakage.py",
-    "service/server/test_connection.py",
-    "test_parity.py",
-    "service/follower/test_process.py",
-    "live/test_live_parity.py",
-    "extraction/check/test_company.py",
-    "checkout/test_back.py",
-)
-PLACES = {ROOT / "tests" / name: place for place, name in enumerate(LONG)}
 
 
 @dataclass(frozen=True)
@@ -72,11 +57,6 @@ class TestDatabase:
         """The same database for another role."""
         url = make_url(self.url).set(username=role, password=password)
         return url.render_as_string(hide_password=False)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the long files begin first; the order within a file stays."""
-    items.sort(key=lambda item: PLACES.get(item.path, len(PLACES)))
 
 
 @pytest.fixture(scope="session", autouse=True)

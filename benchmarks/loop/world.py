@@ -110,7 +110,7 @@ class World:
 
     def sessions(self, since: int, until: int) -> list[Session]:
         """Users who come in [since, until), in order of time."""
-        rows = self.random[slice(*np.searchsorted(self.random.at, [since, until]).tolist())]
+        rows = self.random[(self.random.at >= since) & (self.random.at < until)]
         key = rows.user.astype(np.int64) * 4096 + rows.at // SECONDS_A_DAY
         order = np.argsort(key, kind="stable")
         groups = np.split(order, np.flatnonzero(np.diff(key[order])) + 1)

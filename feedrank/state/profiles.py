@@ -42,7 +42,7 @@ class ProfileColumn:
         if high is None:
             return f"over {low:g}"
         if not all(edge.is_integer() for edge in self.edges):
-            return f"over {low:g} to {high:g}"
+            return f"over {low:g}, up to {high:g}"
         return f"{high:g}" if low + 1 == high else f"{low + 1:g} to {high:g}"
 
 

@@ -120,7 +120,7 @@ def test_labels_say_the_bands_and_categories() -> None:
         "missing", "up to 9", "10 to 19", "over 19",
     ]  # fmt: skip
     assert ProfileColumn("age", edges=(22.0, 23.0)).label(2) == "23"
-    assert ProfileColumn("score", edges=(0.5, 2.0)).label(2) == "over 0.5 to 2"
+    assert ProfileColumn("score", edges=(0.5, 2.0)).label(2) == "over 0.5, up to 2"
     assert [city.label(c) for c in range(city.n_codes)] == ["missing", "a", "b"]
 
 

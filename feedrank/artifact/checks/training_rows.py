@@ -1,4 +1,4 @@
-"""Check that training rows are of an artifact: some of them, assembled anew, have the same bits."""
+"""Training rows beside an artifact: a sample has the features that the artifact's state gives."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from feedrank.errors import SchemaError
 from feedrank.features.rows import TrainingRows
 from feedrank.ranking.recommender import Recommender
 
-ASSEMBLED = 16  # rows, evenly spread: of other parameters or days hardly any row is the same
+SAMPLE = 16  # rows, evenly spread: of other parameters or days hardly any row is the same
 
 
 def check_rows(rows: TrainingRows, recommender: Recommender) -> None:
@@ -21,7 +21,7 @@ def check_rows(rows: TrainingRows, recommender: Recommender) -> None:
     sizes = (len(catalogue.user_ids), len(catalogue.post_ids), n_features)
     at_most = (rows.user.max(initial=0), rows.post.max(initial=0), rows.matrix.shape[1] - 1)
     are_of = rows.matrix.shape[1] == n_features and all(np.less(at_most, sizes))
-    for i in np.linspace(0, len(rows) - 1, min(ASSEMBLED, len(rows))).astype(int).tolist():
+    for i in np.linspace(0, len(rows) - 1, min(SAMPLE, len(rows))).astype(int).tolist():
         if not are_of:
             break
         post = np.array([rows.post[i]], np.int64)

@@ -22,8 +22,8 @@ from feedrank.validation.replay.requests import Requests
 # request is shown too few for one.
 LEAST_CHANCE = 0.02
 # Matches are looked for in lists so many times as long as those that are judged. A match at place
-# 10 k weighs 1 / 100. Lists of 3 k take as long, and hold a third fewer effective matches; lists of
-# 70 k take a quarter longer, and hold a tenth more.
+# 10 k weighs 1 / 100; lists of 3 k take as long, those of 70 k a quarter longer:
+# docs/validation.md, "Matches of other requests".
 NEAR = 10
 
 
@@ -115,7 +115,7 @@ class ListShares:
             n: requests.
         """
         row = at // self.step_seconds - self.first
-        is_held = np.zeros(self.n_posts, bool)
+        is_held = np.zeros(self.n_posts, bool)  # by any list: few posts are
         for cells, _ in self.held:
             is_held[cells % self.n_posts] = True
         within = (row >= 0) & (row < len(self.n_lists)) & is_held[post]

@@ -142,10 +142,6 @@ def test_only_ranges_of_a_table_get_planner_settings(database: TestDatabase) -> 
         assert snapshot.each([partial(Transaction.rows, statement=show)]) == [[("off",)]]
 
 
-def _source(database: TestDatabase) -> Source:
-    return Source(database.url, DEFAULTS.source)
-
-
 def test_a_connection_that_another_thread_closed_is_passed_by(
     database: TestDatabase, logged: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,3 +152,7 @@ def test_a_connection_that_another_thread_closed_is_passed_by(
         source.waiting.cancel()
         said = "to ask what it does, failed (InterfaceError)"
         source.waiting.result(partial(_until, lambda: said in logged.text))
+
+
+def _source(database: TestDatabase) -> Source:
+    return Source(database.url, DEFAULTS.source)
