@@ -365,6 +365,7 @@ def test_each_rank_is_a_plain_count(found: Reports, results: list[FoldResult]) -
     if here.any():
         assert rows[2]["liked"] == pytest.approx(replayed.shown_liked[here].mean(), abs=1e-5)
     assert sum(r["n"] for r in rows) == (replayed.shown_rank[0] >= 0).sum()
+    assert rows[-1]["ranks"].split(" to ")[-1] == str(replayed.shown_rank[0].max() + 1)
     ours = found.details["matching"]["feedrank"]
     assert ours["n_listed"] == sum(r["n"] for r in rows[:5])
     assert ours["n_matching"] == sum(r["n"] for r in rows)

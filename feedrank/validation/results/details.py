@@ -95,9 +95,9 @@ def _precision(results: Sequence[FoldResult], k: int) -> list[dict[str, Any]]:
     """Like rate of the impressions at each rank of our lists, then by doublings of the rank."""
     replayed = joined(results)
     rank = replayed.shown_rank[results[0].names.index(OURS)]
-    edges = [*range(k + 1)]
-    while edges[-1] <= rank.max(initial=0):
-        edges.append(2 * edges[-1])
+    edges, end = [*range(k + 1)], int(rank.max(initial=0)) + 1
+    while edges[-1] < end:
+        edges.append(min(2 * edges[-1], end))
     user = replayed.user[replayed.shown_request]
     rows = []
     for low, high in pairwise(edges):
