@@ -110,7 +110,7 @@ class ExtractParams:
 
     since: Moment | None
     until: Moment | None
-    buckets: Whole = Field(ge=1, le=4096)
+    buckets: Whole | None = Field(ge=1, le=4096)
     connections: Whole = Field(ge=1, le=64)
     chunk_rows: Whole = Field(ge=1_000, le=2_000_000)
     user_share: Number = Field(ge=1e-6, le=1)

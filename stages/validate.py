@@ -13,7 +13,7 @@ from feedrank.log.files import Log
 from feedrank.oracle.true_hit_rates import truth_of
 from feedrank.params import load_params
 from feedrank.state.feature_store import FeatureStore
-from feedrank.validation.fold import barred_posts, run_fold
+from feedrank.validation.fold import barred_posts, run_folds
 from feedrank.validation.methods import log_lacks
 from feedrank.validation.results.details import calibration_of, curve_of, days_of
 from feedrank.validation.results.metrics_json import headline_of, write_json
@@ -39,10 +39,8 @@ def main() -> None:
     with running_on(params.engine) as engine:
         log, features = Log.open(engine.share(LOG)), engine.share(FEATURES)
         calendar = Calendar.of(log.meta, params.features.warmup_days, params.validate.test_days)
-        results = [
-            run_fold(log, features, rows, fold, params)
-            for fold in calendar.folds(params.validate.folds)
-        ]
+        folds = calendar.folds(params.validate.folds)
+        results = run_folds(log, features, rows, folds, params)
         barred = barred_posts(results, store, params.validate.state, params.export.exclude)
         truth = truth_of(TRUTH, log, results, params.validate, barred)
     slices = slice_table(results, store, params.validate)

@@ -23,6 +23,7 @@ from feedrank.features.row_pass import training_rows
 from feedrank.learning.fit import fit_store
 from feedrank.log.calendar import Calendar
 from feedrank.log.embeddings import EMBEDDING
+from feedrank.log.metadata import LEAST_BUCKETS
 from feedrank.oracle.true_hit_rates import true_hits
 from feedrank.params import Params, load_params
 from feedrank.stats.intervals import estimate, user_weights
@@ -33,7 +34,7 @@ from tests.support.network.log_files import write_simulated_log
 
 def hits_of(network: Network, params: Params, scratch: Path) -> tuple[np.ndarray, np.ndarray]:
     """User of each request, and our hits: of what was shown, true, and of the informed limit."""
-    log = write_simulated_log(network, scratch / "log", params.extract.buckets)
+    log = write_simulated_log(network, scratch / "log", LEAST_BUCKETS)
     store = fit_store(log, params)
     rows = training_rows(log, store, params)
     (scratch / "features").mkdir()

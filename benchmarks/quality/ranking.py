@@ -28,6 +28,7 @@ from feedrank.features.rows import TrainingRows
 from feedrank.learning.fit import fit_store
 from feedrank.log.calendar import Calendar
 from feedrank.log.files import Log
+from feedrank.log.metadata import LEAST_BUCKETS
 from feedrank.oracle.true_hit_rates import share_of_way, true_hits
 from feedrank.params import Params, load_params
 from feedrank.state.feature_store import FeatureStore
@@ -56,7 +57,7 @@ def of_kind(name: str, params: Params) -> tuple[Params, Effects]:
 def learned(params: Params, effects: Effects, scratch: Path) -> tuple[Network, Log, TrainingRows]:
     """A network, its log and training rows; its store lies in `features` of an empty folder."""
     network = Network.simulate(params.demo, effects)
-    log = write_simulated_log(network, scratch / "log", params.extract.buckets)
+    log = write_simulated_log(network, scratch / "log", LEAST_BUCKETS)
     store = fit_store(log, params)
     rows = training_rows(log, store, params)
     (scratch / "features").mkdir()

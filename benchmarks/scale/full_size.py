@@ -5,7 +5,8 @@
 Simulates networks of 1, 10, 30 and 100 % of the reference installation's users in an embedded
 PostgreSQL, runs every stage on each in a scratch folder, asks the service, and writes
 `docs/benchmarks.md`. Needs about 15 GB of disk, and wrk for the service. A run that was stopped
-continues from its last measurement; `--afresh` starts over.
+continues from its last measurement; `--afresh` starts over. `--shares 1 10` adds a network of ten
+times the users, written straight into log files (30 GB of disk).
 """
 
 from __future__ import annotations
@@ -39,9 +40,14 @@ from feedrank.params import load_params
 with Database.of_environment(Path("data/demo"), Path("data/log"), load_params()):
     pass
 """
-COMMANDS = {"fill": ["-c", FILL]} | {
+STAGES = {
     stage: ["-m", f"stages.{stage}"]
     for stage in ("source", "extract", "features", "validate", "train", "export", "checker")
+}
+FROM_DATABASE = {"fill": ["-c", FILL], **STAGES}
+# No database here holds a network that is larger than the reference installation.
+FROM_LOG = {"log": ["-m", "benchmarks.scale.large_log"]} | {
+    stage: STAGES[stage] for stage in ("features", "validate", "train", "export")
 }
 EVERY = 0.2  # seconds between two samples of memory; a peak of less may be missed
 PAGE = Path("docs/benchmarks.md")
@@ -128,7 +134,7 @@ def _of_share(folder: Path, share: float) -> dict[str, Any]:
     measured = json.loads(kept.read_text()) if kept.exists() else {"share": share, "stages": {}}
     if not measured["stages"]:
         _prepare(folder, share)
-    for name, command in COMMANDS.items():
+    for name, command in (FROM_DATABASE if share <= 1 else FROM_LOG).items():
         if name in measured["stages"]:
             continue
         print(f"{share:.0%}: {name}", flush=True)
@@ -168,7 +174,11 @@ def _sizes(folder: Path) -> dict[str, Any]:
         "users": meta.n_users,
         "impressions": meta.n_impressions,
         "feed_rows": meta.n_impressions + meta.n_likes,
-        "bytes": {place: _bytes(folder / place) for place in (*places, "models/checker")},
+        "bytes": {
+            place: _bytes(folder / place)
+            for place in (*places, "models/checker")
+            if (folder / place).exists()
+        },
     }
 
 

@@ -20,6 +20,8 @@ Machine: {machine}.
 def page(machine: str, results: list[dict[str, Any]]) -> str:
     """The whole page, the largest network first."""
     results = sorted(results, key=lambda r: r["users"])
+    beyond = [r for r in results if "extract" not in r["stages"]]
+    results = [r for r in results if "extract" in r["stages"]]
     largest = results[-1]
     parts = [
         HEAD.format(machine=machine),
@@ -37,8 +39,21 @@ def page(machine: str, results: list[dict[str, Any]]) -> str:
         "## Cost against size",
         _growth(results),
         _plot(results),
+        *(part for result in beyond for part in _beyond(result)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _beyond(result: dict[str, Any]) -> list[str]:
+    """A network larger than the reference installation, whose log no database sent."""
+    return [
+        f"## {result['users']:,} users, {result['feed_rows']:,} feed rows, from log files",
+        _verdict(result),
+        _stages(result),
+        _sizes(result),
+        f"```\n{result['service'].strip()}\n```",
+        _hitrates([result]),
+    ]
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -48,11 +63,13 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 def _verdict(result: dict[str, Any]) -> str:
     stages = result["stages"]
-    seconds = sum(stages[name]["seconds"] for name in BUILD)
-    highest = max(stages[name]["together"] for name in BUILD)
+    build = [stages[name] for name in BUILD if name in stages]
+    seconds = sum(cost["seconds"] for cost in build)
+    highest = max(cost["together"] for cost in build)
     beside = sum(size for place, size in result["bytes"].items() if place != "data/demo")
     return (
-        f"From the database to the artifact, with validation: **{seconds / 60:.1f} minutes**. "
+        f"From the {'database' if 'extract' in stages else 'log'} to the artifact, with "
+        f"validation: **{seconds / 60:.1f} minutes**. "
         f"Peak memory of a stage: **{highest / 1e9:.2f} GB**. Disk, without the database: "
         f"{beside / 1e9:.2f} GB."
     )

@@ -34,7 +34,7 @@ from feedrank.features.row_pass import training_rows
 from feedrank.features.spec import features_of
 from feedrank.learning.fit import fit_store
 from feedrank.log.impressions import Impressions
-from feedrank.log.metadata import NEVER, SECONDS_A_DAY
+from feedrank.log.metadata import LEAST_BUCKETS, NEVER, SECONDS_A_DAY
 from feedrank.params import Params, load_params
 from feedrank.schema import POST_ID, TEXT, TOPIC, USER_ID
 from feedrank.stats.intervals import user_weights
@@ -144,7 +144,7 @@ def steps_of(requests: list[Request], seconds: int) -> Iterator[tuple[int, list[
 
 def build(network: Network, rows: Impressions, params: Params, scratch: Path) -> Path:
     """The artifact of a log."""
-    log = write_simulated_log(network, scratch / "log", params.extract.buckets, rows)
+    log = write_simulated_log(network, scratch / "log", LEAST_BUCKETS, rows)
     store = fit_store(log, params)
     ranker = fit_ranker(
         training_rows(log, store, params), None, features_of(store.fitted), params.train

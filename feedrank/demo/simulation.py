@@ -6,7 +6,7 @@ stream of random numbers: blocks may be generated in any order, or side by side.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -108,9 +108,9 @@ class Network:
         target = np.where(is_like, 0, views.liked[rows]).astype(np.uint8)
         return FeedRows(at, views.user[rows], views.post[rows], is_like, target)
 
-    def impressions(self) -> Iterator[Impressions]:
-        """The views of every block, as an extracted log would hold them, user by user."""
-        for block in range(self.n_blocks):
+    def impressions(self, blocks: Iterable[int] | None = None) -> Iterator[Impressions]:
+        """The views of some blocks, or all, as an extracted log would hold them, user by user."""
+        for block in range(self.n_blocks) if blocks is None else blocks:
             v, _ = self._views(block)
             u, p, a = (x.astype(np.uint32) for x in (v.user, v.post, v.at))
             yield Impressions(u, p, a, v.liked)

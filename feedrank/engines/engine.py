@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from feedrank.engines import processes
-from feedrank.io.malloc import return_freed_memory
 from feedrank.io.storage import Location, url_of
 
 R = TypeVar("R")
@@ -50,19 +49,24 @@ class Engine:
         add: Callable[[Sequence[S]], S],
         n_parts: int,
         words: str,
-    ) -> tuple[S, list[R]]:
-        """The sum of the first answers, added up in the order of parts, and the second answers."""
+        take: Callable[[R], None],
+    ) -> S:
+        """The sum of the first answers, added up in the order of parts.
+
+        Args:
+            function: answers two things for each number.
+            add: the sum of some of the first ones.
+            n_parts: number of parts.
+            words: name of the step.
+            take: is given each of the second ones, in the order of parts.
+        """
         sums: list[S] = []
-        others: list[R] = []
         for one, other in self.map_parts(function, n_parts, words):
-            others.append(other)
+            take(other)
             sums.append(one)
             if len(sums) == HELD:
                 sums = [add(sums)]
-        total = sums[0] if len(sums) == 1 else add(sums)
-        del one, sums
-        return_freed_memory()
-        return total, others
+        return sums[0] if len(sums) == 1 else add(sums)
 
     def share(self, directory: Path) -> Location:
         """Place where every worker finds a directory of this machine."""
@@ -87,6 +91,10 @@ def using(engine: Engine) -> Iterator[None]:
         _engine.reset(token)
 
 
+def _ignored(answer: object) -> None:
+    pass
+
+
 def map_parts(function: Callable[[int], R], n_parts: int, words: str) -> Iterator[R]:
     """`Engine.map_parts` of the engine in use."""
     return _engine.get().map_parts(function, n_parts, words)
@@ -97,9 +105,10 @@ def sum_parts(
     add: Callable[[Sequence[S]], S],
     n_parts: int,
     words: str,
-) -> tuple[S, list[R]]:
+    take: Callable[[R], None] = _ignored,
+) -> S:
     """`Engine.sum_parts` of the engine in use."""
-    return _engine.get().sum_parts(function, add, n_parts, words)
+    return _engine.get().sum_parts(function, add, n_parts, words, take)
 
 
 def in_use() -> Engine:

@@ -7,6 +7,7 @@ import multiprocessing
 import multiprocessing.context
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -50,6 +51,7 @@ def map_parts(
         FeedrankError: a worker was killed, for want of memory for instance. An error of `function`
             is raised as itself.
     """
+    return_freed_memory()  # of the step before, beside which the workers' own would stand
     workers = min(workers or n_workers(), n_parts)
     if workers == 1:
         yield from _progress(map(function, range(n_parts)), n_parts, words)
@@ -73,6 +75,15 @@ def _take(function: Callable[[int], Any]) -> None:
     global _function
     _function = function
     one_thread_of_algebra()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this worker when the process that started the pool is gone, however it ended."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def one_thread_of_algebra() -> None:

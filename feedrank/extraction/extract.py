@@ -22,11 +22,11 @@ from feedrank.extraction.spool.chunks import Spool
 from feedrank.extraction.spool.encoder import Encoder
 from feedrank.extraction.spool.exposure_places import ExposureCounts, ExposurePlaces, PairKeys
 from feedrank.extraction.spool.exposure_source import exposure_source
-from feedrank.extraction.spool.log_writer import LogWriter, Written, bucket_bounds, write_users
+from feedrank.extraction.spool.log_writer import LogWriter, Written, write_users
 from feedrank.extraction.spool.read_back import spool_days
 from feedrank.io.outputs import new_outputs
 from feedrank.log.files import Log
-from feedrank.log.metadata import LogMeta
+from feedrank.log.metadata import LogMeta, bucket_bounds
 from feedrank.params import ExtractParams
 from feedrank.schema import POST_ID, USER_ID
 
@@ -90,7 +90,7 @@ class Extract:
         with_checks = has_previous or not trusts_previous
         with Snapshot.of(self.source, self.params.connections) as snapshot:
             state = SourceState.of(snapshot, self.source.params, self.params, with_checks)
-            bounds = bucket_bounds(len(state.users), self.params.buckets)
+            bounds = bucket_bounds(len(state.users), state.n_buckets(self.params))
             encoder = Encoder.of(
                 state.users, state.posts, bounds, state.days, state.sql.likes_apart
             )

@@ -18,7 +18,7 @@ from feedrank.extraction.postgres.row_format import Layout
 from feedrank.extraction.postgres.snapshot import Snapshot
 from feedrank.extraction.relations import relations
 from feedrank.extraction.users_posts import read_posts, read_users
-from feedrank.log.metadata import Offsets
+from feedrank.log.metadata import Offsets, buckets_for
 from feedrank.params import ExtractParams, SourceParams
 from feedrank.schema import POST_ID, USER_ID, keys
 
@@ -75,6 +75,10 @@ class SourceState:
         offsets = read_offsets(snapshot.first, source.time_zone, times.days)
         return cls(sql, user_rows, post_rows, times.days, times, offsets, left_out)
 
+    def n_buckets(self, params: ExtractParams) -> int:
+        """Number of the log's buckets."""
+        return buckets_for(self.days.total.views, params.buckets)
+
     def of_chunks(self, params: ExtractParams) -> dict[str, Any]:
         """Everything that decides the bytes of chunks, as JSON: equal states have equal chunks."""
         return {
@@ -84,7 +88,7 @@ class SourceState:
             "users": _digest(keys(self.users, USER_ID)),
             "posts": _digest(keys(self.posts, POST_ID)),
             "feed": {**asdict(self.sql.relation), "where": list(self.sql.where)},
-            "buckets": params.buckets,
+            "buckets": self.n_buckets(params),
             "chunk_rows": params.chunk_rows,
         }
 

@@ -26,6 +26,10 @@ from feedrank.state.feature_store import FeatureStore
 from feedrank.state.shared import SharedHistory
 from feedrank.state.users import UserState
 
+# Marks of pairs: the 16,000 kept rows of a bucket at the reference size hit one in a thousand, so
+# that as many rows of other pairs are counted too, to no effect.
+PAIR_SLOTS = 1 << 24
+
 
 def training_rows(
     log: Log, store: FeatureStore, params: Params, rows_place: str | None = None
@@ -75,11 +79,13 @@ def rows_of_bucket(
     first, last = log.meta.user_range(bucket)
     user = (rows.user - np.uint32(first)).astype(np.int64)
     step = steps_of(rows, fitted.step_seconds)
-    pairs = PairCounts(user, rows.post, step, rows.liked, fitted.n_posts)
+    kept = (hash_uniform(rows, seed) < share) & (rows.at >= warmup_days * SECONDS_A_DAY)
+    of_pairs = np.flatnonzero(_same_pairs(user, rows.post, kept, fitted.n_posts))
+    of_pair = (rows.post[of_pairs], step[of_pairs], rows.liked[of_pairs])
+    pairs = PairCounts(user[of_pairs], *of_pair, fitted.n_posts)
     profile = (catalogue.codes[first:last], pairs, catalogue.moments[first:last])
     state = UserState(fitted, fitted.refits[0], *profile)
     features = features_of(fitted)
-    kept = (hash_uniform(rows, seed) < share) & (rows.at >= warmup_days * SECONDS_A_DAY)
     edges = np.searchsorted(step, np.arange(n_steps(log, fitted.step_seconds) + 1))
     yield _labelled(np.empty((0, len(features)), np.float32), rows[:0])
     n_counted = 0
@@ -95,6 +101,14 @@ def rows_of_bucket(
         shared = states.of_posts(number, some.post)
         question = Question(shared, state, user[chosen], some.post, some.at)
         yield _labelled(assemble(features, question), some)
+
+
+def _same_pairs(user: np.ndarray, post: np.ndarray, kept: np.ndarray, n_posts: int) -> np.ndarray:
+    """A mask of the rows of the pairs of user and post that kept rows have, and of few others."""
+    slot = (user * n_posts + post) % PAIR_SLOTS
+    is_asked = np.zeros(PAIR_SLOTS, bool)
+    is_asked[slot[kept]] = True
+    return is_asked[slot]
 
 
 def _labelled(matrix: np.ndarray, rows: Impressions) -> TrainingRows:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 
 import numpy as np
 
 from feedrank.engines.engine import sum_parts
+from feedrank.io.arrays import SpooledArray
 from feedrank.log.files import Log
 from feedrank.log.steps import by_step, n_steps, steps_of
 from feedrank.state.counts.by_step import StepCounts
@@ -25,10 +27,43 @@ def count_posts(
 ) -> tuple[list[StepCounts], History]:
     """Counts over time by (segment, post), then those of the plugins, and each user's history."""
     job = partial(_count_bucket, log, profiles, fixed)
-    counts, parts = sum_parts(job, added, log.meta.n_buckets, "counting")
-    n_shown, post, step, liked = (np.concatenate(column) for column in zip(*parts, strict=True))
-    offsets = np.concatenate([[0], np.cumsum(n_shown)])
-    return counts, History(offsets, post, step, np.packbits(liked))
+    with closing(_Histories(log, n_steps(log, fixed.step_seconds))) as histories:
+        counts = sum_parts(job, added, log.meta.n_buckets, "counting", histories.append)
+        return counts, histories.joined()
+
+
+class _Histories:
+    """Histories of all users, on disk as those of each bucket come."""
+
+    def __init__(self, log: Log, n_steps: int) -> None:
+        self._n_shown = [np.zeros(1, np.int64)]
+        self._post = SpooledArray(smallest_uint(log.meta.n_posts))
+        self._step = SpooledArray(smallest_uint(n_steps))
+        self._liked = SpooledArray(np.dtype(np.uint8))
+        self._rest = np.zeros(0, np.uint8)  # labels that do not fill a byte
+
+    def append(self, part: Columns) -> None:
+        n_shown, post, step, liked = part
+        self._n_shown.append(n_shown)
+        self._post.append(post)
+        self._step.append(step)
+        liked = np.concatenate([self._rest, liked])
+        whole = len(liked) // 8 * 8
+        self._liked.append(np.packbits(liked[:whole]))
+        self._rest = liked[whole:]
+
+    def joined(self) -> History:
+        self._liked.append(np.packbits(self._rest))
+        offsets = np.cumsum(np.concatenate(self._n_shown))
+        return History(offsets, *(column.mapped() for column in self._columns))
+
+    def close(self) -> None:
+        for column in self._columns:
+            column.close()
+
+    @property
+    def _columns(self) -> tuple[SpooledArray, ...]:
+        return self._post, self._step, self._liked
 
 
 def added(parts: Sequence[list[StepCounts]]) -> list[StepCounts]:

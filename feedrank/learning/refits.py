@@ -39,9 +39,6 @@ SAMPLE_IMPRESSIONS, SAMPLE_USERS = 3_000_000, 100_000
 # Share of the steps before a refit that a trial of both kinds is fitted on, the others judging it:
 # from .8 to .9 *films* and *interests* choose alike.
 TRIAL_SHARE = 0.85
-# Rows counted at once: their keys take 50 MB with six columns; all rows before the last refit of a
-# full-size bucket would take 400.
-PIECE_ROWS = 1 << 20
 
 NO_TEXT = np.empty((0, 0))  # posts come after the last refit
 
@@ -128,7 +125,9 @@ def _count_refits(
     clusters: list[PostClusters],
 ) -> list[RefitCounts]:
     job = partial(_refits_of_bucket, log, profiles, fixed, firsts, clusters)
-    by_column, buckets = sum_parts(job, added, log.meta.n_buckets, "counting by cluster")
+    buckets: list[list[UserTallies]] = []
+    words = "counting by cluster"
+    by_column = sum_parts(job, added, log.meta.n_buckets, words, buckets.append)
     of_users = [map(_stacked, zip(*refit, strict=True)) for refit in zip(*buckets, strict=True)]
     return [RefitCounts(counts, *t) for counts, t in zip(by_column, of_users, strict=True)]
 
@@ -155,7 +154,7 @@ def _refits_of_bucket(
     steps = steps_of(rows, fixed.step_seconds).astype(np.int64)
     by_column, of_users = [], []
     for first, last, refit in zip(firsts, [*firsts[1:], total], clusters, strict=True):
-        count = partial(_column_cells, profiles=profiles, fixed=fixed, clusters=refit)
+        count = partial(_column_cells, (first_user, end_user), profiles, fixed, refit)
         # All before the refit counts in the step before it, nothing of the next refit counts.
         parts = by_step(rows, np.maximum(steps, first - 1), last)
         cells = chain(map(count, parts), repeat(count(rows[:0]), total - last))
@@ -167,26 +166,28 @@ def _refits_of_bucket(
 
 
 def _column_cells(
-    rows: Impressions, profiles: Profiles, fixed: WarmupParameters, clusters: PostClusters
+    user_range: tuple[int, int],
+    profiles: Profiles,
+    fixed: WarmupParameters,
+    clusters: PostClusters,
+    rows: Impressions,
 ) -> Cells:
-    """Counts by (profile code end to end, segment, cluster) of all profile columns."""
-    n_clusters = clusters.rate.shape[1]
-    n_keys, parts = fixed.n_column_keys(n_clusters), []
-    for some in _pieces(rows):
-        codes, cluster = profiles.codes[some.user], clusters.cluster[some.post]
-        keys = fixed.column_keys(codes, cluster, n_clusters)
-        parts.append(cells_of(keys.ravel(), np.repeat(some.liked, keys.shape[1]), n_keys))
-    return parts[0] if len(parts) == 1 else sum_of_cells(parts, n_keys)
+    """Counts by (profile code end to end, segment, cluster) of all profile columns.
 
-
-def _pieces(rows: Impressions) -> list[Impressions]:
-    """The same rows in pieces, one of no rows if there are none."""
-    return [rows[i : i + PIECE_ROWS] for i in range(0, max(len(rows), 1), PIECE_ROWS)]
+    Rows are counted by user and cluster first, of which there are fewer cells.
+    """
+    (first, end), n_clusters = user_range, clusters.rate.shape[1]
+    key = (rows.user - np.int64(first)) * n_clusters + clusters.cluster[rows.post]
+    cell, shown, liked = cells_of(key, rows.liked, (end - first) * n_clusters)
+    user, cluster = np.divmod(cell, n_clusters)
+    keys = fixed.column_keys(profiles.codes[first + user], cluster, n_clusters)
+    shown, liked = (np.repeat(count, keys.shape[1]) for count in (shown, liked))
+    return sum_of_cells([(keys.ravel(), shown, liked)], fixed.n_column_keys(n_clusters))
 
 
 def _by_user(users: np.ndarray, rows: Impressions, part: np.ndarray, n_parts: int) -> Tally:
     """Counts by some users, ascending rows of the log, and part of the posts, int32."""
-    rows = Impressions.joined([some[np.isin(some.user, users)] for some in _pieces(rows)])
+    rows = rows[np.isin(rows.user, users)]
     key = np.searchsorted(users, rows.user) * n_parts + part[rows.post]
     counts = tally(key, rows.liked, len(users) * n_parts).reshape(len(users), n_parts)
     return Tally(counts.shown.astype(np.int32), counts.liked.astype(np.int32))

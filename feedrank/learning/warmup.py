@@ -60,7 +60,7 @@ def fit_warmup(
         SchemaError: the warm-up holds no like, so that there is nothing to fit.
     """
     job = partial(_warmup_of_bucket, log, calendar.warmup_days * SECONDS_A_DAY)
-    total, _ = sum_parts(job, WarmUp.added, log.meta.n_buckets, "reading the warm-up")
+    total = sum_parts(job, WarmUp.added, log.meta.n_buckets, "reading the warm-up")
     if not total.n_likes:
         raise _no_like(log, calendar)
     return WarmupParameters(

@@ -15,11 +15,30 @@ Offsets = Tuple[Tuple[int, int], ...]
 SECONDS_A_DAY, SECONDS_AN_HOUR, HOURS_A_DAY = 86_400, 3600, 24
 # Seconds before and after all moments of a log; sums with a log's origin stay within int64.
 ALWAYS, NEVER = -(2**62), 2**62
+# Buckets of a log: as many as keep workers busy, doubled until one holds so many rows at most. At
+# the reference size 32 buckets of 2.1 million rows take 2.0 GB for the features, 8 took 2.9, and
+# a tenth less time.
+LEAST_BUCKETS, ROWS_A_BUCKET = 8, 3_000_000
 
 
 def hour_of_day(at: np.ndarray) -> np.ndarray:
     """Hour on the log's clock, 0 to 23, of seconds since the log's origin, which is a midnight."""
     return at % SECONDS_A_DAY // SECONDS_AN_HOUR
+
+
+def buckets_for(n_impressions: int, buckets: int | None) -> int:
+    """Number of buckets: as `extract.buckets` has it, or as a log of that size needs."""
+    if buckets is not None:
+        return buckets
+    found = LEAST_BUCKETS
+    while n_impressions > found * ROWS_A_BUCKET:
+        found *= 2
+    return found
+
+
+def bucket_bounds(n_users: int, n_buckets: int) -> np.ndarray:
+    """First user of each bucket, and the number of users; as `LogMeta.user_range` has it."""
+    return np.arange(n_buckets + 1) * n_users // n_buckets
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.special import expit, logit
 
 from feedrank.demo.truth import N_CLUSTERS, Truth
+from feedrank.engines.engine import sum_parts
 from feedrank.log.files import Log
 from feedrank.log.impressions import Impressions
 from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.ranking.top_k import best_rows
+from feedrank.state.counts.tally import ordered_sum
 from feedrank.stats.logistic import fit_logistic
 
 # Newton steps for the quality of posts. Each squares the error, of some tenths of a logit at first:
@@ -143,21 +146,29 @@ class PostQuality:
             shift: seconds from the truth's origin to the log's.
         """
         moments = np.unique(moments)
-        shown, expected, likes = np.zeros((3, len(moments) + 1, truth.n_posts))
-        for rows in log.buckets():
-            step = np.searchsorted(moments, rows.at, side="right")
-            place = step * truth.n_posts + rows.post
-            known = truth.known_logit(rows.user, rows.post, rows.at.astype(np.int64) + shift)
-            weights = (None, _mean_probability(known, _user_variance(truth)[rows.post]), rows.liked)
-            for total, weight in zip((shown, expected, likes), weights, strict=True):
-                total += np.bincount(place, weight, total.size).reshape(total.shape)
-        shown, expected, likes = (np.cumsum(c, axis=0)[:-1] for c in (shown, expected, likes))
+        job = partial(_counts_of_bucket, truth, log, moments, shift)
+        counts = sum_parts(job, ordered_sum, log.meta.n_buckets, "learning how good posts are")
+        shown, expected, likes = np.cumsum(counts, axis=1)[:, :-1]
         return cls(moments, *_posterior(shown, expected, likes, truth.effects.quality))
 
     def as_of(self, at: int) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance at the last moment not after `at`, each of shape (n_posts,)."""
         step = int(np.searchsorted(self.moments, at, side="right")) - 1
         return self.mean[step], self.variance[step]
+
+
+def _counts_of_bucket(
+    truth: Truth, log: Log, moments: np.ndarray, shift: int, bucket: int
+) -> tuple[np.ndarray, None]:
+    """Impressions, expected likes and likes by the moment they come before, (3, n, n_posts)."""
+    rows = log.bucket(bucket)
+    step = np.searchsorted(moments, rows.at, side="right")
+    place = step * truth.n_posts + rows.post
+    known = truth.known_logit(rows.user, rows.post, rows.at.astype(np.int64) + shift)
+    weights = (None, _mean_probability(known, _user_variance(truth)[rows.post]), rows.liked)
+    shape = (len(moments) + 1, truth.n_posts)
+    counts = [np.bincount(place, weight, shape[0] * shape[1]).reshape(shape) for weight in weights]
+    return np.stack(counts), None
 
 
 @dataclass(frozen=True)

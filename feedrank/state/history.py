@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from feedrank.io.arrays import Place, read_array
+from feedrank.io.arrays import Place, let_go, pieces, read_array, write_array
 
 COLUMNS = ("offsets", "post", "step", "liked")
+USERS_AT_ONCE = 512  # of a sample, before pages are let go: 100 MB of them
 
 
 @dataclass(frozen=True)
@@ -78,16 +79,24 @@ class History:
 
         There are about `n_impressions` of theirs in all at most, and `n_users` users.
         """
-        of_log, n_before = len(self.offsets) - 1, int(np.count_nonzero(self.step < step))
+        of_log = len(self.offsets) - 1
+        n_before = sum(int(np.count_nonzero(piece < step)) for piece in pieces(self.step))
         apart = max(1, -(-n_before // n_impressions), -(-of_log // n_users))
         users = np.arange(0, of_log, apart)
         users = users[self.offsets[users] < self.offsets[users + 1]]
         return users[self.step[self.offsets[users]] < step]
 
+    def let_go(self) -> None:
+        """Take the pages of mapped impressions out of memory.
+
+        For each one that is read the system maps 64 kB, so that some ten thousand users have all.
+        """
+        let_go(self.post, self.step, self.liked)
+
     def save(self, directory: Path) -> None:
         """Write `history_*.npy`."""
         for name in COLUMNS:
-            np.save(directory / f"history_{name}.npy", getattr(self, name))
+            write_array(directory / f"history_{name}.npy", getattr(self, name))
 
     @classmethod
     def load(cls, place: Place) -> History:
@@ -140,8 +149,14 @@ class InteractionSample:
             segment: of each of these.
             until: first step that is left out.
         """
-        nothing = history.before(0, 0)
-        parts = [history.before(user, until) for user in users.tolist()]
-        user = np.repeat(np.arange(len(users), dtype=np.int32), [len(p[0]) for p in parts])
-        post, step, liked = (np.concatenate(column) for column in zip(nothing, *parts))
+        n_shown, blocks = [np.zeros(0, np.int64)], [history.before(0, 0)]
+        for first in range(0, len(users), USERS_AT_ONCE):
+            some = users[first : first + USERS_AT_ONCE].tolist()
+            parts = [history.before(user, until) for user in some]
+            n_shown.append(np.array([len(post) for post, _, _ in parts]))
+            post, step, liked = (np.concatenate(column) for column in zip(*parts))
+            blocks.append((post, step, liked))
+            history.let_go()
+        user = np.repeat(np.arange(len(users), dtype=np.int32), np.concatenate(n_shown))
+        post, step, liked = (np.concatenate(column) for column in zip(*blocks))
         return cls(users, segment, user, post, step, liked.astype(bool))

@@ -38,6 +38,9 @@ class QueryGroups:
     def of(cls, user: np.ndarray, at: np.ndarray, liked: np.ndarray) -> QueryGroups:
         """Rows of one user and moment, if most rows share theirs with another; else of a sitting.
 
+        None, if most rows are alone in that too: of a sample so thin, the few requests that two
+        rows are of would decide for all.
+
         Args:
             user: of each row, shape (n,).
             at: seconds, shape (n,).
@@ -51,6 +54,8 @@ class QueryGroups:
             size = np.diff(start, append=len(row))
             if 2 * size[size > 1].sum() > len(row):
                 break
+        else:
+            start = size = np.zeros(0, np.int64)
         likes = np.add.reduceat(liked[row].astype(np.int64), start)
         tells = (likes > 0) & (likes < size)
         row, size = row[np.repeat(tells, size)], size[tells]

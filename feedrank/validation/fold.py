@@ -8,7 +8,8 @@ from functools import partial
 
 import numpy as np
 
-from feedrank.engines.engine import map_parts
+from feedrank.engines import processes
+from feedrank.engines.engine import in_use, map_parts
 from feedrank.features.row_files import StoredRows
 from feedrank.features.rows import TrainingRows
 from feedrank.io.storage import Location, fetched
@@ -86,6 +87,38 @@ def run_fold(
     models = FoldModels.fit(features, rows, fold, params)
     if alter is not None:
         models = replace(models, ours=replace(models.ours, ranker=alter(models.ours.ranker)))
+    return _replayed(log, features, rows, models)
+
+
+def run_folds(
+    log: Log,
+    features: Location,
+    rows: TrainingRows | StoredRows,
+    folds: Sequence[Fold],
+    params: Params,
+) -> list[FoldResult]:
+    """`run_fold` of each, whose models are fitted side by side."""
+    fit = partial(_fitted, features, rows, folds, params)
+    # Of a cluster the driver alone can start the job that grows trees.
+    workers = 1 if in_use().is_cluster else None
+    models = list(processes.map_parts(fit, len(folds), "fitting models", workers))
+    return [_replayed(log, features, rows, of_fold) for of_fold in models]
+
+
+def _fitted(
+    features: Location,
+    rows: TrainingRows | StoredRows,
+    folds: Sequence[Fold],
+    params: Params,
+    number: int,
+) -> FoldModels:
+    return FoldModels.fit(features, rows, folds[number], params)
+
+
+def _replayed(
+    log: Log, features: Location, rows: TrainingRows | StoredRows, models: FoldModels
+) -> FoldResult:
+    fold, params = models.ours.fold, models.ours.params
     ranker, store = models.ours.ranker, FeatureStore.load(fetched(features))
     period = requests_in(log, store, fold, params.validate)
     requests, strata = period.requests, period.strata

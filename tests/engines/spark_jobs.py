@@ -39,8 +39,9 @@ class LosingMachines:
         add: Callable[[Sequence[Any]], Any],
         n_parts: int,
         words: str,
+        take: Callable[[Any], None],
     ) -> Any:
-        return self.engine.sum_parts(self._losing(function, words), add, n_parts, words)
+        return self.engine.sum_parts(self._losing(function, words), add, n_parts, words, take)
 
     def share(self, directory: Path) -> Any:
         return self.engine.share(directory)

@@ -30,8 +30,9 @@ def _refused(part: int) -> tuple[str, int]:
 @pytest.mark.parametrize("n", [1, 2])
 def test_sums_are_added_up_in_the_order_of_parts(n: int) -> None:
     n_parts = 2 * engine.HELD + 3
+    others: list[int] = []
     with workers(n):
-        one, others = sum_parts(_named, "".join, n_parts, "naming")
+        one = sum_parts(_named, "".join, n_parts, "naming", others.append)
     assert one.split() == [str(part) for part in range(n_parts)]
     assert others == [-part for part in range(n_parts)]
 

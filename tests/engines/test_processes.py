@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import mmap
 import os
+import sys
 from functools import partial
+from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen
 
 import numpy as np
+import psutil
 import pytest
 
 from feedrank.engines.processes import map_parts, n_workers
@@ -88,3 +92,29 @@ def test_large_arrays_are_mapped_by_all_workers_and_nobody_sees_what_one_writes(
     assert [before for _, before, _ in found] == [int(a.sum()) for a in arrays]
     assert [after for *_, after in found] == [int(a.sum()) + a.size for a in arrays]
     assert large[0] == 0
+
+
+POOL = """
+import time
+from feedrank.engines.processes import map_parts
+
+def slow(part):
+    print(__import__("os").getpid(), flush=True)
+    time.sleep(600)
+
+if __name__ == "__main__":
+    list(map_parts(slow, 2, "sleeping", workers=2))
+"""
+
+
+def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
+    (tmp_path / "pool.py").write_text(POOL)
+    command = [sys.executable, "-u", str(tmp_path / "pool.py")]
+    with Popen(command, stdout=PIPE, stderr=DEVNULL) as process:
+        assert process.stdout is not None
+        workers = [psutil.Process(int(process.stdout.readline())) for _ in range(2)]
+        process.kill()
+    _, alive = psutil.wait_procs(workers, timeout=60)
+    for worker in alive:
+        worker.kill()
+    assert not alive

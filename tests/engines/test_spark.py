@@ -236,7 +236,8 @@ def test_answers_come_in_order_however_large(engine: Engine) -> None:
 
 
 def test_sums_are_added_up_in_the_order_of_parts(engine: Engine) -> None:
-    one, others = engine.sum_parts(spark_jobs.named, "".join, 21, "naming")
+    others: list[int] = []
+    one = engine.sum_parts(spark_jobs.named, "".join, 21, "naming", others.append)
     assert one.split() == [str(part) for part in range(21)]
     assert others == [-part for part in range(21)]
 

@@ -26,6 +26,12 @@ def test_else_a_request_is_a_sitting_that_a_long_gap_ends() -> None:
     assert _groups(rows) == [[0, 1, 2], [3, 4]]
 
 
+def test_rows_that_are_mostly_alone_tell_no_order() -> None:
+    rows = [(1, 10, 0), (1, 40, 1), (2, 10, 1), (3, 10, 0), (4, 10, 1)]
+    assert _groups(rows) == [[]]
+    assert not len(QueryGroups.of(*np.array(rows).T))
+
+
 def test_a_request_tells_nothing_if_all_or_none_is_liked() -> None:
     rows = [(1, 5, 1), (1, 5, 1), (2, 5, 0), (2, 5, 0), (3, 5, 0), (3, 5, 1)]
     assert _groups(rows) == [[4, 5]]

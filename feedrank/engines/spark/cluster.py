@@ -67,7 +67,8 @@ class SparkEngine(Engine):
         add: Callable[[Sequence[S]], S],
         n_parts: int,
         words: str,
-    ) -> tuple[S, list[R]]:
+        take: Callable[[R], None],
+    ) -> S:
         """As `Engine` says; sums are added up by a tree of tasks, not in the driver.
 
         A task adds up neighbours in the order of their parts, so that the sum does not depend on
@@ -83,7 +84,10 @@ class SparkEngine(Engine):
                 left = -(-left // FAN_IN)
             with _named(words):
                 pieces = sums.orderBy("piece").collect()
-            return joined(pieces), list(_others(results))
+            for other in _others(results):
+                take(other)
+            total: S = joined(pieces)
+            return total
 
     def share(self, directory: Path) -> str:
         """URL of the directory, or of a copy in the store if there is one."""

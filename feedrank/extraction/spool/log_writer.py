@@ -30,11 +30,6 @@ def write_users(directory: Path, users: pd.DataFrame) -> None:
     users.to_parquet(directory / "users.parquet", index=False)
 
 
-def bucket_bounds(n_users: int, n_buckets: int) -> np.ndarray:
-    """First user of each bucket, and the number of users; as `LogMeta.user_range` has it."""
-    return np.arange(n_buckets + 1) * n_users // n_buckets
-
-
 @dataclass(frozen=True)
 class Written:
     """What became of a bucket's rows.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from feedrank.io.arrays import Place, read_array
+from feedrank.io.arrays import Place, read_array, write_array
 from feedrank.state.counts.tally import Cells, Tally, smallest_uint, sum_of_cells
 
 PIECE = 1 << 20  # cells; 20 MB as numbers of eight bytes
@@ -94,7 +94,7 @@ class StepCounts:
     def save(self, directory: Path, name: str) -> None:
         """Write `<name>_{offsets,key,shown,liked}.npy`."""
         for column in COLUMNS:
-            np.save(directory / f"{name}_{column}.npy", getattr(self, column))
+            write_array(directory / f"{name}_{column}.npy", getattr(self, column))
 
     @classmethod
     def load(cls, place: Place, name: str, n_keys: int) -> StepCounts:

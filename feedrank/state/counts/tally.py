@@ -103,7 +103,7 @@ def smallest_uint(highest: int) -> np.dtype:
     return np.dtype(np.min_scalar_type(max(highest, 0)))
 
 
-def ordered_sum(rows: np.ndarray) -> np.ndarray:
+def ordered_sum(rows: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     """Sum over the first axis in one order, whatever the length of the other: equal bits."""
     total = rows[0].copy()
     for row in rows[1:]:

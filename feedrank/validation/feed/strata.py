@@ -62,6 +62,7 @@ class Strata:
             is_in &= (history.step[rows] >= since) & (history.step[rows] < until)
             key = stratum * n_posts + history.post[rows]
             total += np.bincount(key[is_in], minlength=len(total))
+            history.let_go()
         return total.reshape(self.n, n_posts)
 
 

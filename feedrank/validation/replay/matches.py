@@ -115,26 +115,19 @@ class ListShares:
             n: requests.
         """
         row = at // self.step_seconds - self.first
-        is_held = np.zeros(self.n_posts, bool)  # by any list: few posts are
-        for cells, _ in self.held:
-            is_held[cells % self.n_posts] = True
-        within = (row >= 0) & (row < len(self.n_lists)) & is_held[post]
+        # Few posts are held by any list.
+        held = np.unique(np.concatenate([cells % self.n_posts for cells, _ in self.held]))
+        column = np.full(self.n_posts, -1)
+        column[held] = np.arange(len(held))
+        within = (row >= 0) & (row < len(self.n_lists)) & (column[post] >= 0)
         of, post, row, user = (x[within] for x in (of, post, row, user))
-        cell = row * self.n_lists.shape[1] + self.segment[user]
-        n_lists = self.n_lists.ravel()[cell]
-        found = []
+        place = (row * self.n_lists.shape[1] + self.segment[user]) * len(held) + column[post]
+        n_lists, found = self.n_lists.ravel(), []
         for cells, n_holding in self.held:
-            holding = _looked_up(cells, n_holding, cell * self.n_posts + post)
-            found.append(np.bincount(of, holding / np.maximum(n_lists, 1), n) >= LEAST_CHANCE)
+            share, cell = np.zeros((n_lists.size, len(held))), cells // self.n_posts
+            share[cell, column[cells % self.n_posts]] = n_holding / n_lists[cell]
+            found.append(np.bincount(of, share.ravel()[place], n) >= LEAST_CHANCE)
         return np.stack(found)
-
-
-def _looked_up(cells: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """The value of each wanted cell, 0 where there is none."""
-    place = np.minimum(np.searchsorted(cells, wanted), max(len(cells) - 1, 0))
-    if not len(cells):
-        return np.zeros(len(wanted))
-    return np.where(cells[place] == wanted, values[place], 0)
 
 
 def matches_of(
@@ -156,7 +149,7 @@ def matches_of(
         depth: length of the lists.
     """
     parts = [NO_MATCHES]
-    for rows in blocks([ours.step(at) for at in requests.at.tolist()]):
+    for rows in blocks(ours, requests.at):
         candidates = [*map(open_posts, requests.user[rows].tolist(), requests.at[rows].tolist())]
         found: list[tuple[int, int, np.ndarray]] = []
         for m, method in enumerate(methods):

@@ -127,7 +127,7 @@ def replay_requests(
     rank = np.full((len(methods), len(requests.post)), -1, np.int32)
     shown_probability = np.zeros(len(requests.post))
     n_open = np.zeros(len(requests), np.int64)
-    for rows in blocks([ours.step(at) for at in requests.at.tolist()]):
+    for rows in blocks(ours, requests.at):
         users, at = requests.user[rows], requests.at[rows]
         shown = [requests.shown(i)[0] for i in range(rows.start, rows.stop)]
         of = slice(requests.offsets[rows.start], requests.offsets[rows.stop])
@@ -167,12 +167,18 @@ def replay_requests(
     )
 
 
-def blocks(steps: Sequence[int]) -> Iterator[slice]:
-    """Requests that are answered together: neighbours of one step, `AT_ONCE` at most."""
-    changes = np.flatnonzero(np.diff(steps)) + 1
-    for first, last in pairwise([0, *changes.tolist(), len(steps)]):
+def blocks(ours: Recommender, at: np.ndarray) -> Iterator[slice]:
+    """Requests that are answered together: neighbours of one step, `AT_ONCE` at most.
+
+    Args:
+        ours: whose steps they are, and whose histories are let go after each block.
+        at: of the requests, in order of time, shape (n,).
+    """
+    changes = np.flatnonzero(np.diff([ours.step(one) for one in at.tolist()])) + 1
+    for first, last in pairwise([0, *changes.tolist(), len(at)]):
         for start in range(first, last, AT_ONCE):
             yield slice(start, min(start + AT_ONCE, last))
+            ours.let_go()
 
 
 def _lists(ranked: Sequence[np.ndarray], k: int) -> np.ndarray:

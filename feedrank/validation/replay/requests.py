@@ -20,6 +20,10 @@ from feedrank.validation.replay.propensity import Propensity
 # time for 7,023 posts and the usual baselines, half a minute.
 SCORED_A_FOLD = 50_000_000
 LEAST_REQUESTS = 500
+# Impressions of a test period that are looked at, at most: 30 bytes each. The reference
+# installation has 5.3 million a week; of a larger log half of the users are, or a quarter, and so
+# on.
+MOST_ROWS = 12_000_000
 
 
 @dataclass(frozen=True)
@@ -120,32 +124,48 @@ class Sessions:
         of: session of each impression, int64, shape (n_rows,).
         draw: uniform number of each session, of its user's id and its step alone, so that runs on
             another extract, or with more requests, draw mostly the same ones, shape (n_sessions,).
+        shown_by_policy: rows of all users who were shown any post of a logged exposure.
     """
 
     rows: Impressions
     logged: LoggedExposures
     of: np.ndarray
     draw: np.ndarray
+    shown_by_policy: np.ndarray
 
     @classmethod
     def in_test(cls, log: Log, fold: Fold, step_seconds: int, seed: int) -> Sessions:
-        """All sessions of [cutoff, until); `seed` is that of the draws."""
-        rows, logged = _shown_in(log, fold)
-        step = rows.at.astype(np.int64) // step_seconds
-        n_steps = int(step.max(initial=0)) + 1
-        sessions, of = np.unique(rows.user.astype(np.int64) * n_steps + step, return_inverse=True)
-        user, began = sessions // n_steps, sessions % n_steps * step_seconds
+        """Sessions of [cutoff, until), of all users or of as many as have `MOST_ROWS` impressions.
+
+        Args:
+            log: extracted feed.
+            fold: with the period.
+            step_seconds: of a step.
+            seed: of the draws of sessions and of users.
+        """
+        ids = _numbers(log.users[USER_ID].to_numpy())
+        parts, by_policy, share = list[_BucketSessions](), [np.zeros(0, np.int64)], 1.0
+        user_draw = uniform_of((ids,), seed)
+        for number in range(log.meta.n_buckets):
+            rows, logged = log.between(number, fold.cutoff, fold.until)
+            by_policy.append(np.unique(rows.user[logged.policy > 0]).astype(np.int64))
+            parts.append(_BucketSessions.of(rows, logged, step_seconds).of_users(user_draw < share))
+            while sum(map(len, parts)) > MOST_ROWS:
+                share /= 2  # the same for any number of buckets
+                parts = [part.of_users(user_draw < share) for part in parts]
+        user, began = (np.concatenate([getattr(p, n) for p in parts]) for n in ("user", "began"))
         since_1970 = np.datetime64(log.meta.origin, "s").astype(np.int64)
-        ids = _numbers(log.users[USER_ID].to_numpy())[user]
-        return cls(rows, logged, of, uniform_of((ids, began + since_1970), seed))
+        before = np.cumsum([0, *(len(part.user) for part in parts)])
+        return cls(
+            Impressions.joined(part.rows for part in parts),
+            LoggedExposures.joined(part.logged for part in parts),
+            np.concatenate([n + part.session for n, part in zip(before, parts, strict=False)]),
+            uniform_of((ids[user], began + since_1970), seed),
+            np.concatenate(by_policy),
+        )
 
     def __len__(self) -> int:
         return len(self.draw)
-
-    @property
-    def shown_by_policy(self) -> np.ndarray:
-        """Rows of the users who were shown any post of a logged exposure."""
-        return np.unique(self.rows.user[self.logged.policy > 0]).astype(np.int64)
 
     def requests(self, kept: np.ndarray) -> Requests:
         """Some sessions as requests, in order of time; the old feed's propensities are NaN.
@@ -157,17 +177,42 @@ class Sessions:
         return _gathered(self.rows[of_kept], self.logged[of_kept], self.of[of_kept])
 
 
+@dataclass(frozen=True)
+class _BucketSessions:
+    """Sessions of one bucket's users: user and begin of each, and the session of each row."""
+
+    rows: Impressions
+    logged: LoggedExposures
+    session: np.ndarray
+    user: np.ndarray
+    began: np.ndarray
+
+    @classmethod
+    def of(cls, rows: Impressions, logged: LoggedExposures, step_seconds: int) -> _BucketSessions:
+        step = rows.at.astype(np.int64) // step_seconds
+        n_steps = int(step.max(initial=0)) + 1
+        sessions, of = np.unique(rows.user.astype(np.int64) * n_steps + step, return_inverse=True)
+        return cls(rows, logged, of, sessions // n_steps, sessions % n_steps * step_seconds)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def of_users(self, kept: np.ndarray) -> _BucketSessions:
+        """Those of some users, given a mask over all of the log."""
+        stay = kept[self.user]
+        if stay.all():
+            return self
+        rows, number = stay[self.session], np.cumsum(stay) - 1
+        session = number[self.session[rows]]
+        return _BucketSessions(
+            self.rows[rows], self.logged[rows], session, self.user[stay], self.began[stay]
+        )
+
+
 def requests_of(log: Log, fold: Fold, step_seconds: int, n: int, seed: int) -> Requests:
     """A seeded sample of `n` requests of a fold's test period at most, in order of time."""
     sessions = Sessions.in_test(log, fold, step_seconds, seed)
     return sessions.requests(lowest(sessions.draw, n))
-
-
-def _shown_in(log: Log, fold: Fold) -> tuple[Impressions, LoggedExposures]:
-    """Impressions of a fold's test period, bucket after bucket, and their exposures."""
-    numbers = range(log.meta.n_buckets)
-    parts = [log.between(number, fold.cutoff, fold.until) for number in numbers]
-    return Impressions.joined([p for p, _ in parts]), LoggedExposures.joined([e for _, e in parts])
 
 
 def _numbers(ids: np.ndarray) -> np.ndarray:

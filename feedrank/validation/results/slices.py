@@ -14,7 +14,7 @@ from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.params import ValidateParams
 from feedrank.state.feature_store import FeatureStore
 from feedrank.stats.classification import auc
-from feedrank.stats.intervals import rounded
+from feedrank.stats.intervals import estimate, rounded
 from feedrank.validation.fold import FoldResult, joined
 from feedrank.validation.hitrate.scores import score
 from feedrank.validation.methods import OURS
@@ -108,8 +108,10 @@ def slice_table(
         if not is_large(replayed.user[one.kept]):
             rows.append((*key, *[None] * (len(COLUMNS) - len(key))))
             continue
-        found = score(replayed.of_requests(one.kept), names, k, params, (OURS, AGAINST))
-        ours, lead = found.methods[OURS], found.lead(OURS, AGAINST, "shown")
+        part = replayed.of_requests(one.kept)
+        found = score(part, names, k, params, (OURS,))
+        ours, other = found.methods[OURS], part.hit_shown[names.index(AGAINST), :, k - 1]
+        lead = estimate(ours.by_request["shown"] - other, found.weights)
         named = zip((ours.shown, ours.expected, lead), ("shown", "expected", "lead"), strict=True)
         rows.append((*key, *(n for e, name in named for n in e.entries(name).values())))
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(COLUMNS[3:], float))

@@ -9,6 +9,7 @@ import pytest
 from feedrank.log.calendar import Fold
 from feedrank.log.files import Log, write_groups, write_meta
 from feedrank.log.impressions import Impressions, LoggedExposures
+from feedrank.validation.replay import requests
 from feedrank.validation.replay.policies import OLD_FEED, Policies
 from feedrank.validation.replay.propensity import Propensity
 from feedrank.validation.replay.requests import Requests, Sessions, requests_of
@@ -58,12 +59,14 @@ def test_a_logged_propensity_is_used_and_that_of_the_old_feed_is_estimated(log: 
         np.testing.assert_array_equal(joined, getattr(found, name))
 
 
-def test_users_whose_lists_are_logged_are_known(log: Log) -> None:
+def test_users_whose_lists_are_logged_are_known(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     def users(of: Log) -> list[int]:
         return Sessions.in_test(of, FOLD, DAY, seed=1).shown_by_policy.tolist()
 
     assert users(log) == [*range(0, N_USERS, 3)]
     assert users(replace(log, meta=replace(log.meta, policies=()))) == []
+    monkeypatch.setattr(requests, "MOST_ROWS", 10)  # also those whose sessions are left out
+    assert users(log) == [*range(0, N_USERS, 3)]
 
 
 def test_impressions_are_counted_by_the_policy_that_chose_them(log: Log) -> None:

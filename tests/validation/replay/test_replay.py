@@ -14,8 +14,9 @@ from feedrank.log.calendar import Fold
 from feedrank.log.files import Log
 from feedrank.log.impressions import Impressions
 from feedrank.ranking.recommender import Ranked
+from feedrank.validation.replay import requests
 from feedrank.validation.replay.replay import ReplayResult, replay_requests
-from feedrank.validation.replay.requests import Requests, n_asked, requests_of
+from feedrank.validation.replay.requests import Requests, Sessions, n_asked, requests_of
 from tests.support.simulated_logs import (
     DAY,
     DEFAULTS,
@@ -40,6 +41,9 @@ class ByNumber:
 
     def step(self, at: int) -> int:
         return at // DAY
+
+    def let_go(self) -> None:
+        pass
 
     def order(self, posts: np.ndarray) -> np.ndarray:
         return np.sort(posts)
@@ -168,6 +172,23 @@ def test_the_number_of_buckets_does_not_change_the_requests(log: Log, tmp_path: 
     )
     for name, column in vars(first).items():
         np.testing.assert_array_equal(column, getattr(second, name))
+
+
+@pytest.mark.parametrize("n_buckets", [1, 6])
+def test_of_a_larger_log_some_users_have_all_of_their_sessions(
+    log: Log, n_buckets: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = Sessions.in_test(log, FOLD, DAY, seed=1)
+    most = len(every.rows) // 3
+    monkeypatch.setattr(requests, "MOST_ROWS", most)
+    large = _log_of(Impressions.joined(log.buckets()), tmp_path, n_buckets)
+    some = Sessions.in_test(large, FOLD, DAY, seed=1)
+    assert most / 4 < len(some.rows) <= most
+    theirs = np.isin(every.rows.user, some.rows.user)
+    assert sorted(tuples(some.rows)) == sorted(tuples(every.rows[theirs]))
+    assert set(some.draw.tolist()) == set(every.draw[every.of[theirs]].tolist())
+    found, whole = (s.requests(np.ones(len(s), bool)) for s in (some, every))
+    assert found.user.tolist() == whole.user[np.isin(whole.user, some.rows.user)].tolist()
 
 
 def test_a_period_without_an_impression_has_no_request(log: Log) -> None:
