@@ -56,7 +56,7 @@ class CandidateGenerator:
         self._features, self._first_stage, self._fitted = features, first_stage, fitted
         # 56 kB a segment at the reference size; a state that is forgotten takes its table along.
         self._tables: WeakKeyDictionary[SharedState, np.ndarray] = WeakKeyDictionary()
-        self._tiles: WeakKeyDictionary[SharedState, Tiles] = WeakKeyDictionary()
+        self._tiles: WeakKeyDictionary[SharedState, Tiles | None] = WeakKeyDictionary()
         self._weights = dict(zip(first_stage.columns, first_stage.weights))
         own = [features[column] for column in first_stage.columns]
         self._has_bounds = all(f.has_extremes or f.grain != PAIR for f in own)
@@ -147,15 +147,14 @@ class CandidateGenerator:
 
     def _tiles_of(self, shared: SharedState) -> Tiles | None:
         """Tiles of a state's candidates; None where they save no time, or bounds are unknown."""
-        tiles = self._tiles.get(shared)
-        if tiles is None and self._has_bounds:
+        if shared not in self._tiles:
             is_candidate = shared.n_shown > 0
             is_candidate[self._fitted.n_fitted_posts :] = True
-            post = np.flatnonzero(is_candidate)
-            if len(post) >= FEWEST_TILED:
+            post, tiles = np.flatnonzero(is_candidate), None
+            if len(post) >= FEWEST_TILED and self._has_bounds:
                 tiles = Tiles.of(post, shared, self._fitted.topic, self._of_posts(shared))
-                self._tiles[shared] = tiles
-        return tiles
+            self._tiles[shared] = tiles
+        return self._tiles[shared]
 
     def parts(self, requests: StepRequests) -> dict[str, np.ndarray]:
         """The parts of the sum that many pairs share, by grain.

@@ -169,7 +169,8 @@ class SharedHistory:
         """
         is_shown = self._first_step < self._within(step)
         is_shown[self.fitted.n_fitted_posts :] = True
-        kept = post[is_shown[post]]
+        is_whole = len(post) == len(is_shown)
+        kept = np.flatnonzero(is_shown) if is_whole else post[is_shown[post]]
         return kept if len(kept) >= max(k, FEWEST_SHOWN) else post
 
     def _within(self, step: int) -> int:

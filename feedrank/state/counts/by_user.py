@@ -56,6 +56,7 @@ class PairCounts:
     ) -> None:
         self._rows = user, post, step, liked
         self._n_posts = n_posts
+        self._by_post: tuple[int, Tally] | None = None  # the last table of all posts, and its step
 
     @cached_property
     def _n_steps(self) -> int:
@@ -70,6 +71,8 @@ class PairCounts:
 
     def before(self, user: np.ndarray, post: np.ndarray, step: int) -> Tally:
         """Impressions and likes of each pair strictly before a step, int64, shape (n,)."""
+        if self._by_post is not None and self._by_post[0] == step:
+            return Tally(*(counts[user, post] for counts in vars(self._by_post[1]).values()))
         keys, likes = self._sorted
         first = np.searchsorted(keys, self._key(user, post, 0))
         last = np.searchsorted(keys, self._key(user, post, min(step, self._n_steps)))
@@ -97,7 +100,10 @@ class PairCounts:
             np.bincount(cell[which], minlength=n_users * n).reshape(n_users, n)
             for which in (is_known, is_known & (liked > 0))
         )
-        return Tally(*counts)
+        found = Tally(*counts)
+        if part is None:
+            self._by_post = before, found
+        return found
 
     def _key(self, user: np.ndarray, post: np.ndarray, step: np.ndarray | int) -> np.ndarray:
         pair = user.astype(np.int64) * self._n_posts + post
