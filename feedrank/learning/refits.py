@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -152,14 +152,17 @@ def _refits_of_bucket(
     users = sampled_users(log.meta.n_users, n_clusters)
     users = users[(users >= first_user) & (users < end_user)]
     steps = steps_of(rows, fixed.step_seconds).astype(np.int64)
+    sampled = np.isin(rows.user, users)
+    some, some_steps = rows[sampled], steps[sampled]
     by_column, of_users = [], []
     for first, last, refit in zip(firsts, [*firsts[1:], total], clusters, strict=True):
         count = partial(_column_cells, (first_user, end_user), profiles, fixed, refit)
         # All before the refit counts in the step before it, nothing of the next refit counts.
-        parts = by_step(rows, np.maximum(steps, first - 1), last)
-        cells = chain(map(count, parts), repeat(count(rows[:0]), total - last))
+        parts = islice(by_step(rows, np.maximum(steps, first - 1), last), first - 1, None)
+        none = count(rows[:0])
+        cells = chain(repeat(none, first - 1), map(count, parts), repeat(none, total - last))
         by_column.append(StepCounts.of(cells, fixed.n_column_keys(n_clusters)))
-        earlier = rows[: int(np.searchsorted(steps, first))]
+        earlier = some[: int(np.searchsorted(some_steps, first))]
         by_cluster = _by_user(users, earlier, refit.cluster, n_clusters)
         of_users.append((by_cluster, _by_user(users, earlier, fixed.topic, fixed.n_topics)))
     return by_column, of_users
@@ -186,8 +189,7 @@ def _column_cells(
 
 
 def _by_user(users: np.ndarray, rows: Impressions, part: np.ndarray, n_parts: int) -> Tally:
-    """Counts by some users, ascending rows of the log, and part of the posts, int32."""
-    rows = rows[np.isin(rows.user, users)]
+    """Counts by user, of ascending rows of the log, and part of the posts, int32."""
     key = np.searchsorted(users, rows.user) * n_parts + part[rows.post]
     counts = tally(key, rows.liked, len(users) * n_parts).reshape(len(users), n_parts)
     return Tally(counts.shown.astype(np.int32), counts.liked.astype(np.int32))
