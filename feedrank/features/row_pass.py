@@ -17,7 +17,7 @@ from feedrank.log.calendar import Calendar
 from feedrank.log.files import Log
 from feedrank.log.impressions import Impressions
 from feedrank.log.metadata import SECONDS_A_DAY
-from feedrank.log.sampling import hash_uniform
+from feedrank.log.sampling import uniform_of
 from feedrank.log.steps import n_steps, steps_of
 from feedrank.params import Params
 from feedrank.state.catalogue import Catalogue
@@ -79,7 +79,9 @@ def rows_of_bucket(
     first, last = log.meta.user_range(bucket)
     user = (rows.user - np.uint32(first)).astype(np.int64)
     step = steps_of(rows, fitted.step_seconds)
-    kept = (hash_uniform(rows, seed) < share) & (rows.at >= warmup_days * SECONDS_A_DAY)
+    # A list is a row's user and moment: in part it would tell little of the order within it.
+    kept = uniform_of((rows.user, rows.at), seed) < share
+    kept &= rows.at >= warmup_days * SECONDS_A_DAY
     of_pairs = np.flatnonzero(_same_pairs(user, rows.post, kept, fitted.n_posts))
     of_pair = (rows.post[of_pairs], step[of_pairs], rows.liked[of_pairs])
     pairs = PairCounts(user[of_pairs], *of_pair, fitted.n_posts)

@@ -167,6 +167,19 @@ def test_a_share_of_rows_is_about_that_share_whatever_the_labels(
     assert len(drawn[0]) == pytest.approx(0.2 * len(usual.rows), rel=0.05)
 
 
+def test_a_list_is_drawn_as_a_whole(usual: Learned, tmp_path: Path) -> None:
+    rows = _all_rows(usual)
+    lists = Impressions(rows.user, rows.post, rows.at // HOUR * HOUR, rows.liked).sorted()
+    log = write_log(tmp_path, usual.log.users, usual.log.posts, lists)
+    every, some = (
+        learned(log, params(features={"row_share": share, "warmup_days": 7}))[1]
+        for share in (1.0, 0.3)
+    )
+    drawn = np.isin(every.user * 2.0**32 + every.at, some.user * 2.0**32 + some.at)
+    assert 0.2 < drawn.mean() < 0.4
+    assert len(some) == drawn.sum()  # all rows of the user and moment of each
+
+
 def test_a_first_impression_knows_nothing_of_its_user_and_a_later_one_does(tmp_path: Path) -> None:
     # Two days of warm-up, then user 0 is shown post 3 each day, and likes it on day 4.
     warm = tuples(random_rows(400, 8, 6, 2, seed=3))
