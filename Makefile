@@ -104,7 +104,7 @@ loop: $(CHECKS)           ## a network whose feed is what the service answers, e
 licences: $(RUNTIME)      ## package, version and licence of all that requirements.txt brings in
 	@python -m benchmarks.licences
 
-full-size: $(CHECKS)      ## the reference installation: simulate it, build, serve; writes docs/benchmarks.md
+full-size: $(CHECKS)      ## the reference installation, and ten times its log: simulate, build, serve; writes docs/benchmarks.md
 	python -m benchmarks.scale.full_size
 
 A ?= HEAD

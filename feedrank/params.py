@@ -29,6 +29,7 @@ from feedrank.io.param_fields import (
     moment,
     words_of,
 )
+from feedrank.log.metadata import MOST_BUCKETS
 
 PARAMS_FILE = Path("params.yaml")
 CHECKED = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -110,7 +111,7 @@ class ExtractParams:
 
     since: Moment | None
     until: Moment | None
-    buckets: Whole | None = Field(ge=1, le=4096)
+    buckets: Whole | None = Field(ge=1, le=MOST_BUCKETS)
     connections: Whole = Field(ge=1, le=64)
     chunk_rows: Whole = Field(ge=1_000, le=2_000_000)
     user_share: Number = Field(ge=1e-6, le=1)

@@ -18,7 +18,7 @@ Machine: {machine}.
 
 
 def page(machine: str, results: list[dict[str, Any]]) -> str:
-    """The whole page, the largest network first."""
+    """The whole page: the largest network from a database first, and those from log files last."""
     results = sorted(results, key=lambda r: r["users"])
     beyond = [r for r in results if "extract" not in r["stages"]]
     results = [r for r in results if "extract" in r["stages"]]

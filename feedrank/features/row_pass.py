@@ -28,7 +28,7 @@ from feedrank.state.users import UserState
 
 # Marks of pairs: the 16,000 kept rows of a bucket at the reference size hit one in a thousand, so
 # that as many rows of other pairs are counted too, to no effect.
-PAIR_SLOTS = 1 << 24
+PAIR_SLOTS = 16_777_213  # a prime: multiples of any number of posts fall into all of them
 
 
 def training_rows(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import sys
+from typing import Any
 
 # Names and numbers of glibc's malloc.h. 32 MB is the largest threshold that glibc takes; freed
 # memory up to 1 GB is kept, more than the 0.7 GB of an extract of full size.
@@ -16,7 +18,7 @@ def keep_freed_memory() -> None:
     By default glibc returns arrays of a chunk's size to the system, which clears every page again:
     a sixteenth of the processor time of an extract.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    mallopt = _of_libc("mallopt")
     if mallopt is not None:
         mallopt(M_TRIM_THRESHOLD, KEPT)
         mallopt(M_MMAP_THRESHOLD, LARGEST_OF_HEAP)
@@ -28,6 +30,11 @@ def return_freed_memory() -> None:
     Without it, a service that has swapped the demo's artifact eight times holds 536 MB, with it
     362 MB; a sum of counts by 13,000 steps leaves .7 GB of small arrays beside .35 GB in use.
     """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    trim = _of_libc("malloc_trim")
     if trim is not None:
         trim(0)
+
+
+def _of_libc(name: str) -> Any:
+    """A function of the C library that this process runs on; None where it has none of the name."""
+    return None if sys.platform == "win32" else getattr(ctypes.CDLL(None), name, None)

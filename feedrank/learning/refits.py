@@ -158,9 +158,9 @@ def _refits_of_bucket(
     for first, last, refit in zip(firsts, [*firsts[1:], total], clusters, strict=True):
         count = partial(_column_cells, (first_user, end_user), profiles, fixed, refit)
         # All before the refit counts in the step before it, nothing of the next refit counts.
-        parts = islice(by_step(rows, np.maximum(steps, first - 1), last), first - 1, None)
-        none = count(rows[:0])
-        cells = chain(repeat(none, first - 1), map(count, parts), repeat(none, total - last))
+        none, n_before = count(rows[:0]), max(first - 1, 0)
+        parts = islice(by_step(rows, np.maximum(steps, first - 1), last), n_before, None)
+        cells = chain(repeat(none, n_before), map(count, parts), repeat(none, total - last))
         by_column.append(StepCounts.of(cells, fixed.n_column_keys(n_clusters)))
         earlier = some[: int(np.searchsorted(some_steps, first))]
         by_cluster = _by_user(users, earlier, refit.cluster, n_clusters)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from feedrank.features import row_pass
 from feedrank.features.row_pass import training_rows
 from feedrank.features.spec import features_of
 from feedrank.learning.fit import fit_store
@@ -165,6 +166,23 @@ def test_a_share_of_rows_is_about_that_share_whatever_the_labels(
         )
     assert drawn[0] == drawn[1]
     assert len(drawn[0]) == pytest.approx(0.2 * len(usual.rows), rel=0.05)
+
+
+def test_marks_of_pairs_that_collide_change_nothing(
+    usual: Learned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = params(features={"row_share": 0.1, "warmup_days": 7})
+    made = learned(usual.log, some)[1]
+    monkeypatch.setattr(row_pass, "PAIR_SLOTS", 7)
+    np.testing.assert_array_equal(learned(usual.log, some)[1].matrix, made.matrix)
+
+
+def test_a_step_may_be_longer_than_the_warm_up(tmp_path: Path) -> None:
+    rows = random_rows(4000, 40, 30, 40)
+    log = write_log(tmp_path, users_table(40), posts_table(30), rows)
+    store, made = learned(log, params(features={"step": "7d", "warmup_days": 3}))
+    assert store.fitted.refits[0].first_step == 0
+    assert len(made) == (rows.at >= 3 * DAY).sum()
 
 
 def test_a_list_is_drawn_as_a_whole(usual: Learned, tmp_path: Path) -> None:

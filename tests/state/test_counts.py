@@ -160,6 +160,10 @@ def test_a_pair_counts_its_earlier_impressions_only(views: Views, step: int) -> 
     assert _plainly(pairs.before(asked_user, asked_post, step)) == expected
     table = pairs.table(N_USERS, step)
     assert _plainly(Tally(table.shown.ravel(), table.liked.ravel())) == expected
+    assert _plainly(pairs.before(asked_user, asked_post, step)) == expected  # now from the table
+    other = pairs.before(asked_user, asked_post, step + 1)
+    fresh = PairCounts(user, post, at, liked, N_POSTS)
+    assert _plainly(other) == _plainly(fresh.before(asked_user, asked_post, step + 1))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.int64])

@@ -14,7 +14,7 @@ from feedrank.log.calendar import Calendar
 from feedrank.log.impressions import Impressions
 from feedrank.params import ValidateParams
 from feedrank.stats.classification import auc, log_loss
-from feedrank.validation.fold import FoldResult, joined, run_fold
+from feedrank.validation.fold import FoldResult, joined, run_fold, run_folds
 from feedrank.validation.hitrate.scores import score
 from feedrank.validation.methods import AGED, BY_SEGMENT, OURS, method_names
 from feedrank.validation.replay.replay import ReplayResult
@@ -58,6 +58,19 @@ def metrics_of(
     results: list[FoldResult], params: ValidateParams, truth: dict[str, float] | None
 ) -> dict[str, Any]:
     return Summary.of(results, params).metrics(truth)
+
+
+def test_folds_that_are_fitted_side_by_side_are_the_same(
+    learned: Learned, features: Path, results: list[FoldResult]
+) -> None:
+    folds = Calendar.of(learned.log.meta, None, None).folds(2)
+    with workers(2), threadpool_limits(1):
+        found = run_folds(learned.log, features, learned.rows, folds, learned.params)
+    for one, expected in zip(found, results, strict=True):
+        assert one.fold == expected.fold
+        np.testing.assert_array_equal(one.probability, expected.probability)
+        for name, column in vars(expected.replayed).items():
+            np.testing.assert_array_equal(getattr(one.replayed, name), column)
 
 
 def _places(replayed: ReplayResult, method: str) -> int:

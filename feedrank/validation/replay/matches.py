@@ -74,7 +74,7 @@ class ListShares:
     it. By those of other days it would be looked at because its posts were liked, and rose.
 
     Attributes:
-        held: by method, sorted cells (step, segment, post) and the lists that hold each.
+        held: by method, cells (step, segment, post) and the lists that hold each.
         n_lists: of a step and segment, shape (n_steps, n_segments).
         segment: of each user of the log, shape (n_users,).
         step_seconds: of a step.
@@ -123,10 +123,12 @@ class ListShares:
         of, post, row, user = (x[within] for x in (of, post, row, user))
         place = (row * self.n_lists.shape[1] + self.segment[user]) * len(held) + column[post]
         n_lists, found = self.n_lists.ravel(), []
+        share = np.zeros((n_lists.size, len(held)))
         for cells, n_holding in self.held:
-            share, cell = np.zeros((n_lists.size, len(held))), cells // self.n_posts
-            share[cell, column[cells % self.n_posts]] = n_holding / n_lists[cell]
+            cell, own = cells // self.n_posts, column[cells % self.n_posts]
+            share[cell, own] = n_holding / n_lists[cell]
             found.append(np.bincount(of, share.ravel()[place], n) >= LEAST_CHANCE)
+            share[cell, own] = 0
         return np.stack(found)
 
 

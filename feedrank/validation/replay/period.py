@@ -76,7 +76,8 @@ def requests_in(
     sessions = Sessions.in_test(log, fold, store.fitted.step_seconds, validate.seed)
     is_drawn = lowest(sessions.draw, n_asked(validate, n_posts))
     requests = sessions.requests(is_drawn)
-    logger.info("Replaying %d of %d requests of a fold.", len(requests), len(sessions))
+    whose = "" if sessions.share == 1 else f"{sessions.share:.3g} of the users' "
+    logger.info("Replaying %d of %s%d requests of a fold.", len(requests), whose, len(sessions))
     codes = np.asarray(store.catalogue.codes)
     strata = strata_of(
         store.history, codes, np.unique(requests.user), steps, sessions.shown_by_policy

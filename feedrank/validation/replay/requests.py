@@ -125,6 +125,7 @@ class Sessions:
         draw: uniform number of each session, of its user's id and its step alone, so that runs on
             another extract, or with more requests, draw mostly the same ones, shape (n_sessions,).
         shown_by_policy: rows of all users who were shown any post of a logged exposure.
+        share: of the users whose sessions these are.
     """
 
     rows: Impressions
@@ -132,6 +133,7 @@ class Sessions:
     of: np.ndarray
     draw: np.ndarray
     shown_by_policy: np.ndarray
+    share: float
 
     @classmethod
     def in_test(cls, log: Log, fold: Fold, step_seconds: int, seed: int) -> Sessions:
@@ -162,6 +164,7 @@ class Sessions:
             np.concatenate([n + part.session for n, part in zip(before, parts, strict=False)]),
             uniform_of((ids[user], began + since_1970), seed),
             np.concatenate(by_policy),
+            share,
         )
 
     def __len__(self) -> int:

@@ -184,6 +184,7 @@ def test_of_a_larger_log_some_users_have_all_of_their_sessions(
     large = _log_of(Impressions.joined(log.buckets()), tmp_path, n_buckets)
     some = Sessions.in_test(large, FOLD, DAY, seed=1)
     assert most / 4 < len(some.rows) <= most
+    assert (every.share, some.share) in ((1, 0.25), (1, 0.125))
     theirs = np.isin(every.rows.user, some.rows.user)
     assert sorted(tuples(some.rows)) == sorted(tuples(every.rows[theirs]))
     assert set(some.draw.tolist()) == set(every.draw[every.of[theirs]].tolist())
