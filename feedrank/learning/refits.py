@@ -15,6 +15,7 @@ from feedrank.learning.counting_pass import added
 from feedrank.learning.posts.choice import choose_kind
 from feedrank.learning.posts.factors import text_components
 from feedrank.learning.posts.fit import FittedPosts, fit_posts
+from feedrank.learning.posts.larger_sample import fitted_again, sample_of
 from feedrank.learning.posts.text import text_design
 from feedrank.learning.prior_strengths import RefitCounts, fit_strengths, sampled_users
 from feedrank.log.embeddings import embeddings_of
@@ -34,8 +35,6 @@ from feedrank.state.profiles import Profiles
 # The last refit has 75 of the reference log's 90 days; at 1.5 it had 70. At 1.25 nine refits, not
 # six, double the time of the features.
 GROWTH = 1.4
-# For factors and tastes, at most: bounds memory; a twentieth of full size is used whole.
-SAMPLE_IMPRESSIONS, SAMPLE_USERS = 3_000_000, 100_000
 # Share of the steps before a refit that a trial of both kinds is fitted on, the others judging it:
 # from .8 to .9 *films* and *interests* choose alike.
 TRIAL_SHARE = 0.85
@@ -75,7 +74,8 @@ def fit_refits(
     """
     firsts = sorted({day * SECONDS_A_DAY // fixed.step_seconds for day in days})
     before = [by_post.before(first).reshape(fixed.n_segments, -1) for first in firsts]
-    samples = [_sample(history, fixed.segment(profiles.codes), first) for first in firsts]
+    segment = fixed.segment(profiles.codes)
+    samples = [sample_of(history, segment, first) for first in firsts]
     embeddings = embeddings_of(log.posts)
     texts, vocabulary = text_design(log.posts[TEXT], fixed.topic, params.vocabulary, embeddings)
     since = [int(TRIAL_SHARE * first) for first in firsts]
@@ -84,6 +84,9 @@ def fit_refits(
     design = (texts, text_components(texts, params.seed))
     job = partial(_fit_one, before, samples, trials, design, params)
     posts = list(map_parts(job, len(firsts), "finding clusters and factors of posts"))
+    n_first = [len(sample) for sample in samples]
+    del job, samples  # before larger ones are made
+    posts = fitted_again(posts, n_first, firsts, before, history, segment, design, params)
     posts[:-1] = [(replace(c, gate=NO_TEXT), replace(f, of_text=NO_TEXT)) for c, f in posts[:-1]]
     clusters = [c for c, _ in posts]
     counts = _count_refits(log, profiles, fixed, firsts, clusters)
@@ -94,11 +97,6 @@ def fit_refits(
     return FittedParameters(**vars(fixed), refits=refits, vocabulary=vocabulary), tuple(
         c.by_column for c in counts
     )
-
-
-def _sample(history: History, segment: np.ndarray, step: int) -> InteractionSample:
-    users = history.spread_users(step, SAMPLE_IMPRESSIONS, SAMPLE_USERS)
-    return InteractionSample.of(history, users, segment[users], step)
 
 
 def _fit_one(
