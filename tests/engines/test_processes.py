@@ -3,9 +3,10 @@ from __future__ import annotations
 import mmap
 import os
 import sys
+import time
 from functools import partial
 from pathlib import Path
-from subprocess import DEVNULL, PIPE, Popen
+from subprocess import DEVNULL, Popen
 
 import numpy as np
 import psutil
@@ -95,11 +96,12 @@ def test_large_arrays_are_mapped_by_all_workers_and_nobody_sees_what_one_writes(
 
 
 POOL = """
-import time
+import os, sys, time
+from pathlib import Path
 from feedrank.engines.processes import map_parts
 
 def slow(part):
-    print(__import__("os").getpid(), flush=True)
+    (Path(sys.argv[1]) / str(os.getpid())).touch()
     time.sleep(600)
 
 if __name__ == "__main__":
@@ -109,11 +111,16 @@ if __name__ == "__main__":
 
 def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
     (tmp_path / "pool.py").write_text(POOL)
-    command = [sys.executable, "-u", str(tmp_path / "pool.py")]
-    with Popen(command, stdout=PIPE, stderr=DEVNULL) as process:
-        assert process.stdout is not None
-        workers = [psutil.Process(int(process.stdout.readline())) for _ in range(2)]
-        process.kill()
+    (tmp_path / "workers").mkdir()
+    command = [sys.executable, str(tmp_path / "pool.py"), str(tmp_path / "workers")]
+    with Popen(command, stderr=DEVNULL) as process:
+        try:
+            while len(list((tmp_path / "workers").iterdir())) < 2:
+                assert process.poll() is None
+                time.sleep(0.05)
+            workers = [psutil.Process(int(p.name)) for p in (tmp_path / "workers").iterdir()]
+        finally:
+            process.kill()
     _, alive = psutil.wait_procs(workers, timeout=60)
     for worker in alive:
         worker.kill()
