@@ -29,9 +29,9 @@ from feedrank.io.param_fields import (
     moment,
     words_of,
 )
-from feedrank.log.metadata import MOST_BUCKETS
 
 PARAMS_FILE = Path("params.yaml")
+MOST_BUCKETS = 4096  # files of one log
 CHECKED = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 

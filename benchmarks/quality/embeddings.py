@@ -19,11 +19,11 @@ import numpy as np
 from benchmarks.quality.ranking import of_kind
 from feedrank.demo.simulation import Network
 from feedrank.engines.processes import one_thread_of_algebra
+from feedrank.extraction.source_state import LEAST_BUCKETS
 from feedrank.features.row_pass import training_rows
 from feedrank.learning.fit import fit_store
 from feedrank.log.calendar import Calendar
 from feedrank.log.embeddings import EMBEDDING
-from feedrank.log.metadata import LEAST_BUCKETS
 from feedrank.oracle.true_hit_rates import true_hits
 from feedrank.params import Params, load_params
 from feedrank.stats.intervals import estimate, user_weights

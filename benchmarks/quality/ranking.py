@@ -23,12 +23,12 @@ from feedrank.demo.kinds import KINDS
 from feedrank.demo.simulation import Network
 from feedrank.demo.truth import Effects
 from feedrank.engines.processes import one_thread_of_algebra
+from feedrank.extraction.source_state import LEAST_BUCKETS
 from feedrank.features.row_pass import training_rows
 from feedrank.features.rows import TrainingRows
 from feedrank.learning.fit import fit_store
 from feedrank.log.calendar import Calendar
 from feedrank.log.files import Log
-from feedrank.log.metadata import LEAST_BUCKETS
 from feedrank.oracle.true_hit_rates import share_of_way, true_hits
 from feedrank.params import Params, load_params
 from feedrank.state.feature_store import FeatureStore

@@ -18,9 +18,10 @@ import numpy as np
 
 from feedrank.demo.simulation import Network
 from feedrank.engines.engine import map_parts
+from feedrank.extraction.source_state import buckets_for
 from feedrank.log.files import write_bucket, write_meta
 from feedrank.log.impressions import Impressions
-from feedrank.log.metadata import LogMeta, bucket_bounds, buckets_for
+from feedrank.log.metadata import LogMeta, bucket_bounds
 from feedrank.params import load_params
 
 BLOCKS_A_PART = 48  # some 5 million rows in memory

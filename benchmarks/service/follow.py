@@ -30,11 +30,12 @@ from feedrank.artifact.export import export
 from feedrank.demo.kinds import KINDS
 from feedrank.demo.simulation import Network
 from feedrank.engines.processes import one_thread_of_algebra
+from feedrank.extraction.source_state import LEAST_BUCKETS
 from feedrank.features.row_pass import training_rows
 from feedrank.features.spec import features_of
 from feedrank.learning.fit import fit_store
 from feedrank.log.impressions import Impressions
-from feedrank.log.metadata import LEAST_BUCKETS, NEVER, SECONDS_A_DAY
+from feedrank.log.metadata import NEVER, SECONDS_A_DAY
 from feedrank.params import Params, load_params
 from feedrank.schema import POST_ID, TEXT, TOPIC, USER_ID
 from feedrank.stats.intervals import user_weights

@@ -15,25 +15,11 @@ Offsets = Tuple[Tuple[int, int], ...]
 SECONDS_A_DAY, SECONDS_AN_HOUR, HOURS_A_DAY = 86_400, 3600, 24
 # Seconds before and after all moments of a log; sums with a log's origin stay within int64.
 ALWAYS, NEVER = -(2**62), 2**62
-# Buckets of a log: as many as keep workers busy, doubled until one holds so many rows at most. At
-# the reference size features take 1.9 GB and 60 s by 32 buckets of 2.1 million rows, 2.9 GB and
-# 65 s by 8.
-LEAST_BUCKETS, MOST_BUCKETS, ROWS_A_BUCKET = 8, 4096, 3_000_000
 
 
 def hour_of_day(at: np.ndarray) -> np.ndarray:
     """Hour on the log's clock, 0 to 23, of seconds since the log's origin, which is a midnight."""
     return at % SECONDS_A_DAY // SECONDS_AN_HOUR
-
-
-def buckets_for(n_impressions: int, buckets: int | None) -> int:
-    """Number of buckets: as `extract.buckets` has it, or as a log of that size needs."""
-    if buckets is not None:
-        return buckets
-    found = LEAST_BUCKETS
-    while n_impressions > found * ROWS_A_BUCKET and found < MOST_BUCKETS:
-        found *= 2
-    return found
 
 
 def bucket_bounds(n_users: int, n_buckets: int) -> np.ndarray:

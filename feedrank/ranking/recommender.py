@@ -232,10 +232,6 @@ class Recommender:
         asked = Asked(pairs.post, pairs.at, pairs.user, requests.past)
         return split(self.ranker.probability(matrix, first, asked), posts)
 
-    def let_go(self) -> None:
-        """Take mapped histories out of memory, as a replay of many users does now and then."""
-        self._history.let_go()
-
     def requests(self, users: np.ndarray, at: np.ndarray) -> StepRequests:
         """Requests of users at moments of one step, with the states that they are answered from."""
         (step,) = {self.step(moment) for moment in at.tolist()}

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from feedrank.extraction.source_state import buckets_for
 from feedrank.log.files import Log
 from tests.conftest import ROOT, TestDatabase
 from tests.support.postgres_tables import (
@@ -261,3 +262,12 @@ def test_repeated_rows_count_once_and_as_liked_if_one_is(
     assert (report["repeated_rows"], meta.n_impressions) == (3, 4)
     # The rows are kept beside the log: nothing has to be read again.
     assert counting(extraction(database.url, tmp_path).run) == 0
+
+
+@pytest.mark.parametrize(
+    ("millions", "expected"),
+    [(0, 8), (24, 8), (24.1, 16), (68.7, 32), (687, 256), (69_000, 4096)],
+)
+def test_a_larger_log_has_more_buckets_not_larger_ones(millions: float, expected: int) -> None:
+    assert buckets_for(round(millions * 1e6), None) == expected
+    assert buckets_for(round(millions * 1e6), 7) == 7

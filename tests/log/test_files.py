@@ -15,7 +15,7 @@ from feedrank.errors import SchemaError
 from feedrank.log import files
 from feedrank.log.files import Log, bucket_path, write_bucket, write_meta
 from feedrank.log.impressions import Impressions
-from feedrank.log.metadata import LogMeta, buckets_for
+from feedrank.log.metadata import LogMeta
 
 META = LogMeta(
     origin="2021-10-01T00:00:00",
@@ -123,12 +123,3 @@ def test_a_log_of_another_format_is_refused(tmp_path: Path) -> None:
     (tmp_path / "meta.json").write_text(json.dumps({**vars(META), "format": 99}))
     with pytest.raises(SchemaError, match="is of format 99, this code reads 1"):
         Log.open(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("millions", "expected"),
-    [(0, 8), (24, 8), (24.1, 16), (68.7, 32), (687, 256), (69_000, 4096)],
-)
-def test_a_larger_log_has_more_buckets_not_larger_ones(millions: float, expected: int) -> None:
-    assert buckets_for(round(millions * 1e6), None) == expected
-    assert buckets_for(round(millions * 1e6), 7) == 7

@@ -178,7 +178,7 @@ def blocks(ours: Recommender, at: np.ndarray) -> Iterator[slice]:
     for first, last in pairwise([0, *changes.tolist(), len(at)]):
         for start in range(first, last, AT_ONCE):
             yield slice(start, min(start + AT_ONCE, last))
-            ours.let_go()
+            ours.store.history.let_go()
 
 
 def _lists(ranked: Sequence[np.ndarray], k: int) -> np.ndarray:
