@@ -14,12 +14,14 @@ from feedrank.log.calendar import Calendar
 from feedrank.log.impressions import Impressions
 from feedrank.params import ValidateParams
 from feedrank.stats.classification import auc, log_loss
+from feedrank.stats.intervals import rounded
 from feedrank.validation.fold import FoldResult, joined, run_fold, run_folds
 from feedrank.validation.hitrate.scores import score
 from feedrank.validation.methods import AGED, BY_SEGMENT, OURS, method_names
 from feedrank.validation.replay.replay import ReplayResult
 from feedrank.validation.results.details import calibration_of, days_of
 from feedrank.validation.results.metrics_json import headline_of, write_json
+from feedrank.validation.results.slices import AGAINST, large_slices, slice_table, slices_of
 from feedrank.validation.results.summary import Summary
 from tests.support.simulated_logs import DAY, DEFAULTS, Learned, saved, simulated, workers
 
@@ -71,6 +73,21 @@ def test_folds_that_are_fitted_side_by_side_are_the_same(
         np.testing.assert_array_equal(one.probability, expected.probability)
         for name, column in vars(expected.replayed).items():
             np.testing.assert_array_equal(getattr(one.replayed, name), column)
+
+
+def test_the_lead_of_a_slice_is_that_of_its_requests(
+    learned: Learned, results: list[FoldResult], replayed: ReplayResult
+) -> None:
+    p, store = learned.params.validate, learned.store
+    table = slice_table(results, store, p)
+    rows = iter(table.to_dict("records"))
+    for one in large_slices(slices_of(results, store), replayed.user):
+        row = next(rows)
+        if np.isnan(row["lead"]):
+            continue
+        found = score(replayed.of_requests(one.kept), METHODS, K, p).lead(OURS, AGAINST, "shown")
+        assert (row["lead"], row["lead_low"]) == (rounded(found.value), rounded(found.low))
+    assert table["lead"].notna().sum() > 5
 
 
 def _places(replayed: ReplayResult, method: str) -> int:

@@ -73,6 +73,15 @@ def test_matches_are_those_that_a_replay_finds(
     np.testing.assert_allclose(found.of_request[order], mean[of], rtol=1e-6)
 
 
+def test_a_request_is_likely_by_the_lists_of_each_method_alone() -> None:
+    # One step and segment, two lists a method: posts 1 and 2 by the first, 3 and 4 by the second.
+    held = [(np.array([1, 2]), np.array([2, 2])), (np.array([3, 4]), np.array([2, 1]))]
+    shares = ListShares(held, np.array([[2]]), np.zeros(9, np.int64), DAY, 0, n_posts=6)
+    post = np.array([1, 3, 5, 4])
+    found = shares.likely_matches(np.arange(4), np.arange(4), np.zeros(4, np.int64), post, 4)
+    assert found.tolist() == [[True, False, False, False], [False, True, False, True]]
+
+
 def test_no_request_is_both_replayed_and_looked_at(
     models: FoldModels, period: PeriodRequests, replayed: ReplayResult
 ) -> None:
