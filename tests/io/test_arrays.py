@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from feedrank.io import arrays
@@ -41,17 +42,9 @@ def test_parts_of_a_spooled_array_are_one(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, expected)  # again, after its pages were let go
 
 
-def _resident(array: np.ndarray) -> int:
-    """Bytes of a mapped array that are in memory, by the system's own account."""
-    address = array.ctypes.data
-    for block in Path("/proc/self/smaps").read_text().split("VmFlags")[:-1]:
-        lines = [line for line in block.splitlines() if line]
-        span = next(line for line in lines if "-" in line.split()[0] and "kB" not in line)
-        first, last = (int(x, 16) for x in span.split()[0].split("-"))
-        if first <= address < last:
-            size = next(line for line in lines if line.startswith("Rss:"))
-            return 1024 * int(size.split()[1])
-    raise AssertionError("the array is not mapped")
+def _in_memory(path: Path) -> int:
+    """Bytes of a mapped file that this process has in memory."""
+    return sum(m.rss for m in psutil.Process().memory_maps() if m.path == str(path))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what is in memory")
@@ -60,6 +53,6 @@ def test_a_mapped_array_is_written_without_being_held(tmp_path: Path) -> None:
     np.save(tmp_path / "large.npy", np.zeros(n, np.uint8))
     mapped = read_array(tmp_path / "large.npy")
     assert mapped.sum() == 0  # all pages are in memory
-    assert _resident(mapped) >= n // 2
+    assert _in_memory(tmp_path / "large.npy") >= n // 2
     write_array(tmp_path / "copy.npy", mapped)
-    assert _resident(mapped) < arrays.PIECE_BYTES
+    assert _in_memory(tmp_path / "large.npy") < arrays.PIECE_BYTES

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
+import psutil
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,3 +76,18 @@ def test_some_users_are_whole_ones_spread_evenly(
     )
     own = [(u, p, bool(like)) for s, u, p, like in views if u in users and s < step]
     assert sorted(found) == sorted(own)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what is in memory")
+def test_a_sample_of_users_leaves_no_history_in_memory(tmp_path: Path) -> None:
+    n_users, n_shown = 20_000, 400
+    n = n_users * n_shown
+    columns = (np.zeros(n, np.uint16), np.zeros(n, np.uint8), np.zeros(n // 8, np.uint8))
+    History(np.arange(n_users + 1) * n_shown, *columns).save(tmp_path)
+    history = History.load(tmp_path)
+    users = history.spread_users(1, n // 10, n_users)
+    sample = InteractionSample.of(history, users, np.zeros_like(users), 1)
+    assert len(sample) == n // 10
+    mapped = psutil.Process().memory_maps()
+    (in_memory,) = (m.rss for m in mapped if m.path == str(tmp_path / "history_post.npy"))
+    assert in_memory < history.post.nbytes // 10
