@@ -22,6 +22,7 @@ from feedrank.validation.baselines.most_liked import MostLiked
 from tests.support.simulated_logs import (
     DAY,
     Learned,
+    divided,
     learned,
     plugged,
     recommender_of,
@@ -36,10 +37,10 @@ CUTOFF = 20 * DAY + 40_000  # within a day, so that the step it falls into is te
 STEPS = ("1h", "1d", "7d")
 
 
-@pytest.fixture(params=[*STEPS, "1d, tastes", "1d, plugin", "1h, plugin"])
+@pytest.fixture(params=[*STEPS, "1d, tastes", "1d, sides", "1d, plugin", "1h, plugin"])
 def usual(request: pytest.FixtureRequest) -> Learned:
     step, _, kind = request.param.partition(", ")
-    return {"": simulated, "tastes": tasteful, "plugin": plugged}[kind](step)
+    return {"": simulated, "tastes": tasteful, "sides": divided, "plugin": plugged}[kind](step)
 
 
 def _first_change(usual: Learned) -> int:
@@ -124,6 +125,16 @@ def test_flipped_labels_change_nothing_before_their_step(usual: Learned, tmp_pat
     rows = _all_rows(usual.log)
     changed = _with(usual, tmp_path, _flipped(rows, rows.at >= CUTOFF))
     _same_before(usual, changed, _first_change(usual))
+
+
+def test_segments_that_are_found_later_change_nothing_before(tmp_path: Path) -> None:
+    usual, of_sides = divided(), 9 * DAY
+    rows = _all_rows(usual.log)
+    dealt = rows.liked[np.random.default_rng(8).permutation(len(rows))]
+    never = replace(rows, liked=np.where(rows.at >= of_sides, dealt, rows.liked))
+    store, found = _with(usual, tmp_path, never)
+    assert store.fitted.segment_column == -1 != usual.store.fitted.segment_column
+    _same_before(usual, (store, found), of_sides)
 
 
 def test_flipped_labels_do_change_what_is_known_after_their_step(tmp_path: Path) -> None:

@@ -14,14 +14,23 @@ from feedrank.log.calendar import Calendar
 from feedrank.state.feature_store import FeatureStore
 from feedrank.validation.replay.replay import replay_requests
 from feedrank.validation.replay.requests import requests_of
-from tests.support.simulated_logs import DAY, Learned, plugged, ranked, saved, simulated, tasteful
+from tests.support.simulated_logs import (
+    DAY,
+    Learned,
+    divided,
+    plugged,
+    ranked,
+    saved,
+    simulated,
+    tasteful,
+)
 
 STEPS = ["1h", "12h", "1d", "7d"]
-OTHERS = {"tastes": tasteful, "plugin": plugged, "own ranker": ranked}
+OTHERS = {"tastes": tasteful, "sides": divided, "plugin": plugged, "own ranker": ranked}
 KINDS = [
     (step, kind)
     for step in STEPS
-    for kind in ("with profiles", "no profiles", "tastes", "plugin", "own ranker")
+    for kind in ("with profiles", "no profiles", "tastes", "sides", "plugin", "own ranker")
 ]
 KINDS = [kind for kind in KINDS if kind[0] != "12h"] + [("12h", "with profiles")]
 
@@ -37,6 +46,17 @@ def learned(request: pytest.FixtureRequest) -> Learned:
 def test_some_logs_have_factors_from_some_refit_on() -> None:
     assert [tasteful(step).factors[-1] > 0 for step in ("1h", "1d", "7d")] == [True] * 3
     assert len(set(tasteful().factors)) > 1  # refits of different widths
+
+
+@pytest.mark.parametrize("step", ["1h", "1d", "7d"])
+def test_one_log_has_segments_from_some_refit_on(step: str) -> None:
+    fitted = divided(step).store.fitted
+    assert fitted.column_names[fitted.segment_column] == "side"
+    sizes = [len(refit.clusters.rate) for refit in fitted.refits]
+    assert sizes[0] == 1
+    assert sizes[-1] == 3
+    firsts = [refit.first_step for refit in fitted.refits]
+    assert fitted.segments_since == firsts[sizes.index(3)]
 
 
 def _equal_bits(first: np.ndarray, second: np.ndarray) -> bool:

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from benchmarks.real_logs.kuairand import kuairand
@@ -48,7 +49,10 @@ def _run(given: argparse.Namespace) -> None:
         features=replace(params.features, step=step),
         validate=replace(params.validate, test_days=given.test_days, baselines="all"),
     )
-    tables = READERS[given.log](given.folder).shown(given.users)
+    read = READERS[given.log]
+    if given.stars is not None:
+        read = partial(movielens, liked_stars=given.stars)
+    tables = read(given.folder).shown(given.users)
     print(f"{len(tables.users):,} users, {len(tables.posts):,} posts, {len(tables.feed):,} rows")
     if given.write is not None:
         tables.write(given.write)
@@ -68,8 +72,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--users", type=int, help="some of them, drawn at random; all by default")
     parser.add_argument("--since", help="first day that is read, as 2000-01-01; all by default")
     parser.add_argument("--step", help="of time, as 1h; by default one that suits the log")
+    parser.add_argument("--stars", type=float, help="of movielens: that make a like; 4 by default")
     parser.add_argument("--test-days", type=int, help="of one fold; as validate.test_days")
-    return parser.parse_args()
+    given = parser.parse_args()
+    if given.stars is not None and given.log != "movielens":
+        parser.error("--stars is of movielens alone")
+    return given
 
 
 if __name__ == "__main__":

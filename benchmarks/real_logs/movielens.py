@@ -21,8 +21,8 @@ GENRES_100K = (
 )
 
 
-def movielens(folder: Path) -> Tables:
-    """Ratings as impressions; the format is told by the file's name.
+def movielens(folder: Path, liked_stars: float = LIKED_STARS) -> Tables:
+    """Ratings as impressions, liked from so many stars on; the format is told by the file's name.
 
     `ratings.csv` and `movies.csv` (20 million and more, and the small latest one), `ratings.dat`,
     `movies.dat` and `users.dat` (1 million; 10 million without users), or `u.data`, `u.item` and
@@ -33,7 +33,7 @@ def movielens(folder: Path) -> Tables:
     read = {".csv": _of_csv, ".dat": _of_dat, ".data": _of_100k}[path.suffix]
     ratings, posts, users = read(path)
     ratings["timestamp"] = pd.to_datetime(ratings.pop("at"), unit="s")
-    ratings["target"] = (ratings.pop("rating") >= LIKED_STARS).astype(int)
+    ratings["target"] = (ratings.pop("rating") >= liked_stars).astype(int)
     posts[TOPIC] = posts["genres"].str.split("|").str[0]
     posts[TEXT] = posts["title"] + " " + posts["genres"].str.replace("|", " ")
     if users is None:

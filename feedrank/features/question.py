@@ -48,6 +48,11 @@ class Question(Pairs):
         """Cluster of each post, shape (n,)."""
         return self.users.refit.clusters.cluster[self.post]
 
+    @cached_property
+    def segment(self) -> np.ndarray:
+        """Segment of each user that the state knows of, shape (n,)."""
+        return self.users.segment[self.user]
+
     def cell(self, table: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
         """Cells of a table with rows of the users and columns of the posts, shape (n,)."""
         return np.asarray(table[row, column])

@@ -53,7 +53,7 @@ def features_of(fitted: FittedParameters) -> tuple[Feature, ...]:
         Feature(f"{name}_cluster_log_ratio", partial(_column_ratio, column=i, offset=offset),
                 f"people with this {name} like such posts", RATIO, CLUSTER)
         for (i, name), offset in zip(columns, fitted.column_offsets.tolist())
-        if i != fitted.segment_column
+        if i != fitted.segment_column or fitted.segments_since
     ]  # fmt: skip
     encoded = [
         Feature(f"{name}_encoded", partial(_encoded, column=i), f"the user's {name}", None, USER)

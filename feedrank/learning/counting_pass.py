@@ -80,8 +80,9 @@ def _count_bucket(
     total = n_steps(log, fixed.step_seconds)
     steps = steps_of(rows, fixed.step_seconds)
     n_keys = fixed.n_segments * fixed.n_posts
+    segment = fixed.segment(profiles.codes[first:last])
     keys: list[tuple[Callable[[Pairs], np.ndarray], int]] = [
-        (lambda pairs: pairs.segment * fixed.n_posts + pairs.post, n_keys),
+        (lambda pairs: segment[pairs.user - first] * fixed.n_posts + pairs.post, n_keys),
         *((count.keys, count.n_keys) for count in fixed.plugins.counts.values()),
     ]
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from feedrank.learning.counting_pass import count_posts
 from feedrank.learning.profile_coding import code_profiles, users_at_start
-from feedrank.learning.refits import fit_refits, refit_days
+from feedrank.learning.refits import fit_refits, refit_days, refit_steps
+from feedrank.learning.segments import with_segments
 from feedrank.learning.warmup import fit_warmup
 from feedrank.log.calendar import Calendar
 from feedrank.log.files import Log
@@ -29,10 +30,12 @@ def fit_store(log: Log, params: Params) -> FeatureStore:
     """
     calendar = Calendar.of(log.meta, params.features.warmup_days, params.validate.test_days)
     profiles = code_profiles(users_at_start(log), params.features.segments)
-    fixed = fit_warmup(log, profiles, calendar, params.features)
-    (by_post, *by_key), history = count_posts(log, profiles, fixed)
     days = refit_days(calendar.warmup_days, log.meta.n_days, params.features.refits)
-    fitted, by_column = fit_refits(log, profiles, fixed, by_post, history, days, params.features)
+    firsts = refit_steps(days, params.features.step_seconds)
+    fixed = fit_warmup(log, profiles, calendar, params.features)
+    fixed = with_segments(log, profiles, fixed, firsts)
+    (by_post, *by_key), history = count_posts(log, profiles, fixed)
+    fitted, by_column = fit_refits(log, profiles, fixed, by_post, history, firsts, params.features)
     ids = (id_array(log.users[USER_ID].to_numpy()), id_array(log.posts[POST_ID].to_numpy()))
     return FeatureStore(
         log.meta,

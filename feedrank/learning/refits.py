@@ -50,13 +50,18 @@ def refit_days(warmup_days: int, n_days: int, most: int) -> list[int]:
     return sorted(day for day in days if day < n_days)[:most]
 
 
+def refit_steps(days: list[int], step_seconds: int) -> list[int]:
+    """First steps of the refits, from their first days; of steps longer than a day, each once."""
+    return sorted({day * SECONDS_A_DAY // step_seconds for day in days})
+
+
 def fit_refits(
     log: Log,
     profiles: Profiles,
     fixed: WarmupParameters,
     by_post: StepCounts,
     history: History,
-    days: list[int],
+    firsts: list[int],
     params: FeaturesParams,
 ) -> tuple[FittedParameters, tuple[StepCounts, ...]]:
     """All fitted parameters, and the counts by profile column of each refit.
@@ -69,24 +74,24 @@ def fit_refits(
         fixed: parameters of the warm-up.
         by_post: counts over time, key (segment, post).
         history: of all users.
-        days: the first of each refit.
+        firsts: first step of each refit.
         params: of the features.
     """
-    firsts = sorted({day * SECONDS_A_DAY // fixed.step_seconds for day in days})
-    before = [by_post.before(first).reshape(fixed.n_segments, -1) for first in firsts]
-    segment = fixed.segment(profiles.codes)
-    samples = [sample_of(history, segment, first) for first in firsts]
+    before = [fixed.by_segment(by_post.before(first), first) for first in firsts]
+    segments = [fixed.as_of(first).segment(profiles.codes) for first in firsts]
+    samples = [sample_of(history, *of) for of in zip(segments, firsts, strict=True)]
     embeddings = embeddings_of(log.posts)
     texts, vocabulary = text_design(log.posts[TEXT], fixed.topic, params.vocabulary, embeddings)
     since = [int(TRIAL_SHARE * first) for first in firsts]
-    earlier = [by_post.before(step).reshape(fixed.n_segments, -1) for step in since]
+    ends = zip(firsts, since, strict=True)
+    earlier = [fixed.by_segment(by_post.before(end), first) for first, end in ends]
     trials = list(zip(since, earlier, strict=True))
     design = (texts, text_components(texts, params.seed))
     job = partial(_fit_one, before, samples, trials, design, params)
     posts = list(map_parts(job, len(firsts), "finding clusters and factors of posts"))
     n_first = [len(sample) for sample in samples]
     del job, samples  # before larger ones are made
-    posts = fitted_again(posts, n_first, firsts, before, history, segment, design, params)
+    posts = fitted_again(posts, n_first, firsts, before, history, segments, design, params)
     posts[:-1] = [(replace(c, gate=NO_TEXT), replace(f, of_text=NO_TEXT)) for c, f in posts[:-1]]
     clusters = [c for c, _ in posts]
     counts = _count_refits(log, profiles, fixed, firsts, clusters)
@@ -154,12 +159,12 @@ def _refits_of_bucket(
     some, some_steps = rows[sampled], steps[sampled]
     by_column, of_users = [], []
     for first, last, refit in zip(firsts, [*firsts[1:], total], clusters, strict=True):
-        count = partial(_column_cells, (first_user, end_user), profiles, fixed, refit)
+        count = partial(_column_cells, (first_user, end_user), profiles, fixed.as_of(first), refit)
         # All before the refit counts in the step before it, nothing of the next refit counts.
         none, n_before = count(rows[:0]), max(first - 1, 0)
         parts = islice(by_step(rows, np.maximum(steps, first - 1), last), n_before, None)
         cells = chain(repeat(none, n_before), map(count, parts), repeat(none, total - last))
-        by_column.append(StepCounts.of(cells, fixed.n_column_keys(n_clusters)))
+        by_column.append(StepCounts.of(cells, fixed.as_of(first).n_column_keys(n_clusters)))
         earlier = some[: int(np.searchsorted(some_steps, first))]
         by_cluster = _by_user(users, earlier, refit.cluster, n_clusters)
         of_users.append((by_cluster, _by_user(users, earlier, fixed.topic, fixed.n_topics)))

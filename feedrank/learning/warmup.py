@@ -67,6 +67,7 @@ def fit_warmup(
         step_seconds=params.step_seconds,
         half_life_steps=params.half_life_days * SECONDS_A_DAY / params.step_seconds,
         segment_column=choose_segment_column(profiles, total.rows),
+        segments_since=0,
         column_names=tuple(profiles.names()),
         column_codes=tuple(c.n_codes for c in profiles.columns),
         moment_names=tuple(map(str, log.user_days)),

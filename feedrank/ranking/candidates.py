@@ -203,14 +203,15 @@ class CandidateGenerator:
     def _table(self, shared: SharedState) -> np.ndarray:
         """The part of each segment and post, shape (n_segments, n_posts)."""
         fitted, nobody = self._fitted, np.zeros(0, np.int64)
-        codes = np.zeros((fitted.n_segments, len(fitted.column_codes)), np.int64)
-        if fitted.segment_column >= 0:
-            codes[:, fitted.segment_column] = np.arange(fitted.n_segments)
+        n_segments = len(shared.post_logit)
+        codes = np.zeros((n_segments, len(fitted.column_codes)), np.int64)
+        if n_segments > 1:
+            codes[:, fitted.segment_column] = np.arange(n_segments)
         pairs = PairCounts(nobody, nobody, nobody, nobody, fitted.n_posts)
         one_of_each = UserState(fitted, shared.refit, codes, pairs)
-        requests = StepRequests.of(shared, one_of_each, np.zeros(fitted.n_segments, np.int64))
+        requests = StepRequests.of(shared, one_of_each, np.zeros(n_segments, np.int64))
         part = self._part(POST, requests.grid(np.arange(fitted.n_posts)))
-        return np.broadcast_to(part, (fitted.n_segments, fitted.n_posts))
+        return np.broadcast_to(part, (n_segments, fitted.n_posts))
 
 
 def _within(

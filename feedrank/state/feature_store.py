@@ -85,10 +85,11 @@ class FeatureStore:
         about = json.loads((place / "feature_store.json").read_text())
         fitted = FittedParameters.load(place)
         n_by_post = fitted.n_segments * fitted.n_posts
-        n_by_column = fitted.n_column_keys(fitted.n_clusters)
+        known = (fitted.as_of(refit.first_step) for refit in fitted.refits)
+        n_by_column = (of_refit.n_column_keys(fitted.n_clusters) for of_refit in known)
         by_column = (
-            StepCounts.load(place, f"by_column_{number}", n_by_column)
-            for number in range(len(fitted.refits))
+            StepCounts.load(place, f"by_column_{number}", n_keys)
+            for number, n_keys in enumerate(n_by_column)
         )
         by_key = (
             StepCounts.load(place, f"by_key_{number}", count.n_keys)

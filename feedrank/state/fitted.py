@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from feedrank.io.arrays import Place, read_array
 from feedrank.state.catalogue import Texts
+from feedrank.state.counts.tally import Tally
 from feedrank.state.plugins.plugins import NO_PLUGINS, Plugins
 from feedrank.state.posts.clusters import PostClusters
 from feedrank.state.posts.embedding_axes import NO_AXES, EmbeddingAxes
@@ -19,7 +20,7 @@ from feedrank.state.posts.factors import Factors
 from feedrank.state.posts.vocabulary import Vocabulary
 
 NAMES = ("column_names", "column_codes", "moment_names")
-PLAIN = ("step_seconds", "half_life_steps", "segment_column", *NAMES)
+PLAIN = ("step_seconds", "half_life_steps", "segment_column", "segments_since", *NAMES)
 CLUSTER_ARRAYS = ("log_gate", "rate", "cluster", "gate")
 FACTOR_ARRAYS = ("post", "rate", "of_text")
 
@@ -70,6 +71,7 @@ class WarmupParameters:
         step_seconds: length of a step.
         half_life_steps: of the recent counts.
         segment_column: the profile column that splits users into segments; -1 for one segment.
+        segments_since: first step that knows of them, that of the refit which found them.
         column_names: of the profile columns.
         column_codes: number of codes of each profile column.
         moment_names: of the users' moments.
@@ -82,6 +84,7 @@ class WarmupParameters:
     step_seconds: int
     half_life_steps: float
     segment_column: int
+    segments_since: int
     column_names: tuple[str, ...]
     column_codes: tuple[int, ...]
     moment_names: tuple[str, ...]
@@ -113,6 +116,23 @@ class WarmupParameters:
     def column_offsets(self) -> np.ndarray:
         """First code of each profile column when all are laid end to end, (n_columns + 1,)."""
         return np.concatenate([[0], np.cumsum(self.column_codes)]).astype(np.int64)
+
+    def as_of(self, step: int) -> WarmupParameters:
+        """The same for one who knows of no later step: one segment until a column is found."""
+        is_known = step >= self.segments_since
+        return self if is_known else replace(self, segment_column=-1, segments_since=0)
+
+    def by_segment(self, counts: Tally, step: int) -> Tally:
+        """Counts of the segments that a step knows of, shape (n_segments, n_posts).
+
+        Args:
+            counts: key (segment, post), by the column that is found at last.
+            step: that the counts are for.
+        """
+        found = counts.reshape(self.n_segments, -1)
+        if step >= self.segments_since:
+            return found
+        return Tally(found.shown.sum(0, keepdims=True), found.liked.sum(0, keepdims=True))
 
     def segment(self, codes: np.ndarray) -> np.ndarray:
         """Segment of users with these profile codes, int64, shape (n_users,)."""
@@ -227,5 +247,6 @@ class FittedParameters(WarmupParameters):
         vocabulary = Vocabulary(int(topic.max(initial=0)) + 1, names, idf, axes)
         # Stores that were written before there were plugins have none.
         plugins = Plugins.load(place, values.pop("plugins", NO_PLUGINS.about()))
+        values.setdefault("segments_since", 0)  # stores before it found segments in the warm-up
         fixed: Any = {"topic": topic, "encoded": encoded, "plugins": plugins}
         return cls(**values, **columns, **fixed, refits=refits, vocabulary=vocabulary)

@@ -199,7 +199,7 @@ class SharedHistory:
 
     def _posts_before(self, step: int) -> tuple[Tally, np.ndarray]:
         found = self._by_post.before(step)
-        return found.counts.reshape(self.fitted.n_segments, self.fitted.n_posts), found.recent
+        return self.fitted.by_segment(found.counts, step), found.recent
 
 
 def _n_kept(fitted: FittedParameters) -> int:

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from feedrank.learning import segments
 from feedrank.learning.profile_coding import code_profiles
-from feedrank.learning.segments import choose_segment_column
+from feedrank.learning.segments import choose_segment_column, with_segments
 from feedrank.learning.target_encoding import PRIOR_IMPRESSIONS, static_encodings
 from feedrank.log.impressions import Impressions
 from feedrank.state.profiles import Profiles
-from tests.support.simulated_logs import DAY, HOUR, simulated, users_table
+from tests.support.simulated_logs import DAY, HOUR, divided, learned, simulated, users_table
 
 
 def _profiles(**columns: object) -> Profiles:
@@ -131,7 +134,7 @@ def test_a_weak_difference_is_found_though_hardly_a_post_is_liked_twice() -> Non
     """A test of all cells of code and post sees nothing here: one in ten cells expects a like."""
     band = np.random.default_rng(6).integers(0, 12, N_USERS)
     posts = 6 * N_POSTS
-    lean = 0.17 * np.outer(band - band.mean(), np.where(np.arange(posts) % 2, 1, -1))
+    lean = 0.22 * np.outer(band - band.mean(), np.where(np.arange(posts) % 2, 1, -1))
     for seed in range(3):
         rows = _segment_rows(lean, 9_000, seed=seed)
         assert choose_segment_column(_profiles(band=band), rows) == 0
@@ -145,6 +148,57 @@ def test_small_towns_are_not_chosen_because_their_few_users_differ() -> None:
     rows = _segment_rows(_leaning(side, 0.4), 20_000, 0.1 * rng.gamma(0.5, 2, N_USERS))
     assert choose_segment_column(_profiles(town=town, side=side), rows) == 1
     assert choose_segment_column(_profiles(town=town), rows) == -1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_users_who_like_more_do_not_like_other_posts_where_a_post_has_hardly_a_like(
+    seed: int,
+) -> None:
+    """Of five impressions a post, which were expected half a like, some are of one code alone."""
+    group = np.random.default_rng(seed).integers(0, 5, N_USERS)
+    rate = 0.1 * np.exp(np.array([-0.5, 0.5, 0.5, -0.5, 0]))[group]
+    rows = _segment_rows(np.zeros((N_USERS, 40 * N_POSTS)), 5 * 40 * N_POSTS, rate, seed)
+    assert choose_segment_column(_profiles(group=group), rows) == -1
+
+
+def test_codes_of_few_users_seldom_differ_much_by_chance() -> None:
+    """Else one of some columns would exceed its chance by far."""
+    country, farthest = np.repeat(np.arange(1, 8), [270, 14, 8, 3, 2, 2, 1]), []
+    for seed in range(5):
+        rows = _segment_rows(np.zeros((N_USERS, N_POSTS)), 6_000, 0.1, seed)
+        rng, alike = np.random.default_rng(seed), np.zeros(N_USERS, np.int64)
+        dealt = (segments._dealt(country, alike, rng) for _ in range(100))
+        found = [segments._difference(8, rows.user, rows.post, rows.liked, c) for c in dealt]
+        farthest.append((max(found) - np.mean(found)) / np.std(found))
+    assert np.mean(farthest) < 3.6
+
+
+def test_a_post_that_users_of_one_code_alone_were_shown_tells_nothing() -> None:
+    user = np.arange(N_USERS)
+    difference = segments._difference(3, user, user, user % 4 == 0, user % 3)
+    assert difference == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("most", [3_000_000, 30_000])
+def test_a_refit_finds_what_splits_users_after_the_warm_up(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("feedrank.learning.segments.LATER_ROWS", most)
+    log, fitted = divided().log, divided().store.fitted
+    without = replace(fitted, segment_column=-1, segments_since=0)
+    profiles = Profiles(divided().store.columns, divided().store.catalogue.codes)
+    found = with_segments(log, profiles, without, [7, 9, 13, 19, 26])
+    assert (found.segment_column, found.segments_since) == (1, 13)
+    assert with_segments(log, profiles, without, [7, 9]) == without
+    assert with_segments(log, profiles, without, [7]) == without
+    of_warmup = replace(without, segment_column=0)
+    assert with_segments(log, profiles, of_warmup, [7, 9, 13]) == of_warmup
+
+
+def test_segments_of_one_refit_are_those_of_the_warm_up() -> None:
+    params = divided().params
+    store, _ = learned(divided().log, replace(params, features=replace(params.features, refits=1)))
+    assert store.fitted.segment_column == -1
 
 
 def test_the_column_that_drives_the_simulated_network_is_found() -> None:

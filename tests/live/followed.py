@@ -25,6 +25,7 @@ from feedrank.state.shared import SharedCounts
 from tests.support.simulated_logs import (
     DAY,
     Learned,
+    divided,
     pictured,
     plugged,
     ranked,
@@ -42,6 +43,7 @@ LEARNED = {
     "profiles": simulated,
     "plugin": plugged,
     "tastes": tasteful,
+    "sides": divided,
     "pictures": pictured,
     "own ranker": ranked,
 }

@@ -144,6 +144,15 @@ def test_each_published_format_becomes_the_same_three_tables(
     assert posts["text"].notna().all()
 
 
+@pytest.mark.parametrize(("stars", "liked"), [(4, 2), (5, 1)])
+def test_stars_that_are_a_like_can_be_named(tmp_path: Path, stars: int, liked: int) -> None:
+    folder, out = tmp_path / "log", tmp_path / "out"
+    folder.mkdir()
+    _movielens_csv(folder)
+    _run("movielens", folder, "--stars", stars, "--write", out)
+    assert pd.read_parquet(out / "feed_data.parquet")["target"].astype(int).sum() == liked
+
+
 def test_a_whole_log_becomes_a_table_of_methods(tmp_path: Path) -> None:
     rng, rows = np.random.default_rng(1), []
     for number in range(400):

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 
+from feedrank.state.counts.tally import Tally
 from feedrank.state.fitted import FittedParameters
-from tests.support.simulated_logs import simulated
+from feedrank.state.plugins.pairs import Pairs
+from tests.support.simulated_logs import DAY, divided, simulated
 
 
 def test_fitted_parameters_come_back_as_they_were_written(tmp_path: Path) -> None:
@@ -42,6 +45,34 @@ def test_users_without_a_segment_column_are_one_segment() -> None:
     fitted = simulated(profiles=False).store.fitted
     assert fitted.n_segments == 1
     assert fitted.segment(np.zeros((5, 0), np.uint16)).tolist() == [0] * 5
+
+
+def test_a_step_knows_of_segments_from_the_refit_that_found_them_on() -> None:
+    fitted = divided().store.fitted
+    since, codes = fitted.segments_since, divided().store.catalogue.codes
+    assert fitted.as_of(since) is fitted
+    assert fitted.as_of(since - 1).n_segments == 1
+    assert not fitted.as_of(since - 1).segment(codes).any()
+    user, at = np.arange(4), np.array([since - 1, since]).repeat(2) * DAY
+    pairs = Pairs(fitted, codes, user, user, at)
+    assert pairs.segment.tolist() == [0, 0, *fitted.segment(codes)[2:4].tolist()]
+    assert pairs.segment[2:].all()
+    counts = Tally(*np.random.default_rng(1).integers(0, 9, (2, 3 * fitted.n_posts)))
+    known, unknown = (fitted.by_segment(counts, step) for step in (since, since - 1))
+    np.testing.assert_array_equal(known.liked, counts.liked.reshape(3, -1))
+    np.testing.assert_array_equal(unknown.shown, counts.shown.reshape(3, -1).sum(0)[None])
+
+
+def test_files_of_before_refits_looked_for_segments_have_those_of_the_warm_up(
+    tmp_path: Path,
+) -> None:
+    simulated().store.fitted.save(tmp_path)
+    path = tmp_path / "fitted.json"
+    values = json.loads(path.read_text())
+    assert values.pop("segments_since") == 0
+    path.write_text(json.dumps(values))
+    read = FittedParameters.load(tmp_path)
+    assert read.as_of(0).n_segments == simulated().store.fitted.n_segments > 1
 
 
 def test_an_refit_holds_from_its_first_step_to_the_next_and_the_first_one_before() -> None:

@@ -262,6 +262,22 @@ def tasteful(step: str = "1d") -> Learned:
 
 
 @cache
+def divided(step: str = "1d") -> Learned:
+    """A log of 300 users of two sides, who like other posts from day 9 on, as a refit finds."""
+    rng = np.random.default_rng(5)
+    side = rng.integers(0, 2, 300)
+    rows = random_rows(60_000, 300, 250, USUAL.days, seed=6)
+    is_own = rows.post % 2 == side[rows.user]
+    chance = np.where(rows.at < 9 * DAY, 0.2, np.where(is_own, 0.4, 0.1))
+    liked = (rng.random(len(rows)) < chance).astype(np.uint8)
+    users = users_table(300, city=rng.integers(0, 3, 300).astype(str), side=side.astype(str))
+    log = write_log(
+        scratch() / f"{step}-sides", users, posts_table(250), replace(rows, liked=liked)
+    )
+    return Learned.of(log, params(features={"step": step, "warmup_days": 7}))
+
+
+@cache
 def ranked(step: str = "1d", ranker: str = "again:LikedAgain") -> Learned:
     """The log of tastes with another ranker: the one of `plugins/rankers`, or a shipped one."""
     of = tasteful(step)

@@ -41,9 +41,10 @@ class Sizes:
     n_users: int
     n_posts: int
     n_steps: int
-    n_refits: int
+    first_steps: tuple[int, ...]
     codes: tuple[int, ...]
     segment_column: int
+    segments_since: int
     hides_posts: bool
     n_moments: int
     plugins: tuple[str, ...]
@@ -52,14 +53,23 @@ class Sizes:
     has_embeddings: bool
 
     @property
+    def n_refits(self) -> int:
+        """Refits, one a first step."""
+        return len(self.first_steps)
+
+    @property
     def n_segments(self) -> int:
-        """Segments of users."""
+        """Segments of users, once they are found."""
         return self.codes[self.segment_column] if self.segment_column >= 0 else 1
+
+    def segments_of(self, refit: int) -> int:
+        """Segments that a refit knows of."""
+        return self.n_segments if self.first_steps[refit] >= self.segments_since else 1
 
 
 def arrays_of(sizes: Sizes) -> Iterator[Array]:
     """All arrays of an artifact of these sizes."""
-    n_users, n_posts, n_segments = sizes.n_users, sizes.n_posts, sizes.n_segments
+    n_users, n_posts = sizes.n_users, sizes.n_posts
     lowest, codes = -HIGHEST, sizes.codes
     yield Array("catalogue_user_ids", (*INT, TEXT_IDS), (n_users,), lowest)
     yield Array("catalogue_post_ids", (*INT, TEXT_IDS), (n_posts,), lowest)
@@ -75,11 +85,11 @@ def arrays_of(sizes: Sizes) -> Iterator[Array]:
     for i, n in enumerate((*codes, HOURS_A_DAY)):
         yield Array(f"fitted_encoded_{i}", FLOAT, (n,), lowest)
     for i in range(sizes.n_refits):
-        yield Array(f"fitted_rate_{i}", FLOAT, (n_segments, "clusters"), high=1)
+        yield Array(f"fitted_rate_{i}", FLOAT, (sizes.segments_of(i), "clusters"), high=1)
         yield Array(f"fitted_log_gate_{i}", FLOAT, (n_posts, "clusters"), -math.inf, 1)
         yield Array(f"fitted_cluster_{i}", INT, (n_posts,), high="clusters")
         yield Array(f"fitted_factor_post_{i}", FLOAT, (n_posts, f"factors_{i}"), lowest)
-        yield Array(f"fitted_factor_rate_{i}", FLOAT, (n_segments, n_posts), high=1)
+        yield Array(f"fitted_factor_rate_{i}", FLOAT, (sizes.segments_of(i), n_posts), high=1)
         is_last = i == sizes.n_refits - 1
         for name, width in (("gate", "clusters"), ("factor_of_text", f"factors_{i}")):
             shape = ("design", width) if is_last else (0, 0)
@@ -93,7 +103,7 @@ def arrays_of(sizes: Sizes) -> Iterator[Array]:
     for i in range(sizes.n_own_columns):
         yield Array(f"fitted_own_{i}", FLOAT, (n_posts,), lowest)
     keyed: dict[str, str | float] = {"by_post": "post_keys"}
-    keyed |= {f"by_column_{i}": "column_keys" for i in range(sizes.n_refits)}
+    keyed |= {f"by_column_{i}": f"column_keys_{i}" for i in range(sizes.n_refits)}
     keyed |= {f"by_key_{i}": n - 1 for i, n in enumerate(sizes.n_keys)}
     for name, keys in keyed.items():
         yield Array(f"{name}_key", ("<u4",), (f"{name}_rows",), high=keys)

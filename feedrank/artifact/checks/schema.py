@@ -56,7 +56,9 @@ def check_schema(directory: Path, manifest: dict[str, Any]) -> None:
             dimensions["words_by_offset"] == n_words + 1, f"not one offset a word of {n_words}"
         )
     dimensions["post_keys"] = sizes.n_segments * sizes.n_posts
-    dimensions["column_keys"] = sum(sizes.codes) * sizes.n_segments * dimensions["clusters"]
+    for i in range(sizes.n_refits):
+        n_cells = sizes.segments_of(i) * dimensions["clusters"]
+        dimensions[f"column_keys_{i}"] = sum(sizes.codes) * n_cells
     for array in arrays:
         path = directory / f"{array.name}.npy"
         with blaming(path):
@@ -85,6 +87,8 @@ def _read_sizes(directory: Path, manifest: dict[str, Any]) -> Sizes:
         _require(all(isinstance(n, str) for n in fitted["moment_names"]), "'moment_names'")
         segment = fitted["segment_column"]
         _require(isinstance(segment, int) and -1 <= segment < len(codes), "'segment_column'")
+        since = fitted.get("segments_since", 0)
+        _require(isinstance(since, int) and since >= 0, "'segments_since'")
         step = fitted["step_seconds"]
         _require(isinstance(step, int) and step > 0, "'step_seconds' is no number above 0")
         meta.utc(meta.moment(meta.last_at + step))
@@ -102,9 +106,9 @@ def _read_sizes(directory: Path, manifest: dict[str, Any]) -> Sizes:
             "'strengths' are of other profile columns",
         )
     n_steps = meta.last_at // step + 1
-    hides = HIDDEN in manifest["files"]
-    sizes = (meta.n_users, meta.n_posts, n_steps, len(first), codes, segment, hides, n_moments)
-    return Sizes(*sizes, plugins, len(own["columns"]), n_keys, EMBEDDING in manifest["files"])
+    hides, has_embeddings = HIDDEN in manifest["files"], EMBEDDING in manifest["files"]
+    sizes = (meta.n_users, meta.n_posts, n_steps, tuple(first), codes, segment, since, hides)
+    return Sizes(*sizes, n_moments, plugins, len(own["columns"]), n_keys, has_embeddings)
 
 
 def _require(holds: bool, words: str) -> None:

@@ -8,6 +8,7 @@ not looked at again.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -48,7 +49,7 @@ def fitted_again(
     firsts: Sequence[int],
     before: Sequence[Tally],
     history: History,
-    segment: np.ndarray,
+    segments: Sequence[np.ndarray],
     design: tuple[csr_matrix, np.ndarray],
     params: FeaturesParams,
 ) -> list[FittedPosts]:
@@ -60,18 +61,18 @@ def fitted_again(
         firsts: first step of each refit.
         before: impressions and likes before each, shape (n_segments, n_posts).
         history: of all users.
-        segment: of each user.
+        segments: of each user, of each refit.
         design: of the posts' texts, and its components.
         params: of the features.
     """
     found = list(posts)
     if not any(map(_has_tastes, posts)) or before[-1].shown.sum() < WORTHWHILE * n_first[-1]:
         return found
-    sample = sample_of(history, segment, firsts[-1], is_larger=True)
+    sample = sample_of(history, segments[-1], firsts[-1], is_larger=True)
     n_larger = [int((sample.step < first).sum()) for first in firsts]
     sizes = enumerate(zip(n_first, n_larger, strict=True))
     again = [n for n, (less, more) in sizes if _has_tastes(posts[n]) and more > WORTHWHILE * less]
-    job = partial(_fit_again, again, posts, firsts, before, sample, design, params)
+    job = partial(_fit_again, again, posts, firsts, before, sample, segments, design, params)
     refits = map_parts(job, len(again), "finding tastes in more impressions") if again else ()
     for number, refit in zip(again, refits, strict=True):
         found[number] = refit
@@ -89,12 +90,14 @@ def _fit_again(
     firsts: Sequence[int],
     before: Sequence[Tally],
     sample: InteractionSample,
+    segments: Sequence[np.ndarray],
     design: tuple[csr_matrix, np.ndarray],
     params: FeaturesParams,
     number: int,
 ) -> FittedPosts:
     """A refit of the kind that it was: tastes in clusters, or in factors."""
     refit = again[number]
-    kinds = fit_posts(before[refit], sample[sample.step < firsts[refit]], *design, params)
+    some = replace(sample, segment=segments[refit][sample.users])[sample.step < firsts[refit]]
+    kinds = fit_posts(before[refit], some, *design, params)
     are_in_clusters = posts[refit][0].taste_strength is not None
     return kinds[are_in_clusters and len(kinds) > 1]

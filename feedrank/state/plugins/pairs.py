@@ -42,8 +42,10 @@ class Pairs:
 
     @cached_property
     def segment(self) -> np.ndarray:
-        """Segment of each user, shape (n,)."""
-        return self.fitted.segment(self._codes)[self.user]
+        """Segment of each user that the moment knows of, shape (n,)."""
+        step = self.at // self.fitted.step_seconds
+        segment = self.fitted.segment(self._codes)[self.user]
+        return np.where(step < self.fitted.segments_since, 0, segment)
 
     @cached_property
     def hour(self) -> np.ndarray:

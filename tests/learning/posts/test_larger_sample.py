@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 from feedrank.learning.fit import fit_store
 from feedrank.learning.posts import larger_sample
+from feedrank.learning.posts.fit import FittedPosts
+from feedrank.state.counts.tally import Tally
 from feedrank.state.fitted import Refit
+from feedrank.state.history import InteractionSample
 from feedrank.state.posts.factors import Factors
 from tests.support.simulated_logs import Learned, simulated, tasteful, workers
 
@@ -44,3 +48,27 @@ def test_a_log_without_tastes_is_not_looked_at_again(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(larger_sample, "FIRST", of.log.meta.n_impressions // 2)
     monkeypatch.setattr(larger_sample, "fit_posts", None)  # would fail
     _refits(of)
+
+
+def test_each_refit_is_fitted_again_with_the_segments_that_it_knows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    of, asked = tasteful(), []
+    fitted = of.store.fitted
+    firsts = [fitted.refits[-1].first_step - 1, fitted.refits[-1].first_step]
+    posts = [(fitted.refits[-1].clusters, fitted.refits[-1].factors)] * 2
+    before = [of.store.shared.by_post.before(first).reshape(1, -1) for first in firsts]
+    segments = [np.zeros(300, np.int64), np.arange(300) % 3]
+
+    def fit_posts(counts: Tally, sample: InteractionSample, *_: object) -> list[FittedPosts]:
+        asked.append((sample.segment.tolist(), int(sample.step.max())))
+        return posts[:1]
+
+    monkeypatch.setattr(larger_sample, "fit_posts", fit_posts)
+    design, history = (csr_matrix((250, 1)), np.zeros((250, 1))), of.store.history
+    with workers(1):
+        again = larger_sample.fitted_again(
+            posts, [1, 1], firsts, before, history, segments, design, of.params.features
+        )
+    assert len(again) == 2
+    assert asked == [(s.tolist(), first - 1) for s, first in zip(segments, firsts, strict=True)]
