@@ -69,7 +69,7 @@ TRIED: tuple[tuple[str, str, tuple[float, float]], ...] = (
     ("feedrank.state.posts.factors", "RATE_UNIT", (2.0**-12, 2.0**-18)),
     ("feedrank.state.shared", "LEVEL_PRIOR", (10.0, 200.0)),
     ("feedrank.learning.target_encoding", "PRIOR_IMPRESSIONS", (5.0, 100.0)),
-    ("feedrank.learning.segments", "CERTAIN", (2.5, 4.0)),
+    ("feedrank.learning.segments", "CERTAIN", (3.0, 5.0)),
     ("feedrank.learning.prior_strengths", "WHOLE_SHARE", (0.99, 0.9999)),
     ("feedrank.ranking.first_stage", "WEIGHT_SPREAD", (0.1, 1.0)),
     ("feedrank.learning.refits", "GROWTH", (1.3, 2.0)),

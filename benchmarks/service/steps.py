@@ -49,7 +49,8 @@ def counted(store: FeatureStore, log: Log, seconds: int) -> FeatureStore:
     """The store of a log counted by other steps; prints what that takes."""
     last = replace(store.fitted.refits[-1], first_step=0)
     half_life = store.fitted.half_life_steps * store.fitted.step_seconds / seconds
-    fitted = replace(store.fitted, step_seconds=seconds, half_life_steps=half_life, refits=(last,))
+    steps = {"step_seconds": seconds, "half_life_steps": half_life, "segments_since": 0}
+    fitted = replace(store.fitted, **steps, refits=(last,))
     profiles = Profiles(store.columns, np.asarray(store.catalogue.codes))
     ((by_post, *_), history), took = timed(lambda: count_posts(log, profiles, fitted))
     (counts,), more = timed(lambda: _count_refits(log, profiles, fitted, [0], [last.clusters]))

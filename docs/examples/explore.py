@@ -27,7 +27,7 @@ state = store.states.as_of(store.shared.n_steps)  # what is known at the end of 
 posts = feed.posts
 
 # %% Who likes what: like rate of each segment of users in each cluster of posts.
-segments = store.columns[store.fitted.segment_column]
+segments = store.columns[store.fitted.segment_column]  # of the demo; -1 where no column is found
 liked = pd.DataFrame(state.cluster_rate).stack().rename("rate").reset_index()
 liked.columns = ["segment", "cluster", "rate"]
 labels = {code: segments.label(code) for code in range(segments.n_codes)}

@@ -53,6 +53,7 @@ def features_of(fitted: FittedParameters) -> tuple[Feature, ...]:
         Feature(f"{name}_cluster_log_ratio", partial(_column_ratio, column=i, offset=offset),
                 f"people with this {name} like such posts", RATIO, CLUSTER)
         for (i, name), offset in zip(columns, fitted.column_offsets.tolist())
+        # Until it is found, the segment column is one of the others; from then on its ratio is 1.
         if i != fitted.segment_column or fitted.segments_since
     ]  # fmt: skip
     encoded = [

@@ -1,7 +1,8 @@
-"""Fit: from a log to the feature store, by the warm-up, the counting pass and the refits."""
+"""Fit: from a log to the feature store: warm-up, segments, counting pass and refits."""
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from feedrank.learning.counting_pass import count_posts
 from feedrank.learning.profile_coding import code_profiles, users_at_start
 from feedrank.learning.refits import fit_refits, refit_days, refit_steps
-from feedrank.learning.segments import with_segments
+from feedrank.learning.segments import with_segments, words_of
 from feedrank.learning.warmup import fit_warmup
 from feedrank.log.calendar import Calendar
 from feedrank.log.files import Log
@@ -19,6 +20,8 @@ from feedrank.schema import HIDDEN, POST_ID, TEXT, TOPIC, USER_ID
 from feedrank.state.catalogue import NO_DAY, Catalogue, Texts, id_array
 from feedrank.state.feature_store import FeatureStore
 from feedrank.state.shared import SharedCounts
+
+logger = logging.getLogger(__name__)
 
 
 def fit_store(log: Log, params: Params) -> FeatureStore:
@@ -34,6 +37,7 @@ def fit_store(log: Log, params: Params) -> FeatureStore:
     firsts = refit_steps(days, params.features.step_seconds)
     fixed = fit_warmup(log, profiles, calendar, params.features)
     fixed = with_segments(log, profiles, fixed, firsts)
+    logger.info("features: %s", words_of(fixed))
     (by_post, *by_key), history = count_posts(log, profiles, fixed)
     fitted, by_column = fit_refits(log, profiles, fixed, by_post, history, firsts, params.features)
     ids = (id_array(log.users[USER_ID].to_numpy()), id_array(log.posts[POST_ID].to_numpy()))

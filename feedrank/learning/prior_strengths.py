@@ -63,7 +63,7 @@ def fit_strengths(
     counts, previous = (fixed.by_segment(by_post.before(end), step) for end in (step, step // 2))
     cluster_rate = rates_within(clusters.cluster, n_clusters, counts)
     topic_rate = rates_within(fixed.topic, fixed.n_topics, counts)
-    segment = fixed.as_of(step).segment(codes[sampled_users(len(codes), n_clusters)])
+    segment = fixed.knowing(step).segment(codes[sampled_users(len(codes), n_clusters)])
     cluster, topic = found.by_cluster, found.by_topic
     expected = cluster.shown * cluster_rate[segment]
     posts = post_state(clusters, counts)

@@ -78,7 +78,7 @@ def fit_refits(
         params: of the features.
     """
     before = [fixed.by_segment(by_post.before(first), first) for first in firsts]
-    segments = [fixed.as_of(first).segment(profiles.codes) for first in firsts]
+    segments = [fixed.knowing(first).segment(profiles.codes) for first in firsts]
     samples = [sample_of(history, *of) for of in zip(segments, firsts, strict=True)]
     embeddings = embeddings_of(log.posts)
     texts, vocabulary = text_design(log.posts[TEXT], fixed.topic, params.vocabulary, embeddings)
@@ -159,12 +159,14 @@ def _refits_of_bucket(
     some, some_steps = rows[sampled], steps[sampled]
     by_column, of_users = [], []
     for first, last, refit in zip(firsts, [*firsts[1:], total], clusters, strict=True):
-        count = partial(_column_cells, (first_user, end_user), profiles, fixed.as_of(first), refit)
+        count = partial(
+            _column_cells, (first_user, end_user), profiles, fixed.knowing(first), refit
+        )
         # All before the refit counts in the step before it, nothing of the next refit counts.
         none, n_before = count(rows[:0]), max(first - 1, 0)
         parts = islice(by_step(rows, np.maximum(steps, first - 1), last), n_before, None)
         cells = chain(repeat(none, n_before), map(count, parts), repeat(none, total - last))
-        by_column.append(StepCounts.of(cells, fixed.as_of(first).n_column_keys(n_clusters)))
+        by_column.append(StepCounts.of(cells, fixed.knowing(first).n_column_keys(n_clusters)))
         earlier = some[: int(np.searchsorted(some_steps, first))]
         by_cluster = _by_user(users, earlier, refit.cluster, n_clusters)
         of_users.append((by_cluster, _by_user(users, earlier, fixed.topic, fixed.n_topics)))

@@ -12,6 +12,7 @@ import numpy as np
 from feedrank.engines.engine import map_parts
 from feedrank.log.files import Log
 from feedrank.log.impressions import Impressions
+from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.state.counts.tally import tally
 from feedrank.state.fitted import WarmupParameters
 from feedrank.state.profiles import Profiles
@@ -26,13 +27,14 @@ FIRST_DEALS = 5  # a column that these reach is not looked at further
 # Of users who like about as often: 5 to 20 tell columns whose codes differ in that alone, of five
 # impressions a post, from chance by .3 standard deviations on average; without any, by 4.9.
 STRATA = 10
-LATER_ROWS = 3_000_000  # of all refits, at most, as for tastes
+LATER_ROWS = 3_000_000  # of a refit, at most, as for tastes
 MOST_POSTS = 10_000  # the most shown: bounds memory to some 20 MB for 64 codes
 LEAST_LIKES = 0.5  # expected of a post; with fewer, a single like would decide
 # Of all likes, at least, as the weight of a code: of codes of some ten users, .02 leaves one in a
 # hundred deals beyond 3 standard deviations, and .1 hides bands of a twelfth.
 LEAST_SHARE = 0.05
 SEED = 1  # any number
+Look = tuple[int, int]  # a refit's: seconds before which, and every how many users
 
 
 def with_segments(
@@ -40,8 +42,8 @@ def with_segments(
 ) -> WarmupParameters:
     """The parameters, with segments from the first refit that finds some if the warm-up found none.
 
-    A refit looks at the impressions before it, of users spread evenly. Earlier steps keep one
-    segment: they know nothing of it.
+    Each refit after the first looks at the impressions before it, of users spread evenly; the
+    first one also holds before its first step. Earlier steps keep one segment.
 
     Args:
         log: the log.
@@ -51,23 +53,51 @@ def with_segments(
     """
     if fixed.segment_column >= 0 or not profiles.columns or len(firsts) == 1:
         return fixed
-    apart = -(-log.meta.n_impressions // LATER_ROWS)
-    some = partial(_of_spread_users, log, max(apart, 1))
+    ends = np.array(firsts[1:], np.int64) * fixed.step_seconds
+    count = partial(_n_before, log, ends)
+    n_before = np.sum(list(map_parts(count, log.meta.n_buckets, "counting impressions")), axis=0)
+    apart = np.maximum(-(-n_before // LATER_ROWS), 1)
+    looks = list(zip(ends.tolist(), apart.tolist(), strict=True))
+    some = partial(_of_some_users, log, looks)
     rows = Impressions.joined(list(map_parts(some, log.meta.n_buckets, "reading some users")))
-    look = partial(_column_before, profiles, rows, [f * fixed.step_seconds for f in firsts[1:]])
-    columns = list(map_parts(look, len(firsts) - 1, "looking for segments"))
+    look = partial(_column_before, profiles, rows, looks)
+    columns = list(map_parts(look, len(looks), "looking for segments"))
     found = zip(firsts[1:], columns, strict=True)
     since, column = next(((first, c) for first, c in found if c >= 0), (0, -1))
     return replace(fixed, segment_column=column, segments_since=since)
 
 
-def _of_spread_users(log: Log, apart: int, bucket: int) -> Impressions:
-    rows = log.bucket(bucket)
-    return rows[rows.user % apart == 0]
+def words_of(fixed: WarmupParameters) -> str:
+    """Which column splits users, and what showed it, in words."""
+    if fixed.segment_column < 0:
+        return "no profile column splits the users by what they like: all are one segment."
+    name = fixed.column_names[fixed.segment_column]
+    if not fixed.segments_since:
+        return f"'{name}' splits the users, as the warm-up shows."
+    day = fixed.segments_since * fixed.step_seconds // SECONDS_A_DAY
+    return f"'{name}' splits the users from day {day} on, when a refit found it."
 
 
-def _column_before(profiles: Profiles, rows: Impressions, ends: Sequence[int], number: int) -> int:
-    return choose_segment_column(profiles, rows[rows.at < ends[number]])
+def _n_before(log: Log, ends: np.ndarray, bucket: int) -> np.ndarray:
+    """Impressions of a bucket before each end, int64, shape (len(ends),)."""
+    rows, _ = log.between(bucket, 0, int(ends[-1]))
+    return np.searchsorted(rows.at, ends)
+
+
+def _of_some_users(log: Log, looks: Sequence[Look], bucket: int) -> Impressions:
+    rows, _ = log.between(bucket, 0, looks[-1][0])
+    return rows[np.any([_is_seen(rows, *look) for look in looks], axis=0)]
+
+
+def _is_seen(rows: Impressions, end: int, apart: int) -> np.ndarray:
+    """Whether a refit looks at each row: before its end, every so many users."""
+    return np.asarray((rows.at < end) & (rows.user % apart == 0))
+
+
+def _column_before(
+    profiles: Profiles, rows: Impressions, looks: Sequence[Look], number: int
+) -> int:
+    return choose_segment_column(profiles, rows[_is_seen(rows, *looks[number])])
 
 
 def choose_segment_column(profiles: Profiles, rows: Impressions) -> int:
@@ -87,9 +117,9 @@ def choose_segment_column(profiles: Profiles, rows: Impressions) -> int:
     rows = rows[np.isin(rows.post, kept)]
     _, post = np.unique(rows.post, return_inverse=True)
     users, user = np.unique(rows.user, return_inverse=True)
-    stratum = _strata(user, rows.liked)
     n_deals = int(np.clip(DEALT_ROWS // max(len(rows), 1), FEWEST_DEALS, MOST_DEALS))
     rng, best, most = np.random.default_rng(SEED), -1, 0.0
+    stratum = _strata(user, rows.liked, rng)
     for column, about in enumerate(profiles.columns):
         codes = profiles.codes[users, column].astype(np.int64)
         difference = partial(_difference, about.n_codes, user, post, rows.liked)
@@ -104,10 +134,11 @@ def choose_segment_column(profiles: Profiles, rows: Impressions) -> int:
     return best
 
 
-def _strata(user: np.ndarray, liked: np.ndarray) -> np.ndarray:
-    """Number of each user's tenth by like rate, shape (n_users,)."""
+def _strata(user: np.ndarray, liked: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Number of each user's tenth by like rate, ties in any order, shape (n_users,)."""
     counts = tally(user, liked, int(user.max(initial=-1)) + 1)
-    rank = np.argsort(np.argsort(counts.liked / np.maximum(counts.shown, 1), kind="stable"))
+    rate = counts.liked / np.maximum(counts.shown, 1)
+    rank = np.argsort(np.lexsort((rng.random(len(rate)), rate)))
     return np.asarray(rank * STRATA // max(len(rank), 1))
 
 

@@ -1,4 +1,4 @@
-"""Warm-up: the segment column and the target encodings, fitted on the first days of the log."""
+"""Warm-up: the target encodings and, if it tells one, the segment column, of the first days."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class FeatureStore:
         about = json.loads((place / "feature_store.json").read_text())
         fitted = FittedParameters.load(place)
         n_by_post = fitted.n_segments * fitted.n_posts
-        known = (fitted.as_of(refit.first_step) for refit in fitted.refits)
+        known = (fitted.knowing(refit.first_step) for refit in fitted.refits)
         n_by_column = (of_refit.n_column_keys(fitted.n_clusters) for of_refit in known)
         by_column = (
             StepCounts.load(place, f"by_column_{number}", n_keys)

@@ -1,4 +1,4 @@
-"""Fitted parameters: fitted once on the warm-up, and clusters, factors and strengths by refit."""
+"""Fitted parameters: of the warm-up, and by refit clusters, factors and prior strengths."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Refit:
 
 @dataclass(frozen=True)
 class WarmupParameters:
-    """Parameters fitted once, on the warm-up days, for the whole log.
+    """Parameters fitted once, on the warm-up days; a later refit may find the segment column.
 
     Attributes:
         step_seconds: length of a step.
@@ -94,7 +94,7 @@ class WarmupParameters:
 
     @property
     def n_segments(self) -> int:
-        """Segments of users."""
+        """Segments of users, once they are found."""
         return 1 if self.segment_column < 0 else self.column_codes[self.segment_column]
 
     @property
@@ -117,8 +117,8 @@ class WarmupParameters:
         """First code of each profile column when all are laid end to end, (n_columns + 1,)."""
         return np.concatenate([[0], np.cumsum(self.column_codes)]).astype(np.int64)
 
-    def as_of(self, step: int) -> WarmupParameters:
-        """The same for one who knows of no later step: one segment until a column is found."""
+    def knowing(self, step: int) -> WarmupParameters:
+        """The same with the segments that a step knows of: one, until a column is found."""
         is_known = step >= self.segments_since
         return self if is_known else replace(self, segment_column=-1, segments_since=0)
 

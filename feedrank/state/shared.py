@@ -31,6 +31,8 @@ FEWEST_SHOWN = 100  # posts, the service's longest list: with fewer, every post 
 class SharedState(StepRates):
     """Rates and tables as of one step, float32 unless said otherwise.
 
+    Steps before `segments_since` have one segment.
+
     Attributes:
         post_logit: log-odds of liking with quality, shape (n_segments, n_posts).
         cluster_logit: log-odds of liking without quality, shape (n_segments, n_posts).
@@ -158,9 +160,12 @@ class SharedHistory:
         return self._state(self._rates[step], tables, {})
 
     def counts_as_of(self, step: int) -> Tally:
-        """Impressions and likes strictly before a step, int64, shape (n_segments, n_posts)."""
-        counts = self._by_post.before(self._within(step)).counts
-        return counts.reshape(self.fitted.n_segments, self.fitted.n_posts)
+        """Impressions and likes strictly before a step, int64, shape (n_segments, n_posts).
+
+        By the segments that the step knows of.
+        """
+        step = self._within(step)
+        return self.fitted.by_segment(self._by_post.before(step).counts, step)
 
     def candidates_among(self, post: np.ndarray, step: int, k: int) -> np.ndarray:
         """Those of some posts that the feed showed before a step, or that are newer than the log.

@@ -42,7 +42,7 @@ class UserState:
         self.refit = refit
         self.codes = codes
         self.moments = moments
-        self.segment = fitted.as_of(refit.first_step).segment(codes)
+        self.segment = fitted.knowing(refit.first_step).segment(codes)
         self.pairs = pairs
         groupings = {
             "cluster": (refit.clusters.cluster, fitted.n_clusters),

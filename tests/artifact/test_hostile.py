@@ -195,6 +195,13 @@ CONTENT: dict[str, tuple[Damage, str]] = {
         _json("fitted.json", lambda v: v["refits"].append(v["refits"][-1])),
         r"npy' is missing, by the sizes in",
     ),
+    **{
+        f"segments since {since!r}": (
+            _json("fitted.json", lambda v, since=since: v.update(segments_since=since)),
+            r"fitted.json' cannot be read \(ValueError: 'segments_since' is no later refit's",
+        )
+        for since in (-1, True, 1, 7, 10**30, "9")
+    },
     "a tree that leaves itself": (
         _tree_that_leaves_itself,
         r"ranker.ubj' cannot be read \(ValueError: tree 0 does not hang together",

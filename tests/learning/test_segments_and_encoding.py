@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,17 @@ from feedrank.learning.segments import choose_segment_column, with_segments
 from feedrank.learning.target_encoding import PRIOR_IMPRESSIONS, static_encodings
 from feedrank.log.impressions import Impressions
 from feedrank.state.profiles import Profiles
-from tests.support.simulated_logs import DAY, HOUR, divided, learned, simulated, users_table
+from tests.support.simulated_logs import (
+    DAY,
+    HOUR,
+    divided,
+    learned,
+    random_rows,
+    simulated,
+    users_table,
+    workers,
+    write_log,
+)
 
 
 def _profiles(**columns: object) -> Profiles:
@@ -188,11 +199,41 @@ def test_a_refit_finds_what_splits_users_after_the_warm_up(
     without = replace(fitted, segment_column=-1, segments_since=0)
     profiles = Profiles(divided().store.columns, divided().store.catalogue.codes)
     found = with_segments(log, profiles, without, [7, 9, 13, 19, 26])
+    assert segments.words_of(found) == (
+        "'side' splits the users from day 13 on, when a refit found it."
+    )
+    assert "no profile column" in segments.words_of(without)
     assert (found.segment_column, found.segments_since) == (1, 13)
     assert with_segments(log, profiles, without, [7, 9]) == without
     assert with_segments(log, profiles, without, [7]) == without
     of_warmup = replace(without, segment_column=0)
     assert with_segments(log, profiles, of_warmup, [7, 9, 13]) == of_warmup
+
+
+def test_what_a_refit_looks_at_does_not_hang_on_what_comes_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segments, "LATER_ROWS", 10_000)
+    looked_at: list[list[bytes]] = []
+
+    def choose(_: Profiles, rows: Impressions) -> int:
+        looked_at[-1].append(b"".join(column.tobytes() for column in vars(rows).values()))
+        return -1
+
+    monkeypatch.setattr(segments, "choose_segment_column", choose)
+    log, fitted = divided().log, divided().store.fitted
+    without = replace(fitted, segment_column=-1, segments_since=0)
+    profiles = Profiles(divided().store.columns, divided().store.catalogue.codes)
+    rows = Impressions.joined(log.buckets()).sorted()
+    later = random_rows(90_000, 300, 250, 20, seed=9)
+    later = replace(later, at=later.at + np.uint32(30 * DAY))
+    longer = write_log(tmp_path, log.users, log.posts, Impressions.joined([rows, later]).sorted())
+    for some in (log, longer):
+        looked_at.append([])
+        with workers(1):
+            with_segments(some, profiles, without, [7, 9, 13, 19, 26])
+    assert looked_at[0] == looked_at[1]
+    assert all(5_000 < len(seen) / 13 < 15_000 for seen in looked_at[0])
 
 
 def test_segments_of_one_refit_are_those_of_the_warm_up() -> None:
@@ -204,5 +245,6 @@ def test_segments_of_one_refit_are_those_of_the_warm_up() -> None:
 def test_the_column_that_drives_the_simulated_network_is_found() -> None:
     fitted = simulated().store.fitted
     assert fitted.column_names[fitted.segment_column] == "age"
+    assert segments.words_of(fitted) == "'age' splits the users, as the warm-up shows."
     codes = pd.Series(fitted.segment(simulated().store.catalogue.codes))
     assert codes.nunique() > 2

@@ -50,9 +50,9 @@ def test_users_without_a_segment_column_are_one_segment() -> None:
 def test_a_step_knows_of_segments_from_the_refit_that_found_them_on() -> None:
     fitted = divided().store.fitted
     since, codes = fitted.segments_since, divided().store.catalogue.codes
-    assert fitted.as_of(since) is fitted
-    assert fitted.as_of(since - 1).n_segments == 1
-    assert not fitted.as_of(since - 1).segment(codes).any()
+    assert fitted.knowing(since) is fitted
+    assert fitted.knowing(since - 1).n_segments == 1
+    assert not fitted.knowing(since - 1).segment(codes).any()
     user, at = np.arange(4), np.array([since - 1, since]).repeat(2) * DAY
     pairs = Pairs(fitted, codes, user, user, at)
     assert pairs.segment.tolist() == [0, 0, *fitted.segment(codes)[2:4].tolist()]
@@ -72,7 +72,7 @@ def test_files_of_before_refits_looked_for_segments_have_those_of_the_warm_up(
     assert values.pop("segments_since") == 0
     path.write_text(json.dumps(values))
     read = FittedParameters.load(tmp_path)
-    assert read.as_of(0).n_segments == simulated().store.fitted.n_segments > 1
+    assert read.knowing(0).n_segments == simulated().store.fitted.n_segments > 1
 
 
 def test_an_refit_holds_from_its_first_step_to_the_next_and_the_first_one_before() -> None:

@@ -87,8 +87,6 @@ def _read_sizes(directory: Path, manifest: dict[str, Any]) -> Sizes:
         _require(all(isinstance(n, str) for n in fitted["moment_names"]), "'moment_names'")
         segment = fitted["segment_column"]
         _require(isinstance(segment, int) and -1 <= segment < len(codes), "'segment_column'")
-        since = fitted.get("segments_since", 0)
-        _require(isinstance(since, int) and since >= 0, "'segments_since'")
         step = fitted["step_seconds"]
         _require(isinstance(step, int) and step > 0, "'step_seconds' is no number above 0")
         meta.utc(meta.moment(meta.last_at + step))
@@ -97,6 +95,9 @@ def _read_sizes(directory: Path, manifest: dict[str, Any]) -> Sizes:
         first = [refit["first_step"] for refit in fitted["refits"]]
         _require(first != [] and first == sorted(first), "'refits' are not in order of time")
         _require(all(isinstance(at, int) and at >= 0 for at in first), "'first_step'")
+        since = fitted.get("segments_since", 0)
+        is_later = type(since) is int and segment >= 0 and since in first and since > first[0]
+        _require(since == 0 or is_later, "'segments_since' is no later refit's first step")
         own = fitted.get("plugins", NO_PLUGINS.about())
         plugins, n_keys = tuple(own["modules"]), tuple(own["n_keys"])
         _require(all(name.isidentifier() for name in plugins), f"plugins are named {plugins}")

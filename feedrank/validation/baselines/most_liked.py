@@ -29,9 +29,13 @@ class MostLiked(Popularity):
         self._by_segment = by_segment
 
     def scores(self, step: int) -> np.ndarray:
-        """Rates as of a step, shape (n_segments, n_posts), or (1, n_posts) for everyone."""
-        counts = self.store.states.counts_as_of(step)
+        """Rates as of a step, shape (n_segments, n_posts), or (1, n_posts) for everyone.
+
+        Alike for all segments at a step that knows of none.
+        """
+        counts, n_segments = self.store.states.counts_as_of(step), self.store.fitted.n_segments
         if not self._by_segment:
             counts = Tally(*(c.sum(0, keepdims=True) for c in (counts.shown, counts.liked)))
         overall = base_rate(counts.liked.sum(), counts.shown.sum())
-        return np.asarray((counts.liked + LIKED_PRIOR * overall) / (counts.shown + LIKED_PRIOR))
+        rates = (counts.liked + LIKED_PRIOR * overall) / (counts.shown + LIKED_PRIOR)
+        return np.repeat(rates, n_segments if self._by_segment and len(rates) == 1 else 1, axis=0)

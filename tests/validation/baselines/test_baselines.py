@@ -13,7 +13,7 @@ from feedrank.validation.baselines.baseline import Random
 from feedrank.validation.baselines.classic import Classic
 from feedrank.validation.baselines.decayed_likes import DecayedLikes
 from feedrank.validation.baselines.most_liked import LIKED_PRIOR, MostLiked
-from tests.support.simulated_logs import DAY, Learned, simulated
+from tests.support.simulated_logs import DAY, Learned, divided, simulated
 
 CUTOFF = 20 * DAY
 
@@ -52,6 +52,17 @@ def test_an_aged_most_liked_is_that_of_its_cutoff(learned: Learned) -> None:
         for at in (CUTOFF, CUTOFF + DAY, 29 * DAY):
             np.testing.assert_array_equal(aged.score(7, at, posts), of_cutoff)
         assert not np.array_equal(fresh.score(7, 29 * DAY, posts), of_cutoff)
+
+
+def test_most_liked_knows_no_segment_before_it_is_found() -> None:
+    store, posts = divided().store, np.arange(250)
+    of_all, by_segment = (MostLiked(store, own) for own in (False, True))
+    since = store.fitted.segments_since * DAY
+    for at, are_equal in ((since - 1, True), (since + 1, False)):
+        scores = [
+            b.score(user, at, posts).tolist() for b in (of_all, by_segment) for user in (0, 9)
+        ]
+        assert (scores[:2] == scores[2:]) == are_equal
 
 
 def test_most_liked_by_segment_counts_the_segment_s_users_alone(learned: Learned) -> None:
