@@ -130,9 +130,7 @@ class WarmupParameters:
             step: that the counts are for.
         """
         found = counts.reshape(self.n_segments, -1)
-        if step >= self.segments_since:
-            return found
-        return Tally(found.shown.sum(0, keepdims=True), found.liked.sum(0, keepdims=True))
+        return found if step >= self.segments_since else found.of_all()
 
     def segment(self, codes: np.ndarray) -> np.ndarray:
         """Segment of users with these profile codes, int64, shape (n_users,)."""

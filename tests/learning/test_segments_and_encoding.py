@@ -178,8 +178,8 @@ def test_codes_of_few_users_seldom_differ_much_by_chance() -> None:
     for seed in range(5):
         rows = _segment_rows(np.zeros((N_USERS, N_POSTS)), 6_000, 0.1, seed)
         rng, alike = np.random.default_rng(seed), np.zeros(N_USERS, np.int64)
-        dealt = (segments._dealt(country, alike, rng) for _ in range(100))
-        found = [segments._difference(8, rows.user, rows.post, rows.liked, c) for c in dealt]
+        permuted = (segments._permuted(country, alike, rng) for _ in range(100))
+        found = [segments._difference(8, rows.user, rows.post, rows.liked, c) for c in permuted]
         farthest.append((max(found) - np.mean(found)) / np.std(found))
     assert np.mean(farthest) < 3.6
 

@@ -60,6 +60,10 @@ class Tally:
         """The same counts by the parts of their key."""
         return Tally(self.shown.reshape(shape), self.liked.reshape(shape))
 
+    def of_all(self) -> Tally:
+        """The sum over the first axis, which stays, of length 1."""
+        return Tally(*(count.sum(0, keepdims=True) for count in (self.shown, self.liked)))
+
     def with_columns(self, n_rows: int, n_columns: int) -> Tally:
         """The same counts by keys (row, column), where columns were added at the end."""
         wide = np.zeros((2, n_rows, n_columns), self.shown.dtype)

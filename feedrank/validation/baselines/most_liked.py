@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from feedrank.state.counts.tally import Tally
 from feedrank.state.feature_store import FeatureStore
 from feedrank.stats.shrinkage import base_rate
 from feedrank.validation.baselines.baseline import Popularity
@@ -34,8 +33,7 @@ class MostLiked(Popularity):
         Alike for all segments at a step that knows of none.
         """
         counts, n_segments = self.store.states.counts_as_of(step), self.store.fitted.n_segments
-        if not self._by_segment:
-            counts = Tally(*(c.sum(0, keepdims=True) for c in (counts.shown, counts.liked)))
+        counts = counts if self._by_segment else counts.of_all()
         overall = base_rate(counts.liked.sum(), counts.shown.sum())
         rates = (counts.liked + LIKED_PRIOR * overall) / (counts.shown + LIKED_PRIOR)
         return np.repeat(rates, n_segments if self._by_segment and len(rates) == 1 else 1, axis=0)
