@@ -130,23 +130,22 @@ class Truth:
         """Logit of `probability`, shape (n,)."""
         own = self.quality[posts] + self.like_rate[users]
         own += self.taste[users, self.cluster[posts]]
-        own += np.einsum("ij,ij->i", self.user_factors[users], self.post_factors[posts])
+        own += np.einsum("...j,...j->...", self.user_factors[users], self.post_factors[posts])
         return np.asarray(self.known_logit(users, posts, at) + own)
 
     def probability(self, users: np.ndarray, posts: np.ndarray, at: np.ndarray) -> np.ndarray:
         """Probability of a like for each (user, post, moment), shape (n,).
 
         Args:
-            users: rows of users, whole numbers, shape (n,).
+            users: rows of users, whole numbers, shape (n,), or () for one of all.
             posts: rows of posts, shape (n,).
-            at: seconds since the origin, shape (n,).
+            at: seconds since the origin, shape (n,) or ().
         """
         return np.asarray(expit(self.logit(users, posts, at)))
 
     def probabilities(self, user: int, at: int) -> np.ndarray:
         """Probability of a like for one request over the whole catalogue, shape (n_posts,)."""
-        posts = np.arange(self.n_posts)
-        return self.probability(np.full(len(posts), user), posts, np.full(len(posts), at))
+        return self.probability(np.asarray(user), np.arange(self.n_posts), np.asarray(at))
 
     def hit_probability(self, users: np.ndarray, at: np.ndarray, lists: np.ndarray) -> np.ndarray:
         """Probability that at least one post of each list would be liked, shape (n_requests,).

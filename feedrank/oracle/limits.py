@@ -101,8 +101,7 @@ def informed_in(
     for row, (request, rows) in enumerate(_histories(log.bucket(bucket), users, at, requests)):
         mean, variance = quality.as_of(int(at[request]))
         own, doubt = UserTaste.learn(truth, rows, mean, shift).of_posts(design)
-        user, moment = (np.full(len(posts), x) for x in (users[request], at[request] + shift))
-        known = truth.known_logit(user, posts, moment)
+        known = truth.known_logit(users[request], posts, at[request] + shift)
         chance = _mean_probability(known + mean + own, variance + doubt)
         lists[row] = _best(chance, k, barred, request)
     return requests, lists

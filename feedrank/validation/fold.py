@@ -19,6 +19,7 @@ from feedrank.params import Params
 from feedrank.ranking.rankers.ranker import Asked, Ranker
 from feedrank.state.feature_store import FeatureStore
 from feedrank.validation.feed.randomness import Finding, randomness_of
+from feedrank.validation.feed.strata import Strata
 from feedrank.validation.learning_curve import learning_curve
 from feedrank.validation.methods import FoldModels
 from feedrank.validation.replay.matches import NO_MATCHES, ListShares, Matches
@@ -87,7 +88,7 @@ def run_fold(
     models = FoldModels.fit(features, rows, fold, params)
     if alter is not None:
         models = replace(models, ours=replace(models.ours, ranker=alter(models.ours.ranker)))
-    return _replayed(log, features, rows, models)
+    return _tested(features, [_replayed(log, features, rows, models)])[0]
 
 
 def run_folds(
@@ -97,12 +98,12 @@ def run_folds(
     folds: Sequence[Fold],
     params: Params,
 ) -> list[FoldResult]:
-    """`run_fold` of each, whose models are fitted side by side."""
+    """`run_fold` of each, whose models are fitted, and whose feeds are tested, side by side."""
     fit = partial(_fitted, features, rows, folds, params)
     # Of a cluster the driver alone can start the job that grows trees.
     workers = 1 if in_use().is_cluster else None
     models = list(processes.map_parts(fit, len(folds), "fitting models", workers))
-    return [_replayed(log, features, rows, of_fold) for of_fold in models]
+    return _tested(features, [_replayed(log, features, rows, of_fold) for of_fold in models])
 
 
 def _fitted(
@@ -115,9 +116,31 @@ def _fitted(
     return FoldModels.fit(features, rows, folds[number], params)
 
 
+@dataclass(frozen=True)
+class _Feed:
+    """What the tests of a fold's feed ask for, as `randomness_of`."""
+
+    users: np.ndarray
+    strata: Strata
+    steps: range
+
+
+def _tested(features: Location, folds: Sequence[tuple[FoldResult, _Feed]]) -> list[FoldResult]:
+    """The results with the tests of their feeds."""
+    feeds = [feed for _, feed in folds]
+    found = processes.map_parts(partial(_findings, features, feeds), len(feeds), "testing the feed")
+    return [replace(fold, randomness=own) for (fold, _), own in zip(folds, found, strict=True)]
+
+
+def _findings(features: Location, feeds: Sequence[_Feed], number: int) -> list[Finding]:
+    store, feed = FeatureStore.load(fetched(features)), feeds[number]
+    return randomness_of(store, feed.users, feed.strata, feed.steps)
+
+
 def _replayed(
     log: Log, features: Location, rows: TrainingRows | StoredRows, models: FoldModels
-) -> FoldResult:
+) -> tuple[FoldResult, _Feed]:
+    """The fold without tests of its feed, and what these need."""
     fold, params = models.ours.fold, models.ours.params
     ranker, store = models.ours.ranker, FeatureStore.load(fetched(features))
     period = requests_in(log, store, fold, params.validate)
@@ -126,7 +149,7 @@ def _replayed(
     replayed = ReplayResult.joined([replayed for replayed, _ in parts])
     others = _matches(models, period, replayed)
     earlier, later = rows.between(0, fold.cutoff), rows.between(fold.cutoff, fold.until)
-    return FoldResult(
+    result = FoldResult(
         fold,
         tuple(models.names),
         log.meta.n_posts,
@@ -134,12 +157,13 @@ def _replayed(
         others,
         np.concatenate([kept for _, kept in parts]),
         tuple(store.fitted.column_names[column] for column in strata.columns),
-        randomness_of(store, np.unique(requests.user), strata, test_steps(store, fold)),
+        (),
         Policies.of(requests, log.meta.policies),
         later.liked,
         ranker.probability(later.matrix, None, Asked.of_rows(later, store)),
         learning_curve(ranker, earlier, later, store),
     )
+    return result, _Feed(np.unique(requests.user), strata, test_steps(store, fold))
 
 
 def _part(models: FoldModels, requests: Requests, number: int) -> tuple[ReplayResult, np.ndarray]:

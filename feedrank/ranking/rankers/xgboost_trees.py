@@ -71,3 +71,28 @@ class Trees:
         terms[1 + self._splits] = self._value[node]
         # One tree after the other: a sum over all may be in any order.
         return np.add.accumulate(terms, axis=0)[-1]
+
+    def leaves(self, n_features: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Leaves of all trees: a row without missing values is of one where low <= row < high.
+
+        Args:
+            n_features: columns of a row.
+
+        Returns:
+            Lowest and highest bound of each feature, float32, shape (n_leaves, n_features), and
+            log-odds, float32, shape (n_leaves,).
+        """
+        node, low = self._root, np.full((len(self._root), n_features), -np.inf, np.float32)
+        high, found = -low, []
+        while len(node):
+            is_leaf = self._left[node] == node
+            found.append((low[is_leaf], high[is_leaf], self._value[node[is_leaf]]))
+            node, low, high = node[~is_leaf], low[~is_leaf], high[~is_leaf]
+            below, above = high.copy(), low.copy()
+            split = np.arange(len(node)), self._feature[node]
+            below[split] = np.minimum(below[split], self._value[node])
+            above[split] = np.maximum(above[split], self._value[node])
+            node = np.concatenate([self._left[node], self._right[node]])
+            low, high = np.concatenate([low, above]), np.concatenate([below, high])
+        low, high, value = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return low, high, value

@@ -46,8 +46,10 @@ class Likes:
     def decayed(self, now: int, half_life: float) -> np.ndarray:
         """Likes before a step, each weighed by its age, shape (n_posts,); `half_life` in steps."""
         first, last = np.searchsorted(self.step, [now - FORGOTTEN * half_life, now])
-        weight = self.n_likes[first:last] * 0.5 ** ((now - self.step[first:last]) / half_life)
-        return np.bincount(self.post[first:last], weight, self.n_posts)
+        age = now - self.step[first:last]
+        weight = 0.5 ** (np.arange(age.max(initial=0) + 1) / half_life)
+        likes = self.n_likes[first:last] * weight[age]
+        return np.bincount(self.post[first:last], likes, self.n_posts)
 
 
 class DecayedLikes(Popularity):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
 
 from feedrank.validation.hitrate.calibration import Calibration
 from feedrank.validation.hitrate.dependence import mean_product
@@ -98,10 +97,9 @@ def hit_probability(log_odds: np.ndarray, variance: float) -> np.ndarray:
         log_odds: of the mean p, -inf for a place that is empty, shape (n_requests, k).
         variance: of the shared shift, in squared logits.
     """
-    stretched = log_odds * np.sqrt(1 + np.pi * max(variance, 0.0) / 8)
-    total = NODE_WEIGHTS.sum()
+    variance = max(variance, 0.0)
+    odds = np.exp(np.ascontiguousarray(log_odds.T) * np.sqrt(1 + np.pi * variance / 8))
     missed = np.zeros(len(log_odds))
-    for node, weight in zip(NODES, NODE_WEIGHTS, strict=True):
-        moved = stretched + node * np.sqrt(max(variance, 0.0))
-        missed += weight / total * np.prod(expit(-moved), axis=1)
+    for node, weight in zip(NODES, NODE_WEIGHTS / NODE_WEIGHTS.sum(), strict=True):
+        missed += weight / np.prod(1 + odds * np.exp(node * np.sqrt(variance)), axis=0)
     return 1.0 - missed

@@ -54,3 +54,15 @@ def test_log_odds_have_the_bits_of_xgboost_and_lie_within_the_spread() -> None:
     lifted = trees.margin(matrix, np.zeros(500, np.float32))
     assert 0 < np.ptp(lifted) <= trees.spread
     assert trees.n_nodes == sum(text.count("\n") for text in booster.get_dump())
+
+
+@pytest.mark.parametrize(("n_trees", "depth"), [(1, 1), (40, 2), (30, 6)])
+def test_a_row_is_of_the_leaves_whose_boxes_hold_it(n_trees: int, depth: int) -> None:
+    trees, (matrix, _) = Trees(_booster(n_trees, depth)), _rows(500)
+    matrix = np.nan_to_num(matrix)
+    low, high, value = trees.leaves(N_FEATURES)
+    row = matrix[:, None]
+    within = ((low <= row) & (row < high)).all(axis=2)
+    assert (within.sum(axis=1) == n_trees).all()
+    nothing = np.zeros(500, np.float32)
+    assert np.allclose(within @ value, trees.margin(matrix, nothing), rtol=0, atol=1e-5)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import xgboost as xgb
 
 from feedrank.log.impressions import Impressions
 from feedrank.ranking.top_k import best_rows
@@ -119,16 +121,35 @@ def test_the_classic_solution_repeats(learned: Learned) -> None:
     assert first.tobytes() == second.tobytes()
 
 
-def test_posts_that_the_classic_trees_do_not_tell_apart_are_scored_once(
+def test_classic_scores_are_those_of_xgboost(
     learned: Learned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    boosters: list[xgb.Booster] = []
+    train, encoded, columns = xgb.train, module._encoded, []
+    monkeypatch.setattr(module.xgb, "train", lambda *a: boosters.append(train(*a)) or boosters[-1])
+    monkeypatch.setattr(module, "_encoded", lambda *a: columns.append(encoded(*a)) or columns[-1])
     classic = Classic.fit(learned.store, learned.rows, seed=1)
+    posts, (user, post) = np.arange(learned.log.meta.n_posts), columns
+    assert classic.holds.shape[1] < len(posts)
+    for one, at in ((0, CUTOFF), (9, CUTOFF + 7 * 3600), (200, CUTOFF + 90_000)):
+        hour = np.full((len(posts), 1), at // 3600 % 24)
+        matrix = np.hstack([hour, np.tile(user[one], (len(posts), 1)), post]).astype(np.float32)
+        expected = boosters[0].inplace_predict(matrix, predict_type="margin")
+        found = classic.score(one, at, posts)
+        assert np.ptp(expected) > 0.1
+        assert np.ptp(found - expected) < 1e-5
+
+
+def test_classic_scores_have_the_same_bits_in_any_order_of_summation(learned: Learned) -> None:
+    classic = Classic.fit(learned.store, learned.rows, seed=1)
+    every = np.random.default_rng(3).permutation(len(classic.value))
+    other = replace(
+        classic, low=classic.low[every], high=classic.high[every], value=classic.value[every],
+        holds=classic.holds[every],
+    )  # fmt: skip
     posts = np.arange(learned.log.meta.n_posts)
-    assert len(classic.kind) < len(posts)
-    monkeypatch.setattr(module, "_kinds", lambda _, post: (post, posts))
-    each = Classic.fit(learned.store, learned.rows, seed=1)
     for user in (0, 9, 200):
-        found, expected = (c.score(user, CUTOFF, posts).tobytes() for c in (classic, each))
+        found, expected = (c.score(user, CUTOFF, posts).tobytes() for c in (classic, other))
         assert found == expected
 
 
