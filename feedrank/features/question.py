@@ -64,14 +64,16 @@ class Question(Pairs):
 
     @cached_property
     def factor_log_ratio(self) -> np.ndarray:
-        """Factors of each user times those of the post, added up in one order, shape (n,)."""
+        """Factors of each user times those of the post, added up in one order, (n,); () of none."""
+        if not self.tables.factors.shape[1]:
+            return np.zeros(())
         return self._sum_of_products(self.tables.factors.T, self.users.refit.factors.post.T)
 
     def _sum_of_products(self, of_users: np.ndarray, of_posts: np.ndarray) -> np.ndarray:
         """Sum of a user's values times the post's, added up in one order, shape (n,)."""
         total = np.zeros(np.broadcast_shapes(self.of.shape, self.post.shape))
-        for of_user, of_post in zip(of_users, of_posts):
-            total += of_user.take(self.of) * of_post.take(self.post)
+        for of_user, of_post in zip(of_users.take(self.of, 1), of_posts.take(self.post, 1)):
+            total += of_user * of_post
         return total
 
     @cached_property

@@ -166,7 +166,7 @@ class CandidateGenerator:
         parts = {POST: self._of_posts(requests.shared)}
         for grain, post in one_of_each.items():
             of_users = self._part(grain, requests.grid(post))
-            parts[grain] = np.broadcast_to(of_users, (len(requests.at), len(post)))
+            parts[grain] = np.zeros((len(requests.at), len(post))) + of_users
         return parts
 
     def log_odds(self, pairs: Question, parts: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import compress, product
 from typing import Callable
 
@@ -51,22 +52,29 @@ class FirstStage:
     def total(self, part_of: Callable[[str], np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
         """Log-odds, float32, of parts, one for each grain, that broadcast to the shape."""
         total = np.full(shape, self.bias)
-        for grain in sorted(set(self.grains)):
+        for grain in self._of_grain:
             total += part_of(grain)
         return total.astype(np.float32)
 
     def part(self, grain: str, column_of: Callable[[int], np.ndarray | float]) -> np.ndarray:
         """Weighted sum, float64, of the columns of one grain; they broadcast to each other."""
         total = np.zeros(())
-        for column, weight, of in zip(self.columns, self.weights, self.grains):
-            if of == grain:
-                values = np.asarray(column_of(column), dtype=np.float32)
-                total = total + weight * values.astype(np.float64)
+        for column, weight in self._of_grain.get(grain, ()):
+            values = np.asarray(column_of(column), dtype=np.float32)
+            total = total + np.multiply(values, weight, dtype=np.float64)
         return total
+
+    @cached_property
+    def _of_grain(self) -> dict[str, list[tuple[int, float]]]:
+        """Columns and weights by grain, in order."""
+        found: dict[str, list[tuple[int, float]]] = {grain: [] for grain in sorted(self.grains)}
+        for column, weight, grain in zip(self.columns, self.weights, self.grains):
+            found[grain].append((column, weight))
+        return found
 
     def to_json(self) -> str:
         """All of it as a text."""
-        return json.dumps(vars(self), sort_keys=True)
+        return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> FirstStage:

@@ -54,7 +54,7 @@ KINDS = {
     "no profile": Kind(has_profile=False),
     "strong tastes": Kind(effects=Effects(taste=0.5, factors=0.3, like_rate=0.4)),
     "good and bad posts": Kind(effects=Effects(quality=0.4)),
-    "rare likes": Kind(effects=Effects(base_rate=0.01), least=0.7),
+    "rare likes": Kind(effects=Effects(base_rate=0.01)),
     "interests": Kind("interests"),
     "films": Kind("films"),
     "news": Kind("news", features={"step": "1h", "warmup_days": 2}, **SHORT),
