@@ -22,6 +22,7 @@ import numpy as np
 from feedrank.validation.hitrate import shift
 from feedrank.validation.hitrate.hit_model import SHIFT_SPREAD
 from feedrank.validation.hitrate.scores import Scores, score
+from feedrank.validation.methods import OURS
 from feedrank.validation.replay.matches import NO_MATCHES
 from feedrank.validation.replay.replay import ReplayResult
 from tests.support.network.known_truth import KINDS, K, KnownTruth, Outcome, known_truth, outcomes
@@ -88,7 +89,7 @@ def _by_cluster(known: KnownTruth) -> ReplayResult:
 
 
 def line(name: str, found: list[dict[str, Outcome]]) -> str:
-    """A line of a table: mean error, root mean square, width and coverage of rates and of leads."""
+    """Mean error, root mean square, width and coverage of rates and of leads; our mean error."""
     cells = [name]
     for are_leads in (False, True):
         some = [o for f in found for n, o in f.items() if n.startswith("lead over") == are_leads]
@@ -96,6 +97,7 @@ def line(name: str, found: list[dict[str, Outcome]]) -> str:
         width, covers = np.mean([o.width for o in some]), sum(o.covers for o in some)
         rms = np.sqrt(np.mean(error**2))
         cells += [f"{error.mean():+.3f}", f"{rms:.3f}", f"{width:.3f}", f"{covers} of {len(some)}"]
+    cells.append(f"{np.mean([of_network[OURS].error for of_network in found]):+.3f}")
     return f"| {' | '.join(cells)} |"
 
 
@@ -113,8 +115,8 @@ def main() -> None:
     for kind in given.kinds:
         known = list(networks(kind, range(given.seed, given.seed + given.networks), given.requests))
         measures = "error | root mean square | width | covered"
-        print(f"\n| {kind} | {measures} | leads: {measures} |")
-        print("| --- " * 9 + "|")
+        print(f"\n| {kind} | {measures} | leads: {measures} | mean error of ours |")
+        print("| --- " * 10 + "|")
         for name, of_all in every.items():
             found = [outcomes(one, estimated(one, name)) for one in known]
             of_all += found

@@ -137,9 +137,9 @@ class Truth:
         """Probability of a like for each (user, post, moment), shape (n,).
 
         Args:
-            users: rows of users, whole numbers, shape (n,), or () for one of all.
+            users: rows of users, whole numbers, shape (n,); or (), if one asks for all posts.
             posts: rows of posts, shape (n,).
-            at: seconds since the origin, shape (n,) or ().
+            at: seconds since the origin, shape (n,), or ().
         """
         return np.asarray(expit(self.logit(users, posts, at)))
 

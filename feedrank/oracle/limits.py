@@ -97,14 +97,12 @@ def informed_in(
     shift, posts = truth.seconds(log.meta.origin_at), np.arange(truth.n_posts)
     first, last = log.meta.user_range(bucket)
     requests = np.flatnonzero((users >= first) & (users < last))
-    lists = np.full((len(requests), k), -1)
-    # Posts of one cluster are alike to a user where there are no latent factors.
-    design, like = np.unique(_design(truth, posts), axis=0, return_inverse=True)
+    lists, design = np.full((len(requests), k), -1), _design(truth, posts)
     for row, (request, rows) in enumerate(_histories(log.bucket(bucket), users, at, requests)):
         mean, variance = quality.as_of(int(at[request]))
         own, doubt = UserTaste.learn(truth, rows, mean, shift).of_posts(design)
         known = truth.known_logit(users[request], posts, at[request] + shift)
-        chance = _mean_probability(known + mean + own[like], variance + doubt[like])
+        chance = _mean_probability(known + mean + own, variance + doubt)
         lists[row] = _best(chance, k, barred, request)
     return requests, lists
 

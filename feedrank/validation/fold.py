@@ -118,7 +118,7 @@ def _fitted(
 
 @dataclass(frozen=True)
 class _Feed:
-    """What the tests of a fold's feed ask for, as `randomness_of`."""
+    """Arguments of `randomness_of` for one fold."""
 
     users: np.ndarray
     strata: Strata
@@ -128,7 +128,7 @@ class _Feed:
 def _tested(features: Location, folds: Sequence[tuple[FoldResult, _Feed]]) -> list[FoldResult]:
     """The results with the tests of their feeds."""
     feeds = [feed for _, feed in folds]
-    found = processes.map_parts(partial(_findings, features, feeds), len(feeds), "testing the feed")
+    found = map_parts(partial(_findings, features, feeds), len(feeds), "testing the feed")
     return [replace(fold, randomness=own) for (fold, _), own in zip(folds, found, strict=True)]
 
 

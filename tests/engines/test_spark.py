@@ -142,6 +142,7 @@ def test_the_replay_gives_the_same_lists(local: Made, engine: Engine, log: Log) 
     for name, values in vars(expected.replayed).items():
         np.testing.assert_array_equal(getattr(found.replayed, name), values, err_msg=name)
     np.testing.assert_array_equal(found.probability, expected.probability)
+    assert repr(found.randomness) == repr(expected.randomness)
 
 
 def _fold(log: Log, features: Path | str, rows: TrainingRows | StoredRows) -> FoldResult:

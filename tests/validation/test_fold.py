@@ -68,8 +68,11 @@ def test_folds_that_are_fitted_side_by_side_are_the_same(
     folds = Calendar.of(learned.log.meta, None, None).folds(2)
     with workers(2), threadpool_limits(1):
         found = run_folds(learned.log, features, learned.rows, folds, learned.params)
+    assert repr(found[0].randomness) != repr(found[1].randomness)
     for one, expected in zip(found, results, strict=True):
         assert one.fold == expected.fold
+        assert repr(one.randomness) == repr(expected.randomness)
+        assert one.randomness
         np.testing.assert_array_equal(one.probability, expected.probability)
         for name, column in vars(expected.replayed).items():
             np.testing.assert_array_equal(getattr(one.replayed, name), column)

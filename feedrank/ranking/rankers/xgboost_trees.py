@@ -73,7 +73,7 @@ class Trees:
         return np.add.accumulate(terms, axis=0)[-1]
 
     def leaves(self, n_features: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Leaves of all trees: a row without missing values is of one where low <= row < high.
+        """Leaves of all trees. A finite row is in one leaf of each tree: low <= row < high.
 
         Args:
             n_features: columns of a row.
@@ -94,5 +94,5 @@ class Trees:
             above[split] = np.maximum(above[split], self._value[node])
             node = np.concatenate([self._left[node], self._right[node]])
             low, high = np.concatenate([low, above]), np.concatenate([below, high])
-        low, high, value = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        low, high, value = (np.concatenate(parts) for parts in zip(*found))
         return low, high, value

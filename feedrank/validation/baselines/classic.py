@@ -34,8 +34,8 @@ class Classic(Baseline):
         user: encoded profile of each user, float32, shape (n_users, n_columns).
         low: a leaf's lowest hour and profile, float32, shape (n_leaves, 1 + n_columns).
         high: what these stay below, same shape.
-        value: log-odds that a leaf adds, float32, shape (n_leaves,); multiples of a binary fraction
-            whose sums are exact, and so of the same bits in any order.
+        value: log-odds that a leaf adds, float32, shape (n_leaves,); multiples of one power of two,
+            so that their sums are exact in any order.
         holds: 1 where a leaf's box holds a kind of post, else 0, float32, shape (n_leaves,
             n_kinds); posts of a kind are told apart by no tree.
         of_post: kind of each post, shape (n_posts,).

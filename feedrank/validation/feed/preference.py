@@ -18,7 +18,8 @@ from feedrank.state.history import InteractionSample
 from feedrank.state.users import UserState, user_tables
 from feedrank.validation.feed.excess import Excess
 
-USERS_AT_ONCE = 256  # bounds memory: 14 MB of scores for 7,000 posts; no effect on results
+# Bounds of memory: 14 MB of scores. Other ones move sums in their last bits.
+USERS_AT_ONCE, PAIRS_AT_ONCE = 256, 2_000_000
 MOST_PERIODS = 6  # of the test's length, for pairs of impressions: six weeks for a week
 ROUNDING = 1e-6  # variances below it, relative to their terms, are rounding: scores are float32
 
@@ -135,8 +136,9 @@ def _tastes(
     state = UserState(fitted, refit, codes, pairs)
     state.update(past.user, past.post, past.liked)
     shared = store.states.as_of(since)
-    for first in range(0, len(codes), USERS_AT_ONCE):
-        some = np.arange(first, min(first + USERS_AT_ONCE, len(codes)))
+    at_once = max(1, min(USERS_AT_ONCE, PAIRS_AT_ONCE // fitted.n_posts))
+    for first in range(0, len(codes), at_once):
+        some = np.arange(first, min(first + at_once, len(codes)))
         tables = user_tables(state, shared, some)
         own = tables.cluster[:, refit.clusters.cluster] + tables.topic[:, fitted.topic]
         yield first, own + tables.factors @ refit.factors.post.T

@@ -100,6 +100,7 @@ def hit_probability(log_odds: np.ndarray, variance: float) -> np.ndarray:
     variance = max(variance, 0.0)
     odds = np.exp(np.ascontiguousarray(log_odds.T) * np.sqrt(1 + np.pi * variance / 8))
     missed = np.zeros(len(log_odds))
-    for node, weight in zip(NODES, NODE_WEIGHTS / NODE_WEIGHTS.sum(), strict=True):
-        missed += weight / np.prod(1 + odds * np.exp(node * np.sqrt(variance)), axis=0)
+    with np.errstate(over="ignore"):  # of a list that is sure to hold a like
+        for node, weight in zip(NODES, NODE_WEIGHTS / NODE_WEIGHTS.sum(), strict=True):
+            missed += weight / np.prod(1 + odds * np.exp(node * np.sqrt(variance)), axis=0)
     return 1.0 - missed

@@ -56,8 +56,8 @@ def test_log_odds_have_the_bits_of_xgboost_and_lie_within_the_spread() -> None:
     assert trees.n_nodes == sum(text.count("\n") for text in booster.get_dump())
 
 
-@pytest.mark.parametrize(("n_trees", "depth"), [(1, 1), (40, 2), (30, 6)])
-def test_a_row_is_of_the_leaves_whose_boxes_hold_it(n_trees: int, depth: int) -> None:
+@pytest.mark.parametrize(("n_trees", "depth"), [(1, 1), (3, 0), (40, 2), (30, 6)])
+def test_a_row_lies_in_one_leaf_of_each_tree(n_trees: int, depth: int) -> None:
     trees, (matrix, _) = Trees(_booster(n_trees, depth)), _rows(500)
     matrix = np.nan_to_num(matrix)
     low, high, value = trees.leaves(N_FEATURES)

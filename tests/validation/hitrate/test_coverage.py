@@ -1,7 +1,6 @@
 """Coverage: how often the interval of the whole estimate covers the truth, on simulated networks.
 
-python -m pytest -m slow tests/validation/hitrate/test_coverage.py -s   prints the tables of
-docs/validation.md
+python -m pytest -m slow tests/validation/hitrate/test_coverage.py -s   prints each method's
 """
 
 from __future__ import annotations

@@ -133,6 +133,23 @@ def test_a_shared_variance_lowers_the_hit_probability() -> None:
     assert together < apart - 0.05
 
 
+@pytest.mark.parametrize("variance", [0.0, 0.3, 1.0])
+def test_the_hit_probability_is_the_mean_over_the_shared_effect(variance: float) -> None:
+    log_odds = np.random.default_rng(5).normal(-1.5, 0.7, (50, K))
+    log_odds[:20, 3:], log_odds[0] = -np.inf, -np.inf
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    stretched = log_odds * np.sqrt(1 + np.pi * variance / 8)
+    effects = stretched + nodes[:, None, None] * np.sqrt(variance)
+    missed = weights / weights.sum() @ np.prod(expit(-effects), axis=2)
+    found = hit_probability(log_odds, variance)
+    assert found[0] == 0
+    np.testing.assert_allclose(found, 1 - missed, rtol=0, atol=2e-4)
+
+
+def test_a_list_that_is_sure_to_hold_a_like_has_a_hit_probability_of_one() -> None:
+    assert hit_probability(np.full((2, 100), 20.0), 1.0).tolist() == [1.0, 1.0]
+
+
 def test_the_shared_variance_is_found_from_pairs_of_a_request() -> None:
     rng = np.random.default_rng(3)
     n = 3000
