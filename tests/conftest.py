@@ -16,7 +16,7 @@ import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
 
-from feedrank.demo import embedded_server
+from feedrank.demo.server import embedded_server
 from feedrank.extraction.postgres import retry
 
 ROOT = Path(__file__).parents[1]

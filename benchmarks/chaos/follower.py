@@ -23,7 +23,7 @@ from benchmarks.chaos.process import Process, free_port
 from benchmarks.chaos.scene import Row, Scene
 from benchmarks.chaos.under_load import reported
 from feedrank.artifact.artifact import Artifact
-from feedrank.demo import ensure_demo
+from feedrank.demo.fill import ensure_demo
 from feedrank.io.files import private_directory
 from feedrank.live.delta_log import DeltaLog, delta_log_of
 from feedrank.live.events import IMPRESSION, LIKED

@@ -27,7 +27,7 @@ import psycopg2
 from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 
-from feedrank.demo import embedded_server
+from feedrank.demo.server import embedded_server
 
 ROWS_A_USER = 471  # of the reference installation, likes included
 COLUMNS = "timestamp, user_id, post_id, action, target"

