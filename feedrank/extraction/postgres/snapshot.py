@@ -61,7 +61,7 @@ class Snapshot:
             stopped.set()
             for future in pending:
                 future.cancel()
-            self._source.waiting.cancel()
+            self._source.waiting.end(pending)
             raise
         return [found for future in pending for found in future.result()]
 

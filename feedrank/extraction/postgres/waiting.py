@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from contextlib import contextmanager, suppress
@@ -17,7 +17,7 @@ import psycopg2
 T = TypeVar("T")
 BEAT_SECONDS = 10.0  # a person looks at a silent terminal for about as long
 # A server in the same network cancels, and answers a second connection, within milliseconds.
-ANSWER_SECONDS = 5.0
+ANSWER_SECONDS, CANCEL_SECONDS = 5.0, 0.25
 # `pg_blocking_pids` takes the locks' own lock, so only of a process that waits for one.
 ACTIVITY = """
     SELECT pid, state, coalesce(wait_event_type || ' ' || wait_event, ''),
@@ -67,10 +67,19 @@ class Waiting:
             while not wait_for([pending], BEAT_SECONDS).done:
                 self._beat(time.monotonic() - since)
         except BaseException:  # Ctrl-C and SIGTERM among them
-            self.cancel()
-            wait_for([pending], ANSWER_SECONDS)
+            self.end([pending])
             raise
         return pending.result()
+
+    def end(self, pending: Sequence[Future[Any]]) -> None:
+        """Cancel until these are done, for five seconds at most.
+
+        Between two statements of a connection there is nothing to cancel, and the next one begins.
+        """
+        for _ in range(round(ANSWER_SECONDS / CANCEL_SECONDS)):
+            self.cancel()
+            if not wait_for(pending, CANCEL_SECONDS).not_done:
+                return
 
     def cancel(self) -> None:
         """End the statements of all open connections on the server."""

@@ -83,6 +83,35 @@ def test_an_interruption_ends_the_statements_of_parallel_connections(
     assert _n_at_work(database) == 0
 
 
+def test_a_statement_that_begins_after_an_interruption_is_ended_too(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, interrupted, finished, cancel = Event(), Event(), Event(), Waiting.cancel
+
+    def cancel_and_tell(self: Waiting) -> None:
+        cancel(self)
+        interrupted.set()
+
+    def late(transaction: Transaction) -> None:
+        begun.set()
+        interrupted.wait(30)
+        transaction.rows("SELECT pg_sleep(4)")
+        finished.set()
+
+    def interrupt(_: Transaction) -> None:
+        begun.wait(30)
+        raise SourceError("stop")
+
+    monkeypatch.setattr(Waiting, "cancel", cancel_and_tell)
+    with (
+        pytest.raises(SourceError, match="stop"),
+        Snapshot.of(_source(database), 2) as snapshot,
+    ):
+        snapshot.each([late, interrupt])
+    assert interrupted.is_set()
+    assert not finished.is_set()
+
+
 def test_a_wait_says_who_holds_it_up(
     database: TestDatabase, logged: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
