@@ -1,6 +1,6 @@
 """Coverage: how often the interval of the whole estimate covers the truth, on simulated networks.
 
-python -m pytest -m slow tests/validation/hitrate/test_coverage.py -s   prints each method's
+python -m pytest -m slow tests/validation/hitrate/test_coverage.py -s   prints each method
 """
 
 from __future__ import annotations
