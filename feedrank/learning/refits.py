@@ -27,7 +27,7 @@ from feedrank.params import FeaturesParams
 from feedrank.schema import TEXT
 from feedrank.state.counts.by_step import StepCounts
 from feedrank.state.counts.tally import Cells, Tally, cells_of, sum_of_cells, tally
-from feedrank.state.fitted import FittedParameters, Refit, WarmupParameters
+from feedrank.state.fitted import FittedParameters, Refit, Strengths, WarmupParameters
 from feedrank.state.history import History, InteractionSample
 from feedrank.state.posts.clusters import PostClusters
 from feedrank.state.profiles import Profiles
@@ -95,10 +95,9 @@ def fit_refits(
     posts[:-1] = [(replace(c, gate=NO_TEXT), replace(f, of_text=NO_TEXT)) for c, f in posts[:-1]]
     clusters = [c for c, _ in posts]
     counts = _count_refits(log, profiles, fixed, firsts, clusters)
-    refits = tuple(
-        Refit(first, *of, fit_strengths(fixed, first, of[0], profiles.codes, by_post, count))
-        for first, of, count in zip(firsts, posts, counts, strict=True)
-    )
+    strengths_of = partial(_strengths_of, fixed, firsts, clusters, profiles.codes, by_post, counts)
+    strengths = map_parts(strengths_of, len(firsts), "fitting prior strengths")
+    refits = tuple(Refit(*of) for of in zip(firsts, *zip(*posts), strengths, strict=True))
     return FittedParameters(**vars(fixed), refits=refits, vocabulary=vocabulary), tuple(
         c.by_column for c in counts
     )
@@ -118,6 +117,19 @@ def _fit_one(
         return kinds[0]
     trial = fit_posts(earlier, sample[sample.step < since], *design, params)
     return choose_kind(kinds, trial, earlier, since, sample)
+
+
+def _strengths_of(
+    fixed: WarmupParameters,
+    firsts: list[int],
+    clusters: list[PostClusters],
+    codes: np.ndarray,
+    by_post: StepCounts,
+    counts: list[RefitCounts],
+    number: int,
+) -> Strengths:
+    of_refit = (firsts[number], clusters[number], codes, by_post, counts[number])
+    return fit_strengths(fixed, *of_refit)
 
 
 def _count_refits(
