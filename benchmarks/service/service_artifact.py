@@ -27,8 +27,8 @@ from feedrank.state.catalogue import Texts
 from feedrank.state.counts.by_step import StepCounts
 from feedrank.state.counts.tally import Cells
 from feedrank.state.feature_store import FeatureStore
-from feedrank.state.fitted import Refit
 from feedrank.state.history import History
+from feedrank.state.posts.refit import Refit
 
 REFERENCE_USERS = 163_205  # of the reference installation
 

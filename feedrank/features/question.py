@@ -81,6 +81,11 @@ class Question(Pairs):
         """Log-odds of liking at each hour, relative to the average, shape (n,)."""
         return self.users.fitted.encoded_hour[self.hour]
 
+    @property
+    def topic_hour(self) -> np.ndarray:
+        """Log ratio of each topic's likes by hour of the day, shape (24, n_topics)."""
+        return self.users.refit.topic_hour
+
     @cached_property
     def pair_counts(self) -> Tally:
         """Earlier impressions and likes of each pair, shape (n,)."""

@@ -23,7 +23,7 @@ from feedrank.params import Params
 from feedrank.state.catalogue import Catalogue
 from feedrank.state.counts.by_user import PairCounts
 from feedrank.state.feature_store import FeatureStore
-from feedrank.state.shared import SharedHistory
+from feedrank.state.shared import WINDOWS, SharedHistory
 from feedrank.state.users import UserState
 
 # Marks of pairs: the 16,000 kept rows of a bucket at the reference size hit one in a thousand, so
@@ -82,7 +82,10 @@ def rows_of_bucket(
     # A list is a row's user and moment: in part it would tell little of the order within it.
     kept = uniform_of((rows.user, rows.at), seed) < share
     kept &= rows.at >= warmup_days * SECONDS_A_DAY
-    of_pairs = np.flatnonzero(_same_pairs(user, rows.post, kept, fitted.n_posts))
+    is_read = _same_pairs(user, rows.post, kept, fitted.n_posts)
+    if fitted.has_topics:
+        is_read |= _shortly_before(user, step.astype(np.int64), kept)
+    of_pairs = np.flatnonzero(is_read)
     of_pair = (rows.post[of_pairs], step[of_pairs], rows.liked[of_pairs])
     pairs = PairCounts(user[of_pairs], *of_pair, fitted.n_posts)
     profile = (catalogue.codes[first:last], pairs, catalogue.moments[first:last])
@@ -110,6 +113,18 @@ def _same_pairs(user: np.ndarray, post: np.ndarray, kept: np.ndarray, n_posts: i
     slot = (user * n_posts + post) % PAIR_SLOTS
     is_asked = np.zeros(PAIR_SLOTS, bool)
     is_asked[slot[kept]] = True
+    return is_asked[slot]
+
+
+def _shortly_before(user: np.ndarray, step: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """A mask of the rows in the last steps before kept rows of the same user, and of some others.
+
+    Time is looked at in blocks of the longest window: that of a kept row, and the one before.
+    """
+    n_blocks = int(step.max(initial=0)) // WINDOWS[-1] + 2
+    slot = user * n_blocks + step // WINDOWS[-1] + 1
+    is_asked = np.zeros((int(user.max(initial=-1)) + 1) * n_blocks, bool)
+    is_asked[slot[kept]] = is_asked[slot[kept] - 1] = True
     return is_asked[slot]
 
 

@@ -65,8 +65,9 @@ def features_of(fitted: FittedParameters) -> tuple[Feature, ...]:
                 USER)
         for i, name in enumerate(fitted.moment_names)
     ]  # fmt: skip
+    of_topics = TOPICAL if fitted.has_topics else ()
     own = fitted.plugins.features
-    return _named_apart((*FIXED, *WINDOWED, *AGED, *by_cluster, *encoded, *ages, *own))
+    return _named_apart((*FIXED, *WINDOWED, *AGED, *of_topics, *by_cluster, *encoded, *ages, *own))
 
 
 def _named_apart(features: Sequence[Feature]) -> tuple[Feature, ...]:
@@ -125,6 +126,14 @@ def _window_trend(q: Question, window: int) -> np.ndarray:
 
 def _age_beyond(q: Question, log_age: float) -> np.ndarray:
     return np.maximum(q.shared.log_age[q.post] - np.float32(log_age), np.float32(0))
+
+
+def _topic_ratio(q: Question, window: int) -> np.ndarray:
+    return q.cell(q.tables.latest.ratio[window], q.of, q.topic)
+
+
+def _topic_impressions(q: Question, window: int) -> np.ndarray:
+    return q.cell(q.tables.latest.n_shown[window], q.of, q.topic)
 
 
 def _encoded(q: Question, column: int) -> np.ndarray:
@@ -194,4 +203,22 @@ AGED = tuple(
         POST,
     )
     for steps in WINDOWS
+)
+# Of a log with topics: a user's taste of the hour, and what was shown too often just now.
+TOPICAL = (
+    Feature(
+        "topic_hour_log_ratio",
+        lambda q: q.cell(q.topic_hour, q.hour, q.topic),
+        "this topic does better at this hour of the day",
+        TERM,
+        TOPIC,
+    ),
+    *(
+        Feature(f"user_topic_{name}_{steps}", partial(read, window=window), words, TERM, TOPIC)
+        for window, steps in enumerate(WINDOWS)
+        for name, read, words in (
+            ("log_ratio", _topic_ratio, "this user liked this topic just now"),
+            ("impressions", _topic_impressions, "this user was shown this topic just now"),
+        )
+    ),
 )

@@ -9,8 +9,9 @@ import numpy as np
 
 from feedrank.state.counts.by_step import StepCounts
 from feedrank.state.counts.tally import Tally
-from feedrank.state.fitted import Strengths, WarmupParameters
+from feedrank.state.fitted import WarmupParameters
 from feedrank.state.posts.clusters import PostClusters, dispersion_of, post_state
+from feedrank.state.posts.refit import Strengths
 from feedrank.state.rates import column_evidence, rates_within
 from feedrank.stats.correspondence import LEAST_EVENTS
 from feedrank.stats.shrinkage import STRONGEST, fit_strength
@@ -29,11 +30,13 @@ class RefitCounts:
         by_column: as in `SharedCounts`.
         by_cluster: of the users of `sampled_users`, before the refit, shape (n, n_clusters).
         by_topic: of the same, before the refit, shape (n, n_topics).
+        by_hour: of all users, before the refit, shape (24, n_topics).
     """
 
     by_column: StepCounts
     by_cluster: Tally
     by_topic: Tally
+    by_hour: Tally
 
 
 def sampled_users(n_users: int, n_clusters: int) -> np.ndarray:

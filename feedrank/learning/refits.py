@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice, repeat
@@ -18,18 +18,20 @@ from feedrank.learning.posts.fit import FittedPosts, fit_posts
 from feedrank.learning.posts.larger_sample import fitted_again, sample_of
 from feedrank.learning.posts.text import text_design
 from feedrank.learning.prior_strengths import RefitCounts, fit_strengths, sampled_users
+from feedrank.learning.target_encoding import topic_hours
 from feedrank.log.embeddings import embeddings_of
 from feedrank.log.files import Log
 from feedrank.log.impressions import Impressions
-from feedrank.log.metadata import SECONDS_A_DAY
+from feedrank.log.metadata import HOURS_A_DAY, SECONDS_A_DAY, hour_of_day
 from feedrank.log.steps import by_step, n_steps, steps_of
 from feedrank.params import FeaturesParams
 from feedrank.schema import TEXT
 from feedrank.state.counts.by_step import StepCounts
 from feedrank.state.counts.tally import Cells, Tally, cells_of, sum_of_cells, tally
-from feedrank.state.fitted import FittedParameters, Refit, Strengths, WarmupParameters
+from feedrank.state.fitted import FittedParameters, WarmupParameters
 from feedrank.state.history import History, InteractionSample
 from feedrank.state.posts.clusters import PostClusters
+from feedrank.state.posts.refit import Refit, Strengths
 from feedrank.state.profiles import Profiles
 
 # The last refit has 75 of the reference log's 90 days; at 1.5 it had 70. At 1.25 nine refits, not
@@ -41,7 +43,7 @@ TRIAL_SHARE = 0.85
 
 NO_TEXT = np.empty((0, 0))  # posts come after the last refit
 
-UserTallies = tuple[Tally, Tally]
+OfBucket = tuple[Tally, Tally, Tally]  # of sampled users by cluster and topic; of all by hour
 
 
 def refit_days(warmup_days: int, n_days: int, most: int) -> list[int]:
@@ -97,7 +99,8 @@ def fit_refits(
     counts = _count_refits(log, profiles, fixed, firsts, clusters)
     strengths_of = partial(_strengths_of, fixed, firsts, clusters, profiles.codes, by_post, counts)
     strengths = map_parts(strengths_of, len(firsts), "fitting prior strengths")
-    refits = tuple(Refit(*of) for of in zip(firsts, *zip(*posts), strengths, strict=True))
+    of_refits = zip(firsts, posts, strengths, counts, strict=True)
+    refits = tuple(Refit(f, *of, s, topic_hours(c.by_hour)) for f, of, s, c in of_refits)
     return FittedParameters(**vars(fixed), refits=refits, vocabulary=vocabulary), tuple(
         c.by_column for c in counts
     )
@@ -140,16 +143,24 @@ def _count_refits(
     clusters: list[PostClusters],
 ) -> list[RefitCounts]:
     job = partial(_refits_of_bucket, log, profiles, fixed, firsts, clusters)
-    buckets: list[list[UserTallies]] = []
+    buckets: list[list[OfBucket]] = []
     words = "counting by cluster"
     by_column = sum_parts(job, added, log.meta.n_buckets, words, buckets.append)
-    of_users = [map(_stacked, zip(*refit, strict=True)) for refit in zip(*buckets, strict=True)]
-    return [RefitCounts(counts, *t) for counts, t in zip(by_column, of_users, strict=True)]
+    found = []
+    for counts, refit in zip(by_column, zip(*buckets, strict=True), strict=True):
+        of_cluster, of_topic, of_hour = zip(*refit, strict=True)
+        by_hour = _by(np.sum, of_hour)
+        found.append(
+            RefitCounts(
+                counts, _by(np.concatenate, of_cluster), _by(np.concatenate, of_topic), by_hour
+            )
+        )
+    return found
 
 
-def _stacked(parts: Sequence[Tally]) -> Tally:
-    shown, liked = (np.concatenate([getattr(p, n) for p in parts]) for n in ("shown", "liked"))
-    return Tally(shown, liked)
+def _by(join: Callable[..., np.ndarray], parts: Sequence[Tally]) -> Tally:
+    """Counts of several buckets as one, joined or added up."""
+    return Tally(*(join([getattr(p, name) for p in parts], axis=0) for name in ("shown", "liked")))
 
 
 def _refits_of_bucket(
@@ -159,8 +170,8 @@ def _refits_of_bucket(
     firsts: list[int],
     clusters: list[PostClusters],
     bucket: int,
-) -> tuple[list[StepCounts], list[UserTallies]]:
-    """Counts by profile column, and sampled users' by cluster and by topic, of every refit."""
+) -> tuple[list[StepCounts], list[OfBucket]]:
+    """Counts by profile column, sampled users' by cluster and topic, all by hour, of each refit."""
     rows = log.bucket(bucket)
     first_user, end_user = log.meta.user_range(bucket)
     total, n_clusters = n_steps(log, fixed.step_seconds), clusters[0].rate.shape[1]
@@ -169,7 +180,9 @@ def _refits_of_bucket(
     steps = steps_of(rows, fixed.step_seconds).astype(np.int64)
     sampled = np.isin(rows.user, users)
     some, some_steps = rows[sampled], steps[sampled]
-    by_column, of_users = [], []
+    hour = hour_of_day(rows.at).astype(np.int64)
+    by_hour = np.zeros((2, HOURS_A_DAY * fixed.n_topics), np.int64)
+    by_column, of_users, begin = [], [], 0
     for first, last, refit in zip(firsts, [*firsts[1:], total], clusters, strict=True):
         count = partial(
             _column_cells, (first_user, end_user), profiles, fixed.knowing(first), refit
@@ -179,9 +192,14 @@ def _refits_of_bucket(
         parts = islice(by_step(rows, np.maximum(steps, first - 1), last), n_before, None)
         cells = chain(repeat(none, n_before), map(count, parts), repeat(none, total - last))
         by_column.append(StepCounts.of(cells, fixed.knowing(first).n_column_keys(n_clusters)))
+        before = slice(begin, begin := int(np.searchsorted(steps, first)))
+        key = hour[before] * fixed.n_topics + fixed.topic[rows.post[before]]
+        by_hour += np.stack([*vars(tally(key, rows.liked[before], by_hour.shape[1])).values()])
         earlier = some[: int(np.searchsorted(some_steps, first))]
         by_cluster = _by_user(users, earlier, refit.cluster, n_clusters)
-        of_users.append((by_cluster, _by_user(users, earlier, fixed.topic, fixed.n_topics)))
+        by_topic = _by_user(users, earlier, fixed.topic, fixed.n_topics)
+        of_hours = Tally(*by_hour.copy()).reshape(HOURS_A_DAY, fixed.n_topics)
+        of_users.append((by_cluster, by_topic, of_hours))
     return by_column, of_users
 
 

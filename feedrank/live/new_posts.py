@@ -10,9 +10,10 @@ import numpy as np
 from scipy.special import log_softmax
 
 from feedrank.live.events import NewPost
-from feedrank.state.fitted import FittedParameters, Refit
+from feedrank.state.fitted import FittedParameters
 from feedrank.state.plugins.plugin import Posts
 from feedrank.state.posts.factors import Factors
+from feedrank.state.posts.refit import Refit
 
 logger = logging.getLogger(__name__)
 

@@ -14,53 +14,12 @@ from feedrank.io.arrays import Place, read_array
 from feedrank.state.catalogue import Texts
 from feedrank.state.counts.tally import Tally
 from feedrank.state.plugins.plugins import NO_PLUGINS, Plugins
-from feedrank.state.posts.clusters import PostClusters
 from feedrank.state.posts.embedding_axes import NO_AXES, EmbeddingAxes
-from feedrank.state.posts.factors import Factors
+from feedrank.state.posts.refit import Refit
 from feedrank.state.posts.vocabulary import Vocabulary
 
 NAMES = ("column_names", "column_codes", "moment_names")
 PLAIN = ("step_seconds", "half_life_steps", "segment_column", "segments_since", *NAMES)
-CLUSTER_ARRAYS = ("log_gate", "rate", "cluster", "gate")
-FACTOR_ARRAYS = ("post", "rate", "of_text")
-
-
-@dataclass(frozen=True)
-class Strengths:
-    """Prior strengths in expected likes (`feedrank.learning.prior_strengths` fits them).
-
-    Attributes:
-        user: of a user's like rate.
-        user_cluster: of a user's ratio in a cluster, the user's like rate apart.
-        user_topic: of a user's ratio in a topic, the user's like rate apart.
-        segment_post: of a segment's ratio for a post, cluster and quality apart.
-        trend: of a post's recent likes over its previous ones.
-        columns: of the ratios of each profile column's codes in a cluster, segments apart.
-    """
-
-    user: float
-    user_cluster: float
-    user_topic: float
-    segment_post: float
-    trend: float
-    columns: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Refit:
-    """Parameters fitted on everything before a step, which hold until the next refit.
-
-    Attributes:
-        first_step: of the refit.
-        clusters: of posts.
-        factors: of posts.
-        strengths: prior strengths.
-    """
-
-    first_step: int
-    clusters: PostClusters
-    factors: Factors
-    strengths: Strengths
 
 
 @dataclass(frozen=True)
@@ -170,6 +129,11 @@ class FittedParameters(WarmupParameters):
     n_later_posts: int = 0
 
     @property
+    def has_topics(self) -> bool:
+        """Whether the posts that the parameters were fitted on are of several topics."""
+        return self.vocabulary.n_topics > 1
+
+    @property
     def n_fitted_posts(self) -> int:
         """Posts of the log that the parameters were fitted on."""
         return self.n_posts - self.n_later_posts
@@ -192,24 +156,13 @@ class FittedParameters(WarmupParameters):
         values = {name: getattr(self, name) for name in PLAIN}
         values["plugins"] = self.plugins.about()
         self.plugins.save(directory)
-        values["refits"] = [
-            {
-                "first_step": refit.first_step,
-                "quality_strength": refit.clusters.quality_strength,
-                "taste_strength": refit.clusters.taste_strength,
-                "strengths": vars(refit.strengths),
-            }
-            for refit in self.refits
-        ]
+        values["refits"] = [refit.about() for refit in self.refits]
         text = json.dumps(values, indent=2, sort_keys=True)
         (directory / "fitted.json").write_text(text + "\n")
         arrays = {"topic": self.topic}
         arrays.update({f"encoded_{i}": table for i, table in enumerate(self.encoded)})
         for number, refit in enumerate(self.refits):
-            for name in CLUSTER_ARRAYS:
-                arrays[f"{name}_{number}"] = getattr(refit.clusters, name)
-            for name in FACTOR_ARRAYS:
-                arrays[f"factor_{name}_{number}"] = getattr(refit.factors, name)
+            arrays.update({f"{name}_{number}": array for name, array in refit.arrays().items()})
         arrays["idf"] = self.vocabulary.idf
         if self.vocabulary.n_axes:
             axes = vars(self.vocabulary.axes)
@@ -226,15 +179,10 @@ class FittedParameters(WarmupParameters):
         def array(name: str) -> np.ndarray:
             return np.array(read_array(place / f"fitted_{name}.npy"))
 
-        def refit(number: int, about: dict[str, Any]) -> Refit:
-            arrays: Any = {name: array(f"{name}_{number}") for name in CLUSTER_ARRAYS}
-            scalars: Any = {name: about[name] for name in ("quality_strength", "taste_strength")}
-            factors = Factors(*(array(f"factor_{name}_{number}") for name in FACTOR_ARRAYS))
-            strengths = {**about["strengths"], "columns": tuple(about["strengths"]["columns"])}
-            clusters = PostClusters(**arrays, **scalars)
-            return Refit(about["first_step"], clusters, factors, Strengths(**strengths))
+        def of_refit(number: int, about: dict[str, Any]) -> Refit:
+            return Refit.of(about, lambda name: array(f"{name}_{number}"))
 
-        refits = tuple(refit(*numbered) for numbered in enumerate(values.pop("refits")))
+        refits = tuple(of_refit(*numbered) for numbered in enumerate(values.pop("refits")))
         columns: Any = {name: tuple(values.pop(name)) for name in NAMES}
         encoded = tuple(array(f"encoded_{i}") for i in range(len(columns["column_codes"]) + 1))
         topic, idf, words = array("topic"), array("idf"), Texts.load(place, "fitted_words")

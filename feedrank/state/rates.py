@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from feedrank.state.counts.tally import Tally
-from feedrank.state.fitted import FittedParameters, Refit
+from feedrank.state.fitted import FittedParameters
 from feedrank.state.posts.clusters import rates_as_of, shrunk_rate
+from feedrank.state.posts.refit import Refit
 from feedrank.stats.shrinkage import as_feature, base_rate, ratio
 
 # Prior strength of the recent like rate of all posts, in impressions: the same number for all

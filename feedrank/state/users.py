@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from feedrank.state.counts.by_user import PairCounts, UserCounts
 from feedrank.state.counts.tally import ordered_sum
-from feedrank.state.fitted import FittedParameters, Refit
+from feedrank.state.fitted import FittedParameters
 from feedrank.state.posts.factors import UserEvidence
-from feedrank.state.shared import SharedState
-from feedrank.stats.shrinkage import log_ratio, ratio
+from feedrank.state.posts.refit import Refit
+from feedrank.state.posts.tables import WINDOW_STRENGTH
+from feedrank.state.shared import WINDOWS, SharedState
+from feedrank.stats.shrinkage import as_feature, log_ratio, ratio
 
 NO_MOMENTS = np.zeros((0, 0), np.int32)
+WIDTHS = np.array(WINDOWS)
 
 
 class UserState:
@@ -58,39 +63,73 @@ class UserState:
         self.evidence.update(user, post, liked)
 
 
+class Latest(NamedTuple):
+    """Topics of some users within the last steps, by window, (len(WINDOWS), n, n_topics) each.
+
+    Attributes:
+        ratio: log ratio of likes over those that all of the users' past lets expect.
+        n_shown: log1p of impressions.
+    """
+
+    ratio: np.ndarray
+    n_shown: np.ndarray
+
+
 @dataclass(frozen=True)
 class UserTables:
     """State of some users, relative to their segment.
 
     Attributes:
+        state: of these users and others.
+        step: as of which.
+        users: rows of the state, ascending, shape (n,).
         n_shown: log1p of impressions, shape (n,).
         like_rate: log ratio of likes over expected, shape (n,).
         cluster: log ratio within a cluster beyond the like rate, shape (n, n_clusters).
         topic: log ratio within a topic beyond the like rate, shape (n, n_topics).
         factors: the user's, of the refit, float64, shape (n, n_factors).
+        topic_rate: likes expected of an impression by topic, float64, shape (n, n_topics).
     """
 
+    state: UserState
+    step: int
+    users: np.ndarray
     n_shown: np.ndarray
     like_rate: np.ndarray
     cluster: np.ndarray
     topic: np.ndarray
     factors: np.ndarray
+    topic_rate: np.ndarray
+
+    @cached_property
+    def latest(self) -> Latest:
+        """Counts of the last steps by topic; made when asked for."""
+        fitted, pairs = self.state.fitted, self.state.pairs
+        part = (fitted.topic, fitted.n_topics)
+        counts = pairs.latest(self.users, self.step, WIDTHS, *part)
+        expected = counts.shown * self.topic_rate
+        shown = as_feature(np.log1p(counts.shown))
+        return Latest(log_ratio(counts.liked, expected, WINDOW_STRENGTH), shown)
 
 
 def user_tables(state: UserState, shared: SharedState, users: np.ndarray) -> UserTables:
-    """Tables of some users, rows of the state, from their counts and the shared rates."""
+    """Tables of some users, ascending rows of the state, by their counts and the shared rates."""
     strengths = state.refit.strengths
     segment = state.segment[users]
     cluster, topic = (state.counts.of(name)[users] for name in ("cluster", "topic"))
     expected = cluster.shown * shared.cluster_rate[segment]
     liked, total = cluster.liked.sum(1), ordered_sum(expected.T)
     like_rate = ratio(liked, total, strengths.user)
-    of_topic = topic.shown * shared.topic_rate[segment]
-    by = like_rate[:, None]
+    topic_rate, by = shared.topic_rate[segment], like_rate[:, None]
+    in_topic = ratio(topic.liked, topic.shown * topic_rate * by, strengths.user_topic)
     return UserTables(
+        state,
+        shared.step,
+        users,
         n_shown=np.log1p(cluster.shown.sum(1)).astype(np.float32),
         like_rate=np.log(like_rate).astype(np.float32),
         cluster=log_ratio(cluster.liked, expected * by, strengths.user_cluster),
-        topic=log_ratio(topic.liked, of_topic * by, strengths.user_topic),
+        topic=as_feature(np.log(in_topic)),
         factors=state.evidence.factors_of(users, strengths.user),
+        topic_rate=topic_rate * by * in_topic,
     )

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from feedrank.features.spec import FIXED, features_of
+from feedrank.features.spec import FIXED, TOPICAL, features_of
 from feedrank.state.posts.factors import UserEvidence
+from feedrank.state.shared import WINDOWS
 from feedrank.stats.shrinkage import as_feature
 from tests.support.simulated_logs import DAY, HOUR, Learned, simulated, tasteful
 
@@ -128,6 +129,33 @@ def test_what_a_user_saw_is_counted_in_the_steps_before(learned: Learned) -> Non
     )
     np.testing.assert_array_equal(_column(learned, "pair_impression_count", user, at), shown)
     np.testing.assert_array_equal(_column(learned, "pair_like_count", user, at), liked)
+
+
+def test_a_topic_is_judged_by_the_user_s_last_steps_too(learned: Learned) -> None:
+    user, at = 4, 18 * DAY + 7 * HOUR
+    topic = learned.store.fitted.topic
+    for days in WINDOWS:
+        rows = [b[(b.user == user) & (b.at // DAY < 18)] for b in learned.log.buckets()]
+        rows = [b[b.at // DAY >= 18 - days] for b in rows]
+        shown = sum(np.bincount(topic[b.post], minlength=topic.max() + 1) for b in rows)
+        found = _column(learned, f"user_topic_impressions_{days}", user, at)
+        np.testing.assert_array_equal(found, as_feature(np.log1p(shown))[topic])
+    assert (_column(learned, f"user_topic_log_ratio_{days}", user, at) != 0).any()
+
+
+def test_a_topic_has_its_own_hours(learned: Learned) -> None:
+    fitted = learned.store.fitted
+    for hour in (0, 7, 23):
+        found = _column(learned, "topic_hour_log_ratio", 5, 29 * DAY + hour * HOUR + 1800)
+        table = fitted.refits[-1].topic_hour[hour]
+        np.testing.assert_array_equal(found, table[fitted.topic].astype(np.float32))
+
+
+def test_posts_of_one_topic_have_no_features_of_topics(learned: Learned) -> None:
+    fitted = learned.store.fitted
+    of_one = replace(fitted, vocabulary=replace(fitted.vocabulary, n_topics=1))
+    names = {f.name for f in features_of(fitted)} - {f.name for f in features_of(of_one)}
+    assert names == {f.name for f in TOPICAL}
 
 
 def test_factors_are_where_the_user_stands_times_where_the_posts_do() -> None:

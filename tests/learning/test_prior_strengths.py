@@ -15,7 +15,7 @@ from feedrank.log.calendar import Calendar
 from feedrank.log.files import Log
 from feedrank.log.impressions import Impressions
 from feedrank.state.counts.tally import Tally, tally
-from feedrank.state.fitted import Strengths
+from feedrank.state.posts.refit import Strengths
 from feedrank.state.rates import rates_within
 from feedrank.stats.shrinkage import STRONGEST, WEAKEST, fit_strength
 from tests.support.simulated_logs import (

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +167,22 @@ def test_a_pair_counts_its_earlier_impressions_only(views: Views, step: int) -> 
     assert _plainly(other) == _plainly(fresh.before(asked_user, asked_post, step + 1))
 
 
+@given(VIEWS, st.integers(0, N_STEPS + 3), st.sets(st.integers(0, N_USERS - 1), min_size=1))
+def test_the_latest_counts_are_those_of_the_last_steps_by_part(
+    views: Views, before: int, asked: set[int]
+) -> None:
+    at, user, post, liked = _columns(views, 4)
+    pairs, widths = PairCounts(user, post, at, liked, N_POSTS), [1, 2, 4]
+    found = pairs.latest(np.array(sorted(asked)), before, np.array(widths), GROUP, 3)
+    for i, j, k in np.ndindex(found.shown.shape):
+        rows = [
+            v[3]
+            for v in views
+            if before - widths[i] <= v[0] < before and v[1] == sorted(asked)[j] and GROUP[v[2]] == k
+        ]
+        assert (found.shown[i, j, k], found.liked[i, j, k]) == (len(rows), sum(rows))
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.int64])
 def test_narrow_columns_do_not_overflow(dtype: type) -> None:
     n = 250
@@ -173,3 +190,5 @@ def test_narrow_columns_do_not_overflow(dtype: type) -> None:
     pairs = PairCounts(user, post, step, np.ones(n, np.uint8), n_posts=60_000)
     assert pairs.before(user, post, 201).shown.tolist() == [1] * n
     assert pairs.before(user, post, 200).shown.tolist() == [0] * n
+    latest = partial(pairs.latest, np.array([0]), windows=np.array([1, 300]), part=post % 2)
+    assert latest(before=400, n_parts=2).shown.sum(2).tolist() == [[0], [n]]

@@ -87,6 +87,7 @@ def arrays_of(sizes: Sizes) -> Iterator[Array]:
     for i in range(sizes.n_refits):
         yield Array(f"fitted_rate_{i}", FLOAT, (sizes.segments_of(i), "clusters"), high=1)
         yield Array(f"fitted_log_gate_{i}", FLOAT, (n_posts, "clusters"), -math.inf, 1)
+        yield Array(f"fitted_topic_hour_{i}", FLOAT, (HOURS_A_DAY, "topics"), lowest)
         yield Array(f"fitted_cluster_{i}", INT, (n_posts,), high="clusters")
         yield Array(f"fitted_factor_post_{i}", FLOAT, (n_posts, f"factors_{i}"), lowest)
         yield Array(f"fitted_factor_rate_{i}", FLOAT, (sizes.segments_of(i), n_posts), high=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 
 import numpy as np
@@ -77,6 +78,42 @@ class PairCounts:
         first = np.searchsorted(keys, self._key(user, post, 0))
         last = np.searchsorted(keys, self._key(user, post, min(step, self._n_steps)))
         return Tally(last - first, likes[last] - likes[first])
+
+    @cached_property
+    def _by_step(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows in order of time, and the step of each of them."""
+        step = self._rows[2]
+        order = np.argsort(step, kind="stable")
+        return order, step[order].astype(np.int64)
+
+    def latest(
+        self, users: np.ndarray, before: int, windows: np.ndarray, part: np.ndarray, n_parts: int
+    ) -> Tally:
+        """Counts of some users by part of the posts in the last steps before a step.
+
+        Args:
+            users: ascending, each once, shape (n,).
+            before: the step.
+            windows: numbers of steps, ascending.
+            part: of each post.
+            n_parts: number of parts.
+
+        Returns:
+            int64, shape (len(windows), n, n_parts).
+        """
+        order, steps = self._by_step
+        low, high = np.searchsorted(steps, [before - windows[-1], before]).tolist()
+        user, post, _, liked = (column[order[low:high]] for column in self._rows)
+        place = np.minimum(np.searchsorted(users, user), len(users) - 1)
+        is_asked = users[place] == user
+        window = np.searchsorted(windows, before - steps[low:high])  # the shortest that holds it
+        cell = (window * len(users) + place) * n_parts + part[post]
+        shape = (len(windows), len(users), n_parts)
+        counts = (
+            np.bincount(cell[which], minlength=math.prod(shape)).reshape(shape).cumsum(0)
+            for which in (is_asked, is_asked & (liked > 0))
+        )
+        return Tally(*counts)
 
     def table(
         self, n_users: int, before: int, part: np.ndarray | None = None, n_parts: int = 0

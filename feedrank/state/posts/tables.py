@@ -10,9 +10,9 @@ from feedrank.state.rates import StepRates
 from feedrank.stats.shrinkage import as_feature, log_ratio
 
 LEAST_RATE = 1e-5  # rates are clipped this far from 0 and 1, as log-odds need
-# Prior strength of the trends of windows, in expected likes. The fitted one of `trend` leaves some
-# hundredths of them where a log is thin, and rows then fitted noise. 0.5 to 3 order alike:
-# docs/ranking.md, "Terms".
+# Prior strength of what windows tell of posts and of users' topics, in expected likes. That of
+# `trend`, which is fitted, leaves some hundredths of it where a log is thin, and rows then fitted
+# noise. 0.5 to 3 order alike: docs/ranking.md, "Terms".
 WINDOW_STRENGTH = 1.0
 
 

@@ -10,9 +10,9 @@ from feedrank.learning.fit import fit_store
 from feedrank.learning.posts import larger_sample
 from feedrank.learning.posts.fit import FittedPosts
 from feedrank.state.counts.tally import Tally
-from feedrank.state.fitted import Refit
 from feedrank.state.history import InteractionSample
 from feedrank.state.posts.factors import Factors
+from feedrank.state.posts.refit import Refit
 from tests.support.simulated_logs import Learned, simulated, tasteful, workers
 
 

@@ -1,0 +1,83 @@
+"""Refit: what is fitted to posts and users whenever the log has grown by 40 %, as plain arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Callable
+
+import numpy as np
+
+from feedrank.state.posts.clusters import PostClusters
+from feedrank.state.posts.factors import Factors
+
+CLUSTER_ARRAYS = ("log_gate", "rate", "cluster", "gate")
+FACTOR_ARRAYS = ("post", "rate", "of_text")
+
+
+@dataclass(frozen=True)
+class Strengths:
+    """Prior strengths in expected likes (`feedrank.learning.prior_strengths` fits them).
+
+    Attributes:
+        user: of a user's like rate.
+        user_cluster: of a user's ratio in a cluster, the user's like rate apart.
+        user_topic: of a user's ratio in a topic, the user's like rate apart.
+        segment_post: of a segment's ratio for a post, cluster and quality apart.
+        trend: of a post's recent likes over its previous ones.
+        columns: of the ratios of each profile column's codes in a cluster, segments apart.
+    """
+
+    user: float
+    user_cluster: float
+    user_topic: float
+    segment_post: float
+    trend: float
+    columns: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Refit:
+    """Parameters fitted on everything before a step, which hold until the next refit.
+
+    Attributes:
+        first_step: of the refit.
+        clusters: of posts.
+        factors: of posts.
+        strengths: prior strengths.
+        topic_hour: log ratio of each topic's likes by hour of the day, 0 for topics that
+            came later, shape (24, n_topics + 1).
+    """
+
+    first_step: int
+    clusters: PostClusters
+    factors: Factors
+    strengths: Strengths
+    topic_hour: np.ndarray
+
+    def about(self) -> dict[str, Any]:
+        """Its numbers, for JSON."""
+        return {
+            "first_step": self.first_step,
+            "quality_strength": self.clusters.quality_strength,
+            "taste_strength": self.clusters.taste_strength,
+            "strengths": vars(self.strengths),
+        }
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Its arrays by name."""
+        return {
+            "topic_hour": self.topic_hour,
+            **{name: getattr(self.clusters, name) for name in CLUSTER_ARRAYS},
+            **{f"factor_{name}": getattr(self.factors, name) for name in FACTOR_ARRAYS},
+        }
+
+    @classmethod
+    def of(cls, about: dict[str, Any], array: Callable[[str], np.ndarray]) -> Refit:
+        """The refit of `about` and `arrays`, which are read by name."""
+        arrays: Any = {name: array(name) for name in CLUSTER_ARRAYS}
+        scalars: Any = {name: about[name] for name in ("quality_strength", "taste_strength")}
+        factors = Factors(*(array(f"factor_{name}") for name in FACTOR_ARRAYS))
+        strengths = {**about["strengths"], "columns": tuple(about["strengths"]["columns"])}
+        clusters = PostClusters(**arrays, **scalars)
+        fitted = (clusters, factors, Strengths(**strengths), array("topic_hour"))
+        return cls(about["first_step"], *fitted)
