@@ -16,6 +16,7 @@ USER_KEY = USER_ID + KEY
 TEXT = "text"
 TOPIC = "topic"
 HIDDEN = "hidden_from"
+NO_ID = -(2**63)  # stands for NULL where ids are int64
 WIDEST_ID = 255  # bytes: all ids of a table are held at the width of the longest
 VIEW, LIKE = "view", "like"
 UNKNOWN_TOPIC = "unknown"
@@ -90,6 +91,11 @@ def _by_id(table: pd.DataFrame, name: str, source: str) -> pd.DataFrame:
         raise SchemaError(
             f"column '{name}' of '{source}' holds an id of {width} bytes, and {WIDEST_ID} are "
             "allowed. Number the ids in a view."
+        )
+    if (keys(table, name) == NO_ID).any():
+        raise SchemaError(
+            f"column '{name}' of '{source}' holds {NO_ID}, which stands for NULL. Number the ids "
+            "in a view."
         )
     if name + KEY in table and table[name + KEY].duplicated().any():
         raise SchemaError(

@@ -29,7 +29,7 @@ from feedrank.io.files import write_whole
 from feedrank.log.calendar import FEWEST_DAYS, too_few_days
 from feedrank.log.embeddings import embedding_file
 
-FORMAT = 1  # of the fingerprint: another one makes the extract run again
+FORMAT = 2  # of the fingerprint: another one makes the extract run again
 logger = logging.getLogger(__name__)
 
 

@@ -22,7 +22,7 @@ from feedrank.log.metadata import Offsets
 from feedrank.params import MOST_BUCKETS, ExtractParams, SourceParams
 from feedrank.schema import POST_ID, USER_ID, keys
 
-FORMAT = 2  # of chunks: a spool of another one is not used
+FORMAT = 3  # of chunks: a spool of another one is not used
 # Buckets of a log: as many as keep workers busy, doubled until one holds so many rows at most. At
 # the reference size features take 1.9 GB and 60 s by 32 buckets of 2.1 million rows, 2.9 GB and
 # 65 s by 8.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from feedrank.errors import ParamsError
+from feedrank.errors import ParamsError, SchemaError
 from feedrank.extraction.check.findings import check_source
 from feedrank.extraction.postgres.connection import Source
 from feedrank.params import SourceParams, parse_params
@@ -129,6 +129,19 @@ def test_actions_that_are_not_positive_are_no_likes(database: TestDatabase, tmp_
     findings = check_source(Source(database.url, source), replace(DEFAULTS, source=source))
     assert any("no row is one of ['share']" in f.words for f in findings)
     assert extraction(database.url, tmp_path, source).run().n_likes == 0
+
+
+def test_events_whose_ids_are_of_another_kind_are_named(
+    database: TestDatabase, tmp_path: Path
+) -> None:
+    _network(database)
+    database.execute("ALTER TABLE events ALTER post_id TYPE text")
+    source = _source("two tables")
+    words = "'post_id' is int4 in 'shown' and 'post_id' is text in 'events'. Cast one in a view"
+    with pytest.raises(SchemaError, match=words):
+        extraction(database.url, tmp_path, source).run()
+    found = check_source(Source(database.url, source), replace(DEFAULTS, source=source))
+    assert any(words in f.words for f in found if f.level == "problem")
 
 
 def test_events_without_a_window_are_refused() -> None:

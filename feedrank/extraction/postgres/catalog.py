@@ -166,13 +166,18 @@ def _kind(kind: str, method: str, has_children: bool, version: int, is_whole: bo
 def _columns(transaction: Transaction, oid: int) -> tuple[dict[str, str], list[str]]:
     """Types of the columns that the role may read, and names of the others; of none, of all."""
     found = transaction.rows(
-        f"""SELECT a.attname, CASE WHEN t.typtype = 'e' THEN 'enum' ELSE t.typname END,
-                  has_column_privilege(a.attrelid, a.attnum, 'SELECT')
-                FROM pg_attribute a JOIN pg_type d ON d.oid = a.atttypid
-                  JOIN pg_type t
-                    ON t.oid = CASE d.typtype WHEN 'd' THEN d.typbasetype ELSE d.oid END
-                WHERE a.attrelid = {int(oid)} AND a.attnum > 0 AND NOT a.attisdropped
-                ORDER BY a.attnum"""
+        # A domain is over a type, or over another domain.
+        f"""WITH RECURSIVE types AS (
+              SELECT attnum, atttypid AS type FROM pg_attribute
+                WHERE attrelid = {int(oid)} AND attnum > 0 AND NOT attisdropped
+              UNION ALL
+              SELECT attnum, typbasetype FROM types JOIN pg_type t ON t.oid = type
+                WHERE typtype = 'd')
+            SELECT a.attname, CASE WHEN t.typtype = 'e' THEN 'enum' ELSE t.typname END,
+              has_column_privilege(a.attrelid, a.attnum, 'SELECT')
+            FROM types JOIN pg_type t ON t.oid = type
+              JOIN pg_attribute a ON a.attrelid = {int(oid)} AND a.attnum = types.attnum
+            WHERE t.typtype <> 'd' ORDER BY a.attnum"""
     )
     # Where none is granted, the server's refusal names the table.
     none = not any(is_open for _, _, is_open in found)

@@ -90,10 +90,10 @@ class FeedSql:
         """
         check = "0"
         if with_checks:
-            key = self.layout.key(self.user, self.post, self.target)
-            # NaN and numbers beyond a bigint fail in a key; the kind names them.
+            of_row = self.layout.check(self.at, self.user, self.post, self.target)
+            # NaN and numbers beyond a bigint fail in a checksum; the kind names them.
             usable = f"{self._is_view()} AND {self.target} IN (0, 1)"
-            check = f"sum({self.layout.check(key, self.at)}) FILTER (WHERE {usable})"
+            check = f"sum({of_row}) FILTER (WHERE {usable})"
         return f"""
             SELECT CASE WHEN isfinite(day) THEN day::date - date '2000-01-01' END, kind, n, checks
             FROM (
