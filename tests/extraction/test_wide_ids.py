@@ -47,7 +47,8 @@ def _interrupt(*_: object) -> None:
 
 def _network(database: TestDatabase, wide: tuple[str, ...]) -> None:
     small(database)
-    database.execute("SELECT", *wide)
+    for statement in wide:
+        database.execute(statement)
 
 
 @pytest.mark.parametrize(("wide", "change"), NETWORKS)
