@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,16 @@ from feedrank.errors import SchemaError, SourceError
 from feedrank.extraction import fingerprint
 from feedrank.extraction.fingerprint import keep_fingerprint
 from tests.conftest import TestDatabase
-from tests.support.postgres_tables import AS_VIEW, fingerprint_of, large, settled, small
+from tests.support.postgres_tables import (
+    AS_INHERITED,
+    AS_MATERIALIZED,
+    AS_PARTITIONED,
+    AS_VIEW,
+    fingerprint_of,
+    large,
+    settled,
+    small,
+)
 
 CHANGES = [
     "INSERT INTO feed_data VALUES ('2021-10-05', 2, 2, 'view', 0)",
@@ -80,6 +91,63 @@ def test_a_view_is_read_every_time(
     monkeypatch.setattr(fingerprint, "_content", None)
     with pytest.raises(TypeError):
         fingerprint_of(database, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        (AS_INHERITED, "INSERT INTO other_rows VALUES ('2021-10-05', 2, 2, 'view', 0)"),
+        (AS_INHERITED, "DELETE FROM other_rows WHERE user_id = 60"),
+        (AS_PARTITIONED, "INSERT INTO last_days VALUES ('2021-10-05', 2, 2, 'view', 0)"),
+        (AS_VIEW, "INSERT INTO rows VALUES ('2021-10-05', 2, 2, 'view', 0)"),
+        (AS_MATERIALIZED, "INSERT INTO rows VALUES ('2021-10-05', 2, 2, 'view', 0);"
+         "REFRESH MATERIALIZED VIEW feed_data"),
+    ],
+)  # fmt: skip
+def test_a_write_to_what_a_relation_is_made_of_changes_the_fingerprint(
+    database: TestDatabase, tmp_path: Path, kind: str, change: str
+) -> None:
+    large(database)
+    database.execute(kind)
+    settled(database)
+    before = fingerprint_of(database, tmp_path)
+    database.execute(change)
+    settled(database)
+    assert fingerprint_of(database, tmp_path) != before
+
+
+def test_what_a_role_may_see_is_part_of_the_fingerprint(
+    database: TestDatabase, tmp_path: Path, role: Callable[..., str]
+) -> None:
+    large(database)
+    database.execute(
+        "CREATE TABLE open_users AS SELECT user_id FROM user_data WHERE user_id < 50",
+        "ALTER TABLE feed_data ENABLE ROW LEVEL SECURITY",
+        "CREATE POLICY open ON feed_data USING (user_id IN (SELECT user_id FROM open_users))",
+    )
+    url = role("reader", "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader")
+    settled(database)
+    reader = replace(database, url=url)
+    found = {fingerprint_of(database, tmp_path), fingerprint_of(reader, tmp_path)}
+    database.execute("INSERT INTO open_users VALUES (60)")
+    settled(database)
+    found.add(fingerprint_of(reader, tmp_path))
+    assert len(found) == 3
+
+
+def test_a_signature_belongs_to_a_role(
+    database: TestDatabase,
+    tmp_path: Path,
+    role: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    large(database)
+    url = role("reader", "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader")
+    settled(database)
+    fingerprint_of(database, tmp_path)
+    monkeypatch.setattr(fingerprint, "_content", None)
+    with pytest.raises(TypeError):
+        fingerprint_of(replace(database, url=url), tmp_path)
 
 
 def test_strange_rows_are_left_for_the_extract_to_refuse(

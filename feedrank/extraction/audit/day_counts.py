@@ -14,6 +14,7 @@ from feedrank.errors import SourceError
 from feedrank.log.metadata import SECONDS_A_DAY
 
 EPOCH = date(2000, 1, 1)  # days are counted from PostgreSQL's own
+MOST_DAYS = (1 << 32) // SECONDS_A_DAY  # of a log, whose times are uint32
 
 
 class Disproved(SourceError):
@@ -41,6 +42,10 @@ class Day:
     def __add__(self, other: Day) -> Day:
         return Day(*map(operator.add, astuple(self), astuple(other)))
 
+    def with_likes_apart(self) -> Day:
+        """The day, if its liked rows are rows of likes, which are then no views."""
+        return replace(self, views=self.views - self.liked, likes=self.liked)
+
 
 @dataclass(frozen=True)
 class Days:
@@ -65,14 +70,14 @@ class Days:
         return max(d for d, day in self.days.items() if day.views)
 
     def as_json(self) -> dict[str, Any]:
-        """The counts as JSON values, days by name and in order."""
-        days = {day_name(d): asdict(self.days[d]) for d in sorted(self.days)}
+        """The counts as JSON values, days by number and in order: some have no name in Python."""
+        days = {str(d): asdict(self.days[d]) for d in sorted(self.days)}
         return {"days": days, "without_time": asdict(self.without_time)}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Days:
         """The counts that `as_json` gave."""
-        days = {day_number(name): Day(**day) for name, day in values["days"].items()}
+        days = {int(number): Day(**day) for number, day in values["days"].items()}
         return cls(days, Day(**values["without_time"]))
 
     def first_difference(self, other: Days) -> int | None:
@@ -95,11 +100,8 @@ class Days:
     def with_likes_apart(self) -> Days:
         """Counts whose liked rows are rows of likes, which are then no views."""
         return Days(
-            {
-                d: replace(day, views=day.views - day.liked, likes=day.liked)
-                for d, day in self.days.items()
-            },
-            self.without_time,
+            {d: day.with_likes_apart() for d, day in self.days.items()},
+            self.without_time.with_likes_apart(),
         )
 
     def _at(self, day: int) -> Day:

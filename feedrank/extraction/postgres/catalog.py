@@ -28,6 +28,7 @@ class Relation:
         blocks: of its file; 0 where it has none of its own.
         file: number of its file, which changes whenever the table is rewritten; 0 for none.
         has_blocks: its rows can be read by ranges of blocks.
+        is_counted: whatever changes the rows that the role sees is a write that the server counts.
         closed: columns that the role may not read.
     """
 
@@ -39,11 +40,12 @@ class Relation:
     blocks: int
     file: int
     has_blocks: bool
+    is_counted: bool
     closed: list[str] = field(default_factory=list)
 
     @property
     def is_stored(self) -> bool:
-        """Whether it has a file of its own, whose writes the server counts."""
+        """Whether it has a file of its own."""
         return self.file > 0
 
     def has(self, name: str) -> bool:
@@ -84,6 +86,7 @@ def describe(transaction: Transaction, schema: str, name: str) -> Relation:
         return _describe_query(transaction, name)
     found = transaction.rows(
         f"""SELECT c.oid, c.relkind::text, coalesce(a.amname, ''), c.relhassubclass,
+              c.relrowsecurity,
               CASE WHEN c.relkind IN ('r', 'm') THEN pg_relation_size(c.oid) ELSE 0 END
                 / current_setting('block_size')::int,
               coalesce(pg_relation_filenode(c.oid), 0),
@@ -95,7 +98,7 @@ def describe(transaction: Transaction, schema: str, name: str) -> Relation:
     )
     if not found:
         raise _no_table(transaction, schema, name)
-    oid, kind, method, has_children, blocks, file, version, is_whole = found[0]
+    oid, kind, method, has_children, has_policies, blocks, file, version, is_whole = found[0]
     named = _kind(kind, method, has_children, version, is_whole)
     columns, closed = _columns(transaction, oid)
     return Relation(
@@ -107,6 +110,8 @@ def describe(transaction: Transaction, schema: str, name: str) -> Relation:
         blocks=int(blocks),
         file=int(file),
         has_blocks=named == TABLE,
+        # Rows of children are written to them; policies may read other tables.
+        is_counted=file > 0 and not has_children and not has_policies,
         closed=closed,
     )
 
@@ -147,6 +152,7 @@ def _describe_query(transaction: Transaction, query: str) -> Relation:
         blocks=0,
         file=0,
         has_blocks=False,
+        is_counted=False,
     )
 
 
