@@ -24,6 +24,7 @@ from feedrank.io.param_fields import (
     Number,
     RankerName,
     ShortDuration,
+    Timeout,
     Whole,
     duration_seconds,
     moment,
@@ -79,7 +80,7 @@ class SourceParams:
     positive: list[str] = Field(min_length=1)
     like_window: Duration | None
     time_zone: str
-    statement_timeout: Duration
+    statement_timeout: Timeout
     exposures: Exposures | None
     exposure_window: ShortDuration
 

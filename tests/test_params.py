@@ -132,6 +132,7 @@ def test_a_key_of_another_type_is_named(
         ("features", "step", "a day", "'features.step' is 'a day'; write a whole number"),
         ("features", "step", "0d", "'features.step' is '0d'; write a whole number"),
         ("features", "step", "4000d", "'features.step' is '4000d'; at most 3650d"),
+        ("source", "statement_timeout", "25d", "'source.statement_timeout' is '25d'; at most 24d"),
         ("engine", "name", "dask", "'engine.name' is 'dask', but must be 'local' or 'spark'"),
         ("engine", "master", "localhost", r"'engine.master' is 'localhost'; write local\[2\]"),
         ("engine", "held_rows", 0, "'engine.held_rows' is 0, but must be greater"),

@@ -8,7 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from feedrank.errors import SchemaError
-from feedrank.extraction.audit.data_report import PLOT, REPORT, Dropped, write_report
+from feedrank.extraction.audit.data_report import (
+    PLOT,
+    REPORT,
+    Dropped,
+    RowsOfLikes,
+    write_report,
+)
 from feedrank.extraction.audit.day_counts import Disproved, prove_equal
 from feedrank.extraction.audit.moments import WHY_LATE, late_moments
 from feedrank.extraction.audit.repeats import warning_of_no_repeats
@@ -105,7 +111,7 @@ class Extract:
 
     def _write(self, reader: FeedReader, new: dict[Path, Path]) -> LogMeta:
         state, spool = reader.state, reader.spool
-        dropped = count_dropped(spool, state, self.params.max_orphan_share)
+        dropped, dropped_likes = count_dropped(spool, state, self.params.max_orphan_share)
         log, report = new[self.log], new[self.reports / REPORT]
         shutil.rmtree(log, ignore_errors=True)
         places = self._exposure_places(reader)
@@ -120,16 +126,18 @@ class Extract:
         if places is not None:
             exposures = exposure_report(places.counts, written)
             places.clear()
-        days, n_stray = state.days, None
+        days, likes = state.days, None
         if state.sql.likes_apart:
-            days, n_stray = days.with_likes_apart(), sum(w.n_stray_likes for w in written)
+            days = days.with_likes_apart()
+            likes = RowsOfLikes(sum(w.n_stray_likes for w in written), dropped_likes)
         times = replace(state.times, days=days)
         left_out_columns = state.left_out_columns | self._without_late_moments(log)
         write_report(
             report, new[self.reports / PLOT], meta, times, left_out_columns, dropped,
-            n_repeats, n_stray, exposures,
+            n_repeats, likes, exposures,
         )  # fmt: skip
-        for warning in (state.times.warning(), warning_of_no_repeats(Log.open(log))):
+        impossible = state.times.warning(state.sql.likes_apart)
+        for warning in (impossible, warning_of_no_repeats(Log.open(log))):
             if warning is not None:
                 logger.warning("extract: %s", warning)
         if left_out_columns:
@@ -139,6 +147,7 @@ class Extract:
                 ", ".join(f"'{c}' ({why})" for c, why in left_out_columns.items()),
             )
         left_out = f", {dropped.total:,} left out" if dropped.total else ""
+        left_out += f", {dropped_likes:,} likes too" if dropped_likes else ""
         left_out += f", {n_repeats:,} repeated rows counted once" if n_repeats else ""
         if exposures is not None:
             log_exposures(exposures)
@@ -168,17 +177,20 @@ class Extract:
         return dict.fromkeys(late, WHY_LATE)
 
 
-def count_dropped(spool: Spool, state: SourceState, max_share: float) -> Dropped:
-    """Impressions that are left out, by reason.
+def count_dropped(spool: Spool, state: SourceState, max_share: float) -> tuple[Dropped, int]:
+    """Impressions that are left out, by reason, and the number of likes that are.
 
     Raises:
         SchemaError: they are more than `max_share` of all, or all.
     """
-    n_dropped, unknown_users = spool.n_dropped()
-    without_time = state.days.without_time.views
-    impossible = state.times.left_out.total.views
-    dropped = Dropped(unknown_users, n_dropped - unknown_users, without_time, impossible)
-    total = state.days.total.views + without_time + impossible
+    unknown_users, unknown_posts, n_likes = spool.n_dropped()
+    days = [state.days.total, state.days.without_time, state.times.left_out.total]
+    if state.sql.likes_apart:
+        days = [day.with_likes_apart() for day in days]
+        n_likes += sum(day.likes for day in days[1:])
+    without_time, impossible = (day.views for day in days[1:])
+    dropped = Dropped(unknown_users, unknown_posts, without_time, impossible)
+    total = sum(day.views for day in days)
     if dropped.total > max_share * total or not spool.has_impressions:
         raise SchemaError(
             f"{dropped.total} of {total} impressions cannot be used: {dropped.unknown_user} are of "
@@ -188,7 +200,7 @@ def count_dropped(spool: Spool, state: SourceState, max_share: float) -> Dropped
             "posts were deleted, keep their rows and name the column that says so in "
             "'source.hidden': docs/your-data.md."
         )
-    return dropped
+    return dropped, n_likes
 
 
 def exposure_report(counts: ExposureCounts, written: list[Written]) -> dict[str, int]:

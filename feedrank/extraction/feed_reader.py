@@ -99,10 +99,8 @@ class FeedReader:
                 self.spool.add(name, chunk)
 
     def _read_blocks(self, snapshot: Snapshot, keep: Keep) -> None:
-        total, there = self.state.days.total, set(self.spool.names())
-        ranges = block_ranges(
-            self._sql.relation.blocks, total.views + total.likes, self.params.chunk_rows
-        )
+        there, blocks = set(self.spool.names()), self._sql.relation.blocks
+        ranges = block_ranges(blocks, self.state.rows_a_block, self.params.chunk_rows)
         missing = [r for r in ranges if r.name not in there]
         read_ranges(snapshot, self._sql, missing, keep)
 

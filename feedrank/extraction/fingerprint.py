@@ -21,15 +21,15 @@ from feedrank.extraction.postgres.connection import Source, Transaction, quoted
 from feedrank.extraction.postgres.feed_query import FeedSql, id_key
 from feedrank.extraction.postgres.row_format import Layout
 from feedrank.extraction.postgres.snapshot import Snapshot
-from feedrank.extraction.profile_choice import ProfileChoice
 from feedrank.extraction.relations import relations
 from feedrank.extraction.spool.exposure_source import exposure_source
-from feedrank.extraction.users_posts import post_columns
+from feedrank.extraction.tables.profile_choice import ProfileChoice
+from feedrank.extraction.tables.users_posts import post_columns
 from feedrank.io.files import write_whole
 from feedrank.log.calendar import FEWEST_DAYS, too_few_days
 from feedrank.log.embeddings import embedding_file
 
-FORMAT = 1  # of the fingerprint: another one makes the extract run again
+FORMAT = 2  # of the fingerprint: another one makes the extract run again
 logger = logging.getLogger(__name__)
 
 
@@ -141,14 +141,16 @@ def _signature(source: Source, files: dict[str, Any]) -> str | None:
     The numbers: size and file of each table, rows inserted, updated and deleted since the server
     started, and the time of that start, since a crash loses these counts. The server publishes
     them up to ten seconds after a commit (PGSTAT_IDLE_INTERVAL), so that a change of the last
-    seconds may only be seen by the next run. A standby, a view and a foreign table have no counts.
+    seconds may only be seen by the next run. A standby, a view, a foreign table, one with children
+    and one with policies of rows have no such counts. The role belongs to it: another may see
+    other rows.
     """
     with source.transaction() as transaction:
         tables = relations(transaction, source.params)
         server = transaction.rows(_SERVER)[0]
         counts = [transaction.rows(_WRITES.format(oid=int(t.oid))) for t in tables]
     is_standby, is_counting, *identity = server
-    if is_standby or is_counting != "on" or not all(t.is_stored for t in tables):
+    if is_standby or is_counting != "on" or not all(t.is_counted for t in tables):
         return None
     parts = [str(source), repr(identity), *(repr(asdict(t)) for t in tables), repr(counts)]
     return _sha256([*parts, repr(sorted(asdict(source.params).items())), repr(files)])
@@ -156,7 +158,8 @@ def _signature(source: Source, files: dict[str, Any]) -> str | None:
 
 _SERVER = """
     SELECT pg_is_in_recovery(), current_setting('track_counts'),
-      pg_postmaster_start_time()::text, coalesce(d.stats_reset::text, ''), d.datid, d.datname
+      pg_postmaster_start_time()::text, coalesce(d.stats_reset::text, ''), d.datid, d.datname,
+      current_user
     FROM pg_stat_database d WHERE d.datname = current_database()"""
 _WRITES = "SELECT n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_all_tables WHERE relid = {oid}"
 

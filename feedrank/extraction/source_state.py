@@ -13,16 +13,17 @@ from feedrank.extraction.audit.clock import read_offsets
 from feedrank.extraction.audit.day_counts import Day, Days
 from feedrank.extraction.audit.impossible_times import PossibleTimes
 from feedrank.extraction.audit.source_counts import count_days
+from feedrank.extraction.postgres.copy_reader import rows_a_block
 from feedrank.extraction.postgres.feed_query import FeedSql
 from feedrank.extraction.postgres.row_format import Layout
 from feedrank.extraction.postgres.snapshot import Snapshot
 from feedrank.extraction.relations import relations
-from feedrank.extraction.users_posts import read_posts, read_users
+from feedrank.extraction.tables.users_posts import read_posts, read_users
 from feedrank.log.metadata import Offsets
 from feedrank.params import MOST_BUCKETS, ExtractParams, SourceParams
 from feedrank.schema import POST_ID, USER_ID, keys
 
-FORMAT = 2  # of chunks: a spool of another one is not used
+FORMAT = 3  # of chunks: a spool of another one is not used
 # Buckets of a log: as many as keep workers busy, doubled until one holds so many rows at most. At
 # the reference size features take 1.9 GB and 60 s by 32 buckets of 2.1 million rows, 2.9 GB and
 # 65 s by 8.
@@ -41,6 +42,7 @@ class SourceState:
         times: the possible times, and what is left out for its impossible ones.
         offsets: of the log's clock from UTC.
         left_out_columns: why a column of users is not in their profile, by name.
+        rows_a_block: of the feed's table; 1 where it is not read by blocks.
     """
 
     sql: FeedSql
@@ -50,6 +52,7 @@ class SourceState:
     times: PossibleTimes
     offsets: Offsets
     left_out_columns: dict[str, str]
+    rows_a_block: int
 
     @classmethod
     def of(
@@ -77,7 +80,8 @@ class SourceState:
         times = PossibleTimes.of(days, snapshot.first.rows(sql.today())[0][0], extract)
         sql = sql.between(times.since, times.until)
         offsets = read_offsets(snapshot.first, source.time_zone, times.days)
-        return cls(sql, user_rows, post_rows, times.days, times, offsets, left_out)
+        density = rows_a_block(snapshot.first, feed) if feed.has_blocks else 1
+        return cls(sql, user_rows, post_rows, times.days, times, offsets, left_out, density)
 
     def n_buckets(self, params: ExtractParams) -> int:
         """Number of the log's buckets."""
@@ -94,6 +98,7 @@ class SourceState:
             "feed": {**asdict(self.sql.relation), "where": list(self.sql.where)},
             "buckets": self.n_buckets(params),
             "chunk_rows": params.chunk_rows,
+            "rows_a_block": self.rows_a_block,
         }
 
 

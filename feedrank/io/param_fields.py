@@ -14,6 +14,7 @@ SECONDS_A_DAY = 86_400
 TABLE = "table:"  # begins a `source.exposures` that names a table
 RANKERS = ("xgboost", "lightgbm_binary", "lightgbm_rank", "sequence")  # that are shipped
 LONGEST = 3650 * SECONDS_A_DAY  # seconds of a duration: ten years, more than any log holds
+LONGEST_TIMEOUT = 24 * SECONDS_A_DAY  # 2^31 ms are 24.9 days
 
 
 def duration_seconds(text: str) -> int:
@@ -36,6 +37,13 @@ def short_duration_seconds(text: str) -> int:
     """As `duration_seconds`, of a day at most."""
     if (seconds := duration_seconds(text)) > SECONDS_A_DAY:
         raise ValueError("at most 1d")
+    return seconds
+
+
+def timeout_seconds(text: str) -> int:
+    """As `duration_seconds`, of what a server counts in milliseconds at most."""
+    if (seconds := duration_seconds(text)) > LONGEST_TIMEOUT:
+        raise ValueError(f"at most {LONGEST_TIMEOUT // SECONDS_A_DAY}d, as in PostgreSQL")
     return seconds
 
 
@@ -125,6 +133,7 @@ Whole = Annotated[int, BeforeValidator(_number)]
 Days = Annotated[Whole, Field(ge=1, le=LONGEST // SECONDS_A_DAY)]
 Number = Annotated[float, BeforeValidator(_number)]
 Duration = Annotated[str, _read_by(duration_seconds)]
+Timeout = Annotated[str, _read_by(timeout_seconds)]
 ShortDuration = Annotated[str, _read_by(short_duration_seconds)]
 Moment = Annotated[str, BeforeValidator(_date_as_text), _read_by(moment)]
 Master = Annotated[str, _read_by(spark_master)]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import zlib
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ from feedrank.errors import SchemaError
 
 EMBEDDING = "embedding"  # column of the log's posts, and of a file
 FILE_ID = "post_id"
+UNREADABLE = (OSError, KeyError, TypeError, ValueError, EOFError, BadZipFile, zlib.error)
 NO_VECTOR = np.zeros(0, np.float32)
 logger = logging.getLogger(__name__)
 
@@ -33,7 +36,7 @@ def vector_of(numbers: object) -> np.ndarray:
         listed = json.loads(numbers) if isinstance(numbers, str) else numbers
         with np.errstate(over="ignore"):  # infinite then, which is no number either
             found = np.asarray(listed, np.float64).astype(np.float32)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, RecursionError):
         return NO_VECTOR
     return found if found.ndim == 1 and np.isfinite(found).all() else NO_VECTOR
 
@@ -50,13 +53,13 @@ def read_vectors(path: Path, ids: pd.Series) -> pd.Series:
     """
     try:
         if path.suffix == ".npz":
-            with np.load(path) as arrays:
+            with ZipFile(path), np.load(path) as arrays:  # any other array is no zip
                 found = pd.Series(list(arrays[EMBEDDING]), arrays[FILE_ID], dtype=object)
         else:
             found = pd.read_parquet(path, columns=[FILE_ID, EMBEDDING]).set_index(FILE_ID)[
                 EMBEDDING
             ]
-    except (OSError, KeyError, ValueError) as error:
+    except UNREADABLE as error:
         raise SchemaError(
             f"'source.embedding' names the file '{path}', which cannot be read ({error}). Write "
             f"Parquet or .npz with '{FILE_ID}' and '{EMBEDDING}', a vector for each post."

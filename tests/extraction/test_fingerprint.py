@@ -1,32 +1,25 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from feedrank.errors import SchemaError, SourceError
 from feedrank.extraction import fingerprint
-from feedrank.extraction.fingerprint import keep_fingerprint, refresh_fingerprint
-from feedrank.extraction.postgres.connection import Source
+from feedrank.extraction.fingerprint import keep_fingerprint
 from tests.conftest import TestDatabase
-from tests.support.postgres_tables import AS_VIEW, DEFAULTS, large, small
-
-
-def _refresh(database: TestDatabase, directory: Path) -> bytes:
-    path = directory / "data" / "source.json"
-    source = Source(database.url, DEFAULTS.source)
-    refresh_fingerprint(path, directory / ".spool" / "signature.json", source, "database", 2)
-    return path.read_bytes()
-
-
-def _settled(database: TestDatabase) -> None:
-    """Wait for the counts of writers that have left: a server publishes them as they leave."""
-    gone = """SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND pid != pg_backend_pid()
-          AND backend_type = 'client backend'"""
-    while database.execute(gone) != [(0,)]:
-        pass
-
+from tests.support.postgres_tables import (
+    AS_INHERITED,
+    AS_MATERIALIZED,
+    AS_PARTITIONED,
+    AS_VIEW,
+    fingerprint_of,
+    large,
+    settled,
+    small,
+)
 
 CHANGES = [
     "INSERT INTO feed_data VALUES ('2021-10-05', 2, 2, 'view', 0)",
@@ -47,11 +40,11 @@ def test_every_change_of_content_changes_the_fingerprint(
     database: TestDatabase, tmp_path: Path, change: str
 ) -> None:
     large(database)
-    _settled(database)
-    before = _refresh(database, tmp_path)
+    settled(database)
+    before = fingerprint_of(database, tmp_path)
     database.execute(change)
-    _settled(database)
-    assert _refresh(database, tmp_path) != before
+    settled(database)
+    assert fingerprint_of(database, tmp_path) != before
 
 
 @pytest.mark.parametrize(
@@ -68,24 +61,24 @@ def test_the_same_rows_kept_otherwise_are_the_same(
     database: TestDatabase, tmp_path: Path, rewrite: str
 ) -> None:
     large(database)
-    before = _refresh(database, tmp_path / "here")
-    assert _refresh(database, tmp_path / "elsewhere") == before
+    before = fingerprint_of(database, tmp_path / "here")
+    assert fingerprint_of(database, tmp_path / "elsewhere") == before
     database.execute(rewrite)
-    _settled(database)
-    assert _refresh(database, tmp_path / "here") == before
+    settled(database)
+    assert fingerprint_of(database, tmp_path / "here") == before
 
 
 def test_tables_that_nobody_wrote_to_are_not_read_again(
     database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     large(database)
-    _settled(database)
-    before = _refresh(database, tmp_path)
+    settled(database)
+    before = fingerprint_of(database, tmp_path)
     monkeypatch.setattr(fingerprint, "_content", None)
-    assert _refresh(database, tmp_path) == before
+    assert fingerprint_of(database, tmp_path) == before
     (tmp_path / "data" / "source.json").write_text("of something else")
     with pytest.raises(TypeError):
-        _refresh(database, tmp_path)
+        fingerprint_of(database, tmp_path)
 
 
 def test_a_view_is_read_every_time(
@@ -93,11 +86,68 @@ def test_a_view_is_read_every_time(
 ) -> None:
     large(database)
     database.execute(AS_VIEW)
-    _settled(database)
-    _refresh(database, tmp_path)
+    settled(database)
+    fingerprint_of(database, tmp_path)
     monkeypatch.setattr(fingerprint, "_content", None)
     with pytest.raises(TypeError):
-        _refresh(database, tmp_path)
+        fingerprint_of(database, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        (AS_INHERITED, "INSERT INTO other_rows VALUES ('2021-10-05', 2, 2, 'view', 0)"),
+        (AS_INHERITED, "DELETE FROM other_rows WHERE user_id = 60"),
+        (AS_PARTITIONED, "INSERT INTO last_days VALUES ('2021-10-05', 2, 2, 'view', 0)"),
+        (AS_VIEW, "INSERT INTO rows VALUES ('2021-10-05', 2, 2, 'view', 0)"),
+        (AS_MATERIALIZED, "INSERT INTO rows VALUES ('2021-10-05', 2, 2, 'view', 0);"
+         "REFRESH MATERIALIZED VIEW feed_data"),
+    ],
+)  # fmt: skip
+def test_a_write_to_what_a_relation_is_made_of_changes_the_fingerprint(
+    database: TestDatabase, tmp_path: Path, kind: str, change: str
+) -> None:
+    large(database)
+    database.execute(kind)
+    settled(database)
+    before = fingerprint_of(database, tmp_path)
+    database.execute(change)
+    settled(database)
+    assert fingerprint_of(database, tmp_path) != before
+
+
+def test_what_a_role_may_see_is_part_of_the_fingerprint(
+    database: TestDatabase, tmp_path: Path, role: Callable[..., str]
+) -> None:
+    large(database)
+    database.execute(
+        "CREATE TABLE open_users AS SELECT user_id FROM user_data WHERE user_id < 50",
+        "ALTER TABLE feed_data ENABLE ROW LEVEL SECURITY",
+        "CREATE POLICY open ON feed_data USING (user_id IN (SELECT user_id FROM open_users))",
+    )
+    url = role("reader", "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader")
+    settled(database)
+    reader = replace(database, url=url)
+    found = {fingerprint_of(database, tmp_path), fingerprint_of(reader, tmp_path)}
+    database.execute("INSERT INTO open_users VALUES (60)")
+    settled(database)
+    found.add(fingerprint_of(reader, tmp_path))
+    assert len(found) == 3
+
+
+def test_a_signature_belongs_to_a_role(
+    database: TestDatabase,
+    tmp_path: Path,
+    role: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    large(database)
+    url = role("reader", "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader")
+    settled(database)
+    fingerprint_of(database, tmp_path)
+    monkeypatch.setattr(fingerprint, "_content", None)
+    with pytest.raises(TypeError):
+        fingerprint_of(replace(database, url=url), tmp_path)
 
 
 def test_strange_rows_are_left_for_the_extract_to_refuse(
@@ -105,7 +155,7 @@ def test_strange_rows_are_left_for_the_extract_to_refuse(
 ) -> None:
     small(database)
     database.execute("INSERT INTO feed_data VALUES (NULL, NULL, NULL, NULL, 7)")
-    assert _refresh(database, tmp_path)
+    assert fingerprint_of(database, tmp_path)
 
 
 def test_a_log_of_too_few_days_is_said_to_be_so_before_it_is_extracted(
@@ -114,7 +164,7 @@ def test_a_log_of_too_few_days_is_said_to_be_so_before_it_is_extracted(
     small(database)
     database.execute("UPDATE feed_data SET timestamp = '2021-10-01 12:00'")
     with caplog.at_level("WARNING"):
-        _refresh(database, tmp_path)
+        fingerprint_of(database, tmp_path)
     assert "the log has 1 day, but 3 are the least" in caplog.text
 
 
@@ -127,7 +177,7 @@ def test_ids_of_two_kinds_are_named(database: TestDatabase, tmp_path: Path, tabl
     )[0][0]
     database.execute(f"ALTER TABLE {table} ALTER {found} TYPE text USING {found}::text")
     with pytest.raises(SchemaError, match=f"'{found}' is text in '{table}' and .* is int4"):
-        _refresh(database, tmp_path)
+        fingerprint_of(database, tmp_path)
 
 
 def test_without_a_database_the_previous_fingerprint_stays(tmp_path: Path) -> None:

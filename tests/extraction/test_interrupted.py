@@ -120,7 +120,7 @@ def test_a_swapped_id_is_found_when_earlier_work_is_used(
     whole = FeedSql.chunk
     _stop(extraction(database.url, tmp_path).run, 2)
     monkeypatch.setattr(FeedSql, "chunk", lambda *args: whole(*args).replace("<< 1)", "<< 1) + 2"))
-    with pytest.raises(Disproved, match="222 liked, checksum"):
+    with pytest.raises(Disproved, match="222 liked, checksums"):
         extraction(database.url, tmp_path).run()
 
 

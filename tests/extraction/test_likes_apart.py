@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from feedrank.errors import ParamsError
+from feedrank.errors import ParamsError, SchemaError
 from feedrank.extraction.check.findings import check_source
 from feedrank.extraction.postgres.connection import Source
 from feedrank.params import SourceParams, parse_params
@@ -123,12 +123,48 @@ def test_another_window_reads_nothing_again(database: TestDatabase, tmp_path: Pa
     assert files(tmp_path / "grown") == files(tmp_path / "full")
 
 
+def test_likes_that_are_left_out_are_counted_apart_from_impressions(
+    database: TestDatabase, tmp_path: Path, logged: pytest.LogCaptureFixture
+) -> None:
+    _network(database)
+    database.execute(
+        """INSERT INTO feed_data SELECT '2021-10-04', 999, g, 'like' FROM generate_series(1, 900) g;
+           INSERT INTO feed_data VALUES ('2021-10-04', 2, 999, 'like'), (NULL, 2, 3, 'like'),
+             ('2021-10-04', 2, 999, 'view'), (NULL, 2, 3, 'view'), ('2021-10-04', NULL, 3, 'view'),
+             ('1970-01-01', 2, 3, 'like'), ('1970-01-01', 2, 3, 'view')"""
+    )
+    share = 4.5 / 17_782
+    extraction(database.url, tmp_path, _source(), max_orphan_share=share).run()
+    report = json.loads((tmp_path / "reports" / "data.json").read_text())
+    assert report["dropped"] == {
+        "unknown_user": 1, "unknown_post": 1, "without_time": 1, "impossible_time": 1,
+    }  # fmt: skip
+    assert report["dropped_likes"] == 903
+    assert "1 impressions and 1 likes have impossible times" in logged.text
+    assert "4 left out, 903 likes too" in logged.text
+    with pytest.raises(SchemaError, match="4 of 17782 impressions cannot be used: 1 are of"):
+        extraction(database.url, tmp_path, _source(), max_orphan_share=3.5 / 17_782).run()
+
+
 def test_actions_that_are_not_positive_are_no_likes(database: TestDatabase, tmp_path: Path) -> None:
     _network(database)
     source = _source("two tables", positive=["share"])
     findings = check_source(Source(database.url, source), replace(DEFAULTS, source=source))
     assert any("no row is one of ['share']" in f.words for f in findings)
     assert extraction(database.url, tmp_path, source).run().n_likes == 0
+
+
+def test_events_whose_ids_are_of_another_kind_are_named(
+    database: TestDatabase, tmp_path: Path
+) -> None:
+    _network(database)
+    database.execute("ALTER TABLE events ALTER post_id TYPE text")
+    source = _source("two tables")
+    words = "'post_id' is int4 in 'shown' and 'post_id' is text in 'events'. Cast one in a view"
+    with pytest.raises(SchemaError, match=words):
+        extraction(database.url, tmp_path, source).run()
+    found = check_source(Source(database.url, source), replace(DEFAULTS, source=source))
+    assert any(words in f.words for f in found if f.level == "problem")
 
 
 def test_events_without_a_window_are_refused() -> None:

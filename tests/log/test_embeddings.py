@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,20 @@ def test_a_vector_is_read_from_json_or_a_list(numbers: object) -> None:
 
 @pytest.mark.parametrize(
     "numbers",
-    ["", "{1,2}", "words", "7", "[[1, 2]]", "[1, null]", '[1, "NaN"]', "[1e300]", '{"a": 1}', "[]"],
+    [
+        "",
+        "{1,2}",
+        "words",
+        "7",
+        "[[1, 2]]",
+        "[1, null]",
+        '[1, "NaN"]',
+        "[1e300]",
+        '{"a": 1}',
+        "[]",
+        f"[1{'0' * 400}]",
+        "[" * 100_000,
+    ],
 )
 def test_anything_else_is_empty(numbers: str) -> None:
     assert vector_of(numbers).tolist() == []
@@ -82,3 +96,32 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     pd.DataFrame({"post_id": [1]}).to_parquet(path)
     with pytest.raises(SchemaError, match="'post_id' and 'embedding'"):
         read_vectors(path, ids)
+
+
+def _whole(path: Path, save: Callable[..., None] = np.savez) -> bytes:
+    save(path, post_id=np.arange(3), embedding=np.arange(6.0).reshape(3, 2))
+    return path.read_bytes()
+
+
+def _renamed(path: Path) -> bytes:
+    np.save(path.with_suffix(".npy"), np.arange(3))
+    return path.with_suffix(".npy").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: b"",
+        lambda path: _whole(path)[:200],
+        lambda path: _whole(path, np.savez_compressed)[:60] + bytes(40) + _whole(path)[100:],
+        lambda path: _whole(path)[:-30],
+        lambda path: _whole(path).replace(b"NUMPY", b"NUMPX"),
+        lambda path: _whole(path)[:150] + b"damaged" + _whole(path)[157:],
+        _renamed,
+    ],
+)
+def test_a_damaged_file_of_arrays_is_named(tmp_path: Path, damage: Callable[[Path], bytes]) -> None:
+    path = tmp_path / "v.npz"
+    path.write_bytes(damage(path))
+    with pytest.raises(SchemaError, match=r"v\.npz', which cannot be read .*Write Parquet or"):
+        read_vectors(path, pd.Series([1]))

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from feedrank.extraction.extract import Extract
+from feedrank.extraction.fingerprint import refresh_fingerprint
 from feedrank.extraction.postgres.connection import Source
 from feedrank.extraction.postgres.row_format import Layout, WireRows
 from feedrank.log.files import Log
@@ -93,6 +94,25 @@ def extraction(
         spool=directory / ".spool",
         name="database",
     )
+
+
+def fingerprint_of(
+    database: TestDatabase, directory: Path, names: SourceParams | None = None
+) -> bytes:
+    """The fingerprint of a database, made again if a directory keeps none of the same tables."""
+    path = directory / "data" / "source.json"
+    source = Source(database.url, names or DEFAULTS.source)
+    refresh_fingerprint(path, directory / ".spool" / "signature.json", source, "database", 2)
+    return path.read_bytes()
+
+
+def settled(database: TestDatabase) -> None:
+    """Wait for the counts of writers that have left: a server publishes them as they leave."""
+    gone = """SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid != pg_backend_pid()
+          AND backend_type = 'client backend'"""
+    while database.execute(gone) != [(0,)]:
+        pass
 
 
 def files(directory: Path) -> dict[str, bytes]:

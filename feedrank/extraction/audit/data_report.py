@@ -39,6 +39,19 @@ class Dropped:
         return sum(asdict(self).values())
 
 
+@dataclass(frozen=True)
+class RowsOfLikes:
+    """What became of likes that are rows apart.
+
+    Attributes:
+        stray: they are of no impression.
+        dropped: their user, post or time is none that the log has.
+    """
+
+    stray: int
+    dropped: int
+
+
 def write_report(
     report: Path,
     plot: Path,
@@ -47,11 +60,11 @@ def write_report(
     left_out_columns: dict[str, str],
     dropped: Dropped,
     n_repeats: int,
-    n_stray_likes: int | None,
+    likes: RowsOfLikes | None,
     exposures: dict[str, int] | None,
 ) -> None:
     """Write the report and the table of days; the same log gives the same bytes."""
-    found = _report(meta, times, left_out_columns, dropped, n_repeats, n_stray_likes)
+    found = _report(meta, times, left_out_columns, dropped, n_repeats, likes)
     found |= {} if exposures is None else {"exposures": exposures}
     report.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n")
     columns = ["day", "impressions", "liked", "like_rate"]
@@ -64,12 +77,12 @@ def _report(
     left_out_columns: dict[str, str],
     dropped: Dropped,
     n_repeats: int,
-    n_stray_likes: int | None,
+    likes: RowsOfLikes | None,
 ) -> dict[str, Any]:
     total = times.days.total
-    if n_stray_likes is None:  # labels are of the views: likes can only be counted against them
-        n_stray_likes = max(total.likes - total.liked, 0)
-    return {
+    # Where labels are of the views, likes can only be counted against them.
+    n_stray = max(total.likes - total.liked, 0) if likes is None else likes.stray
+    return ({} if likes is None else {"dropped_likes": likes.dropped}) | {
         "source": meta.source,
         "first_day": meta.origin[:10],
         "last_moment": meta.moment(meta.last_at).isoformat(),
@@ -84,7 +97,7 @@ def _report(
         "impossible_days": times.names(),
         "left_out_columns": left_out_columns,
         "source_rows": {"view": total.views, "like": total.likes},
-        "like_rows_without_a_liked_view": n_stray_likes,
+        "like_rows_without_a_liked_view": n_stray,
     }
 
 

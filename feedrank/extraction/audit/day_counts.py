@@ -14,6 +14,7 @@ from feedrank.errors import SourceError
 from feedrank.log.metadata import SECONDS_A_DAY
 
 EPOCH = date(2000, 1, 1)  # days are counted from PostgreSQL's own
+MOST_DAYS = (1 << 32) // SECONDS_A_DAY  # of a log, whose times are uint32
 
 
 class Disproved(SourceError):
@@ -29,15 +30,21 @@ class Day:
         liked: impressions that were liked.
         likes: rows of action 'like'.
         check: sum of the checksums of all impressions; 0 without checksums.
+        liked_check: of those that were liked.
     """
 
     views: int = 0
     liked: int = 0
     likes: int = 0
     check: int = 0
+    liked_check: int = 0
 
     def __add__(self, other: Day) -> Day:
         return Day(*map(operator.add, astuple(self), astuple(other)))
+
+    def with_likes_apart(self) -> Day:
+        """The day, if its liked rows are rows of likes, which are then no views."""
+        return replace(self, views=self.views - self.liked, likes=self.liked)
 
 
 @dataclass(frozen=True)
@@ -63,14 +70,14 @@ class Days:
         return max(d for d, day in self.days.items() if day.views)
 
     def as_json(self) -> dict[str, Any]:
-        """The counts as JSON values, days by name and in order."""
-        days = {day_name(d): asdict(self.days[d]) for d in sorted(self.days)}
+        """The counts as JSON values, days by number and in order: some have no name in Python."""
+        days = {str(d): asdict(self.days[d]) for d in sorted(self.days)}
         return {"days": days, "without_time": asdict(self.without_time)}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Days:
         """The counts that `as_json` gave."""
-        days = {day_number(name): Day(**day) for name, day in values["days"].items()}
+        days = {int(number): Day(**day) for number, day in values["days"].items()}
         return cls(days, Day(**values["without_time"]))
 
     def first_difference(self, other: Days) -> int | None:
@@ -82,8 +89,8 @@ class Days:
 
     def without_checks(self) -> Days:
         """Counts without checksums."""
-        days = {d: replace(day, check=0) for d, day in self.days.items()}
-        return Days(days, replace(self.without_time, check=0))
+        days = {d: replace(day, check=0, liked_check=0) for d, day in self.days.items()}
+        return Days(days, replace(self.without_time, check=0, liked_check=0))
 
     def views_only(self) -> Days:
         """Counts without rows of action 'like', and without days that have nothing else."""
@@ -93,11 +100,8 @@ class Days:
     def with_likes_apart(self) -> Days:
         """Counts whose liked rows are rows of likes, which are then no views."""
         return Days(
-            {
-                d: replace(day, views=day.views - day.liked, likes=day.liked)
-                for d, day in self.days.items()
-            },
-            self.without_time,
+            {d: day.with_likes_apart() for d, day in self.days.items()},
+            self.without_time.with_likes_apart(),
         )
 
     def _at(self, day: int) -> Day:
@@ -117,8 +121,9 @@ def prove_equal(read: Days, counted: Days) -> None:
     found, wanted = read._at(day), expected._at(day)
     raise Disproved(
         f"what was read is not what the database counts on {day_name(day)}: {found.views} "
-        f"impressions of which {found.liked} liked, checksum {found.check}, against "
-        f"{wanted.views}, {wanted.liked} and {wanted.check}."
+        f"impressions of which {found.liked} liked, checksums {found.check} and "
+        f"{found.liked_check}, against {wanted.views}, {wanted.liked}, {wanted.check} and "
+        f"{wanted.liked_check}."
     )
 
 
@@ -137,15 +142,21 @@ def days_of(at: np.ndarray, liked: np.ndarray, checks: np.ndarray | None = None)
     first = int(day.min())
     day -= first
     n_days = int(day.max()) + 1
-    check = np.zeros(n_days) if checks is None else np.bincount(day, checks)
     day *= 2
     day += liked
-    n_skipped, n_liked = np.bincount(day, minlength=2 * n_days).reshape(n_days, 2).T
-    views = n_skipped + n_liked
+    views = np.bincount(day, minlength=2 * n_days).reshape(n_days, 2)
+    sums = np.zeros((n_days, 2))
+    if checks is not None:
+        sums += np.bincount(day, checks, 2 * n_days).reshape(n_days, 2)
     return Days(
         {
-            first + int(d): Day(int(views[d]), int(n_liked[d]), 0, int(check[d]))
-            for d in np.flatnonzero(views)
+            first + d: Day(
+                views=int(views[d].sum()),
+                liked=int(views[d, 1]),
+                check=int(sums[d].sum()),
+                liked_check=int(sums[d, 1]),
+            )
+            for d in np.flatnonzero(views.any(axis=1)).tolist()
         }
     )
 

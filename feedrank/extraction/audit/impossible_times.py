@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 
 from feedrank.errors import SchemaError
-from feedrank.extraction.audit.day_counts import EPOCH, Day, Days, day_date, day_name
+from feedrank.extraction.audit.day_counts import (
+    EPOCH,
+    MOST_DAYS,
+    Day,
+    Days,
+    day_date,
+    day_name,
+    day_number,
+)
 from feedrank.params import ExtractParams
 
 # A gap is wide if it is longer than a month and than the feed has days with impressions. A feed
@@ -16,6 +24,8 @@ LEAST_GAP = 31
 MOST_ROWS = 0.001
 # A `timestamp` may be of a clock up to 14 hours ahead of UTC, which is tomorrow at most.
 DAYS_AHEAD = 1
+# Years of a log: its clock is known for the day before and for a year after, and Python has both.
+FIRST_DAY, LAST_DAY = (day_number(name) for name in ("0002-01-01", "9997-12-31"))
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,8 @@ class PossibleTimes:
             params: a moment that `since` or `until` names is never impossible.
 
         Raises:
-            SchemaError: all impressions are later than the server's clock.
+            SchemaError: all impressions are later than the server's clock, or what is left spans
+                more days than a log holds.
         """
         shown = sorted(d for d, day in days.days.items() if day.views)
         known = shown if params.until else [d for d in shown if d <= today + DAYS_AHEAD]
@@ -54,6 +65,7 @@ class PossibleTimes:
                 "the times or the clock, or set 'extract.until' to keep them."
             )
         first, last = _core(known, days, params)
+        _check_span(first, last)
         since = _midnight(first) if first > shown[0] else None
         until = _midnight(last + 1) if last < shown[-1] else None
         left_out = {
@@ -64,30 +76,35 @@ class PossibleTimes:
         kept = {d: day for d, day in days.days.items() if d not in left_out}
         return cls(Days(kept, days.without_time), Days(left_out), since, until)
 
-    def warning(self) -> str | None:
-        """How many impressions are left out, of which days, and the window that keeps them."""
-        views = self.left_out.total.views
-        if not views:
+    def warning(self, likes_apart: bool = False) -> str | None:
+        """How many rows are left out, of which days, and the window that keeps them.
+
+        Args:
+            likes_apart: liked rows are likes, which are counted apart.
+        """
+        if not self.left_out.total.views:
             return None
+        total = self.left_out.total.with_likes_apart() if likes_apart else self.left_out.total
+        likes = f" and {total.likes:,} likes" if likes_apart else ""
         remedies = [
             f"'extract.{key}' {which} {name}"
             for key, which, name, end in (
-                ("since", "at or before", _name(self.left_out.first), self.since),
-                ("until", "after", _name(self.left_out.last), self.until),
+                ("since", "at or before", safe_name(self.left_out.first), self.since),
+                ("until", "after", safe_name(self.left_out.last), self.until),
             )
             if end is not None
         ]
         return (
-            f"{views:,} impressions have impossible times, far from all others or later than the "
-            f"server's clock, and are left out: {', '.join(self.names())}. To keep them, set "
-            f"{' and '.join(remedies)}."
+            f"{total.views:,} impressions{likes} have impossible times, far from all others or "
+            f"later than the server's clock, and are left out: {', '.join(self.names())}. To keep "
+            f"them, set {' and '.join(remedies)}."
         )
 
     def names(self) -> list[str]:
         """The first and last impossible days that have impressions, five at most of each end."""
         shown = sorted(d for d, day in self.left_out.days.items() if day.views)
         chosen = shown if len(shown) <= 10 else [*shown[:5], *shown[-5:]]
-        return [_name(d) for d in chosen]
+        return [safe_name(d) for d in chosen]
 
 
 def _core(shown: list[int], days: Days, params: ExtractParams) -> tuple[int, int]:
@@ -99,6 +116,17 @@ def _core(shown: list[int], days: Days, params: ExtractParams) -> tuple[int, int
     while len(runs) > 1 and not params.until and _views(runs[-1], days) <= most:
         runs = runs[:-1]
     return runs[0][0], runs[-1][-1]
+
+
+def _check_span(first: int, last: int) -> None:
+    n_days, named = last - first + 1, f"{safe_name(first)} to {safe_name(last)}"
+    remedy = "Set 'extract.since' and 'extract.until' to leave out times that are not real."
+    if n_days > MOST_DAYS:
+        raise SchemaError(
+            f"the feed spans {n_days:,} days ({named}), more than {MOST_DAYS:,}. {remedy}"
+        )
+    if first < FIRST_DAY or last > LAST_DAY:
+        raise SchemaError(f"the impressions are of years that no log holds ({named}). {remedy}")
 
 
 def _runs(shown: list[int]) -> list[list[int]]:
@@ -120,7 +148,7 @@ def _midnight(day: int) -> datetime:
     return datetime.combine(day_date(day), time())
 
 
-def _name(day: int) -> str:
+def safe_name(day: int) -> str:
     """A day's name; PostgreSQL has years that Python has not."""
     if day < (date.min - EPOCH).days:
         return "before year 1"

@@ -70,7 +70,8 @@ def _gathered(rows: Iterable[tuple[int | None, Day]]) -> dict[int | None, Day]:
 def _day(kind: int | None, n: int, check: int | None) -> Day:
     if kind is None:
         return Day(likes=n)
-    return Day(views=n, liked=n * int(kind == 1), check=int(check or 0))
+    total, is_liked = int(check or 0), int(kind == 1)
+    return Day(views=n, liked=n * is_liked, check=total, liked_check=total * is_liked)
 
 
 def _strange(transaction: Transaction, sql: FeedSql) -> SchemaError:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from feedrank.errors import SchemaError
-from feedrank.extraction.audit.day_counts import Day, Days, day_name
-from feedrank.extraction.audit.impossible_times import PossibleTimes
+from feedrank.extraction.audit.day_counts import Day, Days
+from feedrank.extraction.audit.impossible_times import PossibleTimes, safe_name
 from feedrank.extraction.postgres.catalog import Relation, describe
 from feedrank.extraction.postgres.connection import Transaction, literal
 from feedrank.extraction.postgres.feed_query import FeedSql, id_key
@@ -33,7 +33,8 @@ QUERY = """
       count(*) FILTER (WHERE p IS NOT NULL AND posts.id IS NULL),
       count(*) FILTER (WHERE a = {view})
         - count(DISTINCT ROW(u, p, at, {label})) FILTER (WHERE a = {view}),
-      max(at) FILTER (WHERE isfinite(at))
+      to_char(max(at) FILTER (WHERE isfinite(at)), 'YYYY-MM-DD HH24:MI'),
+      coalesce(max(at) FILTER (WHERE isfinite(at)) > {now} + interval '5 min', false)
     FROM sample LEFT JOIN (SELECT DISTINCT {user_id} AS id FROM {users}) AS users ON users.id = u
       LEFT JOIN (SELECT DISTINCT {post_id} AS id FROM {posts}) AS posts ON posts.id = p
     GROUP BY 1"""
@@ -52,7 +53,8 @@ class FeedSample:
         nulls: rows without user or post.
         orphans: rows of users or posts that their tables lack.
         duplicates: impressions that repeat user, post and time of another one.
-        newest: the last moment, on the log's clock.
+        newest: the last moment, on the log's clock, as text: not all are Python's.
+        is_ahead: it is later than `now`.
         now: of the server's clock, on the log's.
         likes_apart: likes are rows, of which a sample holds another share than of impressions.
         has_zone: every column of times is a `timestamptz`.
@@ -67,7 +69,8 @@ class FeedSample:
     nulls: int
     orphans: int
     duplicates: int
-    newest: datetime | None
+    newest: str
+    is_ahead: bool
     now: datetime
     likes_apart: bool
     has_zone: bool
@@ -78,18 +81,18 @@ class FeedSample:
         source = params.source
         users, posts, _ = relations(transaction, source)
         sql = FeedSql.of(feed, source, None, Layout.for_bounds([]))
-        n_rows = _n_rows(transaction, feed)
+        n_rows, now = _n_rows(transaction, feed), _now(source.time_zone)
         rows = transaction.rows(
             QUERY.format(
                 rows=_rows(sql, n_rows), view=literal(VIEW), like=literal(LIKE),
-                label="t" if sql.likes_apart else "0",
+                label="t" if sql.likes_apart else "0", now=now,
                 user_id=id_key(users, source.user_id, "id"), users=users.path,
                 post_id=id_key(posts, source.post_id, "id"), posts=posts.path,
             )
         )  # fmt: skip
         sums = [sum(row[column] for row in rows) for column in range(1, 10)]
         days = Days({row[0]: Day(row[1], row[2], row[3]) for row in rows if row[0] is not None})
-        now = transaction.rows(f"SELECT now() AT TIME ZONE {literal(source.time_zone)}")[0][0]
+        last = max((row for row in rows if row[0] is not None), default=None)
         return cls(
             params=params,
             n_rows=max(n_rows, sums[0] + sums[2] + sums[3]),
@@ -100,8 +103,9 @@ class FeedSample:
             nulls=sums[5],
             orphans=sums[6] + sums[7],
             duplicates=sums[8],
-            newest=max((row[10] for row in rows if row[10] is not None), default=None),
-            now=now,
+            newest="" if last is None else last[10],
+            is_ahead=last is not None and last[11],
+            now=transaction.rows(f"SELECT {now}")[0][0],
             likes_apart=sql.likes_apart,
             has_zone=_has_zone(transaction, params),
         )
@@ -121,6 +125,8 @@ class FeedSample:
                 f"{self.strange_targets:,} views. Make a view that has coalesce(target, 0) if NULL "
                 "means 'not liked'."
             )
+        if (error := self._times()[1]) is not None:
+            yield error
         if not self.days.total.views:
             yield f"'{source.feed}' holds no rows of action '{VIEW}'. Fill it."
         elif not self.days.total.liked:
@@ -139,14 +145,16 @@ class FeedSample:
 
     def warnings(self) -> Iterator[str]:
         """What a build survives, but a person should know."""
-        if self.newest is not None and self.newest > self.now + timedelta(minutes=5):
+        if self.is_ahead:
             zone = self.params.source.time_zone
             remedy = "Mend the clock that wrote it" if self.has_zone else "Name the zone of the log"
             yield (
-                f"the newest row ({self.newest:%Y-%m-%d %H:%M}) is later than the server's clock "
+                f"the newest row ({self.newest}) is later than the server's clock "
                 f"in 'source.time_zone' ({self.now:%Y-%m-%d %H:%M} in {zone}). {remedy}."
             )
-        yield from self._times()
+        times = self._times()[0]
+        if times is not None and (words := times.warning()) is not None:
+            yield words
         yield from self._days()
 
     def facts(self) -> Iterator[str]:
@@ -158,8 +166,7 @@ class FeedSample:
                 liked = f"{total.liked:,} likes"
             yield (
                 f"{total.views:,} views in {self.n:,} rows looked at, "
-                f"{liked}, {day_name(self.days.first)} to "
-                f"{day_name(self.days.last)}."
+                f"{liked}, {safe_name(self.days.first)} to {safe_name(self.days.last)}."
             )
         if self.duplicates:
             yield (
@@ -169,23 +176,22 @@ class FeedSample:
         words = "converted to" if self.has_zone else "taken to be in"
         yield f"times are {words} {self.params.source.time_zone}."
 
-    def _times(self) -> Iterator[str]:
+    def _times(self) -> tuple[PossibleTimes | None, str | None]:
+        """What the extract's rule makes of the sample's days, or why it refuses them."""
         if not self.days.total.views:
-            return
+            return None, None
         today = (self.now - datetime(2000, 1, 1)).days
         try:
-            words = PossibleTimes.of(self.days, today, self.params.extract).warning()
+            return PossibleTimes.of(self.days, today, self.params.extract), None
         except SchemaError as error:
-            words = str(error)
-        if words is not None:
-            yield words
+            return None, str(error)
 
     def _days(self) -> Iterator[str]:
         """Days whose like rate is far from that of all, as after a change of what is logged."""
         total = self.days.total
         rate = total.liked / total.views if total.views else 0.0
         odd = [
-            day_name(d)
+            safe_name(d)
             for d, day in sorted(self.days.days.items())
             if not self.likes_apart
             and day.views >= FEWEST
@@ -203,6 +209,10 @@ def sample_rows(transaction: Transaction, feed: Relation, params: Params) -> str
     """Query of a sample: at, u (user), p (post), a (action) and t (target) of each row."""
     sql = FeedSql.of(feed, params.source, None, Layout.for_bounds([]))
     return _rows(sql, _n_rows(transaction, feed))
+
+
+def _now(time_zone: str) -> str:
+    return f"(now() AT TIME ZONE {literal(time_zone)})"
 
 
 def _has_zone(transaction: Transaction, params: Params) -> bool:

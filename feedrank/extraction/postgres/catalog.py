@@ -28,6 +28,7 @@ class Relation:
         blocks: of its file; 0 where it has none of its own.
         file: number of its file, which changes whenever the table is rewritten; 0 for none.
         has_blocks: its rows can be read by ranges of blocks.
+        is_counted: whatever changes the rows that the role sees is a write that the server counts.
         closed: columns that the role may not read.
     """
 
@@ -39,11 +40,12 @@ class Relation:
     blocks: int
     file: int
     has_blocks: bool
+    is_counted: bool
     closed: list[str] = field(default_factory=list)
 
     @property
     def is_stored(self) -> bool:
-        """Whether it has a file of its own, whose writes the server counts."""
+        """Whether it has a file of its own."""
         return self.file > 0
 
     def has(self, name: str) -> bool:
@@ -84,6 +86,7 @@ def describe(transaction: Transaction, schema: str, name: str) -> Relation:
         return _describe_query(transaction, name)
     found = transaction.rows(
         f"""SELECT c.oid, c.relkind::text, coalesce(a.amname, ''), c.relhassubclass,
+              c.relrowsecurity,
               CASE WHEN c.relkind IN ('r', 'm') THEN pg_relation_size(c.oid) ELSE 0 END
                 / current_setting('block_size')::int,
               coalesce(pg_relation_filenode(c.oid), 0),
@@ -95,7 +98,7 @@ def describe(transaction: Transaction, schema: str, name: str) -> Relation:
     )
     if not found:
         raise _no_table(transaction, schema, name)
-    oid, kind, method, has_children, blocks, file, version, is_whole = found[0]
+    oid, kind, method, has_children, has_policies, blocks, file, version, is_whole = found[0]
     named = _kind(kind, method, has_children, version, is_whole)
     columns, closed = _columns(transaction, oid)
     return Relation(
@@ -107,6 +110,8 @@ def describe(transaction: Transaction, schema: str, name: str) -> Relation:
         blocks=int(blocks),
         file=int(file),
         has_blocks=named == TABLE,
+        # Rows of children are written to them; policies may read other tables.
+        is_counted=file > 0 and not has_children and not has_policies,
         closed=closed,
     )
 
@@ -147,6 +152,7 @@ def _describe_query(transaction: Transaction, query: str) -> Relation:
         blocks=0,
         file=0,
         has_blocks=False,
+        is_counted=False,
     )
 
 
@@ -166,13 +172,18 @@ def _kind(kind: str, method: str, has_children: bool, version: int, is_whole: bo
 def _columns(transaction: Transaction, oid: int) -> tuple[dict[str, str], list[str]]:
     """Types of the columns that the role may read, and names of the others; of none, of all."""
     found = transaction.rows(
-        f"""SELECT a.attname, CASE WHEN t.typtype = 'e' THEN 'enum' ELSE t.typname END,
-                  has_column_privilege(a.attrelid, a.attnum, 'SELECT')
-                FROM pg_attribute a JOIN pg_type d ON d.oid = a.atttypid
-                  JOIN pg_type t
-                    ON t.oid = CASE d.typtype WHEN 'd' THEN d.typbasetype ELSE d.oid END
-                WHERE a.attrelid = {int(oid)} AND a.attnum > 0 AND NOT a.attisdropped
-                ORDER BY a.attnum"""
+        # A domain is over a type, or over another domain.
+        f"""WITH RECURSIVE types AS (
+              SELECT attnum, atttypid AS type FROM pg_attribute
+                WHERE attrelid = {int(oid)} AND attnum > 0 AND NOT attisdropped
+              UNION ALL
+              SELECT attnum, typbasetype FROM types JOIN pg_type t ON t.oid = type
+                WHERE typtype = 'd')
+            SELECT a.attname, CASE WHEN t.typtype = 'e' THEN 'enum' ELSE t.typname END,
+              has_column_privilege(a.attrelid, a.attnum, 'SELECT')
+            FROM types JOIN pg_type t ON t.oid = type
+              JOIN pg_attribute a ON a.attrelid = {int(oid)} AND a.attnum = types.attnum
+            WHERE t.typtype <> 'd' ORDER BY a.attnum"""
     )
     # Where none is granted, the server's refusal names the table.
     none = not any(is_open for _, _, is_open in found)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from feedrank.extraction.postgres.catalog import Relation
 from feedrank.extraction.postgres.connection import Transaction
 from feedrank.extraction.postgres.feed_query import FeedSql
 from feedrank.extraction.postgres.row_format import (
@@ -20,6 +21,7 @@ from feedrank.extraction.postgres.snapshot import Snapshot
 
 TRAILER = b"\xff\xff"
 BINARY = "FORMAT binary"
+LOOKS, LOOK_BLOCKS = 8, 16  # 1 MB of a table, of any size
 Keep = Callable[[str, WireRows], None]
 
 
@@ -37,9 +39,23 @@ class BlockRange:
         return f"blocks-{self.number:06d}"
 
 
-def block_ranges(blocks: int, rows: int, chunk_rows: int) -> list[BlockRange]:
+def rows_a_block(transaction: Transaction, relation: Relation) -> int:
+    """Rows of a table's blocks, at least 1: the most of some that are spread over it.
+
+    A window may hold all rows of some blocks and none of others: its own rows tell nothing.
+    """
+    most = 1
+    for look in range(LOOKS):
+        first = look * relation.blocks // LOOKS
+        where = f"ctid >= '({first},0)'::tid AND ctid < '({first + LOOK_BLOCKS},0)'::tid"
+        n = transaction.rows(f"SELECT count(*) FROM {relation.path} WHERE {where}")[0][0]
+        most = max(most, -(-n // min(LOOK_BLOCKS, relation.blocks - first or 1)))
+    return most
+
+
+def block_ranges(blocks: int, rows_a_block: int, chunk_rows: int) -> list[BlockRange]:
     """Ranges that cover a table, with about `chunk_rows` of its rows each."""
-    step = max(1, min(blocks, blocks * chunk_rows // max(rows, 1)))
+    step = max(1, min(blocks, chunk_rows // rows_a_block))
     firsts = range(0, blocks, step)
     return [BlockRange(i, first, min(first + step, blocks)) for i, first in enumerate(firsts)]
 

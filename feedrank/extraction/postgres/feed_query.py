@@ -90,10 +90,10 @@ class FeedSql:
         """
         check = "0"
         if with_checks:
-            key = self.layout.key(self.user, self.post, self.target)
-            # NaN and numbers beyond a bigint fail in a key; the kind names them.
+            of_row = self.layout.check(self.at, self.user, self.post, self.target)
+            # NaN and numbers beyond a bigint fail in a checksum; the kind names them.
             usable = f"{self._is_view()} AND {self.target} IN (0, 1)"
-            check = f"sum({self.layout.check(key, self.at)}) FILTER (WHERE {usable})"
+            check = f"sum({of_row}) FILTER (WHERE {usable})"
         return f"""
             SELECT CASE WHEN isfinite(day) THEN day::date - date '2000-01-01' END, kind, n, checks
             FROM (
@@ -160,7 +160,22 @@ def id_key(relation: Relation, name: str, *others: str) -> str:
     name = relation.column(name, *others)
     if relation.typed(name, IDS, ID_WORDS) in WHOLE:
         return quoted(name)
-    return f'hashtextextended({quoted(name)}::text COLLATE "C", 0)'
+    return f'hashtextextended({id_text(relation, name)} COLLATE "C", 0)'
+
+
+def id_text(relation: Relation, name: str) -> str:
+    """Expression of an id's text, which is the same wherever the id is: 3 of a numeric 3.00."""
+    text = f"{quoted(name)}::text"
+    if relation.columns[name] != "numeric":
+        return text
+    return (  # `trim_scale`, which servers before 13 lack
+        f"(CASE WHEN scale({quoted(name)}) > 0 THEN rtrim(rtrim({text}, '0'), '.') ELSE {text} END)"
+    )
+
+
+def id_family(kind: str) -> str:
+    """The types of ids of which equal ones have one key, by a word for all of them."""
+    return "whole" if kind in WHOLE else kind if kind in ("uuid", "numeric") else "text"
 
 
 def window(at: str, since: datetime | None, until: datetime | None) -> tuple[str, ...]:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from feedrank.errors import SourceError
+from feedrank.schema import NO_ID
 
-UNKNOWN = -1  # a user or post id that is NULL, or too large to be a known one
 MICROSECONDS = 1_000_000
 COPY_HEADER = 19  # bytes before the first row: signature, flags and no extension
+NULL = f"({NO_ID})::int8"  # in SQL
 HASH_SEED = (0x9E3779B9 + 4 + 3923095) & 0xFFFFFFFF  # `hash_bytes_uint32`
 ROW_HEADER = 2 + 4  # bytes before the one value of a row: number of values, length
 
@@ -25,7 +26,7 @@ class WireRows:
     """Impressions as they come, in any order.
 
     Attributes:
-        user_id: int64, shape (n,); UNKNOWN where it is NULL or too large.
+        user_id: int64, shape (n,); NO_ID where it is NULL or too large.
         post_id: int64, shape (n,); likewise.
         at: seconds since 2000-01-01, int64, shape (n,).
         liked: 0 or 1, uint8, shape (n,).
@@ -67,29 +68,28 @@ class Layout:
             return np.dtype([("at", ">i8"), ("key", ">i8")])
         return np.dtype([("at", ">i8"), ("user", ">i8"), ("post", ">i8"), ("liked", "u1")])
 
-    def key(self, user: str, post: str, liked: str) -> str:
-        """SQL of the whole number that represents user and post in the checksum."""
+    def parts(self, user: str, post: str, liked: str) -> list[str]:
+        """SQL of the whole numbers that say which user, post and label an impression has."""
         if self.is_narrow:
-            return (
+            return [
                 f"(CASE WHEN (({user} | {post})::int8 >> 31) = 0 "
                 f"THEN ({user}::int8 << 32) | (({post}::int8 << 1) | {liked}::int8) "
-                f"ELSE {liked}::int8 - 2 END)"
-            )
-        return f"((coalesce({user}, {UNKNOWN})::int8 << 32) # coalesce({post}, {UNKNOWN})::int8)"
+                f"ELSE {liked}::int8 | {NULL} END)"
+            ]
+        return [f"coalesce({user}, {NULL})", f"coalesce({post}, {NULL})", f"{liked}::int8"]
 
     def record(self, at: str, user: str, post: str, liked: str) -> str:
         """SQL of the bytes of one impression."""
-        if self.is_narrow:
-            return f"timestamp_send({at}) || int8send({self.key(user, post, liked)})"
-        return (
-            f"timestamp_send({at}) || int8send(coalesce({user}, {UNKNOWN})) "
-            f"|| int8send(coalesce({post}, {UNKNOWN})) || boolsend({liked} = 1)"
-        )
+        *numbers, last = self.parts(user, post, liked)
+        end = f"int8send({last})" if self.is_narrow else f"boolsend({liked} = 1)"
+        return " || ".join([f"timestamp_send({at})", *(f"int8send({n})" for n in numbers), end])
 
-    @staticmethod
-    def check(key: str, at: str) -> str:
+    def check(self, at: str, user: str, post: str, liked: str) -> str:
         """SQL of the checksum of an impression; `checksums` is the same in numpy."""
-        return f"hashint8({key} # timestamp_hash(date_trunc('second', {at}))::int8)"
+        found = f"timestamp_hash(date_trunc('second', {at}))"
+        for part in self.parts(user, post, liked):
+            found = f"hashint8(hashint8({found} # {part}) # ({part} >> 32))"
+        return found
 
     def parse(self, rows: np.ndarray) -> WireRows:
         """Impressions from an array of `dtype`."""
@@ -101,18 +101,19 @@ class Layout:
             post &= 0x7FFFFFFF
             liked &= 1
             unknown = np.flatnonzero(key < 0)
-            post[unknown] = user[unknown] = UNKNOWN
+            post[unknown] = user[unknown] = NO_ID
             return WireRows(user, post, at, liked)
         user, post = rows["user"].astype(np.int64), rows["post"].astype(np.int64)
         return WireRows(user, post, at, rows["liked"].copy())
 
     def checksums(self, rows: WireRows) -> np.ndarray:
         """The source's checksum of each row, int64 in the range of int32, shape (n,)."""
+        liked = rows.liked.astype(np.int64)
+        parts = [rows.user_id, rows.post_id, liked]
         if self.is_narrow:
-            key = (rows.user_id << 32) | (rows.post_id << 1) | rows.liked
-            key = np.where(rows.user_id < 0, rows.liked.astype(np.int64) - 2, key)
-            return checksum(key, rows.at * MICROSECONDS)
-        return checksum((rows.user_id << 32) ^ rows.post_id, rows.at * MICROSECONDS)
+            key = (rows.user_id << 32) | (rows.post_id << 1) | liked
+            parts = [np.where(rows.user_id == NO_ID, liked | NO_ID, key)]
+        return checksum(rows.at * MICROSECONDS, parts)
 
 
 def glued_rows(message: bytes, layout: Layout) -> np.ndarray:
@@ -136,19 +137,24 @@ def single_rows(rows: bytes, layout: Layout) -> np.ndarray:
     return np.frombuffer(rows, framed)["record"]
 
 
-def checksum(key: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """PostgreSQL's `hashint8(key # timestamp_hash(at)::int8)`, as int64, shape (n,).
+def checksum(at: np.ndarray, parts: list[np.ndarray]) -> np.ndarray:
+    """Checksum of times and whole numbers, int64 in the range of int32, shape (n,).
+
+    The numbers are hashed one after another, since bits of two would cancel in one; the upper half
+    of each once more, since `hashint8` folds the halves into one.
 
     Args:
-        key: of user and post, int64, shape (n,).
         at: time in microseconds, int64, shape (n,).
+        parts: int64, each of shape (n,).
     """
-    of_time = hash_int8(at).view(np.int32).astype(np.int64)
-    return hash_int8(key ^ of_time).view(np.int32).astype(np.int64)
+    found = hash_int8(at)
+    for part in parts:
+        found = hash_int8(hash_int8(found ^ part) ^ (part >> 32))
+    return found
 
 
 def hash_int8(values: np.ndarray) -> np.ndarray:
-    """PostgreSQL's `hashint8` as uint32, shape (n,).
+    """PostgreSQL's `hashint8`, int64 in the range of int32, shape (n,).
 
     Source: `hashint8` in access/hash/hashfunc.c and `hash_bytes_uint32` in common/hashfn.c. The
     hash is the same in every version, since hash indexes on disk depend on it.
@@ -162,7 +168,7 @@ def hash_int8(values: np.ndarray) -> np.ndarray:
     for x, y, turn in ((c, b, 14), (a, c, 11), (b, a, 25), (c, b, 16), (a, c, 4), (b, a, 14)):
         _final(x, y, turn)
     _final(c, b, 24)
-    return c
+    return c.view(np.int32).astype(np.int64)
 
 
 def _final(x: np.ndarray, y: np.ndarray, turn: int) -> None:

@@ -29,8 +29,10 @@ class Header:
 
     Attributes:
         bucket_rows: packed impressions of each bucket.
-        n_dropped: impressions of unknown users or posts.
-        unknown_users: how many of them are of an unknown user.
+        n_dropped: rows of unknown users or posts.
+        unknown_users: how many of them are impressions of an unknown user.
+        unknown_posts: how many are impressions of a known user and an unknown post; the others are
+            likes.
         days: `Days.as_json` of all impressions, dropped ones included.
         first_at: the smallest packed time of an impression, -1 for none.
         last_at: the largest.
@@ -39,6 +41,7 @@ class Header:
     bucket_rows: list[int]
     n_dropped: int
     unknown_users: int
+    unknown_posts: int
     days: dict[str, Any]
     first_at: int
     last_at: int
@@ -109,10 +112,13 @@ class Spool:
         """Counts of all chunks together."""
         return sum_days(Days.from_json(h.days) for h in self._all_headers())
 
-    def n_dropped(self) -> tuple[int, int]:
-        """Dropped impressions of all chunks, and how many of them are of an unknown user."""
+    def n_dropped(self) -> tuple[int, int, int]:
+        """Dropped impressions of unknown users, those of unknown posts, and dropped likes."""
         headers = self._all_headers()
-        return sum(h.n_dropped for h in headers), sum(h.unknown_users for h in headers)
+        users, posts = (
+            sum(getattr(h, n) for h in headers) for n in ("unknown_users", "unknown_posts")
+        )
+        return users, posts, sum(h.n_dropped for h in headers) - users - posts
 
     @property
     def has_impressions(self) -> bool:

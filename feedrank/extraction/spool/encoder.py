@@ -95,12 +95,14 @@ class Encoder:
         at = rows.at - self.first_day * SECONDS_A_DAY
         kept = slice(None) if is_known.all() else is_known
         dropped = np.flatnonzero(~is_known)
+        no_user, is_shown = user[dropped] < 0, rows.liked[dropped] <= (not self.likes_apart)
         packed, bucket_rows = self._packed(at[kept], user[kept], post[kept], rows.liked[kept])
         shown_at = at[is_known & (rows.liked == 0)] if self.likes_apart else at[kept]
         header = Header(
             bucket_rows=bucket_rows,
             n_dropped=len(dropped),
-            unknown_users=int((user[dropped] < 0).sum()),
+            unknown_users=int((is_shown & no_user).sum()),
+            unknown_posts=int((is_shown & ~no_user).sum()),
             days=days_of(rows.at, rows.liked).as_json(),
             first_at=int(shown_at.min()) if len(shown_at) else -1,
             last_at=int(shown_at.max(initial=-1)),

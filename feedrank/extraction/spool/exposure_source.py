@@ -42,7 +42,7 @@ def exposure_source(source: Source) -> list[ExposureFile]:
     """Files of `source.exposures`, in order; none where it is null.
 
     Raises:
-        SchemaError: the directory or table is missing, or the table has other columns.
+        SchemaError: the directory or table is missing, or the table has other columns or NULLs.
         SourceError: the database cannot be read.
     """
     named = source.params.exposures
@@ -60,6 +60,14 @@ def exposure_source(source: Source) -> list[ExposureFile]:
 def _of_table(source: Source, name: str) -> list[ExposureFile]:
     with source.transaction() as transaction:
         table = _path(transaction, source.params.schema, name)
+        nulls = " OR ".join(f"{column} IS NULL" for column, *_ in COLUMNS)
+        n_nulls = transaction.rows(f"SELECT count(*) FROM {table} WHERE {nulls}")[0][0]
+        if n_nulls:
+            raise SchemaError(
+                f"'file', 'number' or 'line' is NULL in {n_nulls:,} rows of table {table}. Remove "
+                "these rows, which are no line of the exposure log, or name another table in "
+                "'source.exposures'."
+            )
         found = transaction.rows(
             f"""SELECT file, max(number), count(*), sum(hashtextextended(line, number))::text
                 FROM {table} GROUP BY 1 ORDER BY 1"""

@@ -11,7 +11,6 @@ from feedrank.log.impressions import Impressions
 from feedrank.log.metadata import SECONDS_A_DAY
 
 BITS = 64
-SECONDS = 1 << 32  # of a log, whose times are uint32
 
 
 @dataclass(frozen=True)
@@ -30,15 +29,10 @@ class Packing:
         """The packing for a log of some size.
 
         Raises:
-            ParamsError: times span more than the log can hold, or a bucket holds too many users.
+            ParamsError: a bucket holds too many users.
         """
         packing = cls(_bits(users_a_bucket), _bits(n_posts))
         at_bits = _bits(days * SECONDS_A_DAY)
-        if days * SECONDS_A_DAY > SECONDS:
-            raise ParamsError(
-                f"the feed spans {days} days, more than {SECONDS // SECONDS_A_DAY}. "
-                "Set 'extract.since' and 'extract.until' to leave out times that are not real."
-            )
         if at_bits + packing.user_bits + packing.post_bits + 1 > BITS:
             raise ParamsError(
                 f"a bucket of {users_a_bucket} users, {n_posts} posts and {days} days is too "

@@ -22,3 +22,16 @@ def test_a_network_that_shows_posts_once_is_told_of_export_exclude(
         )
     extraction(database.url, tmp_path).run()
     assert (WORDS in logged.text) == once
+
+
+def test_a_network_that_shows_every_post_often_is_not_told(
+    database: TestDatabase, tmp_path: Path, logged: pytest.LogCaptureFixture
+) -> None:
+    large(database)
+    database.execute(
+        "TRUNCATE feed_data",
+        """INSERT INTO feed_data SELECT timestamp '2021-10-01' + make_interval(secs => g * 37),
+             2 * (1 + g % 20), 1 + g / 20 % 40, 'view', 0 FROM generate_series(0, 19999) g""",
+    )
+    extraction(database.url, tmp_path).run()
+    assert WORDS not in logged.text
