@@ -53,7 +53,7 @@ def blaming(path: Path | str, remedy: str = REMEDY) -> Iterator[None]:
     """
     try:
         yield
-    except FeedrankError:
+    except ArtifactError:
         raise
     except Exception as error:
         kind = type(error).__name__

@@ -1,4 +1,4 @@
-"""Parameters: `params.yaml` as typed, frozen groups, one a stage, each key checked on reading."""
+"""Parameters: `params.yaml` as typed, frozen groups, each key checked on reading."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from feedrank.io.param_fields import (
     Duration,
     Exposures,
     Master,
-    Module,
+    Modules,
     Moment,
     Number,
     RankerName,
@@ -143,7 +143,7 @@ class FeaturesParams:
     half_life_days: Number = Field(ge=0.01, le=3650)
     row_share: Number = Field(ge=0, le=1)
     max_rows: Whole = Field(ge=100, le=1_000_000_000)
-    plugins: list[Module]
+    plugins: Modules
     seed: Whole = Field(ge=0)
 
     @property

@@ -235,3 +235,9 @@ def test_what_nearly_is_a_duration_is_none(text: str) -> None:
 def test_a_moment_is_naive() -> None:
     assert moment("2021-10-01").isoformat() == "2021-10-01T00:00:00"
     assert moment("2021-10-01T12:30:00").hour == 12
+
+
+def test_a_module_of_own_features_stands_once(groups: dict[str, Any]) -> None:
+    groups["features"]["plugins"] = ["author", "reading", "author"]
+    with pytest.raises(ParamsError, match="; 'author' stands there twice"):
+        parse_params(groups)

@@ -27,17 +27,19 @@ state = store.states.as_of(store.shared.n_steps)  # what is known at the end of 
 posts = feed.posts
 
 # %% Who likes what: like rate of each segment of users in each cluster of posts.
-segments = store.columns[store.fitted.segment_column]  # of the demo; -1 where no column is found
+axis, labels = "users", {0: "all users"}
+if store.fitted.segment_column >= 0:  # -1 where no column is found
+    column = store.columns[store.fitted.segment_column]
+    axis, labels = column.name, {code: column.label(code) for code in range(column.n_codes)}
 liked = pd.DataFrame(state.cluster_rate).stack().rename("rate").reset_index()
 liked.columns = ["segment", "cluster", "rate"]
-labels = {code: segments.label(code) for code in range(segments.n_codes)}
 liked["segment"] = liked["segment"].map(labels)
 who_likes_what = (
     alt.Chart(TABLE)
     .mark_rect()
     .encode(
         x=alt.X("cluster:O", title="cluster of posts", axis=alt.Axis(labelAngle=0)),
-        y=alt.Y("segment:N", title=segments.name, sort=list(labels.values())),
+        y=alt.Y("segment:N", title=axis, sort=list(labels.values())),
         color=alt.Color("rate:Q", title="like rate", scale=alt.Scale(scheme="teals")),
     )
 )

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from os import PathLike
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from feedrank.artifact.arguments import length, moment, one_id
+from feedrank.artifact.arguments import folder, length, moment, one_id
 from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.checks.training_rows import check_rows
 from feedrank.errors import SchemaError
@@ -26,7 +25,7 @@ from feedrank.state.catalogue import Catalogue, Id, plain_ids
 
 def load(artifact: str | PathLike[str] = "models/artifact") -> Notebook:
     """An artifact as tables; raises `ArtifactError` if it is missing or refused."""
-    return Notebook(Artifact.load(Path(artifact)))
+    return Notebook(Artifact.load(folder(artifact)))
 
 
 def read_log(directory: str | PathLike[str] = "data/log") -> pd.DataFrame:
@@ -37,7 +36,7 @@ def read_log(directory: str | PathLike[str] = "data/log") -> pd.DataFrame:
     Raises:
         SchemaError: the directory holds no log.
     """
-    log = Log.open(Path(directory))
+    log = Log.open(folder(directory))
     users, posts = log.users[USER_ID].to_numpy(), log.posts[POST_ID].to_numpy()
     origin = np.datetime64(log.meta.origin_at, "s")
     buckets = (
@@ -195,7 +194,7 @@ class Notebook:
             SchemaError: the directory holds no training rows, or those of another run.
         """
         try:
-            rows = load_rows(Path(directory)).between(0, EVER)
+            rows = load_rows(folder(directory)).between(0, EVER)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise SchemaError(
                 f"'{directory}' holds no training rows. Run `dvc repro features` first."

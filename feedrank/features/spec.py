@@ -11,6 +11,7 @@ from typing import Callable, Tuple, Union
 
 import numpy as np
 
+from feedrank.errors import SchemaError
 from feedrank.features.question import Question
 from feedrank.state.fitted import FittedParameters
 from feedrank.state.shared import WINDOWS
@@ -47,7 +48,11 @@ class Feature:
 
 
 def features_of(fitted: FittedParameters) -> tuple[Feature, ...]:
-    """The ordered spec: fixed features, those of this network's profiles and moments, plugins'."""
+    """The ordered spec: fixed features, those of this network's profiles and moments, plugins'.
+
+    Raises:
+        SchemaError: a plugin's feature has the name of another one.
+    """
     columns = list(enumerate(fitted.column_names))
     by_cluster = [
         Feature(f"{name}_cluster_log_ratio", partial(_column_ratio, column=i, offset=offset),
@@ -66,8 +71,21 @@ def features_of(fitted: FittedParameters) -> tuple[Feature, ...]:
         for i, name in enumerate(fitted.moment_names)
     ]  # fmt: skip
     of_topics = TOPICAL if fitted.has_topics else ()
-    own = fitted.plugins.features
-    return _named_apart((*FIXED, *WINDOWED, *AGED, *of_topics, *by_cluster, *encoded, *ages, *own))
+    shipped = _named_apart((*FIXED, *WINDOWED, *AGED, *of_topics, *by_cluster, *encoded, *ages))
+    return (*shipped, *_own_features(fitted, {feature.name for feature in shipped}))
+
+
+def _own_features(fitted: FittedParameters, taken: set[str]) -> tuple[Feature, ...]:
+    """Those of plugins; raises `SchemaError` for one that has the name of another."""
+    for module in fitted.plugins.modules:
+        for feature in module.features:
+            if feature.name in taken:
+                raise SchemaError(
+                    f"feature '{feature.name}' of plugin '{module.name}' has the name of another "
+                    "feature. Rename it."
+                )
+            taken = taken | {feature.name}
+    return fitted.plugins.features
 
 
 def _named_apart(features: Sequence[Feature]) -> tuple[Feature, ...]:

@@ -79,16 +79,14 @@ def module(text: str) -> str:
 
 def baseline(text: str) -> str:
     """A word of `validate.baselines`; raises `ValueError` for anything else."""
-    module, _, name = text.partition(":")
-    if text not in ("usual", "all") and not (module.isidentifier() and name.isidentifier()):
+    if text not in ("usual", "all") and not _names_a_class(text):
         raise ValueError("write usual, all, or module:name for a class in plugins/baselines")
     return text
 
 
 def ranker(text: str) -> str:
     """A ranker's name; raises `ValueError` for anything else."""
-    module, _, name = text.partition(":")
-    if text not in RANKERS and not (module.isidentifier() and name.isidentifier()):
+    if text not in RANKERS and not _names_a_class(text):
         raise ValueError(
             f"write {', '.join(RANKERS)}, or module:name for a class in plugins/rankers"
         )
@@ -100,6 +98,18 @@ def exposures(text: str) -> str:
     if not text.removeprefix(TABLE).strip():
         raise ValueError("write a directory, table:name for a table, or null for none")
     return text
+
+
+def _names_a_class(text: str) -> bool:
+    """Whether a text is a module and a class of it, as in 'module:name'."""
+    of_module, _, of_class = text.partition(":")
+    return of_module.isidentifier() and of_class.isidentifier()
+
+
+def _once_each(names: list[str]) -> list[str]:
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"'{twice}' stands there twice")
+    return names
 
 
 def _listed(value: Any) -> Any:
@@ -138,11 +148,14 @@ ShortDuration = Annotated[str, _read_by(short_duration_seconds)]
 Moment = Annotated[str, BeforeValidator(_date_as_text), _read_by(moment)]
 Master = Annotated[str, _read_by(spark_master)]
 Baselines = Annotated[
-    list[Annotated[str, _read_by(baseline)]], BeforeValidator(_listed), Field(min_length=1)
+    list[Annotated[str, _read_by(baseline)]],
+    BeforeValidator(_listed),
+    Field(min_length=1),
+    AfterValidator(_once_each),
 ]
 RankerName = Annotated[str, _read_by(ranker)]
 Exposures = Annotated[str, _read_by(exposures)]
-Module = Annotated[str, _read_by(module)]
+Modules = Annotated[list[Annotated[str, _read_by(module)]], AfterValidator(_once_each)]
 
 
 def words_of(

@@ -130,7 +130,10 @@ def bucket_name(number: int) -> str:
 
 
 def write_bucket(directory: Path, number: int, rows: Impressions) -> None:
-    """Write one bucket; the bytes depend on its rows alone, not on their order."""
+    """Write one bucket of rows in memory, for logs that tests and benchmarks make.
+
+    The bytes depend on its rows alone, not on their order. The extract writes by `write_groups`.
+    """
     ordered = rows.sorted()
     starts = range(0, len(ordered), GROUP_ROWS)
     write_groups(directory, number, (ordered[s : s + GROUP_ROWS] for s in starts))

@@ -15,10 +15,11 @@ from feedrank.features.spec import Feature
 from feedrank.params import TrainParams
 from feedrank.ranking.first_stage import FirstStage
 from feedrank.ranking.rankers.by_name import named_kind
-from feedrank.ranking.rankers.learned import Arrays, Candidates, LearnedRanker
+from feedrank.ranking.rankers.learned import Arrays, LearnedRanker, RankerRows
 from feedrank.ranking.rankers.ranker import Asked, Ranker
 from feedrank.ranking.rankers.xgboost_ranker import XGBoostRanker
 from feedrank.state.feature_store import FeatureStore
+from feedrank.state.plugins.own_code import calling
 from feedrank.stats.logistic import platt
 from feedrank.training.external_memory import grow_external
 from feedrank.training.order import fit_ordered
@@ -94,14 +95,14 @@ def _fit_learned(kind: type[LearnedRanker], plan: Plan, store: FeatureStore) -> 
     """A ranker of a class, calibrated on the latest tenth of time, or on all rows without one."""
     assert isinstance(plan.rows, TrainingRows)
     names, is_late = [f.name for f in plan.features], np.asarray(plan.rows.at) >= plan.late
-    every = _candidates(plan.rows, plan.first_stage, store)
+    every = _rows_of(plan.rows, plan.first_stage, store)
     early: Arrays | None = None
     judged = every
     if plan.can_stop:
-        rows = _candidates(plan.rows[~is_late], plan.early_stage, store)
-        judged = _candidates(plan.rows[is_late], plan.early_stage, store)
-        early = _arrays(kind, kind.fit(rows, judged, plan.params, None))
-    learned = _arrays(kind, kind.fit(every, None, plan.params, early))
+        rows = _rows_of(plan.rows[~is_late], plan.early_stage, store)
+        judged = _rows_of(plan.rows[is_late], plan.early_stage, store)
+        early = _fitted(kind, rows, judged, plan.params, None)
+    learned = _fitted(kind, every, None, plan.params, early)
     ranker = kind(learned if early is None else early, plan.early_stage, names)
     score = ranker.scores(judged)
     late_rows = plan.rows[is_late] if plan.can_stop else plan.rows
@@ -110,14 +111,23 @@ def _fit_learned(kind: type[LearnedRanker], plan: Plan, store: FeatureStore) -> 
     return kind(learned, plan.first_stage, names, scale, level)
 
 
-def _arrays(kind: type[LearnedRanker], found: Any) -> Arrays:
-    """What `fit` returned, if it can be saved."""
+def _fitted(
+    kind: type[LearnedRanker],
+    rows: RankerRows,
+    late: RankerRows | None,
+    params: TrainParams,
+    early: Arrays | None,
+) -> Arrays:
+    """What `fit` returns, if it can be saved."""
+    what = f"'fit' of the ranker '{kind.name}'"
+    with calling(what, "" if kind.plugin is None else kind.plugin.name):
+        found: Any = kind.fit(rows, late, params, early)
     if not isinstance(found, Mapping) or not all(
         isinstance(name, str) and name.isidentifier() and np.asarray(array).dtype.kind in "biuf"
         for name, array in found.items()
     ):
         raise SchemaError(
-            f"'fit' of the ranker '{kind.name}' returns {type(found).__name__}, not a dictionary "
+            f"{what} returns {type(found).__name__}, not a dictionary "
             "of arrays of numbers by names that are identifiers, such as {'weights': array}."
         )
     return {name: np.asarray(array) for name, array in found.items()}
@@ -128,7 +138,7 @@ def _check_alone(
 ) -> None:
     """Some rows have the same score alone: lists are ranked alone, and together with others."""
     for i in np.linspace(0, len(rows) - 1, CHECKED_ALONE).astype(int).tolist():
-        alone = ranker.scores(_candidates(rows[i : i + 1], ranker.first_stage, store))[0]
+        alone = ranker.scores(_rows_of(rows[i : i + 1], ranker.first_stage, store))[0]
         if not np.isclose(alone, score[i], rtol=1e-5, atol=1e-6):
             raise SchemaError(
                 f"the ranker '{ranker.name}' scores a row by {score[i]:.6g} beside {len(rows):,} "
@@ -137,6 +147,6 @@ def _check_alone(
             )
 
 
-def _candidates(rows: TrainingRows, stage: FirstStage, store: FeatureStore) -> Candidates:
+def _rows_of(rows: TrainingRows, stage: FirstStage, store: FeatureStore) -> RankerRows:
     asked = Asked.of_rows(rows, store)
-    return Candidates(rows.matrix, stage(rows.matrix), *asked, liked=np.asarray(rows.liked))
+    return RankerRows(rows.matrix, stage(rows.matrix), *asked, liked=np.asarray(rows.liked))

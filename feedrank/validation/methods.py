@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from feedrank.errors import ParamsError
 from feedrank.features.row_files import StoredRows
 from feedrank.features.rows import TrainingRows
 from feedrank.features.spec import features_of
@@ -52,10 +51,7 @@ def method_names(params: ValidateParams, n_segments: int = 2) -> tuple[str, ...]
 def _wanted(params: ValidateParams) -> tuple[str, ...]:
     """Baselines that the parameters name, by the name that reports give them."""
     shipped = (*BASELINES, *COSTLY) if "all" in params.baselines else BASELINES
-    own = own_baselines(params.baselines)
-    if taken := sorted(own.keys() & {OURS, FRESH, AGED, *BASELINES, *COSTLY}):
-        raise ParamsError(f"own baselines {taken} have names of others. Rename their modules.")
-    return (*shipped, *own)
+    return (*shipped, *own_baselines(params.baselines))
 
 
 def _lack(name: str, n_segments: int) -> str:
@@ -166,7 +162,7 @@ def fit_baselines(
         "classic": Classic.fit(store, rows, seed),
     }
     own = own_baselines(params.validate.baselines)
-    found |= {name: baseline.fit(rows) for name, baseline in own.items()}
+    found |= {name: baseline.learned_from(rows) for name, baseline in own.items()}
     if "logistic" in names:
         found["logistic"] = LogisticWeights.fit(rows, seed)
     if "ease" in names:

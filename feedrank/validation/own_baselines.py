@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import pickle
 from abc import abstractmethod
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from feedrank.errors import ParamsError
+from feedrank.errors import SchemaError
 from feedrank.features.rows import TrainingRows
 from feedrank.state.counts.tally import Tally
 from feedrank.state.feature_store import FeatureStore
-from feedrank.state.plugins.plugin import read_plugin
+from feedrank.state.plugins.own_code import calling, checked_scores
+from feedrank.state.plugins.plugin import MODULES, Plugin, read_plugin
 from feedrank.state.shared import SharedState
 from feedrank.validation.baselines.baseline import Stepped
 
@@ -28,7 +31,14 @@ class OwnBaseline(Stepped):
         store: of the log, which a subclass reads by the methods below only.
         learned: what `fit` returned before the cutoff.
         as_of: seconds since the log's origin at which the state is frozen; None: it is fresh.
+
+    Attributes:
+        name: as in `validate.baselines`.
+        plugin: its module.
     """
+
+    name: str
+    plugin: Plugin
 
     def __init__(self, store: FeatureStore, learned: Any, as_of: int | None) -> None:
         super().__init__(store, as_of)
@@ -39,9 +49,35 @@ class OwnBaseline(Stepped):
         """Plain values or arrays, learned from the training rows before the cutoff."""
         return None
 
+    @classmethod
+    def learned_from(cls, rows: TrainingRows) -> Any:
+        """What `fit` returns; raises `SchemaError` if it fails, or no other process can have it."""
+        what = f"'fit' of the baseline '{cls.name}'"
+        with calling(what, cls.plugin.name):
+            learned = cls.fit(rows)
+        try:
+            _Elsewhere(io.BytesIO(pickle.dumps(learned))).load()
+        except Exception as error:
+            raise SchemaError(
+                f"{what} returns {type(learned).__name__}, which cannot be copied to other "
+                f"processes ({error}). Return plain values and arrays."
+            ) from error
+        return learned
+
     @abstractmethod
     def score(self, user: int, at: int, post: np.ndarray) -> np.ndarray:
         """Higher is better, shape (n,), from what was before the step of the moment `at`."""
+
+    def score_many(
+        self, users: np.ndarray, at: np.ndarray, posts: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        """`score` of several requests; raises `SchemaError` where it is not one number a post."""
+        whose, module = f"the baseline '{self.name}'", self.plugin.name
+        requests = zip(users.tolist(), at.tolist(), posts, strict=True)
+        return [
+            checked_scores(whose, module, partial(self.score, user, moment, own), len(own))
+            for user, moment, own in requests
+        ]
 
     def state(self, at: int) -> SharedState:
         """Shared state of all posts."""
@@ -57,19 +93,29 @@ class OwnBaseline(Stepped):
         return self.store.history.before(user, self.step(at))
 
 
+class _Elsewhere(pickle.Unpickler):
+    """A reader that knows own modules as little as a process does that has not run them."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.startswith(MODULES):
+            raise pickle.UnpicklingError(f"'{name}' is of the own module")
+        return super().find_class(module, name)
+
+
 def own_baselines(named: Sequence[str], folder: Path = PLUGINS) -> dict[str, type[OwnBaseline]]:
-    """Own baselines among the words of `validate.baselines`, by the name of their module.
+    """Own baselines among the words of `validate.baselines`, by these words.
 
     Raises:
         ParamsError: a module is not there, or holds no such subclass of `OwnBaseline`.
+        SchemaError: a module fails.
     """
-    pairs = (word.split(":") for word in named if ":" in word)
-    return {module: _read(folder.absolute() / f"{module}.py", name) for module, name in pairs}
+    return {word: _read(folder.absolute(), word) for word in named if ":" in word}
 
 
 @cache
-def _read(path: Path, name: str) -> type[OwnBaseline]:
-    found = getattr(read_plugin(path, "validate.baselines").module, name, None)
-    if not (isinstance(found, type) and issubclass(found, OwnBaseline)):
-        raise ParamsError(f"'{path}' holds no class '{name}' that is an 'OwnBaseline'.")
+def _read(folder: Path, word: str) -> type[OwnBaseline]:
+    module, _, name = word.partition(":")
+    plugin = read_plugin(folder / f"{module}.py", "validate.baselines")
+    found: type[OwnBaseline] = plugin.class_of(name, OwnBaseline)
+    found.name, found.plugin = word, plugin
     return found

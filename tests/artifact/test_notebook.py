@@ -22,6 +22,15 @@ from feedrank.errors import SchemaError
 from feedrank.features.row_pass import training_rows
 from feedrank.log.files import Log
 from feedrank.ranking.recommender import UnknownUserError
+from tests.support.course.bundles import write_artifact
+from tests.support.simulated_logs import (
+    Learned,
+    params,
+    posts_table,
+    random_rows,
+    users_table,
+    write_log,
+)
 from tests.support.small_artifact import CODE, MOMENT, small_params
 
 pytest_plugins = ("tests.support.service_fixtures",)
@@ -87,7 +96,7 @@ def test_a_table_of_nobody_has_no_row(feed: Notebook, user_id: int) -> None:
     assert nobody.columns.tolist() == one.columns.tolist()
 
 
-@pytest.mark.parametrize("k", [0, -3, 2.5, "5", None])
+@pytest.mark.parametrize("k", [0, -3, 2.5, "5", None, True])
 def test_a_length_that_is_none_is_told(feed: Notebook, user_id: int, k: Any) -> None:
     post = int(feed.posts.index[0])
     for ask in (
@@ -111,6 +120,19 @@ def test_one_id_is_asked_where_one_is_meant(feed: Notebook, several: Any) -> Non
     for ask in (feed.explain, feed.history, lambda user: feed.score(user, [])):
         with pytest.raises(TypeError, match="name one user or post by its id"):
             ask(several)
+
+
+@pytest.mark.parametrize("users", [{200}, {200: 1}, None, [[200]], [None]])
+def test_a_user_is_named_by_an_id(feed: Notebook, users: Any) -> None:
+    with pytest.raises(TypeError, match="name one user or post by its id"):
+        feed.recommend(users)
+
+
+@pytest.mark.parametrize("place", [None, 3, ["models/artifact"]])
+def test_a_place_that_is_none_is_told(place: Any) -> None:
+    for read in (feedrank.load, feedrank.read_log):
+        with pytest.raises(TypeError, match="a folder is a text or a path, as 'models"):
+            read(place)
 
 
 def test_posts_are_named_by_a_list(feed: Notebook, user_id: int) -> None:
@@ -182,3 +204,18 @@ def test_the_example_draws_its_page(artifact_path: Path, tmp_path: Path) -> None
     page = (tmp_path / "data" / "explore.html").read_text()
     assert page.count("<svg") == 3
     assert "Why these five" in page
+
+
+def test_the_example_shows_all_users_as_one_where_no_column_tells_them_apart(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "data").mkdir()
+    users = users_table(60, city=["here", "there"] * 30)
+    log = write_log(tmp_path / "log", users, posts_table(40), random_rows(4_000, 60, 40, days=30))
+    made = Learned.of(log, params(features={"warmup_days": 7}))
+    assert made.store.fitted.segment_column == -1
+    write_artifact(tmp_path / "models", made)
+    subprocess.run([sys.executable, EXAMPLE], cwd=tmp_path, check=True, capture_output=True)
+    who_likes_what = (tmp_path / "data" / "explore.html").read_text().split("<h2>")[1]
+    assert ">all users<" in who_likes_what
+    assert ">city<" not in who_likes_what

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +36,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(("name", "source"), EXAMPLES, ids=[name for name, _ in EXAMPLES])
 def test_an_example_has_at_most_twenty_lines(name: str, source: str) -> None:
     assert len([line for line in source.splitlines() if line.strip()]) <= MOST_LINES, name
+
+
+def test_the_examples_pass_the_checks_of_style(folder: Path) -> None:
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    (folder / "feedrank").symlink_to(ROOT / "feedrank")  # by which imports of ours are known
+    check = [sys.executable, "-m", "ruff", "check", "--no-cache", "plugins"]
+    found = subprocess.run(check, cwd=folder, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout
 
 
 def test_the_stage_that_embeds_comes_before_the_source() -> None:
@@ -69,7 +80,7 @@ def test_an_own_ranker_orders_by_its_scores() -> None:
 
 def test_an_own_baseline_ranks_by_its_scores() -> None:
     learned = simulated()
-    baseline = own_baselines(["cheap:MostShown"])["cheap"]
+    baseline = own_baselines(["cheap:MostShown"])["cheap:MostShown"]
     own = baseline(learned.store, baseline.fit(learned.rows), None)
     posts = np.arange(own.n_posts)
     scores = own.score(3, 20 * DAY, posts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +12,19 @@ import pytest
 from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.manifest import sha256_of
 from feedrank.checker.bundle import write_bundle
-from feedrank.errors import ArtifactError, FeedrankError
+from feedrank.errors import ArtifactError, FeedrankError, SchemaError, blaming
+from feedrank.features.row_pass import training_rows
+from feedrank.features.spec import features_of
 from feedrank.learning.own_plugins import own_plugins
 from feedrank.ranking.explanations import explain
-from feedrank.state.plugins.plugin import Count, Plugin, Posts
+from feedrank.state.fitted import FittedParameters
+from feedrank.state.plugins.pairs import Pairs
+from feedrank.state.plugins.plugin import Plugin, Posts
 from feedrank.state.plugins.plugins import Plugins
 from feedrank.stats.shrinkage import as_feature, base_rate
 from tests.support.course.bundles import EVERYTHING, something_to_play, write_artifact
 from tests.support.course.trial import lists_of_the_service, play
-from tests.support.simulated_logs import DAY, HOUR, plugged
+from tests.support.simulated_logs import DAY, HOUR, plugged, simulated, workers
 
 USER, AT = 4, 18 * DAY + 7 * HOUR
 POSTS = Posts([5, 10], ["a b", "c"], ["x", "y"])
@@ -99,6 +104,10 @@ def test_the_bundle_answers_with_the_plugin_and_without_its_folder(
     assert found["lists"] == lists_of_the_service(artifact.directory, given["requests"])
 
 
+COUNTED = """from feedrank.state.plugins.plugin import Count
+COUNTS = {'c': Count(lambda pairs: pairs.hour, """
+FEATURE = """from feedrank.features.spec import Feature
+FEATURES = [Feature("""
 AUTHORS = "USER_COUNTS = ['a']\nPOSTS = {'a': lambda posts"
 
 
@@ -112,8 +121,20 @@ AUTHORS = "USER_COUNTS = ['a']\nPOSTS = {'a': lambda posts"
         ("POSTS = {'a': lambda posts: [1.0, float('nan')]}", "no number somewhere"),
         ("POSTS = {'a': lambda posts: posts.author}", "fails \\(AttributeError"),
         ("FEATURE = [1]", "declares none of"),
-        ("FEATURES = ['a']", "holds \\['a'\\]: no Feature"),
-        ("USER_COUNTS = ['a']", "names 'a', which no plugin has"),
+        ("FEATURES = ['a']", "FEATURES of plugin 'mine' holds 'a': no Feature"),
+        ("1 / 0", "plugin 'mine' fails \\(ZeroDivisionError: .*\\) in line 1 of 'mine.py'"),
+        ("POSTS = {'a': 3}", "column 'a' of plugin 'mine' fails \\(TypeError"),
+        ("from . import again", "imports a neighbour, by 'from . import again'. A module is one"),
+        ("from .again import x", "imports a neighbour"),
+        ("COUNTS = {'c': lambda pairs: pairs.hour}", "'c' of plugin 'mine' is no Count"),
+        (f"{COUNTED}'24')}}", "'c' of plugin 'mine' has 'n_keys' '24'. Write a whole number"),
+        (f"{COUNTED}0)}}", "has 'n_keys' 0"),
+        (f"{FEATURE}3, len, 'words', None)]", "feature 3 of plugin 'mine' has no name"),
+        (f"{FEATURE}'a[0]', len, 'words', None)]", "has no name that trees take"),
+        (f"{FEATURE}'f', 3, 'words', None)]", "feature 'f' of plugin 'mine' reads by 3"),
+        (f"{FEATURE}'f', len, 3, None)]", "has the words 3. Write a text"),
+        (f"{FEATURE}'f', len, 'words', 'heavy')]", "has the weight 'heavy'. Write 0, 1 or None"),
+        ("USER_COUNTS = ['a']", "of plugin 'mine' names 'a', which no plugin has"),
         (f"{AUTHORS}: [-1, 2]}}", "values are -1 to 2"),
         (f"{AUTHORS}: [0.5, 2]}}", "whole and below 1,000"),
         (f"{AUTHORS}: [10**9, 2]}}", "values are 2 to 1e\\+09"),
@@ -129,17 +150,88 @@ def test_a_plugin_that_cannot_be_used_is_refused(
         own_plugins(["mine"], table, tmp_path)
 
 
+def _fitted(source: str) -> FittedParameters:
+    """The parameters of a log, with the plugin 'author'."""
+    log, fitted = simulated().log, simulated().store.fitted
+    posts = Posts(*(log.posts[name].tolist() for name in ("post_id", "text", "topic")))
+    return replace(fitted, plugins=Plugins.of([Plugin("author", source)], posts))
+
+
+def _pairs(fitted: FittedParameters) -> Pairs:
+    rows = np.arange(4)
+    return Pairs(fitted, simulated().store.catalogue.codes, rows, rows, rows * HOUR)
+
+
+@pytest.mark.parametrize(
+    ("read", "weight", "words"),
+    [
+        ("q.counts('nope')", None, r"fails \(KeyError: 'nope'\) in line 2 of 'author.py'"),
+        ("q.profile('nope')", None, r"fails \(ValueError: there is no profile column 'nope'"),
+        ("np.zeros(len(q.post) + 1)", None, r"returns float64 of shape .* Return one number"),
+        ("'a'", None, "returns <U1 of shape"),
+        ("np.where(q.post == 3, np.nan, 1)", 0.0, r"in 3 of 704 pairs, and its weight is 0.0"),
+        ("np.where(q.post == 3, np.inf, np.nan)", None, "no finite number in 3 of 704 pairs"),
+        ("1e300", 1.0, r"in (\d+) of \1 pairs, and its weight is 1.0. Fill them"),
+    ],
+)
+def test_what_no_ranker_can_read_is_an_error_that_names_the_feature(
+    read: str, weight: float | None, words: str
+) -> None:
+    of = simulated()
+    fitted = _fitted(f"import numpy as np; {FEATURE}'f1', lambda q: {read}, 'it', {weight})]")
+    store = replace(of.store, fitted=fitted)
+    words = f"^feature 'f1' of plugin 'author' .*{words}"
+    with workers(1), pytest.raises(SchemaError, match=words):
+        training_rows(of.log, store, of.params)
+
+
+def test_a_feature_of_trees_alone_may_be_missing() -> None:
+    of = simulated()
+    store = replace(
+        of.store, fitted=_fitted(f"{FEATURE}'f1', lambda q: float('nan'), 'it', None)]")
+    )
+    with workers(1):
+        rows = training_rows(of.log, store, of.params)
+    assert np.isnan(rows.matrix[:, -1]).all()
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (f"{COUNTED}3)}}", "keys from 0 to 3, and its 'n_keys' is 3"),
+        (f"{COUNTED}24)}}".replace("pairs.hour", "-pairs.hour"), "keys from -3 to 0"),
+        (f"{COUNTED}24)}}".replace("pairs.hour", "pairs.profile('nope')"), "fails .ValueError: th"),
+        (
+            f"{COUNTED}24)}}".replace("pairs.hour", "0"),
+            r"keys of shape \(\) for pairs of shape \(4",
+        ),
+    ],
+)
+def test_keys_that_cannot_be_counted_by_are_an_error_that_names_the_count(
+    source: str, words: str
+) -> None:
+    fitted = _fitted(source)
+    with pytest.raises(SchemaError, match=f"^count 'c' of plugin 'author' .*{words}"):
+        fitted.plugins.counts["c"].keys(_pairs(fitted))
+
+
+def test_an_own_feature_that_has_the_name_of_another_is_refused() -> None:
+    twice = "Feature('f', len, 'words', None), Feature('f', len, 'words', None)]"
+    for source in (f"{FEATURE}'post_logit', len, 'words', None)]", FEATURE[:-8] + twice):
+        with pytest.raises(SchemaError, match=r"'(post_logit|f)' of plugin 'author' has the name"):
+            features_of(_fitted(source))
+
+
 def test_two_plugins_do_not_share_a_name() -> None:
     source = "POSTS = {'a': lambda posts: [1.0, 2.0]}"
-    with pytest.raises(FeedrankError, match="two plugins declare \\['a'\\]"):
+    with pytest.raises(SchemaError, match="'one' and 'two' both declare 'a' among their POSTS"):
         Plugins.of([Plugin("one", source), Plugin("two", source)], POSTS)
 
 
-def test_a_key_out_of_range_is_refused() -> None:
-    count = Count(lambda pairs: pairs, 3)
-    assert count.keys(np.array([0, 2])).tolist() == [0, 2]
-    with pytest.raises(FeedrankError, match="keys from 0 to 3, and 'n_keys' is 3"):
-        count.keys(np.array([0, 3]))
+def test_an_artifact_whose_own_feature_fails_is_refused(tmp_path: Path) -> None:
+    words = r"cannot be read \(SchemaError: feature 'f1'"
+    with pytest.raises(ArtifactError, match=words), blaming(tmp_path):
+        raise SchemaError("feature 'f1' of plugin 'author' fails.")
 
 
 def test_a_plugin_that_declares_other_than_was_stored_is_refused(

@@ -19,7 +19,7 @@ from feedrank.errors import ArtifactError, blaming
 from feedrank.log.metadata import LogMeta
 from feedrank.ranking.rankers.by_name import ranker_file, ranker_files
 from feedrank.state.catalogue import Texts, are_text, plain_ids
-from feedrank.state.plugins.plugin import file_of
+from feedrank.state.plugins.plugin import stored_file
 from feedrank.state.plugins.plugins import NO_PLUGINS
 from feedrank.state.profiles import columns_from
 
@@ -37,7 +37,7 @@ def check_schema(directory: Path, manifest: dict[str, Any]) -> None:
     sizes = _read_sizes(directory, manifest)
     arrays = list(arrays_of(sizes))
     expected = {GOLDEN, STORE, FITTED, *(f"{array.name}.npy" for array in arrays)}
-    expected |= {file_of(name) for name in sizes.plugins}
+    expected |= {stored_file(name) for name in sizes.plugins}
     with blaming(directory / ranker_file(directory)):
         expected |= ranker_files(directory)
     for name in sorted(expected ^ (set(manifest["files"]) - {REQUESTS})):

@@ -12,15 +12,12 @@ from feedrank.params import Params
 
 def check_own_modules(params: Params, folder: Path = Path("plugins")) -> None:
     """Raise `ParamsError` where an own module that a key names, or its class, is not there."""
-    own_features = [(name, "") for name in params.features.plugins]
     named = {
-        ("features.plugins", "features"): own_features,
+        ("features.plugins", "features"): [(name, "") for name in params.features.plugins],
         ("validate.baselines", "baselines"): _own(params.validate.baselines),
         ("train.ranker", "rankers"): _own([params.train.ranker]),
     }
     for (key, kind), pairs in named.items():
-        if len(set(pairs)) < len(pairs):
-            raise ParamsError(f"'{key}' names a module twice: {[name for name, _ in pairs]}.")
         for name, of_class in pairs:
             _check_module(key, name, folder / kind / f"{name}.py", of_class)
 

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, Callable
 
-from feedrank.errors import ArtifactError, ParamsError
+from feedrank.errors import ArtifactError, ParamsError, SchemaError
 from feedrank.io.arrays import Place
 from feedrank.ranking.rankers.learned import FILE, SOURCE, LearnedRanker, files_of
 from feedrank.ranking.rankers.lightgbm_ranker import LightGbmBinary, LightGbmRank
@@ -29,6 +29,7 @@ def named_kind(name: str, folder: Path = PLUGINS) -> type[LearnedRanker]:
 
     Raises:
         ParamsError: its module is not there, or holds no such class.
+        SchemaError: its module fails.
     """
     module, _, of_class = name.partition(":")
     own = read_plugin(folder / f"{module}.py", "train.ranker") if of_class else None
@@ -36,7 +37,7 @@ def named_kind(name: str, folder: Path = PLUGINS) -> type[LearnedRanker]:
 
 
 def kind_of(name: str, plugin: Plugin | None) -> type[LearnedRanker]:
-    """The class of a shipped ranker, or of one in a plugin; raises `ParamsError`."""
+    """The class of a shipped ranker, or of one in a plugin; raises as `named_kind`."""
     if plugin is None:
         if name not in SHIPPED:
             raise ParamsError(
@@ -44,12 +45,7 @@ def kind_of(name: str, plugin: Plugin | None) -> type[LearnedRanker]:
                 f"for a class in '{PLUGINS}'."
             )
         return SHIPPED[name]
-    of_class = name.partition(":")[2]
-    found: Any = getattr(plugin.module, of_class, None)
-    if not (isinstance(found, type) and issubclass(found, LearnedRanker)):
-        raise ParamsError(
-            f"'{PLUGINS / plugin.name}.py' holds no class '{of_class}' that is a 'LearnedRanker'."
-        )
+    found: type[LearnedRanker] = plugin.class_of(name.partition(":")[2], LearnedRanker)
     found.name, found.plugin = name, plugin
     copyreg.pickle(found, _reduced)
     return found
@@ -92,5 +88,5 @@ def load_ranker(place: Place) -> Ranker:
     plugin = Plugin(name.split(":")[0], (place / SOURCE).read_text()) if ":" in name else None
     try:
         return kind_of(name, plugin).load(place, about)
-    except (ImportError, ParamsError) as error:
-        raise ArtifactError(f"the ranker '{name}' of '{place}' cannot be used: {error}.") from error
+    except (ImportError, ParamsError, SchemaError) as error:
+        raise ArtifactError(f"the ranker '{name}' of '{place}' cannot be used: {error}") from error

@@ -6,16 +6,17 @@ import json
 from abc import abstractmethod
 from copy import copy
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Mapping
 
 import numpy as np
 from scipy.special import expit
 
-from feedrank.errors import SchemaError
 from feedrank.io.arrays import Place, read_array
 from feedrank.ranking.first_stage import FirstStage
 from feedrank.ranking.rankers.ranker import Asked, Ranker
 from feedrank.state.past import Past
+from feedrank.state.plugins.own_code import checked_scores
 from feedrank.state.plugins.plugin import Plugin
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ FILE, SOURCE = "ranker.json", "ranker_source.py"
 
 
 @dataclass(frozen=True)
-class Candidates:
-    """Posts of requests that the first stage kept, or rows of training.
+class RankerRows:
+    """What a ranker scores: posts of requests that the first stage kept, or rows of training.
 
     Attributes:
         matrix: all features, float32, shape (n, n_features).
@@ -82,7 +83,7 @@ class LearnedRanker(Ranker):
     @classmethod
     @abstractmethod
     def fit(
-        cls, rows: Candidates, late: Candidates | None, params: TrainParams, early: Arrays | None
+        cls, rows: RankerRows, late: RankerRows | None, params: TrainParams, early: Arrays | None
     ) -> Arrays:
         """Arrays, by names that are identifiers.
 
@@ -98,24 +99,14 @@ class LearnedRanker(Ranker):
         """
 
     @abstractmethod
-    def score(self, rows: Candidates) -> np.ndarray:
+    def score(self, rows: RankerRows) -> np.ndarray:
         """Higher is better, shape (n,); the score of a row must not depend on other rows."""
 
-    def scores(self, rows: Candidates) -> np.ndarray:
+    def scores(self, rows: RankerRows) -> np.ndarray:
         """`score`, float64, shape (n,); raises `SchemaError` where it is not one number a row."""
-        found, n = self.score(rows), len(rows.post)
-        if np.shape(found) != (n,):
-            raise SchemaError(
-                f"the ranker '{self.name}' scores {n:,} rows by an array of shape "
-                f"{np.shape(found)}. 'score' returns one number a row."
-            )
-        score = np.asarray(found, dtype=np.float64)
-        if n_wrong := int(np.sum(~np.isfinite(score))):
-            raise SchemaError(
-                f"the ranker '{self.name}' scores {n_wrong:,} of {n:,} rows by a number that is "
-                "not finite. 'score' returns one finite number a row."
-            )
-        return score
+        module = "" if self.plugin is None else self.plugin.name
+        score = partial(self.score, rows)
+        return checked_scores(f"the ranker '{self.name}'", module, score, len(rows.post))
 
     @property
     def feature_names(self) -> list[str]:
@@ -129,10 +120,10 @@ class LearnedRanker(Ranker):
         asked: Asked | None = None,
         n_rounds: int | None = None,
     ) -> np.ndarray:
-        """Probability of a like, float32, shape (n,), as `Ranker` says."""
+        """Probability of a like, float32, shape (n,), as `Ranker` says; it needs `asked`."""
         assert asked is not None
         first = self.first_stage(matrix) if log_odds is None else log_odds
-        score = self.scores(Candidates(matrix, first, *asked))
+        score = self.scores(RankerRows(matrix, first, *asked))
         return expit(self.scale * score + self.level).astype(np.float32)
 
     def with_first_stage(self, first_stage: FirstStage) -> LearnedRanker:

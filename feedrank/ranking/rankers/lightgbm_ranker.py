@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from feedrank.ranking.rankers.learned import Arrays, Candidates, LearnedRanker
+from feedrank.ranking.rankers.learned import Arrays, LearnedRanker, RankerRows
 
 if TYPE_CHECKING:
     from feedrank.params import TrainParams
@@ -24,7 +24,7 @@ class LightGbmBinary(LearnedRanker):
 
     @classmethod
     def fit(
-        cls, rows: Candidates, late: Candidates | None, params: TrainParams, early: Arrays | None
+        cls, rows: RankerRows, late: RankerRows | None, params: TrainParams, early: Arrays | None
     ) -> Arrays:
         """Trees as LightGBM's text, in bytes; as many as helped the late rows."""
         import lightgbm as lgb
@@ -46,7 +46,7 @@ class LightGbmBinary(LearnedRanker):
         }
 
     @classmethod
-    def _dataset(cls, rows: Candidates, settings: dict[str, Any], reference: Any) -> Any:
+    def _dataset(cls, rows: RankerRows, settings: dict[str, Any], reference: Any) -> Any:
         import lightgbm as lgb
 
         order, sizes = cls._groups(rows)
@@ -60,7 +60,7 @@ class LightGbmBinary(LearnedRanker):
         )
 
     @classmethod
-    def _groups(cls, rows: Candidates) -> tuple[np.ndarray | slice, np.ndarray | None]:
+    def _groups(cls, rows: RankerRows) -> tuple[np.ndarray | slice, np.ndarray | None]:
         """Order of the rows, and sizes of the requests, for an objective that needs them."""
         return slice(None), None
 
@@ -70,7 +70,7 @@ class LightGbmBinary(LearnedRanker):
 
         return lgb.Booster(model_str=bytes(self.learned["text"]).decode())
 
-    def score(self, rows: Candidates) -> np.ndarray:
+    def score(self, rows: RankerRows) -> np.ndarray:
         """First-stage log-odds and trees; one thread, which changes no bit of a sum of trees."""
         if not len(rows.matrix):
             return np.empty(0)
@@ -94,7 +94,7 @@ class LightGbmRank(LightGbmBinary):
     metric = "ndcg"
 
     @classmethod
-    def _groups(cls, rows: Candidates) -> tuple[np.ndarray, np.ndarray]:
+    def _groups(cls, rows: RankerRows) -> tuple[np.ndarray, np.ndarray]:
         return np.argsort(rows.request, kind="stable"), np.bincount(rows.request)
 
 

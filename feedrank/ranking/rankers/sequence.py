@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Iterator, Mapping
 
 import numpy as np
 
-from feedrank.ranking.rankers.learned import Arrays, Candidates, LearnedRanker
+from feedrank.ranking.rankers.learned import Arrays, LearnedRanker, RankerRows
 from feedrank.state.past import Latest
 from feedrank.stats.decisions import is_likely
 
@@ -38,7 +38,7 @@ class SequenceRanker(LearnedRanker):
 
     @classmethod
     def fit(
-        cls, rows: Candidates, late: Candidates | None, params: TrainParams, early: Arrays | None
+        cls, rows: RankerRows, late: RankerRows | None, params: TrainParams, early: Arrays | None
     ) -> Arrays:
         """Weights by logistic loss, from as many passes as likely help the late rows.
 
@@ -52,7 +52,7 @@ class SequenceRanker(LearnedRanker):
             weights = next(islice(passes, n_passes, None))
         return {**weights, "n_passes": np.array(n_passes)}
 
-    def score(self, rows: Candidates) -> np.ndarray:
+    def score(self, rows: RankerRows) -> np.ndarray:
         """Log-odds; a post that the fit did not know adds nothing."""
         return _log_odds(self.learned, rows, rows.past.latest(WIDTH))
 
@@ -82,7 +82,7 @@ def _scores(xp: Any, w: Mapping[str, Any], past: Latest, request: Any, post: Any
     return (user[request] * w["post"][post]).sum(-1)
 
 
-def _log_odds(weights: Arrays, rows: Candidates, past: Latest) -> np.ndarray:
+def _log_odds(weights: Arrays, rows: RankerRows, past: Latest) -> np.ndarray:
     """Of the first stage and the sequence, float64, shape (n,)."""
     none = len(weights["post"]) - 1
     known = past._replace(post=np.where(past.post < none, past.post, -1))
@@ -91,7 +91,7 @@ def _log_odds(weights: Arrays, rows: Candidates, past: Latest) -> np.ndarray:
     return first + _scores(np, weights, known, rows.request, post)
 
 
-def _passes(rows: Candidates, params: TrainParams) -> Iterator[dict[str, np.ndarray]]:
+def _passes(rows: RankerRows, params: TrainParams) -> Iterator[dict[str, np.ndarray]]:
     """Weights before the first pass over the rows, and after each."""
     import torch
 
@@ -111,7 +111,7 @@ def _passes(rows: Candidates, params: TrainParams) -> Iterator[dict[str, np.ndar
 
 
 def _best(
-    passes: Iterator[dict[str, np.ndarray]], late: Candidates
+    passes: Iterator[dict[str, np.ndarray]], late: RankerRows
 ) -> tuple[int, dict[str, np.ndarray]]:
     """The number of passes with the least loss on late rows, 0 if none is sure, and its weights."""
     past, found = late.past.latest(WIDTH), []
@@ -125,7 +125,7 @@ def _best(
 
 
 def _pass(
-    weights: Mapping[str, Any], adam: Any, rows: Candidates, past: Latest, rng: np.random.Generator
+    weights: Mapping[str, Any], adam: Any, rows: RankerRows, past: Latest, rng: np.random.Generator
 ) -> None:
     """One pass over all requests in a random order."""
     import torch
@@ -145,7 +145,7 @@ def _pass(
         adam.step()
 
 
-def _losses(weights: Arrays, rows: Candidates, past: Latest) -> np.ndarray:
+def _losses(weights: Arrays, rows: RankerRows, past: Latest) -> np.ndarray:
     """Logistic loss of each row."""
     log_odds = _log_odds(weights, rows, past)
     return np.logaddexp(0, log_odds) - rows.liked * log_odds

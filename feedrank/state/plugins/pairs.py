@@ -57,8 +57,15 @@ class Pairs:
         return self._codes[self.user, column]
 
     def profile(self, name: str) -> np.ndarray:
-        """Profile codes of each user in the column of this name, 0 for missing, shape (n,)."""
-        return self.codes(self.fitted.column_names.index(name))
+        """Profile codes of each user in the column of this name, 0 for missing, shape (n,).
+
+        Raises:
+            ValueError: there is no such column.
+        """
+        names = self.fitted.column_names
+        if name not in names:
+            raise ValueError(f"there is no profile column '{name}'; there are {[*names]}")
+        return self.codes(names.index(name))
 
     def of_post(self, name: str) -> np.ndarray:
         """A plugin's column of the posts, float64, shape (n,)."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Sequence
 
@@ -11,7 +12,10 @@ import numpy as np
 
 from feedrank.errors import SchemaError
 from feedrank.io.arrays import Place, read_array
-from feedrank.state.plugins.plugin import Count, Plugin, Posts, file_of
+from feedrank.state.plugins.own_code import calling
+from feedrank.state.plugins.plugin import OwnCount, Plugin, Posts, stored_file
+
+LARGEST = np.finfo(np.float32).max
 
 
 @dataclass(frozen=True)
@@ -30,20 +34,34 @@ class Plugins:
     def of(cls, modules: Sequence[Plugin], posts: Posts) -> Plugins:
         """Plugins with their columns of all posts; raises `SchemaError` for a name given twice."""
         for kind in ("posts", "counts"):
-            names = [name for module in modules for name in getattr(module, kind)]
-            if twice := sorted({name for name in names if names.count(name) > 1}):
-                raise SchemaError(f"two plugins declare {twice} among their {kind}. Rename one.")
+            declared: dict[str, str] = {}
+            for module in modules:
+                for name in getattr(module, kind):
+                    if name in declared:
+                        raise SchemaError(
+                            f"plugins '{declared[name]}' and '{module.name}' both declare "
+                            f"'{name}' among their {kind.upper()}. Rename one."
+                        )
+                    declared[name] = module.name
         return cls(tuple(modules), _columns(modules, posts))
 
     @property
     def features(self) -> tuple[Any, ...]:
-        """Features of all modules (`feedrank.features.spec.Feature`)."""
-        return tuple(f for module in self.modules for f in module.features)
+        """Features of all modules (`feedrank.features.spec.Feature`), their values checked."""
+        return tuple(
+            replace(feature, read=partial(_read, module.name, feature))
+            for module in self.modules
+            for feature in module.features
+        )
 
     @property
-    def counts(self) -> dict[str, Count]:
+    def counts(self) -> dict[str, OwnCount]:
         """Counts of all modules, by name."""
-        return {name: c for module in self.modules for name, c in module.counts.items()}
+        return {
+            name: OwnCount(module.name, name, count)
+            for module in self.modules
+            for name, count in module.counts.items()
+        }
 
     @cached_property
     def parts(self) -> dict[str, tuple[np.ndarray, int]]:
@@ -69,7 +87,7 @@ class Plugins:
     def save(self, directory: Path) -> None:
         """Write the modules' sources and `fitted_own_*.npy`."""
         for module in self.modules:
-            (directory / file_of(module.name)).write_bytes(module.source.encode())
+            (directory / stored_file(module.name)).write_bytes(module.source.encode())
         for number, column in enumerate(self.columns.values()):
             np.save(directory / f"fitted_own_{number}.npy", column)
 
@@ -91,12 +109,45 @@ NO_PLUGINS = Plugins((), {})
 
 
 def _columns(modules: Sequence[Plugin], posts: Posts) -> dict[str, np.ndarray]:
-    made = {name: make for module in modules for name, make in module.posts.items()}
-    columns = {name: np.asarray(make(posts), dtype=np.float64) for name, make in made.items()}
-    for name, column in columns.items():
-        if column.shape != (len(posts.id),) or not np.isfinite(column).all():
-            raise SchemaError(
-                f"a plugin's column '{name}' of the posts has shape {column.shape} or holds no "
-                f"number somewhere. Return one finite number for each of {len(posts.id)} posts."
-            )
+    """Columns of the posts by name; raises `SchemaError` for one that is no number a post."""
+    columns = {}
+    for module in modules:
+        for name, make in module.posts.items():
+            what = f"column '{name}' of plugin '{module.name}'"
+            with calling(what, module.name):
+                column = np.asarray(make(posts), dtype=np.float64)
+            if column.shape != (len(posts.id),) or not np.isfinite(column).all():
+                raise SchemaError(
+                    f"{what} has shape {column.shape} or holds no number somewhere. Return one "
+                    f"finite number for each of {len(posts.id)} posts."
+                )
+            columns[name] = column
     return columns
+
+
+def _read(plugin: str, feature: Any, question: Any) -> np.ndarray:
+    """Values of a feature for a question; raises `SchemaError` for what no ranker can read."""
+    what = f"feature '{feature.name}' of plugin '{plugin}'"
+    shape = np.broadcast_shapes(question.user.shape, question.post.shape)
+    with calling(what, plugin):
+        found = np.asarray(feature.read(question))
+    try:
+        fits = np.broadcast_shapes(found.shape, shape) == shape and found.dtype.kind in "biuf"
+    except ValueError:
+        fits = False
+    if not fits:
+        raise SchemaError(
+            f"{what} returns {found.dtype} of shape {found.shape} for pairs of shape {shape}. "
+            "Return one number a pair, or one for all."
+        )
+    # Of float32, which the matrix holds: what is beyond it would be infinite there.
+    is_wrong = ~(np.abs(found) <= LARGEST)
+    if feature.weight is None:
+        is_wrong &= ~np.isnan(found)
+    if is_wrong.any():
+        n_wrong, n = np.broadcast_to(is_wrong, shape).sum(), math.prod(shape)
+        raise SchemaError(
+            f"{what} is no finite number in {n_wrong:,} of {n:,} pairs, and its weight is "
+            f"{feature.weight}. Fill them; only with the weight None it may be NaN."
+        )
+    return found

@@ -145,6 +145,12 @@ def test_scores_that_are_no_log_odds_become_probabilities(
         ("{}", "None", r"by an array of shape \(\)"),
         ("{}", "rows.log_odds - rows.log_odds.mean()", r"'own:Own' scores a row by .* alone\."),
         ("{}", "rows.past.latest(9).liked.mean() + rows.log_odds", "past of its own request"),
+        (
+            "{}",
+            "self.nope",
+            r"'score' of the ranker 'own:Own' fails \(AttributeError: .* in line 10",
+        ),
+        ("rows.nope", "rows.log_odds", r"'fit' of the ranker 'own:Own' fails \(AttributeError: .*"),
         ("np.zeros(3)", "rows.log_odds", r"'fit' of the ranker 'own:Own' returns ndarray, not a d"),
         ("{'a/b': np.zeros(3)}", "rows.log_odds", "by names that are identifiers"),
         ("{'model': object()}", "rows.log_odds", "arrays of numbers"),
@@ -155,6 +161,14 @@ def test_what_is_no_ranker_is_refused_when_it_is_fitted(
 ) -> None:
     with pytest.raises(SchemaError, match=words):
         _fitted(tasteful(), _ranker(learned, score), tmp_path, monkeypatch)
+
+
+def test_a_class_without_a_method_is_refused_when_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = _ranker("{}", "0").partition("    def score")[0]
+    with pytest.raises(ParamsError, match=r"class 'Own' of 'own.py' lacks \['score'\]\. Write"):
+        _fitted(tasteful(), source, tmp_path, monkeypatch)
 
 
 def test_a_score_that_is_no_number_is_never_a_list(

@@ -14,7 +14,7 @@ from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.export import export
 from feedrank.ranking.explanations import explain
 from feedrank.ranking.rankers import sequence
-from feedrank.ranking.rankers.learned import Candidates
+from feedrank.ranking.rankers.learned import RankerRows
 from feedrank.ranking.rankers.ranker import Asked
 from feedrank.ranking.rankers.sequence import SequenceRanker
 from feedrank.state.past import Past
@@ -109,7 +109,7 @@ def test_a_sequence_depends_on_what_the_user_saw_and_liked() -> None:
     rows = of.rows[:200]
     asked = Asked.of_rows(rows, of.store)
     scores = [
-        of.ranker.score(Candidates(rows.matrix, np.zeros(len(rows), np.float32), *one))
+        of.ranker.score(RankerRows(rows.matrix, np.zeros(len(rows), np.float32), *one))
         for one in (asked, asked._replace(past=_flipped(asked)))
     ]
     tells = asked.past.latest(1).post[:, 0][asked.request] >= 0
@@ -135,12 +135,12 @@ def test_a_post_that_came_after_the_fit_is_ranked_by_the_first_stage() -> None:
         past, before=lambda u, s: (np.array([0, last + 9]), np.zeros(2, int), np.ones(2))
     )
     past = replace(past, step=past.step * 0 + 3)
-    found = ranker.score(Candidates(np.zeros((3, 1)), log_odds, posts, at, request, past))
+    found = ranker.score(RankerRows(np.zeros((3, 1)), log_odds, posts, at, request, past))
     assert found[:2].tolist() == [-1.5, -1.5]
     assert found[2] != -1.5
 
 
-def _turns(n: int, seed: int) -> Candidates:
+def _turns(n: int, seed: int) -> RankerRows:
     """Requests whose posts are liked if they are of the half of the last one that was shown."""
     rng = np.random.default_rng(seed)
     shown, post = rng.integers(0, 40, (n, 6)), rng.integers(0, 40, 2 * n)
@@ -149,7 +149,7 @@ def _turns(n: int, seed: int) -> Candidates:
     liked = (rng.random(2 * n) < np.where(is_same, 0.7, 0.3)).astype(np.uint8)
     past = Past(lambda u, s: (shown[u], np.arange(6), np.ones(6)), np.arange(n), np.full(n, 9))
     nothing = np.zeros(2 * n, np.float32)
-    return Candidates(nothing[:, None], nothing, post, nothing, request, past, liked)
+    return RankerRows(nothing[:, None], nothing, post, nothing, request, past, liked)
 
 
 def test_a_sequence_learns_what_no_count_tells() -> None:
