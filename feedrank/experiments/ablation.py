@@ -25,7 +25,7 @@ from feedrank.experiments.comparison.pairs import Pairs
 from feedrank.features.row_files import load_rows
 from feedrank.features.row_pass import training_rows
 from feedrank.features.rows import EVER, TrainingRows
-from feedrank.features.spec import AGED, WINDOWED
+from feedrank.features.spec import AGED, TOPICAL, WINDOWED
 from feedrank.io.progress import log_to_stderr
 from feedrank.io.storage import url_of
 from feedrank.io.writer_lock import LOCK, one_writer
@@ -45,6 +45,7 @@ PAIR_STATE = ("pair_impression_count", "pair_like_count")
 USER_STATE = ("user_log_ratio", "user_cluster_log_ratio", "user_topic_log_ratio",
               "factor_log_ratio", "user_impression_count", *PAIR_STATE)  # fmt: skip
 SHORT_WINDOWS = tuple(feature.name for feature in WINDOWED)
+OF_TOPICS = tuple(feature.name for feature in TOPICAL)
 AGE = ("post_log_age", *(feature.name for feature in AGED))
 FULL = "full"
 
@@ -85,6 +86,7 @@ def ablations(segment_column: str | None) -> list[Ablation]:
         Ablation("user state", "the user's history is ignored", muted=USER_STATE),
         Ablation("pair", "that a post was liked or shown before is not known", muted=PAIR_STATE),
         Ablation("windows", "likes of the last steps do not count apart", muted=SHORT_WINDOWS),
+        Ablation("topics", "topics have no hours, and no last steps", muted=OF_TOPICS),
         Ablation("age", "the age of a post is not known", muted=AGE),
         Ablation("clusters", "all posts are one cluster", features={"clusters": 1}),
         Ablation("factors", "posts have no latent factors", features={"factors": 0}),

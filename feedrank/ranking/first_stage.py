@@ -12,7 +12,7 @@ from typing import Callable
 import numpy as np
 from scipy.special import softmax
 
-from feedrank.features.spec import POST, RATIO, TERM, Feature
+from feedrank.features.spec import POST, RATIO, TERM, TOPIC, Feature
 from feedrank.stats.logistic import LogisticFit, fit_logistic
 
 FITTED_ROWS = 1_000_000  # at most, evenly spread: bounds memory to some 130 MB
@@ -160,13 +160,14 @@ class Design:
     def groups(self) -> list[np.ndarray]:
         """Places of the terms that count together.
 
-        All of posts are one group, whose noise lifts the same posts in all lists. Any other is
-        alone: few rows may hold it, and many posts of a list.
+        All of posts are one group, whose noise lifts the same posts in all lists, and all of topics
+        another. Any other is alone: few rows may hold it, and many posts of a list.
         """
         places = np.flatnonzero(self.mean == TERM)
-        of_posts = np.array(self.grains)[places] == POST
-        alone = places[~of_posts]
-        return [places[of_posts], *np.array_split(alone, min(len(alone), MOST_ALONE) or 1)]
+        grains = np.array(self.grains)[places]
+        together = [places[grains == grain] for grain in (POST, TOPIC) if grain in grains]
+        alone = places[~np.isin(grains, (POST, TOPIC))]
+        return [*together, *np.array_split(alone, min(len(alone), MOST_ALONE) or 1)]
 
     def stage(self, weights: np.ndarray, bias: float) -> FirstStage:
         """The first stage of fitted weights, one a column."""

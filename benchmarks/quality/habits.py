@@ -1,0 +1,163 @@
+"""Habits: networks whose users' topics hang on the hour, or on what they were shown just before.
+
+    python -m benchmarks.quality.habits                        # four networks, two seeds each
+    python -m benchmarks.quality.habits --without-topics       # without the features of topics
+
+No kind of the demo has such habits. Each list is the best five of the posts that a request showed;
+its true hit rate is one less the product of 1 - p over it, by the simulation's own p.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from feedrank.engines.processes import one_thread_of_algebra
+from feedrank.features import spec
+from feedrank.features.row_pass import training_rows
+from feedrank.learning.fit import fit_store
+from feedrank.log.calendar import Calendar
+from feedrank.log.impressions import Impressions
+from feedrank.log.metadata import SECONDS_A_DAY
+from feedrank.params import load_params
+from feedrank.validation.fold import FoldResult, run_fold
+from tests.support.simulated_logs import write_log
+
+K, USERS, DAYS, POSTS, TEST_DAYS = 5, 2000, 28, 900, 4
+VISITS = (8, 13, 17, 21)  # hours
+
+
+@dataclass(frozen=True)
+class Habit:
+    """A network, by the effects on the log-odds of a like.
+
+    Attributes:
+        base: log-odds of an average post.
+        topics: number of topics.
+        length: posts of a visit.
+        taste: spread of a user's taste in a topic.
+        hours: spread of a topic's appeal by visit of the day.
+        mood: effect of the one topic that a user wants today.
+        fatigue: effect of log(1 + impressions of the topic, which halve in 12 hours).
+        drift: days after which a taste is another.
+    """
+
+    base: float = -2.6
+    topics: int = 8
+    length: int = 12
+    taste: float = 0.5
+    hours: float = 0.0
+    mood: float = 0.0
+    fatigue: float = 0.0
+    drift: float = np.inf
+
+
+HABITS = {
+    "hours": Habit(taste=0.3, hours=0.8),
+    "mood": Habit(base=-3.0, length=24, mood=2.4),
+    "fatigue": Habit(base=-1.7, topics=12, fatigue=-1.0),
+    "drift": Habit(taste=1.0, drift=6.0),
+}
+
+
+def simulated(habit: Habit, seed: int) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame]:
+    """Impressions with their probabilities of a like `p`, and topic of each post, and the users."""
+    rng = np.random.default_rng(seed)
+    topic, quality = rng.integers(0, habit.topics, POSTS), rng.normal(0, 0.35, POSTS)
+    taste = rng.normal(0, habit.taste, (USERS, habit.topics))
+    hours = rng.normal(0, habit.hours, (len(VISITS), habit.topics))
+    activity, parts = rng.gamma(2, 0.5, USERS), []
+    seen, seen_at = np.zeros((USERS, habit.topics)), np.zeros(USERS)
+    users = pd.DataFrame({"user_id": np.arange(USERS), "age": rng.integers(16, 66, USERS)})
+    for day in range(DAYS):
+        kept = np.exp(-1 / habit.drift)
+        taste = kept * taste + np.sqrt(1 - kept**2) * rng.normal(0, habit.taste, taste.shape)
+        wanted = (taste + rng.gumbel(size=taste.shape)).argmax(1)
+        is_active = rng.random(USERS) < 0.2 * activity
+        for visit, hour in enumerate(VISITS):
+            user = np.flatnonzero(is_active & (rng.random(USERS) < 0.7))
+            now = day * 24 + hour
+            post = np.stack([rng.choice(POSTS, habit.length, replace=False) for _ in user])
+            own, of = user[:, None], topic[post]
+            seen[user] *= 0.5 ** ((now - seen_at[user]) / 12)[:, None]
+            seen_at[user] = now
+            odds = habit.base + taste[own, of] + quality[post] + hours[visit][of]
+            odds += habit.mood * (of == wanted[own]) + habit.fatigue * np.log1p(seen[own, of])
+            np.add.at(seen, (np.broadcast_to(own, of.shape), of), 1)
+            p = 1 / (1 + np.exp(-odds))
+            at = (
+                now * 3600
+                + rng.integers(0, 3000, len(user))[:, None]
+                + 20 * np.arange(habit.length)
+            )
+            columns = {"user": own + 0 * post, "post": post, "at": at, "p": p}
+            parts.append(pd.DataFrame({name: values.ravel() for name, values in columns.items()}))
+    rows = pd.concat(parts, ignore_index=True)
+    return rows.assign(liked=rng.random(len(rows)) < rows.p), topic, users
+
+
+def replayed(
+    rows: pd.DataFrame, topic: np.ndarray, users: pd.DataFrame, scratch: Path
+) -> FoldResult:
+    """The last days, by the pipeline's own code and parameters with steps of an hour."""
+    params = load_params()
+    params = replace(
+        params,
+        features=replace(params.features, step="1h", max_rows=250_000),
+        validate=replace(params.validate, test_days=TEST_DAYS, folds=1, requests=1500),
+    )
+    posts = pd.DataFrame(
+        {"post_id": np.arange(POSTS), "text": "", "topic": [f"t{t}" for t in topic]}
+    )
+    columns = {"user": np.uint32, "post": np.uint32, "at": np.uint32, "liked": np.uint8}
+    impressions = Impressions(*(rows[name].to_numpy(kind) for name, kind in columns.items()))
+    log = write_log(scratch / "log", users, posts, impressions)
+    store, features = fit_store(log, params), scratch / "features"
+    features.mkdir()
+    store.save(features)
+    calendar = Calendar.of(log.meta, params.features.warmup_days, TEST_DAYS)
+    made = training_rows(log, store, params)
+    return run_fold(log, features, made, calendar.folds(1)[-1], params)
+
+
+def true_rates(result: FoldResult, rows: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    """By method, the mean true hit rate of the best shown posts, and its standard error."""
+    found, hour = result.replayed, SECONDS_A_DAY // 24
+    p = rows.assign(step=rows["at"] // hour).groupby(["user", "step", "post"]).p.first()
+    judged = ~np.isnan(found.hit_shown[0, :, K - 1])
+    user, step = (np.repeat(column[judged], K) for column in (found.user, found.at // hour))
+    rates = {}
+    for method, lists in zip(result.names, found.of_shown[:, judged, :K], strict=True):
+        key = pd.MultiIndex.from_arrays([user, step, lists.ravel()])
+        hit = 1 - (1 - p.loc[key].to_numpy().reshape(-1, K)).prod(1)
+        rates[method] = (float(hit.mean()), float(hit.std() / np.sqrt(len(hit))))
+    return rates
+
+
+def main() -> None:
+    """Print a line a network and seed."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--habits", nargs="+", default=list(HABITS), choices=HABITS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--without-topics", action="store_true")
+    given = parser.parse_args()
+    os.environ["FEEDRANK_WORKERS"] = "1"  # other processes would not know of the next line
+    spec.TOPICAL = spec.TOPICAL[:0] if given.without_topics else spec.TOPICAL
+    one_thread_of_algebra()
+    for name in given.habits:
+        for seed in given.seeds:
+            rows, topic, users = simulated(HABITS[name], seed)
+            with tempfile.TemporaryDirectory(prefix="feedrank-habits-") as scratch:
+                found = true_rates(replayed(rows, topic, users, Path(scratch)), rows)
+            words = ", ".join(f"{m} {rate:.3f} ({error:.3f})" for m, (rate, error) in found.items())
+            print(f"{name}, {seed}: {len(rows):,} impressions: {words}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
