@@ -17,7 +17,7 @@ from typing import Any
 
 from feedrank.errors import FeedrankError
 from feedrank.io.writer_lock import turn
-from feedrank.live.events import Events, Happened, HiddenPost, NewPost, NewUser, packed, unpacked
+from feedrank.live.events import SOURCE, Events, Happened, HiddenPost, NewPost, NewUser, packed
 from feedrank.state.catalogue import Id
 
 APPLICATION, FORMAT = 0x66656564, 1  # "feed", as SQLite's `application_id` names whose file it is
@@ -112,8 +112,7 @@ class DeltaLog:
 
     def posts_after(self, seq: int) -> list[NewPost]:
         """The posts after one, in order of arrival."""
-        rows = self._read(f"seq, {POST}", "posts", seq)
-        return [NewPost(n, i, text, topic, unpacked(v)) for n, i, text, topic, v in rows]
+        return [NewPost.of_row(*row) for row in self._read(f"seq, {POST}", "posts", seq)]
 
     def users_after(self, seq: int) -> list[NewUser]:
         """The users after one, in order of arrival."""
@@ -122,9 +121,10 @@ class DeltaLog:
 
     def hidden_after(self, seq: int) -> list[HiddenPost]:
         """The posts that were hidden or opened after a number, as they are by now, in order."""
-        by_anybody = "(SELECT max(is_hidden) FROM hidden h WHERE h.post_id = hidden.post_id)"
-        rows = self._read(f"seq, post_id, {by_anybody}", "hidden", seq)
-        return [HiddenPost(number, post, bool(hidden)) for number, post, hidden in rows]
+        said = f"CASE WHEN max(is_hidden) THEN 1 WHEN max(by = '{SOURCE}') THEN 0 END"
+        by_all = f"(SELECT {said} FROM hidden h WHERE h.post_id = hidden.post_id)"
+        rows = self._read(f"seq, post_id, {by_all}", "hidden", seq)
+        return [HiddenPost(n, post, None if h is None else bool(h)) for n, post, h in rows]
 
     def hidden_by(self, who: str) -> set[Id]:
         """The posts that somebody hides."""
@@ -137,9 +137,8 @@ class DeltaLog:
         tables = ("events", "posts", "users", "hidden")
         columns = ", ".join(f"(SELECT coalesce(max(seq), 0) FROM {table})" for table in tables)
         with self._lock, self._telling():
-            return dict(
-                zip(tables, self._file.execute(f"SELECT {columns}").fetchone(), strict=True)
-            )
+            numbers = self._file.execute(f"SELECT {columns}").fetchone()
+        return dict(zip(tables, numbers, strict=True))
 
     def mark(self, name: str) -> str | None:
         """What `append` last marked by this name."""

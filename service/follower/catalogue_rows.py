@@ -16,7 +16,7 @@ from feedrank.extraction.postgres.feed_query import WHOLE, id_key, share
 from feedrank.extraction.profile_choice import ARRAYS
 from feedrank.extraction.users_posts import hidden_form, read_profiles, read_texts
 from feedrank.live.delta_log import DeltaLog
-from feedrank.live.events import Happened
+from feedrank.live.events import SOURCE, Happened
 from feedrank.log.embeddings import EMBEDDING
 from feedrank.params import Params
 from feedrank.schema import KEY, POST_ID, TEXT, TOPIC
@@ -25,7 +25,6 @@ from service.follower.base import Base
 from service.follower.feed_rows import fits
 from service.follower.session import Moment, is_new
 
-SOURCE = "source"  # who hides, in the delta log
 IDS_A_QUERY = 1000
 
 
