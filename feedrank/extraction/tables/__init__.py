@@ -1,0 +1,1 @@
+"""Tables of users and posts: which columns are read, and how."""
