@@ -10,7 +10,7 @@ import wordllama
 
 from feedrank.extraction.environment import Database
 from feedrank.extraction.relations import relations
-from feedrank.extraction.tables.users_posts import read_texts
+from feedrank.extraction.users_posts import read_texts
 from feedrank.params import load_params
 
 DATA = Path("data")

@@ -21,10 +21,10 @@ from feedrank.extraction.postgres.connection import Source, Transaction, quoted
 from feedrank.extraction.postgres.feed_query import FeedSql, id_key
 from feedrank.extraction.postgres.row_format import Layout
 from feedrank.extraction.postgres.snapshot import Snapshot
+from feedrank.extraction.profile_choice import ProfileChoice
 from feedrank.extraction.relations import relations
 from feedrank.extraction.spool.exposure_source import exposure_source
-from feedrank.extraction.tables.profile_choice import ProfileChoice
-from feedrank.extraction.tables.users_posts import post_columns
+from feedrank.extraction.users_posts import post_columns
 from feedrank.io.files import write_whole
 from feedrank.log.calendar import FEWEST_DAYS, too_few_days
 from feedrank.log.embeddings import embedding_file

@@ -7,7 +7,7 @@ from dataclasses import replace
 from feedrank.errors import SchemaError
 from feedrank.extraction.postgres.catalog import Relation, describe
 from feedrank.extraction.postgres.connection import Transaction, literal, quoted
-from feedrank.extraction.postgres.feed_query import ID_WORDS, IDS, any_of, id_family, moment
+from feedrank.extraction.postgres.feed_query import ID_WORDS, IDS, WHOLE, any_of, moment
 from feedrank.params import SourceParams
 from feedrank.schema import VIEW
 
@@ -18,13 +18,19 @@ def relations(
     """The tables of users, posts and feed.
 
     Raises:
-        SchemaError: one is missing, or the feed's ids are of another kind than a table's.
+        SchemaError: one is missing, or names whole numbers by text or text by whole numbers.
     """
     users = describe(transaction, source.schema, source.users)
     posts = describe(transaction, source.schema, source.posts)
     feed = describe_feed(transaction, source)
     for table, name in ((users, source.user_id), (posts, source.post_id)):
-        _check_ids(table, table.column(name, "id"), feed, feed.column(name))
+        of_table, of_feed = table.column(name, "id"), feed.column(name)
+        kinds = [table.typed(of_table, IDS, ID_WORDS), feed.typed(of_feed, IDS, ID_WORDS)]
+        if len({kind in WHOLE for kind in kinds}) > 1:
+            raise SchemaError(
+                f"column '{of_table}' is {kinds[0]} in '{table.name}' and '{of_feed}' is "
+                f"{kinds[1]} in '{feed.name}'. Cast one in a view: equal ids must be equal."
+            )
     return users, posts, feed
 
 
@@ -34,27 +40,15 @@ def describe_feed(transaction: Transaction, source: SourceParams) -> Relation:
     A table without the column of actions holds nothing but views, or nothing but likes.
 
     Raises:
-        SchemaError: a table or a column of it is missing, or ids of the two are of two kinds.
+        SchemaError: a table or a column of it is missing.
     """
     feed = describe(transaction, source.schema, source.feed)
     if source.events is None:
         return feed
     events = describe(transaction, source.schema, source.events)
-    for name in (source.user_id, source.post_id):
-        _check_ids(feed, feed.column(name), events, events.column(name))
     rows = [_rows(feed, [VIEW], source), _rows(events, source.positive, source)]
     both = describe(transaction, source.schema, " UNION ALL ".join(rows))
     return replace(both, name=f"{feed.name} and {events.name}", kind="a pair of tables")
-
-
-def _check_ids(one: Relation, own: str, other: Relation, name: str) -> None:
-    """Refuse ids of two kinds, of which equal ones would differ as text: a uuid in capitals."""
-    kinds = [one.typed(own, IDS, ID_WORDS), other.typed(name, IDS, ID_WORDS)]
-    if len(set(map(id_family, kinds))) > 1:
-        raise SchemaError(
-            f"column '{own}' is {kinds[0]} in '{one.name}' and '{name}' is {kinds[1]} in "
-            f"'{other.name}'. Cast one in a view: equal ids must be equal."
-        )
 
 
 def _rows(relation: Relation, actions: list[str], source: SourceParams) -> str:

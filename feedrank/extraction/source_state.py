@@ -17,7 +17,7 @@ from feedrank.extraction.postgres.feed_query import FeedSql
 from feedrank.extraction.postgres.row_format import Layout
 from feedrank.extraction.postgres.snapshot import Snapshot
 from feedrank.extraction.relations import relations
-from feedrank.extraction.tables.users_posts import read_posts, read_users
+from feedrank.extraction.users_posts import read_posts, read_users
 from feedrank.log.metadata import Offsets
 from feedrank.params import MOST_BUCKETS, ExtractParams, SourceParams
 from feedrank.schema import POST_ID, USER_ID, keys

@@ -12,14 +12,14 @@ import pandas as pd
 from feedrank.errors import SchemaError
 from feedrank.extraction.postgres.catalog import Relation
 from feedrank.extraction.postgres.connection import Transaction, literal, quoted
-from feedrank.extraction.postgres.feed_query import WHOLE, id_key, id_text, share
-from feedrank.extraction.tables.profile_choice import ARRAYS
-from feedrank.extraction.tables.users_posts import hidden_form, read_profiles, read_texts
+from feedrank.extraction.postgres.feed_query import WHOLE, id_key, share
+from feedrank.extraction.profile_choice import ARRAYS
+from feedrank.extraction.users_posts import hidden_form, read_profiles, read_texts
 from feedrank.live.delta_log import DeltaLog
 from feedrank.live.events import SOURCE, Happened
 from feedrank.log.embeddings import EMBEDDING
 from feedrank.params import Params
-from feedrank.schema import POST_ID, TEXT, TOPIC, USER_ID, USER_KEY
+from feedrank.schema import KEY, POST_ID, TEXT, TOPIC
 from feedrank.state.catalogue import Id
 from service.follower.base import Base
 from service.follower.feed_rows import fits
@@ -57,7 +57,7 @@ class UserRows:
         for part in _parts(new):
             where = (_among(self._relation, self._id, part),)
             table = read_profiles(transaction, self._relation, self._source, where)
-            users = [(row[USER_ID], self._profile(row)) for row in _plain(table)]
+            users = [(row[self._id], self._profile(row)) for row in _plain(table)]
             self._log.append(Happened(users=users))
             self._known.update(part)
         self._last = at
@@ -68,7 +68,7 @@ class UserRows:
         return {
             c: json.loads(value) if kinds[c] in ARRAYS and value is not None else value
             for c, value in row.items()
-            if c not in (USER_ID, USER_KEY)
+            if c not in (self._id, KEY)
         }
 
 
@@ -154,8 +154,7 @@ def _unless_seen(relation: Relation, last: Moment | None) -> str:
 
 
 def _id(relation: Relation, name: str) -> str:
-    is_whole = relation.columns[name] in WHOLE
-    return f"{quoted(name)}::int8" if is_whole else id_text(relation, name)
+    return f"{quoted(name)}::{'int8' if relation.columns[name] in WHOLE else 'text'}"
 
 
 def _among(relation: Relation, name: str, ids: list[Id]) -> str:

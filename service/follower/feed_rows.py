@@ -14,7 +14,6 @@ from feedrank.extraction.postgres.feed_query import (
     WHOLE,
     any_of,
     id_key,
-    id_text,
     label,
     moment,
     share,
@@ -136,14 +135,14 @@ def _query(
 
 
 def _id(relation: Relation, name: str) -> str:
-    is_whole = relation.columns[relation.column(name)] in WHOLE
-    return f"{quoted(name)}::int8" if is_whole else id_text(relation, name)
+    of = "int8" if relation.columns[relation.column(name)] in WHOLE else "text"
+    return f"{quoted(name)}::{of}"
 
 
 def fits(relation: Relation, name: str) -> str:
     """Condition for ids that the extract takes: a longer one would widen those of all rows."""
     is_whole = relation.columns[relation.column(name)] in WHOLE
-    return "TRUE" if is_whole else f"octet_length({id_text(relation, name)}) <= {WIDEST_ID}"
+    return "TRUE" if is_whole else f"octet_length({quoted(name)}::text) <= {WIDEST_ID}"
 
 
 def _second(at: str) -> str:

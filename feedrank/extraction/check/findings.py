@@ -23,7 +23,7 @@ from feedrank.extraction.postgres.connection import Source, Transaction, quoted
 from feedrank.extraction.postgres.driver_errors import ConnectionLost
 from feedrank.extraction.postgres.feed_query import ID_WORDS, IDS, NUMBERS, TIMES, id_key
 from feedrank.extraction.relations import describe_feed
-from feedrank.extraction.tables.users_posts import embedding_form, hidden_form
+from feedrank.extraction.users_posts import embedding_form, hidden_form
 from feedrank.log.embeddings import embedding_column
 from feedrank.params import Params, load_params
 

@@ -8,13 +8,8 @@ from feedrank.extraction.check.feed_sample import sample_rows
 from feedrank.extraction.postgres.catalog import Relation
 from feedrank.extraction.postgres.connection import Transaction, literal, quoted
 from feedrank.extraction.postgres.feed_query import TIMES, id_key, moment
+from feedrank.extraction.profile_choice import NEARLY_UNIQUE, ProfileChoice, is_nearly_unique
 from feedrank.extraction.relations import describe_feed
-from feedrank.extraction.tables.profile_choice import (
-    NEARLY_UNIQUE,
-    ProfileChoice,
-    is_nearly_unique,
-    long_form,
-)
 from feedrank.params import Params
 from feedrank.schema import VIEW
 
@@ -41,14 +36,13 @@ def profile_of_sample(
 
 
 def _nearly_unique(transaction: Transaction, users: Relation, choice: ProfileChoice) -> list[str]:
-    forms = {c: f"{quoted(c)}::text" for c in choice.judged}
-    forms |= {c: long_form(quoted(c)) for c in choice.judged_if_long}
-    if not forms:
+    if not choice.judged:
         return []
-    counts = ", ".join(f"count({quoted(c)}), count(DISTINCT {f})" for c, f in forms.items())
-    first = f"SELECT {', '.join(map(quoted, forms))} FROM {users.path} LIMIT {USERS}"
+    names = [quoted(c) for c in choice.judged]
+    counts = ", ".join(f"count({c}), count(DISTINCT {c}::text)" for c in names)
+    first = f"SELECT {', '.join(names)} FROM {users.path} LIMIT {USERS}"
     found = transaction.rows(f"SELECT {counts} FROM ({first}) AS first")[0]
-    pairs = zip(forms, found[::2], found[1::2], strict=True)
+    pairs = zip(choice.judged, found[::2], found[1::2], strict=True)
     return [c for c, given, different in pairs if is_nearly_unique(given, different)]
 
 

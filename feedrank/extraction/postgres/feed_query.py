@@ -160,22 +160,7 @@ def id_key(relation: Relation, name: str, *others: str) -> str:
     name = relation.column(name, *others)
     if relation.typed(name, IDS, ID_WORDS) in WHOLE:
         return quoted(name)
-    return f'hashtextextended({id_text(relation, name)} COLLATE "C", 0)'
-
-
-def id_text(relation: Relation, name: str) -> str:
-    """Expression of an id's text, which is the same wherever the id is: 3 of a numeric 3.00."""
-    text = f"{quoted(name)}::text"
-    if relation.columns[name] != "numeric":
-        return text
-    return (  # `trim_scale`, which servers before 13 lack
-        f"(CASE WHEN scale({quoted(name)}) > 0 THEN rtrim(rtrim({text}, '0'), '.') ELSE {text} END)"
-    )
-
-
-def id_family(kind: str) -> str:
-    """The types of ids of which equal ones have one key, by a word for all of them."""
-    return "whole" if kind in WHOLE else kind if kind in ("uuid", "numeric") else "text"
+    return f'hashtextextended({quoted(name)}::text COLLATE "C", 0)'
 
 
 def window(at: str, since: datetime | None, until: datetime | None) -> tuple[str, ...]:

@@ -12,17 +12,21 @@ import pandas as pd
 from feedrank.errors import SchemaError
 from feedrank.extraction.postgres.catalog import Relation
 from feedrank.extraction.postgres.feed_query import NUMBERS, TIMES, WHOLE
-from feedrank.extraction.tables.identifying import is_identifying, snake_case
 from feedrank.params import SourceParams
 from feedrank.schema import USER_ID, USER_KEY
 
 ARRAYS = tuple(f"_{kind}" for kind in (*WHOLE, "text", "varchar", "bpchar"))
 FIT = (*NUMBERS, *TIMES, *ARRAYS, "text", "varchar", "bpchar", "char", "name", "citext", "enum")
 FIT_WORDS = "numbers, booleans, enums, moments, text or arrays of whole numbers or text"
+# Words of a column's name that say that its values identify a person.
+IDENTIFYING = re.compile(
+    r"(^|_)(uuid|guid|e_?mail|phone|mobile|tel|token|secret|password|passwd|passport|ssn|ip|"
+    r"address|login|username|user_name|nickname|first_?name|last_?name|full_?name|surname)s?(_|$)"
+)
 # Text is nearly unique if more than nine in ten of at least 100 values differ, as names and
 # handles do. Of the demo's cities, 0.53 of 100 users' and 0.05 of 5,300 users' differ.
-# Of numbers, ids are judged, and whole ones of ten or more digits, as those of phones are.
-FEWEST_VALUES, MOST_DIFFERENT, LONG = 100, 0.9, 10**9
+# Of numbers, only ids are judged.
+FEWEST_VALUES, MOST_DIFFERENT = 100, 0.9
 NEARLY_UNIQUE = "nearly unique"
 ANOTHER_ID = re.compile(r"(^|_)id$")
 # Of an array, at most so many values become a membership each, which costs two features; those
@@ -40,7 +44,6 @@ class ProfileChoice:
         is_named: whether `source.profile` names the columns, which are then all kept.
         arrays: those of the columns that hold arrays.
         judged: those that are left out if their values are nearly unique.
-        judged_if_long: those that are left out if whole numbers of ten or more digits are that.
     """
 
     columns: list[str]
@@ -48,7 +51,6 @@ class ProfileChoice:
     is_named: bool
     arrays: list[str]
     judged: list[str]
-    judged_if_long: list[str]
 
     @classmethod
     def of(cls, relation: Relation, source: SourceParams) -> ProfileChoice:
@@ -67,11 +69,9 @@ class ProfileChoice:
             left_out |= dict.fromkeys(relation.closed, "not granted to the role of FEED_DSN")
         chosen = [c for c in others if c not in left_out]
         arrays = [c for c in chosen if others[c] in ARRAYS]
-        if source.profile is not None:
-            return cls(chosen, left_out, True, arrays, [], [])
-        judged = [c for c in chosen if _is_judged(c, others[c])]
-        if_long = [c for c in chosen if c not in judged and others[c] in (*WHOLE, "numeric")]
-        return cls(chosen, left_out, False, arrays, judged, if_long)
+        is_named = source.profile is not None
+        judged = [c for c in chosen if not is_named and _is_judged(c, others[c])]
+        return cls(chosen, left_out, is_named, arrays, judged)
 
     def fitting(self, users: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
         """Users with memberships in place of arrays, and without nearly unique text or ids.
@@ -84,13 +84,9 @@ class ProfileChoice:
             for c, table in members.items()
             if table.empty
         }
-        judged = {c: users[c] for c in self.judged}
-        judged |= {c: _long(users[c]) for c in self.judged_if_long}
-        left_out |= {
-            c: NEARLY_UNIQUE
-            for c, values in judged.items()
-            if is_nearly_unique(users[c].count(), values.nunique())
-        }
+        judged = ((c, users[c]) for c in self.judged)
+        unique = [c for c, v in judged if is_nearly_unique(v.count(), v.nunique())]
+        left_out |= dict.fromkeys(unique, NEARLY_UNIQUE)
         kept = users.drop(columns=[c for c in users if c in left_out or c in members])
         return pd.concat([kept, *members.values()], axis=1), left_out
 
@@ -117,26 +113,19 @@ def memberships(values: pd.Series) -> pd.DataFrame:
 def _reason(name: str, kind: str) -> str | None:
     if name in (USER_ID, USER_KEY):
         return "another id"
-    if is_identifying(name):
+    if IDENTIFYING.search(_snake_case(name)):
         return "its name says that it identifies a person"
     return None if kind in FIT else f"of type {kind}"
 
 
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
 def _is_judged(name: str, kind: str) -> bool:
     if kind in NUMBERS:
-        return ANOTHER_ID.search(snake_case(name)) is not None
+        return ANOTHER_ID.search(_snake_case(name)) is not None
     return kind not in (*TIMES, *ARRAYS)
-
-
-def _long(numbers: pd.Series) -> pd.Series:
-    """Whole numbers of ten or more digits, NaN in place of others; in SQL, `long_form`."""
-    return numbers.where((numbers.abs() >= LONG) & (numbers % 1 == 0))
-
-
-def long_form(column: str) -> str:
-    """Expression of a number's text if it is whole and of ten or more digits, else NULL."""
-    is_long = f"{column} NOT BETWEEN {1 - LONG} AND {LONG - 1} AND {column} = trunc({column})"
-    return f"CASE WHEN {is_long} THEN {column}::text END"
 
 
 def is_nearly_unique(n_given: int, n_different: int) -> bool:

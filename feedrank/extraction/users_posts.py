@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import logging
+from collections.abc import Mapping
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv as pc
 
 from feedrank.errors import SchemaError
 from feedrank.extraction.postgres.catalog import Relation
 from feedrank.extraction.postgres.connection import Transaction, quoted
 from feedrank.extraction.postgres.feed_query import TIMES, WHOLE, id_key, moment, share
-from feedrank.extraction.tables.csv_table import Column, id_columns, plain, read_table
-from feedrank.extraction.tables.profile_choice import ARRAYS, ProfileChoice
+from feedrank.extraction.profile_choice import ARRAYS, ProfileChoice
 from feedrank.log.embeddings import (
     EMBEDDING,
     check_vectors,
@@ -23,8 +25,19 @@ from feedrank.log.embeddings import (
 )
 from feedrank.log.metadata import ALWAYS, NEVER
 from feedrank.params import ExtractParams, SourceParams
-from feedrank.schema import HIDDEN, POST_ID, TEXT, TOPIC, USER_ID, check_posts, check_users
+from feedrank.schema import (
+    HIDDEN,
+    KEY,
+    POST_ID,
+    TEXT,
+    TOPIC,
+    USER_ID,
+    USER_KEY,
+    check_posts,
+    check_users,
+)
 
+CSV = "FORMAT csv, HEADER, ENCODING 'UTF8'"
 # Days that pandas can hold; the infinite ones are before, or after, all others.
 FIRST, LAST = "timestamp '0001-01-01'", "timestamp '9999-12-31'"
 DAY = (
@@ -39,7 +52,17 @@ EMBEDDINGS = (
     *(f"_{kind}" for kind in ("float4", "float8", "numeric", *WHOLE)),
     *("vector", "halfvec", "json", "jsonb", "text", "varchar"),
 )
+Computed = Mapping[str, tuple[str, pa.DataType]]
+# Form of a column of some type, and its type in Arrow; all other types become text.
+FORMS = {
+    **dict.fromkeys(WHOLE, ("{0}::int8", pa.int64())),
+    "bool": ("{0}::int::int8", pa.int64()),
+    **dict.fromkeys(("float4", "float8"), ("{0}::float8", pa.float64())),
+    # The server refuses to cast a numeric beyond float8; as text it becomes infinite.
+    "numeric": ("{0}::text", pa.float64()),
+}
 logger = logging.getLogger(__name__)
+TEXT_FORM = ("{0}::text", pa.string())
 
 
 def read_users(
@@ -54,16 +77,16 @@ def read_users(
     Raises:
         SchemaError: ids are missing, not unique or of a type that is no id, or there is no user.
     """
-    column, choice = relation.column(source.user_id, "id"), ProfileChoice.of(relation, source)
-    where = share(id_key(relation, column), extract)
-    table = read_profiles(transaction, relation, source, where)
+    column, key = relation.column(source.user_id, "id"), id_key(relation, source.user_id, "id")
+    choice = ProfileChoice.of(relation, source)
+    table = read_profiles(transaction, relation, source, share(key, extract))
     if table.empty and extract.user_share < 1:
         raise SchemaError(
             f"'extract.user_share' is {extract.user_share}, which leaves no user of "
             f"'{relation.name}'. Raise it."
         )
     users, left_out = choice.fitting(table)
-    return check_users(users, relation.name, column), left_out
+    return check_users(users.rename(columns={column: USER_ID, KEY: USER_KEY})), left_out
 
 
 def read_profiles(
@@ -71,14 +94,9 @@ def read_profiles(
 ) -> pd.DataFrame:
     """Users of some conditions with all columns that may be profile, as `read_users` types them."""
     column, choice = relation.column(source.user_id, "id"), ProfileChoice.of(relation, source)
-    ids = id_columns(relation, column, USER_ID)
-    columns: dict[str, Column] = {}
-    for name in relation.columns:
-        if name == column:
-            columns[USER_ID] = ids[USER_ID]
-        elif name in choice.columns:
-            columns[name] = _profile(relation, name, source.time_zone)
-    return read_table(transaction, relation, columns | ids, where)
+    columns = [c for c in relation.columns if c == column or c in choice.columns]
+    computed = _computed(relation, columns, source.time_zone)
+    return _read(transaction, relation, column, columns, where, computed)
 
 
 def read_posts(transaction: Transaction, relation: Relation, source: SourceParams) -> pd.DataFrame:
@@ -107,17 +125,17 @@ def read_texts(
 
     A file of embeddings is not read; a vector that is none is empty.
     """
-    column, embedding = relation.column(source.post_id, "id"), embedding_column(source.embedding)
-    columns = id_columns(relation, column, POST_ID)
-    for as_name, name in ((TEXT, source.text), (TOPIC, source.topic)):
-        if relation.has(name):
-            columns[as_name] = plain(relation, name)
-    if source.hidden is not None:
-        columns[HIDDEN] = (hidden_form(relation, source), pa.int64())
+    column, hidden = relation.column(source.post_id, "id"), source.hidden
+    embedding = embedding_column(source.embedding)
+    columns = [column, *(c for c in post_columns(source) if relation.has(c))]
+    computed = {} if hidden is None else {hidden: (hidden_form(relation, source), pa.int64())}
     if embedding is not None:
-        columns[EMBEDDING] = (embedding_form(relation, embedding), pa.string())
-    table = read_table(transaction, relation, columns, where)
-    posts = check_posts(table, relation.name, column)
+        computed[embedding] = (embedding_form(relation, embedding), pa.string())
+    table = _read(transaction, relation, column, columns, where, computed)
+    names = {column: POST_ID, KEY: POST_ID + KEY, source.text: TEXT, source.topic: TOPIC}
+    names |= {} if hidden is None else {hidden: HIDDEN}
+    names |= {} if embedding is None else {embedding: EMBEDDING}
+    posts = check_posts(table.rename(columns=names))
     if embedding is not None:
         posts[EMBEDDING] = posts[EMBEDDING].map(vector_of, na_action="ignore")
     return posts
@@ -163,11 +181,51 @@ def _say_hidden(posts: pd.DataFrame, relation: Relation, column: str) -> None:
     )
 
 
-def _profile(relation: Relation, name: str, time_zone: str) -> Column:
-    """A profile column: a moment as its day, an array as a list of its values in JSON."""
-    kind = relation.columns[name]
-    if kind in TIMES:
-        return DAY.format(moment(relation, name, time_zone)), pa.timestamp("s")
-    if kind in ARRAYS:
-        return DISTINCT.format(quoted(name)), pa.string()
-    return plain(relation, name)
+def _computed(relation: Relation, columns: list[str], time_zone: str) -> Computed:
+    """Columns of moments, as days, and of arrays, as lists of their values in JSON."""
+    kinds = {c: relation.columns[c] for c in columns}
+    days = {
+        c: (DAY.format(moment(relation, c, time_zone)), pa.timestamp("s"))
+        for c, kind in kinds.items()
+        if kind in TIMES
+    }
+    lists = {
+        c: (DISTINCT.format(quoted(c)), pa.string()) for c, kind in kinds.items() if kind in ARRAYS
+    }
+    return {**days, **lists}
+
+
+def _read(
+    transaction: Transaction,
+    relation: Relation,
+    id_name: str,
+    columns: list[str],
+    where: tuple[str, ...],
+    computed: Computed,
+) -> pd.DataFrame:
+    """Columns of a table; those of `computed` are an expression and its type in Arrow."""
+    forms = {c: FORMS.get(relation.columns[c], TEXT_FORM) for c in columns}
+    values = {c: quoted(c) for c in columns}
+    for c, (value, kind) in computed.items():
+        values[c], forms[c] = value, ("{0}", kind)
+    if relation.columns[id_name] not in WHOLE:
+        forms |= {id_name: TEXT_FORM, KEY: FORMS["int8"]}
+        values[KEY] = id_key(relation, id_name)
+    selected = ", ".join(
+        f"{form.format(f'({values[c]})')} AS {quoted(c)}" for c, (form, _) in forms.items()
+    )
+    condition = f" WHERE {' AND '.join(where)}" if where else ""
+    sink = io.BytesIO()
+    transaction.copy(f"SELECT {selected} FROM {relation.path}{condition}", CSV, sink)
+    sink.seek(0)
+    table = pc.read_csv(
+        sink,
+        parse_options=pc.ParseOptions(newlines_in_values=True),
+        convert_options=pc.ConvertOptions(
+            column_types={c: kind for c, (_, kind) in forms.items()},
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+            null_values=[""],
+        ),
+    )
+    return pd.DataFrame(table.to_pandas())

@@ -13,7 +13,7 @@ from feedrank.errors import SchemaError
 from feedrank.extraction.check.findings import check_source
 from feedrank.extraction.fingerprint import refresh_fingerprint
 from feedrank.extraction.postgres.connection import Source
-from feedrank.extraction.tables.profile_choice import memberships
+from feedrank.extraction.profile_choice import memberships
 from feedrank.learning.profile_coding import code_profiles
 from feedrank.log.files import Log
 from tests.conftest import TestDatabase

@@ -1,1 +1,0 @@
-"""Tables of users and posts: which columns are read, and how."""
