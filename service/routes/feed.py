@@ -108,7 +108,7 @@ async def feed(batch: Batch, inference: Running) -> JSONResponse:
     """
     happened = _happened(batch, inference)
     try:
-        new = await asyncio.to_thread(lambda: inference.deltas.log.append(happened))
+        new = await asyncio.to_thread(inference.append, happened)
     except FeedrankError as error:
         raise HTTPException(507, str(error)) from error
     return JSONResponse({"new": new})

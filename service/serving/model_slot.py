@@ -123,6 +123,7 @@ class Slot:
         self._open_log = open_log
         self.prepared: LoadedArtifact | None = None
         self.refused: Refused | None = None
+        self.unfollowed: str | None = None  # why the delta log was not read the last time
         self._at_rest: set[Identity | None] = set()
         self.current = self._followed_if_possible(self._load(path))
         metrics.serves(arm, self.current.version, self.current.artifact.as_of_utc)
@@ -153,7 +154,12 @@ class Slot:
     def follow(self) -> None:
         """Bring the artifact forward by what came since, in one assignment as a hot swap."""
         before = self.current
-        followed = self._followed(before)
+        try:
+            followed = self._followed(before)
+        except Exception as error:
+            self.unfollowed = str(error)
+            raise
+        self.unfollowed = None
         if followed is not before:
             self.current = followed
 
@@ -171,6 +177,7 @@ class Slot:
         try:
             return self._followed(loaded)
         except DeltaLogError as error:
+            self.unfollowed = str(error)
             logger.error("not followed", extra={"arm": self.arm, "reason": str(error)})
             return loaded
 
