@@ -190,7 +190,8 @@ class DeltaLog:
                 yield self._file
                 self._file.execute("COMMIT")
             except BaseException:
-                self._file.execute("ROLLBACK")
+                if self._file.in_transaction:  # a full disk has ended it
+                    self._file.execute("ROLLBACK")
                 raise
 
     @contextmanager

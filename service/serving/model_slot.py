@@ -10,6 +10,7 @@ from pathlib import Path
 
 from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.manifest import MANIFEST, version_of
+from feedrank.artifact.proof import UnprovedError
 from feedrank.errors import ArtifactError, FeedrankError
 from feedrank.live.delta_log import DeltaLogError
 from feedrank.log.exposures import Arm
@@ -20,6 +21,8 @@ from service.server.clock import Clock, system_clock
 from service.serving.cache_warmup import warm_up
 
 logger = logging.getLogger("feedrank.service")
+# Between two tries to prove an artifact: memory may be free again in seconds, or after a job.
+FIRST_WAIT, LAST_WAIT = timedelta(seconds=5), timedelta(minutes=10)
 AHEAD = timedelta(seconds=2)  # the next step's state is derived before its first request
 Identity = tuple[str, tuple[tuple[str, int, int, int], ...]]
 
@@ -61,11 +64,13 @@ class LoadedArtifact:
 
 @dataclass(frozen=True)
 class Refused:
-    """An artifact that failed its checks, with the reason."""
+    """An artifact that failed its checks, with the reason, and when it is tried again, if ever."""
 
     identity: Identity
     version: str
     reason: str
+    again_at: datetime | None = None
+    wait: timedelta = timedelta(0)
 
 
 def identity_of(path: Path) -> Identity | None:
@@ -153,15 +158,12 @@ class Slot:
 
     def follow(self) -> None:
         """Bring the artifact forward by what came since, in one assignment as a hot swap."""
-        before = self.current
         try:
-            followed = self._followed(before)
+            self.current = self._followed(self.current)
         except Exception as error:
             self.unfollowed = str(error)
             raise
         self.unfollowed = None
-        if followed is not before:
-            self.current = followed
 
     def settle(self) -> None:
         """Derive the shared states that rows have changed, beside the requests."""
@@ -184,7 +186,9 @@ class Slot:
     def _is_new(self, identity: Identity) -> bool:
         if identity == self.current.identity:
             return False
-        return self.refused is None or self.refused.identity != identity
+        if self.refused is None or self.refused.identity != identity:
+            return True
+        return self.refused.again_at is not None and self.refused.again_at <= self._clock()
 
     def _try(self, path: Path, identity: Identity) -> LoadedArtifact | None:
         """A checked and warm artifact; None if its files still change, or if it is refused."""
@@ -196,7 +200,7 @@ class Slot:
             self._prove(path.resolve())
             loaded = self._load(path)
         except FeedrankError as error:
-            self._refuse(identity, str(error))
+            self._refuse(identity, error)
             return None
         warm_up(loaded.artifact)
         return loaded
@@ -211,8 +215,7 @@ class Slot:
                 "check it and make this link; or set FEEDRANK_ARTIFACT to a directory that holds "
                 "one."
             )
-        directory = Path(identity[0])
-        artifact = Artifact.load(directory)
+        artifact = Artifact.load(Path(identity[0]))
         drift = Drift(self.arm, artifact)
         tail = Tail(artifact.store, self._open_log)
         return LoadedArtifact(
@@ -227,15 +230,20 @@ class Slot:
         metrics.serves(self.arm, loaded.version, loaded.artifact.as_of_utc)
         logger.info("swapped", extra={"arm": self.arm, "from": old, "to": loaded.version})
 
-    def _refuse(self, identity: Identity, reason: str) -> None:
+    def _refuse(self, identity: Identity, error: FeedrankError) -> None:
         if identity_of(Path(identity[0])) != identity:
             return  # its files changed meanwhile: a later poll tells
         try:
             version = version_of(Path(identity[0]))
         except ArtifactError:
             version = "unreadable"
-        self.refused = Refused(identity, version, reason)
+        wait = timedelta(0)
+        if isinstance(error, UnprovedError):
+            if self.refused is not None and self.refused.identity == identity:
+                wait = self.refused.wait
+            wait = min(max(2 * wait, FIRST_WAIT), LAST_WAIT)
+        again_at = self._clock() + wait if wait else None
+        self.refused = Refused(identity, version, str(error), again_at, wait)
         metrics.REFUSALS.labels(self.arm).inc()
-        logger.error(
-            "refused", extra={"arm": self.arm, "still": self.current.version, "reason": reason}
-        )
+        extra = {"arm": self.arm, "still": self.current.version, "reason": str(error)}
+        logger.error("refused", extra=extra)

@@ -108,6 +108,14 @@ def test_a_batch_that_fails_leaves_nothing(log: DeltaLog) -> None:
     assert log.mark("a") is None
 
 
+def test_a_full_disk_is_the_reason_that_is_told(log: DeltaLog) -> None:
+    log._file.execute("PRAGMA max_page_count = 1")  # of a file that has more: it may not grow
+    with pytest.raises(DeltaLogError, match=r"\(database or disk is full\). Free some space"):
+        log.append(Happened(posts=[(n, "x" * 1_000, "") for n in range(100)]))
+    log._file.execute("PRAGMA max_page_count = 100000")
+    assert log.append(Happened(events=[(1, 1, 1, 0, None)])) == 1
+
+
 def test_what_every_artifact_holds_is_dropped_and_its_numbers_are_not_used_again(
     log: DeltaLog,
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from starlette.testclient import TestClient
@@ -53,6 +53,35 @@ def test_a_new_post_is_listed_and_a_hidden_one_is_not(slot: Slot, user_id: int) 
     assert set(_list(slot, user_id, 60)) == set(first[1:]) | {NEW}
     _append(slot, Happened(hidden=[(first[0], False), (NEW, True)]))
     assert set(_list(slot, user_id, 60)) == set(first)
+
+
+def test_new_topics_are_told_apart_by_their_text(
+    client: TestClient, artifact: Artifact, user_id: int
+) -> None:
+    of_topic = {"red": [NEW], "green": [NEW + 1, NEW + 2, NEW + 3], "blue": [NEW + 4]}
+    posts = [{"id": post, "topic": topic} for topic, ids in of_topic.items() for post in ids]
+    at = artifact.as_of + timedelta(seconds=1)
+    events = [
+        {"user_id": user_id, "post_id": post, "time": at.isoformat(), "liked": post == NEW + 2}
+        for post in (NEW, NEW + 1, NEW + 2)
+    ]
+    client.post("/feed", json={"posts": posts, "events": events}).raise_for_status()
+    query = {"id": user_id, "time": (at + timedelta(days=2)).isoformat()}
+
+    def topics() -> dict[str, tuple[int, int]]:
+        found = client.get("/feed", params=query).json()["topics"]
+        return {one["topic"]: (one["n_shown"], one["n_liked"]) for one in found}
+
+    _wait(lambda: len(topics().keys() & of_topic) > 0)
+    assert topics()["red"] == (1, 0)
+    assert topics()["green"] == (2, 1)
+    assert "blue" not in topics()
+    n_known = artifact.store.fitted.n_topics
+    named = client.get("/feed/suggestions").json()["topics"]
+    assert len(named) == len(set(named)) == min(12, n_known + 3)
+    if n_known <= 9:
+        assert set(of_topic) <= set(named)
+        assert named.index("green") < named.index("red") < named.index("blue")
 
 
 def test_a_request_keeps_the_store_that_it_began_with(slot: Slot, user_id: int) -> None:

@@ -199,9 +199,7 @@ def damaged(settings):
     return path
 
 
-def test_a_log_that_cannot_be_read_takes_nothing_until_it_is_moved_away(
-    settings, damaged, request
-):
+def test_a_log_that_cannot_be_read_takes_nothing_until_it_is_moved_away(settings, damaged, request):
     with closing(DeltaLog(damaged)) as log:
         log.append(Happened(hidden=[(7, True)]))
     locked = request.getfixturevalue("locked")
