@@ -23,7 +23,6 @@ from feedrank.state.catalogue import Id
 APPLICATION, FORMAT = 0x66656564, 1  # "feed", as SQLite's `application_id` names whose file it is
 POST = "post_id, text, topic, embedding"  # columns; logs of earlier versions lack the last one
 HAS_EMBEDDINGS = "SELECT 1 FROM pragma_table_info('posts') WHERE name = 'embedding'"
-LIKE_WINDOW = "like_window"  # mark: `source.like_window` in seconds
 MOST_ROWS = 100_000  # of one reading: 12 MB
 BEGINNING = -(2**62)  # before any second
 PATIENCE_SECONDS = 30.0  # for another writer, whose commit takes milliseconds

@@ -217,7 +217,7 @@ class Slot:
             )
         artifact = Artifact.load(Path(identity[0]))
         drift = Drift(self.arm, artifact)
-        tail = Tail(artifact.store, self._open_log)
+        tail = Tail(artifact.store, artifact.like_window, self._open_log)
         return LoadedArtifact(
             self.arm, artifact.version, artifact, self._clock(), identity, drift, tail
         )

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
 from feedrank.artifact.artifact import Artifact
-from feedrank.live.events import LIKED, Happened
+from feedrank.batch.lists import followed_artifact
+from feedrank.live.delta_log import DeltaLog
+from feedrank.live.events import IMPRESSION, LIKE, LIKED, Happened
 from service.serving.inference import Inference
 from service.serving.model_slot import Slot
 from service.settings import Settings
-from tests.support.small_artifact import PATH
+from tests.support.small_artifact import PATH, edit_manifest
 
 pytest_plugins = ("tests.support.service_fixtures",)
 NEW = 10**9  # an id that nobody has
@@ -107,6 +112,28 @@ def test_likes_count_from_the_next_step_on(slot: Slot, user_id: int) -> None:
     new = [_list(slot, user_id, after - 5) for after in (-100_000, 60, 200_000)]
     assert new[0] == old[0]  # what was known then
     assert old[2].index(post) > new[2].index(post) == 0
+
+
+@pytest.mark.parametrize(("window", "n_likes"), [(60, 0), (91, 1), (None, 1)])
+def test_a_like_apart_is_within_the_window_of_the_artifact(
+    artifact_path: Path, tmp_path: Path, user_id: int, window: int | None, n_likes: int
+) -> None:
+    directory = Path(shutil.copytree(artifact_path, tmp_path / "copy"))
+    edit_manifest(directory, like_window=window)  # None: as of an earlier version
+    with closing(DeltaLog(tmp_path / "delta.sqlite")) as log:
+        slot = Slot("control", directory, lambda _: None, open_log=lambda: log)
+        meta = slot.current.artifact.store.meta
+        at = [_seconds(slot.current.artifact, after) for after in (1, 91)]
+        post = int(slot.current.artifact.store.catalogue.post_ids[5])
+        shown, liked = (
+            (user_id, post, *row, None) for row in zip(at, (IMPRESSION, LIKE), strict=True)
+        )
+        log.append(Happened(events=[shown, liked]))
+        slot.follow()
+        batch = followed_artifact(directory, log.path, log.place())
+    for followed in (slot.current.artifact, batch):
+        assert followed.store.meta.n_impressions == meta.n_impressions + 1
+        assert followed.store.meta.n_likes == meta.n_likes + n_likes
 
 
 def test_a_service_that_starts_again_knows_it_all(settings: Settings, user_id: int) -> None:
