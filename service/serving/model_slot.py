@@ -21,8 +21,7 @@ from service.server.clock import Clock, system_clock
 from service.serving.cache_warmup import warm_up
 
 logger = logging.getLogger("feedrank.service")
-# Between two tries to prove an artifact: memory may be free again in seconds, or after a job.
-FIRST_WAIT, LAST_WAIT = timedelta(seconds=5), timedelta(minutes=10)
+FIRST_WAIT, LAST_WAIT = timedelta(seconds=5), timedelta(minutes=10)  # as another job may last
 AHEAD = timedelta(seconds=2)  # the next step's state is derived before its first request
 Identity = tuple[str, tuple[tuple[str, int, int, int], ...]]
 
@@ -158,20 +157,23 @@ class Slot:
 
     def follow(self) -> None:
         """Bring the artifact forward by what came since, in one assignment as a hot swap."""
-        try:
-            self.current = self._followed(self.current)
-        except Exception as error:
-            self.unfollowed = str(error)
-            raise
-        self.unfollowed = None
+        before = self.current
+        followed = self._followed(before)
+        if followed is not before:
+            self.current = followed
 
     def settle(self) -> None:
         """Derive the shared states that rows have changed, beside the requests."""
         self.current.artifact.store.states.settle()
 
     def _followed(self, loaded: LoadedArtifact) -> LoadedArtifact:
-        loaded = loaded.caught_up()
-        loaded.prepare(self._clock())
+        try:
+            loaded = loaded.caught_up()
+            loaded.prepare(self._clock())
+        except Exception as error:
+            self.unfollowed = str(error)
+            raise
+        self.unfollowed = None
         return loaded
 
     def _followed_if_possible(self, loaded: LoadedArtifact) -> LoadedArtifact:
@@ -179,7 +181,6 @@ class Slot:
         try:
             return self._followed(loaded)
         except DeltaLogError as error:
-            self.unfollowed = str(error)
             logger.error("not followed", extra={"arm": self.arm, "reason": str(error)})
             return loaded
 
