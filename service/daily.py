@@ -1,8 +1,8 @@
 """Daily build: extract, build, validate, then deploy or refuse: `python -m service.daily`.
 
 For cron, in the project's folder: nothing is asked, all is logged on stderr. The exit code is 0 if
-the new artifact is served or nothing has changed, 1 if a step fails, 2 if the gate refuses the
-artifact, 3 if another daily build still runs. Whatever it is, what is served is whole.
+the new artifact is served or nothing has changed, 1 if a step or the lock fails, 2 if the gate
+refuses the artifact, 3 if another daily build still runs. Whatever it is, what is served is whole.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from feedrank.errors import FeedrankError
 from feedrank.io.progress import log_to_stderr
-from feedrank.io.writer_lock import one_writer
+from feedrank.io.writer_lock import HeldError, one_writer
 from service import deploy
 
 LOCK, ARTIFACT = Path("data/.daily.lock"), Path("models/artifact")
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
             return _build_and_deploy(given.force)
     except FeedrankError as error:
         logging.error("error: %s", error)
-        return BUSY
+        return BUSY if isinstance(error, HeldError) else deploy.FAILED
 
 
 def _build_and_deploy(forced: str) -> int:

@@ -57,7 +57,7 @@ def deploy(source: Path, link: Path, state: Path, wait: float, forced: str = "")
     Raises:
         Refused: the gate has reasons against it.
         ArtifactError: the artifact fails its checks, or a worker refuses it or does not follow.
-        FeedrankError: another process deploys to the same link.
+        FeedrankError: another process deploys to a link of the same folder.
     """
     with _one_deploy(link):
         prove_once(source, state)
@@ -126,14 +126,17 @@ def roll_back(link: Path, state: Path, wait: float) -> str:
 
 @contextmanager
 def _one_deploy(link: Path) -> Iterator[None]:
-    """Hold the lock of a link, which must be none or a link; raises `FeedrankError`."""
+    """Hold the lock of a link's folder, which has one record; raises `FeedrankError`.
+
+    The link must be one, or not be there.
+    """
     _refuse_directory(link)
     for place in (next_path(link), previous_path(link)):
         if place.exists() and not place.is_symlink():
             raise ArtifactError(
                 f"'{place}' is no link, and only a link can take its place. Remove it."
             )
-    with one_writer(link.with_name(f".{link.name}.lock")):
+    with one_writer(link.with_name(f".{VERSIONS}.lock")):
         yield
 
 

@@ -23,6 +23,7 @@ def main() -> None:
     params = load_params()
     facts = {
         "metrics": json.loads(METRICS.read_text()),
+        "like_window": params.source.like_window_seconds,
         "params_sha256": hashlib.sha256(PARAMS_FILE.read_bytes()).hexdigest(),
     }
     export(ARTIFACT, FEATURES, RANKER, params.export, facts, params.validate.seed, 5, REQUESTS)

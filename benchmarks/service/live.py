@@ -62,11 +62,12 @@ def fill(store: FeatureStore, path: Path) -> None:
 
 def catch_up(artifact: Path, path: Path) -> None:
     """A worker's catch-up, its processor time and what it adds to private memory."""
-    store, log = Artifact.load(artifact).store, DeltaLog(path)
+    loaded, log = Artifact.load(artifact), DeltaLog(path)
+    store = loaded.store
     store.states.as_of(store.shared.n_steps)
     return_freed_memory()
     before, began = memory(os.getpid())["Private_Dirty"], time.process_time()
-    tail = Tail(store, lambda: log)
+    tail = Tail(store, loaded.like_window, lambda: log)
     tail.catch_up()
     took = time.process_time() - began
     began = time.process_time()

@@ -1,9 +1,9 @@
-"""Arguments of the notebook's methods, checked: folders, ids, lengths of lists, moments."""
+"""Arguments of notebook and batch, checked: folders, ids, lengths of lists, moments."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from os import PathLike
 from pathlib import Path
 
@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 from feedrank.state.catalogue import Id
+
+WIDEST = timedelta(hours=23, minutes=59)  # between a clock and UTC, as Python allows it
 
 
 def folder(place: str | PathLike[str]) -> Path:
@@ -21,9 +23,20 @@ def folder(place: str | PathLike[str]) -> Path:
 
 
 def moment(at: datetime) -> datetime:
-    """The same; raises `TypeError` for anything but a datetime."""
+    """The same.
+
+    Raises:
+        TypeError: it is no datetime.
+        ValueError: it lies outside the calendar on a clock that the log may keep.
+    """
     if not isinstance(at, datetime) or pd.isna(at):
         raise TypeError(f"a moment is a datetime, as datetime(2021, 12, 20, 12), not {at!r}")
+    if at.tzinfo is not None:
+        try:
+            for offset in (-WIDEST, WIDEST):
+                at.astimezone(timezone(offset))
+        except OverflowError:
+            raise ValueError(f"there is no such moment as {at} on the log's clock") from None
     return at
 
 

@@ -95,6 +95,12 @@ class Artifact:
         return bool(self.manifest["recommend"].get("unknown") == "popular")
 
     @property
+    def like_window(self) -> int | None:
+        """Seconds from an impression to its like, where likes are rows of their own; None: any."""
+        seconds: int | None = self.manifest.get("like_window")
+        return seconds
+
+    @property
     def as_of(self) -> datetime:
         """Time of the last impression, on the log's clock."""
         return self.store.meta.moment(self.store.meta.last_at)

@@ -35,6 +35,10 @@ MEMORY, MEMORY_BY_BYTE = 1 << 30, 4
 VERSIONS = (feedrank.__version__, numpy.__version__, xgboost.__version__)
 
 
+class UnprovedError(ArtifactError):
+    """An artifact that was not proved, whose files may be good; it may be later."""
+
+
 class Prover:
     """A process that proves artifacts, one after another; a context manager that ends it."""
 
@@ -57,6 +61,7 @@ class Prover:
         """Load an artifact and replay its golden requests in a process of its own.
 
         Raises:
+            UnprovedError: this prover has ended.
             ArtifactError: it was refused there, or ended that process, or took too long.
         """
         assert self._process.stdin is not None
@@ -65,7 +70,7 @@ class Prover:
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         if not answer:
-            raise ArtifactError(
+            raise UnprovedError(
                 f"'{directory}' could not be proved: the process that does it ended. Free some "
                 "memory, and try again."
             )

@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from feedrank.artifact.arguments import moment
 from feedrank.artifact.artifact import Artifact
 from feedrank.batch.lists import (
     Job,
@@ -131,12 +132,12 @@ def _write_file(out: Path, schema: pa.Schema, parts: Iterable[Path]) -> int:
 
 def _seconds(at: str, meta: LogMeta) -> int:
     try:
-        moment = datetime.now(UTC) if at == "now" else datetime.fromisoformat(at)
+        wanted = datetime.now(UTC) if at == "now" else moment(datetime.fromisoformat(at))
     except ValueError:
         raise ParamsError(
             f"'--at' is '{at}'; write now, or a moment as in 2021-12-15T18:00."
         ) from None
-    return meta.seconds(meta.local(moment))
+    return meta.seconds(meta.local(wanted))
 
 
 def _source() -> Source:

@@ -19,7 +19,7 @@ from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.manifest import version_of
 from feedrank.engines.engine import map_parts
 from feedrank.io.files import write_whole
-from feedrank.live.delta_log import LIKE_WINDOW, DeltaLog
+from feedrank.live.delta_log import DeltaLog
 from feedrank.live.live_store import LiveStore
 from feedrank.log.metadata import LogMeta
 from feedrank.ranking.recommender import Recommender
@@ -118,8 +118,7 @@ def followed_artifact(directory: Path, delta: Path, place: dict[str, int]) -> Ar
     if not place:
         return artifact
     with closing(DeltaLog(delta)) as log:
-        window = log.mark(LIKE_WINDOW)
-        live = LiveStore(artifact.store, None if window is None else int(window))
+        live = LiveStore(artifact.store, artifact.like_window)
         posts = [post for post in log.posts_after(0) if post.seq <= place["posts"]]
         users = [user for user in log.users_after(0) if user.seq <= place["users"]]
         live.apply(None, posts, users, log.hidden_after(0))

@@ -18,6 +18,10 @@ from feedrank.io.files import unwritable
 LOCK = Path("data/.lock")  # of stages and experiments: one may read what another would replace
 
 
+class HeldError(FeedrankError):
+    """Another process holds the lock."""
+
+
 @contextmanager
 def one_writer(lock: Path) -> Iterator[None]:
     """Hold a lock file for as long as outputs are written.
@@ -30,7 +34,8 @@ def one_writer(lock: Path) -> Iterator[None]:
         lock: file beside the outputs; it is created, and holds the name of its last holder.
 
     Raises:
-        FeedrankError: another process holds the lock, or its file cannot be written.
+        HeldError: another process holds the lock.
+        FeedrankError: its file cannot be written.
     """
     file = _opened(lock)
     try:
@@ -53,7 +58,7 @@ def _take(file: int, lock: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         holder = os.pread(file, 4096, 0).decode(errors="replace").strip() or "one that just began"
-        raise FeedrankError(
+        raise HeldError(
             f"another process writes beside '{lock}': {holder}. Two writers would spoil each "
             "other's outputs, so nothing was begun: wait for its end, or stop it, and run again."
         ) from None

@@ -17,13 +17,12 @@ from typing import Any
 
 from feedrank.errors import FeedrankError
 from feedrank.io.writer_lock import turn
-from feedrank.live.events import Events, Happened, HiddenPost, NewPost, NewUser, packed, unpacked
+from feedrank.live.events import SOURCE, Events, Happened, HiddenPost, NewPost, NewUser, packed
 from feedrank.state.catalogue import Id
 
 APPLICATION, FORMAT = 0x66656564, 1  # "feed", as SQLite's `application_id` names whose file it is
 POST = "post_id, text, topic, embedding"  # columns; logs of earlier versions lack the last one
 HAS_EMBEDDINGS = "SELECT 1 FROM pragma_table_info('posts') WHERE name = 'embedding'"
-LIKE_WINDOW = "like_window"  # mark: `source.like_window` in seconds
 MOST_ROWS = 100_000  # of one reading: 12 MB
 BEGINNING = -(2**62)  # before any second
 PATIENCE_SECONDS = 30.0  # for another writer, whose commit takes milliseconds
@@ -112,8 +111,7 @@ class DeltaLog:
 
     def posts_after(self, seq: int) -> list[NewPost]:
         """The posts after one, in order of arrival."""
-        rows = self._read(f"seq, {POST}", "posts", seq)
-        return [NewPost(n, i, text, topic, unpacked(v)) for n, i, text, topic, v in rows]
+        return [NewPost.of_row(*row) for row in self._read(f"seq, {POST}", "posts", seq)]
 
     def users_after(self, seq: int) -> list[NewUser]:
         """The users after one, in order of arrival."""
@@ -122,9 +120,10 @@ class DeltaLog:
 
     def hidden_after(self, seq: int) -> list[HiddenPost]:
         """The posts that were hidden or opened after a number, as they are by now, in order."""
-        by_anybody = "(SELECT max(is_hidden) FROM hidden h WHERE h.post_id = hidden.post_id)"
-        rows = self._read(f"seq, post_id, {by_anybody}", "hidden", seq)
-        return [HiddenPost(number, post, bool(hidden)) for number, post, hidden in rows]
+        said = f"CASE WHEN max(is_hidden) THEN 1 WHEN max(by = '{SOURCE}') THEN 0 END"
+        by_all = f"(SELECT {said} FROM hidden h WHERE h.post_id = hidden.post_id)"
+        rows = self._read(f"seq, post_id, {by_all}", "hidden", seq)
+        return [HiddenPost(n, post, None if h is None else bool(h)) for n, post, h in rows]
 
     def hidden_by(self, who: str) -> set[Id]:
         """The posts that somebody hides."""
@@ -137,9 +136,8 @@ class DeltaLog:
         tables = ("events", "posts", "users", "hidden")
         columns = ", ".join(f"(SELECT coalesce(max(seq), 0) FROM {table})" for table in tables)
         with self._lock, self._telling():
-            return dict(
-                zip(tables, self._file.execute(f"SELECT {columns}").fetchone(), strict=True)
-            )
+            numbers = self._file.execute(f"SELECT {columns}").fetchone()
+        return dict(zip(tables, numbers, strict=True))
 
     def mark(self, name: str) -> str | None:
         """What `append` last marked by this name."""
@@ -191,7 +189,8 @@ class DeltaLog:
                 yield self._file
                 self._file.execute("COMMIT")
             except BaseException:
-                self._file.execute("ROLLBACK")
+                if self._file.in_transaction:  # a full disk has ended it
+                    self._file.execute("ROLLBACK")
                 raise
 
     @contextmanager

@@ -12,6 +12,7 @@ from feedrank.state.catalogue import Id, id_array
 
 VECTOR = "<f4"  # of an embedding
 IMPRESSION, LIKED, LIKE = 0, 1, 2  # kinds; a like is of an impression that came before it
+SOURCE = "source"  # who hides, where the database does
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,12 @@ class NewPost:
     topic: str
     embedding: np.ndarray | None = field(default=None, compare=False)
 
+    @classmethod
+    def of_row(cls, seq: int, post_id: Id, text: str, topic: str, kept: bytes | None) -> NewPost:
+        """The post of a row, whose embedding is as `packed` gave it."""
+        embedding = None if kept is None else np.frombuffer(kept, VECTOR)
+        return cls(seq, post_id, text, topic, embedding)
+
 
 @dataclass(frozen=True)
 class NewUser:
@@ -77,11 +84,18 @@ class NewUser:
 
 @dataclass(frozen=True)
 class HiddenPost:
-    """A post that is hidden from now on, or open again; the last one of a post holds."""
+    """Whether a post is hidden from now on; the last one of a post holds.
+
+    Attributes:
+        seq: number of the row in the delta log.
+        post_id: as in the database.
+        is_hidden: whether somebody hides it; False only if nobody does and the source has opened
+            it. None: nobody does any more, so that it is as in the artifact.
+    """
 
     seq: int
     post_id: Id
-    is_hidden: bool
+    is_hidden: bool | None
 
 
 @dataclass(frozen=True)
@@ -109,11 +123,6 @@ class Happened:
 def packed(embedding: np.ndarray | None = None) -> bytes | None:
     """An embedding as the delta log keeps it."""
     return None if embedding is None else np.asarray(embedding, VECTOR).tobytes()
-
-
-def unpacked(kept: bytes | None) -> np.ndarray | None:
-    """The embedding that `packed` gave."""
-    return None if kept is None else np.frombuffer(kept, VECTOR)
 
 
 def _ids(ids: Sequence[Id]) -> np.ndarray:

@@ -105,16 +105,16 @@ class LayeredCatalogue(Catalogue):
         ids = _longer(self.post_ids, new)
         return replace(self, post_ids=ids, hidden_from=hidden, later_posts=later), [*new.values()]
 
-    def with_hidden(self, hidden: Mapping[Id, bool]) -> LayeredCatalogue:
-        """With posts hidden, or open again, at all moments; unknown ones are left out."""
+    def with_hidden(self, hidden: Mapping[Id, bool | None]) -> LayeredCatalogue:
+        """With posts hidden or open at all moments, or as in the log; unknown ones are left out."""
         rows = {self.post(post_id): is_hidden for post_id, is_hidden in hidden.items()}
         rows.pop(-1, None)
         if not rows:
             return self
-        hidden_from = np.array(self.hidden_from)
-        if not len(hidden_from):
-            hidden_from = np.full(len(self.post_ids), NEVER)
-        hidden_from[list(rows)] = [ALWAYS if is_hidden else NEVER for is_hidden in rows.values()]
+        hidden_from = np.full(len(self.post_ids), NEVER)
+        hidden_from[: len(self.log.hidden_from)] = self.log.hidden_from
+        said = {row: is_hidden for row, is_hidden in rows.items() if is_hidden is not None}
+        hidden_from[list(said)] = [ALWAYS if is_hidden else NEVER for is_hidden in said.values()]
         if np.array_equal(hidden_from, self.hidden_from):
             return self
         return replace(self, hidden_from=hidden_from)

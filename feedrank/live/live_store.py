@@ -50,7 +50,7 @@ class LiveStore:
         self._origin = int((log.meta.origin_at - EPOCH).total_seconds())
         self._topics = {log.topic[row]: int(code) for row, code in enumerate(log.fitted.topic)}
         self._waiting: list[Events] = []
-        self._hidden: dict[Id, bool] = {}
+        self._hidden: dict[Id, bool | None] = {}
         self._catalogue = LayeredCatalogue.over(log.catalogue)
         self._coding = ProfileCoding.of_store(log)
         self._text, self._topic = (LayeredTexts(**vars(t)) for t in (log.text, log.topic))

@@ -61,14 +61,14 @@ def code_of(column: ProfileColumn, value: object) -> int:
     written where some users have none (`3.0` for 3).
     """
     number = _number(value)
-    if value is None or (number is not None and math.isnan(number)):
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return MISSING
     if column.edges:
-        if number is None:
+        if number is None or math.isnan(number):
             return MISSING
         return 1 + int(np.searchsorted(column.edges, number, side="left"))
     names = [str(value)]
-    if number is not None:
+    if number is not None and math.isfinite(number):
         names += [str(number), *([str(int(number))] if number.is_integer() else [])]
     known = [name for name in (*names, OTHER) if name in column.categories]
     return 1 + column.categories.index(known[0]) if known else MISSING

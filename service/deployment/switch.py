@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -15,7 +17,10 @@ POLL_SECONDS = 0.1  # any value well below the second that a worker needs to loa
 
 
 def switch(link: Path, target: Path, state: Path, wait: float) -> str:
-    """Move the link to a directory once every worker has loaded and checked it."""
+    """Move the link to a directory once every worker has loaded and checked it.
+
+    Whatever ends it before all workers serve it leaves all links as they were.
+    """
     version = version_of(target)
     previous = link.resolve() if link.exists() else None  # nothing for a link in a circle
     if previous == target.resolve():
@@ -23,21 +28,37 @@ def switch(link: Path, target: Path, state: Path, wait: float) -> str:
     point(next_path(link), target)
     try:
         _await_workers("prepared", version, link, state, wait)
-        # Both are made before either moves: a full disk changes nothing.
-        moves = [(link, made(link, target))]
-        if previous is not None:
-            moves.append((previous_path(link), made(previous_path(link), previous)))
-        for place, new in moves:
-            new.replace(place)
-        try:
+        with _moved({link: target} | ({} if previous is None else {previous_path(link): previous})):
             _await_workers("served", version, link, state, wait)
-        except ArtifactError:
-            if previous is not None:
-                point(link, previous)
-            raise
     finally:
         next_path(link).unlink(missing_ok=True)
     return version
+
+
+@contextmanager
+def _moved(targets: dict[Path, Path]) -> Iterator[None]:
+    """Links that name other directories; whatever ends what happens within moves them back.
+
+    All that is needed for either is made before a link moves: a full disk changes nothing.
+    """
+    old, new = dict[Path, Path](), dict[Path, Path]()
+    try:
+        for place in filter(Path.is_symlink, targets):
+            old[place] = _made(place, os.readlink(place), "old")
+        for place, target in targets.items():
+            new[place] = made(place, target)
+        for place, link in new.items():
+            link.replace(place)
+        yield
+    except BaseException:
+        for place, link in old.items():
+            link.replace(place)
+        for place in new.keys() - old.keys():
+            place.unlink(missing_ok=True)
+        raise
+    finally:
+        for link in (*new.values(), *old.values()):
+            link.unlink(missing_ok=True)
 
 
 def point(link: Path, target: Path) -> None:
@@ -48,9 +69,13 @@ def point(link: Path, target: Path) -> None:
 def made(link: Path, target: Path) -> Path:
     """A link to a directory, beside the one whose place it is to take."""
     link.parent.mkdir(parents=True, exist_ok=True)
-    new = link.with_name(f".{link.name}.{os.getpid()}")
+    return _made(link, os.path.relpath(target, link.parent.absolute()), "new")
+
+
+def _made(link: Path, named: str, kind: str) -> Path:
+    new = link.with_name(f".{link.name}.{os.getpid()}.{kind}")
     new.unlink(missing_ok=True)
-    new.symlink_to(os.path.relpath(target, link.parent.absolute()))
+    new.symlink_to(named)
     return new
 
 

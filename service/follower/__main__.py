@@ -14,7 +14,7 @@ from feedrank.errors import FeedrankError
 from feedrank.extraction.postgres.connection import Source
 from feedrank.extraction.postgres.waiting import exit_on_sigterm
 from feedrank.io.files import private_directory
-from feedrank.io.writer_lock import one_writer
+from feedrank.io.writer_lock import HeldError, one_writer
 from feedrank.live.delta_log import delta_log_of
 from feedrank.params import load_params
 from service.follower.follower import Follower, FollowerSettings
@@ -61,7 +61,7 @@ def _become_leader(stack: ExitStack, lock: object) -> None:
         try:
             stack.enter_context(one_writer(lock))  # type: ignore[arg-type]
             return
-        except FeedrankError as error:
+        except HeldError as error:
             if not is_said:
                 logger.info("standing by", extra={"reason": str(error)})
             is_said = True

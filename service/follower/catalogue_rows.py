@@ -16,7 +16,7 @@ from feedrank.extraction.postgres.feed_query import WHOLE, id_key, id_text, shar
 from feedrank.extraction.tables.profile_choice import ARRAYS
 from feedrank.extraction.tables.users_posts import hidden_form, read_profiles, read_texts
 from feedrank.live.delta_log import DeltaLog
-from feedrank.live.events import Happened
+from feedrank.live.events import SOURCE, Happened
 from feedrank.log.embeddings import EMBEDDING
 from feedrank.params import Params
 from feedrank.schema import POST_ID, TEXT, TOPIC, USER_ID, USER_KEY
@@ -25,7 +25,6 @@ from service.follower.base import Base
 from service.follower.feed_rows import fits
 from service.follower.session import Moment, is_new
 
-SOURCE = "source"  # who hides, in the delta log
 IDS_A_QUERY = 1000
 
 

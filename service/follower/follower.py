@@ -13,8 +13,7 @@ from pathlib import Path
 from feedrank.errors import FeedrankError
 from feedrank.extraction.postgres.connection import Source, Transaction
 from feedrank.extraction.relations import relations
-from feedrank.live.delta_log import LIKE_WINDOW, DeltaLog
-from feedrank.live.events import Happened
+from feedrank.live.delta_log import DeltaLog
 from feedrank.params import Params
 from service.follower.base import Base, end_of
 from service.follower.catalogue_rows import PostRows, UserRows
@@ -67,8 +66,6 @@ class Readers:
         self, transaction: Transaction, params: Params, log: DeltaLog, settings: FollowerSettings
     ) -> None:
         users, posts, _ = relations(transaction, params.source)
-        if params.source.like_window_seconds is not None:
-            log.append(Happened(marks={LIKE_WINDOW: str(params.source.like_window_seconds)}))
         self.base = Base.of(settings.base())
         self._users = UserRows(users, params, log, self.base)
         self._posts = PostRows(posts, params, log, self.base)
@@ -116,9 +113,6 @@ class Follower:
 
     def follow(self, session: Session, log: DeltaLog) -> None:
         """Follow on one connection, until the link of an artifact or the delta log moves."""
-        window = self._params.source.like_window_seconds
-        if window is not None:
-            log.append(Happened(marks={LIKE_WINDOW: str(window)}))
         with session.transaction() as transaction:
             readers = Readers(transaction, self._params, log, self._settings)
         log.drop_until(self._settings.held_until())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from feedrank.live.delta_log import LIKE_WINDOW, MOST_ROWS, DeltaLog
+from feedrank.live.delta_log import MOST_ROWS, DeltaLog
 from feedrank.live.live_store import LiveStore
 from feedrank.state.feature_store import FeatureStore
 
@@ -24,15 +24,15 @@ class Tail:
 
     Args:
         store: of the artifact.
+        like_window: of the artifact.
         open_log: gives the delta log, None while there is none.
     """
 
-    def __init__(self, store: FeatureStore, open_log: OpenLog) -> None:
+    def __init__(self, store: FeatureStore, like_window: int | None, open_log: OpenLog) -> None:
         self.store = self._base = store
-        self._open_log = open_log
+        self._like_window, self._open_log = like_window, open_log
         self._log: DeltaLog | None = None
         self._live: LiveStore | None = None
-        self._window: str | None = None
         self._read = {"events": 0, "posts": 0, "users": 0, "hidden": 0}
 
     @property
@@ -45,11 +45,9 @@ class Tail:
         log = self._open_log()
         if log is None:
             return False
-        window, before = log.mark(LIKE_WINDOW), self.store
-        if self._live is None or log is not self._log or window != self._window:
-            seconds = None if window is None else int(window)
-            self._live = LiveStore(self._base, seconds, settles=True)
-            self._log, self._window = log, window
+        before = self.store
+        if self._live is None or log is not self._log:
+            self._live, self._log = LiveStore(self._base, self._like_window, settles=True), log
             self._read = dict.fromkeys(self._read, 0)
         while self._take(log, self._live):
             pass

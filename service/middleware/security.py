@@ -37,7 +37,7 @@ class Security:
 
     def __init__(self, app: ASGIApp, api_key: str | None, is_shared: bool = False) -> None:
         self._app = app
-        self._api_key = api_key
+        self._api_key = None if api_key is None else api_key.encode(errors="surrogateescape")
         self._headers = dict(HEADERS)
         if is_shared:
             self._headers["Cross-Origin-Resource-Policy"] = "cross-origin"
@@ -76,7 +76,8 @@ class Security:
     def _has_key(self, headers: Headers) -> bool:
         kind, _, token = headers.get("authorization", "").partition(" ")
         given = headers.get("x-api-key") or (token if kind.lower() == "bearer" else "")
-        return hmac.compare_digest(given.encode(), (self._api_key or "").encode())
+        # A header's bytes are read as Latin-1, whatever letters they mean.
+        return hmac.compare_digest(given.encode("latin-1"), self._api_key or b"")
 
 
 def _length_refusal(headers: Headers) -> JSONResponse | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,6 @@ import numpy as np
 from feedrank.artifact.artifact import Artifact
 from feedrank.log.exposures import Arm
 from feedrank.ranking.recommender import Ranked
-from feedrank.state.catalogue import Catalogue
 from feedrank.stats.drift import effective_posts, stability_index
 from service.monitoring import metrics
 
@@ -64,37 +64,46 @@ class Drift:
         self._arm = arm
         self._columns = artifact.store.columns
         self._reference = Reference.of(artifact)
-        self._users: deque[int] = deque(maxlen=WINDOW)
+        self._profiles: deque[np.ndarray] = deque(maxlen=WINDOW)
         self._lists: deque[Ranked] = deque(maxlen=WINDOW)
-        self._uncounted: list[int] = []
+        self._uncounted: list[np.ndarray] = []
 
-    def observe(self, user: int, ranked: Ranked) -> None:
-        """Add one request and its list."""
-        self._users.append(user)
+    def observe(self, profile: np.ndarray, ranked: Ranked) -> None:
+        """Add one request and its list.
+
+        Args:
+            profile: codes of the user's profile, shape (n_columns,).
+            ranked: the list.
+        """
+        profile = profile.copy()  # or those of all users would stay with it
+        self._profiles.append(profile)
         self._lists.append(ranked)
-        self._uncounted.append(user)
+        self._uncounted.append(profile)
 
-    def publish(self, catalogue: Catalogue) -> None:
+    def publish(self, n_posts: int) -> None:
         """Update the metrics; called every few seconds.
 
         Args:
-            catalogue: of the artifact, with the users and posts that have come since.
+            n_posts: of the artifact, with those that have come since.
         """
-        self._publish_profiles(catalogue.codes)
+        self._publish_profiles()
         if sum(len(ranked.post) for ranked in self._lists):
-            self._publish_lists(len(catalogue.post_ids))
+            self._publish_lists(n_posts)
 
-    def _publish_profiles(self, codes: np.ndarray) -> None:
-        new, self._uncounted = np.array(self._uncounted, dtype=np.int64), []
-        users = np.array(self._users, dtype=np.int64)
+    def _publish_profiles(self) -> None:
+        new, self._uncounted = self._table(self._uncounted), []
+        profiles = self._table(self._profiles)
         for i, column in enumerate(self._columns):
-            for code, n in enumerate(np.bincount(codes[new, i]).tolist()):
+            for code, n in enumerate(np.bincount(new[:, i]).tolist()):
                 if n:
                     metrics.PROFILES.labels(self._arm, column.name, column.label(code)).inc(n)
-            if len(users):
-                counts = np.bincount(codes[users, i], minlength=column.n_codes)
+            if len(profiles):
+                counts = np.bincount(profiles[:, i], minlength=column.n_codes)
                 psi = stability_index(counts, self._reference.shares[i])
                 metrics.DRIFT.labels(self._arm, column.name).set(psi)
+
+    def _table(self, profiles: Collection[np.ndarray]) -> np.ndarray:
+        return np.array(profiles, np.int64).reshape(len(profiles), len(self._columns))
 
     def _publish_lists(self, n_posts: int) -> None:
         arm, reference = self._arm, self._reference

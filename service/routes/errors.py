@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from http import HTTPStatus
 from typing import Any
 
@@ -15,6 +16,7 @@ from service.routes.replies import inference_of
 from service.serving.limiter import BusyError
 
 LONGEST_ECHO = 60  # characters of a wrong parameter in its message; a moment has at most 35
+MOST_TOLD = 5  # problems of one request: a caller mends these first, and asks again
 
 
 def add_error_answers(app: FastAPI) -> None:
@@ -39,7 +41,10 @@ async def _unknown_user(request: Request, error: Exception) -> JSONResponse:
 
 async def _malformed(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    detail = " ".join(_sentence(e) for e in error.errors())
+    problems = error.errors()
+    told = [_sentence(problem) for problem in problems[:MOST_TOLD]]
+    more = [f"And {len(problems) - MOST_TOLD:,} more."] if problems[MOST_TOLD:] else []
+    detail = " ".join([*told, *more])
     # A body may hold halves of characters, which an answer cannot.
     return JSONResponse({"detail": detail.encode(errors="replace").decode()}, 422)
 
@@ -56,7 +61,9 @@ def _sentence(problem: dict[str, Any]) -> str:
     message = _message(problem)
     if problem["type"] == "misplaced":
         return f"'{name}' is {message}."
-    found = str(problem["input"])
+    found = problem["input"]
+    # Of megabytes of lists and objects no more is written than is shown.
+    found = reprlib.repr(found) if isinstance(found, list | dict) else str(found)
     shown = found if len(found) <= LONGEST_ECHO else f"{found[:LONGEST_ECHO]}..."
     return f"'{name}' is '{shown}': {message[:1].lower()}{message[1:]}."
 

@@ -20,9 +20,10 @@ from feedrank.schema import UNKNOWN_TOPIC
 from feedrank.state.catalogue import Id
 from service.routes.replies import PROBLEMS, Running, id_among
 from service.routes.schemas import GivenId, Problem, Text, moment
+from service.server.json_body import JsonRoute
 from service.serving.inference import Inference
 
-router = APIRouter(tags=["feed"])
+router = APIRouter(tags=["feed"], route_class=JsonRoute)
 
 MOST_EVENTS = 10_000  # of one request: written in a tenth of a second
 LONGEST_TEXT = 100_000  # characters of a post
@@ -62,6 +63,7 @@ class GivenPost(Given):
         None,
         min_length=1,
         max_length=WIDEST_EMBEDDING,
+        fail_fast=True,
         description="Of the model that gave those of the artifact; read if it has any.",
     )
 
@@ -74,11 +76,11 @@ class GivenUser(Given):
 
 
 class Batch(Given):
-    """What happened."""
+    """What happened; of each list the first wrong part is told, and those after it not read."""
 
-    events: list[Event] = Field(default_factory=list, max_length=MOST_EVENTS)
-    posts: list[GivenPost] = Field(default_factory=list, max_length=MOST_EVENTS)
-    users: list[GivenUser] = Field(default_factory=list, max_length=MOST_EVENTS)
+    events: list[Event] = Field(default_factory=list, max_length=MOST_EVENTS, fail_fast=True)
+    posts: list[GivenPost] = Field(default_factory=list, max_length=MOST_EVENTS, fail_fast=True)
+    users: list[GivenUser] = Field(default_factory=list, max_length=MOST_EVENTS, fail_fast=True)
 
 
 class Taken(BaseModel):
@@ -106,7 +108,7 @@ async def feed(batch: Batch, inference: Running) -> JSONResponse:
     """
     happened = _happened(batch, inference)
     try:
-        new = await asyncio.to_thread(lambda: inference.deltas.log.append(happened))
+        new = await asyncio.to_thread(inference.append, happened)
     except FeedrankError as error:
         raise HTTPException(507, str(error)) from error
     return JSONResponse({"new": new})

@@ -8,17 +8,19 @@ from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Query
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
 from feedrank.artifact.artifact import Artifact
 from feedrank.state.catalogue import Id, are_text, plain_ids
 from feedrank.state.profiles import ProfileColumn
-from service.routes.replies import PROBLEMS, Running
+from service.routes.replies import PROBLEMS, Running, misplaced
 from service.routes.schemas import Post
 from service.serving.feed_request import post_content
 
 MOST_FOUND = 12  # users, and posts: what fits the page without scrolling
+MOST_WORDS = 20  # more than one types; each is looked for in all texts
 Words = Annotated[str, Query(description="Words, all of which must be found.", examples=["tech"])]
 router = APIRouter(tags=["page"])
 
@@ -48,12 +50,15 @@ class Found(BaseModel):
 )
 def search(inference: Running, q: Words) -> JSONResponse:
     """Users by words of their profile, such as `age 24`, and posts by words of text and topic."""
-    artifact = inference.slots["control"].current.artifact
-    users, n_users = users_of(artifact, q.split())
+    artifact, words = inference.slots["control"].current.artifact, q.split()
+    if len(words) > MOST_WORDS:
+        found = f"of {len(words):,} words; give {MOST_WORDS} at most"
+        raise RequestValidationError([misplaced("q", found)])
+    users, n_users = users_of(artifact, words)
     content = {
         "n_users": n_users,
         "users": described(artifact, users.tolist()),
-        "posts": [post_content(artifact.store, row) for row in posts_of(artifact, q.split())],
+        "posts": [post_content(artifact.store, row) for row in posts_of(artifact, words)],
     }
     return JSONResponse(content)
 

@@ -156,26 +156,37 @@ def _suggested(artifact: Artifact) -> list[dict[str, Any]]:
 
 def _topics(artifact: Artifact, post: np.ndarray, liked: np.ndarray) -> list[dict[str, Any]]:
     """Topics of shown posts, most shown first."""
-    store = artifact.store
-    topic = store.fitted.topic
-    n_shown = np.bincount(topic[post], minlength=store.fitted.n_topics)
-    n_liked = np.bincount(topic[post], liked, store.fitted.n_topics)
+    names, topic = _by_text(artifact.store)
+    n_shown = np.bincount(topic[post], minlength=len(names))
+    n_liked = np.bincount(topic[post], liked, len(names))
     return [
-        {
-            "topic": store.topic[int(np.argmax(topic == code))],
-            "n_shown": int(n_shown[code]),
-            "n_liked": int(n_liked[code]),
-        }
+        {"topic": names[code], "n_shown": int(n_shown[code]), "n_liked": int(n_liked[code])}
         for code in np.argsort(-n_shown, kind="stable").tolist()
         if n_shown[code]
     ]
 
 
 def _named_topics(store: FeatureStore) -> list[str]:
-    """Topics of the most posts; codes are in that order."""
-    topic = store.fitted.topic
-    codes = range(min(N_TOPICS, store.fitted.n_topics))
-    return [store.topic[int(np.argmax(topic == code))] for code in codes]
+    """Topics of the most posts."""
+    names, topic = _by_text(store)
+    most = np.argsort(-np.bincount(topic), kind="stable")[:N_TOPICS]
+    return [names[code] for code in most.tolist()]
+
+
+def _by_text(store: FeatureStore) -> tuple[list[str], np.ndarray]:
+    """Topics, and the place among them of each post's, shape (n_posts,).
+
+    Fitted codes are one for all topics that came later.
+    """
+    topic = np.array(store.fitted.topic)
+    codes, first, topic = np.unique(topic, return_index=True, return_inverse=True)
+    names = [store.topic[row] for row in first.tolist()]
+    if codes[-1] == store.fitted.vocabulary.n_topics:
+        places = {names.pop(): len(names)}
+        for row in np.flatnonzero(topic == len(names)).tolist():
+            topic[row] = places.setdefault(store.topic[row], len(names) + len(places))
+        names += places
+    return names, topic
 
 
 def _history(

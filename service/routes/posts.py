@@ -98,7 +98,7 @@ async def _set_hidden(inference: Inference, named: str, is_hidden: bool) -> JSON
     post_id = id_among(inference.catalogue.post_ids, "id", named)
     happened = Happened(hidden=[(post_id, is_hidden)])
     try:
-        await asyncio.to_thread(lambda: inference.deltas.log.append(happened))
+        await asyncio.to_thread(inference.append, happened)
     except FeedrankError as error:
         raise HTTPException(507, str(error)) from error
     return JSONResponse({"id": post_id, "hidden": is_hidden})

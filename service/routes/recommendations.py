@@ -31,10 +31,11 @@ from service.routes.schemas import (
     Text,
     moment,
 )
+from service.server.json_body import JsonRoute
 from service.serving.feed_request import FeedRequest, Restriction
 from service.serving.inference import Inference
 
-router = APIRouter(tags=["recommendations"])
+router = APIRouter(tags=["recommendations"], route_class=JsonRoute)
 
 
 class Users(BaseModel):
@@ -42,12 +43,12 @@ class Users(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    ids: list[GivenId] = Field(max_length=MOST_IDS, examples=[[200, 201]])
+    ids: list[GivenId] = Field(max_length=MOST_IDS, fail_fast=True, examples=[[200, 201]])
     time: Annotated[datetime, BeforeValidator(moment)] = Field(examples=["2021-12-15T18:00:00"])
     limit: int = Field(5, ge=1, le=MOST_POSTS)
-    exclude: list[GivenId] = Field(default_factory=list, max_length=MOST_IDS)
-    topics: list[Text] = Field(default_factory=list, max_length=MOST_IDS)
-    candidates: list[GivenId] | None = Field(None, max_length=MOST_IDS)
+    exclude: list[GivenId] = Field(default_factory=list, max_length=MOST_IDS, fail_fast=True)
+    topics: list[Text] = Field(default_factory=list, max_length=MOST_IDS, fail_fast=True)
+    candidates: list[GivenId] | None = Field(None, max_length=MOST_IDS, fail_fast=True)
 
 
 class UserList(BaseModel):

@@ -53,7 +53,8 @@ async def _restriction(
 ) -> Restriction:
     """The posts that the query's parameters leave; a parameter that no route has is refused."""
     once: tuple[str, ...] = ("limit",) if "id" in http.path_params else ONCE
-    once += ("arm", "history") if http.scope["route"].path == "/feed" else ()  # the page's
+    is_page = http.scope["route"].path.rstrip("/") == "/feed"
+    once += ("arm", "history") if is_page else ()
     given = Counter(name for name, _ in http.query_params.multi_items())
     known = f"not a parameter of this route; there are {', '.join((*once, *REPEATED))}"
     wrong = {name: known for name in given if name not in (*once, *REPEATED)}
@@ -78,7 +79,7 @@ async def _feed_request(
     """The request of the query's parameters."""
     user_id = id_among(inference_of(http).catalogue.user_ids, "id", named)
     http.scope["user_id"] = user_id
-    return FeedRequest(user_id, at, limit, restriction)
+    return FeedRequest(user_id, at, limit, restriction, http.method != "HEAD")
 
 
 def misplaced(name: str, message: str) -> dict[str, Any]:
@@ -146,7 +147,7 @@ def _plain_request(http: Request) -> FeedRequest | None:
     except (RequestValidationError, ValidationError):
         return None
     http.scope["user_id"] = user_id
-    return FeedRequest(user_id, at, limit)
+    return FeedRequest(user_id, at, limit, is_seen=http.method != "HEAD")
 
 
 def list_route(router: APIRouter, path: str, model: Any) -> Callable[[Handler], Handler]:

@@ -66,16 +66,18 @@ def text(value: str) -> str:
     return value
 
 
-def text_id(value: str) -> str:
-    """An id that is text, as the extract takes it: all ids are held at the width of the longest."""
-    if len(text(value).encode()) > WIDEST_ID or "\0" in value:
+def given_id(value: Id) -> Id:
+    """An id as the extract takes it: all that are text are held at the width of the longest."""
+    written = text(str(value))  # where ids are text, a number is one too
+    if len(written.encode()) > WIDEST_ID or "\0" in written:
         raise ValueError(f"an id has at most {WIDEST_ID} bytes, none of them 0")
     return value
 
 
 Text = Annotated[str, AfterValidator(text)]
 GivenId = Annotated[
-    StrictInt | Annotated[str, AfterValidator(text_id)],
+    StrictInt | str,
+    AfterValidator(given_id),
     Field(description="As in the database.", examples=[200]),
 ]
 # Bounds stand before the validator, or the document would not hold them.

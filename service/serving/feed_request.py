@@ -47,12 +47,21 @@ UNRESTRICTED = Restriction()
 
 @dataclass(frozen=True)
 class FeedRequest:
-    """A request: user, moment and length of the list; a naive moment is on the log's clock."""
+    """A request for the list of a user at a moment.
+
+    Attributes:
+        user_id: as in the database.
+        at: moment; a naive one is on the log's clock.
+        limit: length of the list.
+        restriction: posts that it may choose from.
+        is_seen: whether anybody gets the list; the answer to a HEAD has none.
+    """
 
     user_id: Id
     at: datetime
     limit: int
     restriction: Restriction = UNRESTRICTED
+    is_seen: bool = True
 
 
 @dataclass(frozen=True)

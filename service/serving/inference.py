@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from feedrank.artifact.proof import prove_once
+from feedrank.errors import FeedrankError
+from feedrank.live.events import Happened
 from feedrank.log.exposures import EARLIEST, LATEST, Arm, Exposure
 from feedrank.log.metadata import LogMeta
 from feedrank.ranking.explanations import Reasons
@@ -83,6 +84,18 @@ class Inference:
         """Of the log of the arm control, whose clock all arms share."""
         return self.slots["control"].current.artifact.store.meta
 
+    def append(self, happened: Happened) -> int:
+        """Append to the delta log, durable on return; how many events are new.
+
+        Raises:
+            FeedrankError: it cannot be written; or it could not be read the last time, so that what
+                is appended would act nowhere.
+        """
+        for slot in self.slots.values():
+            if slot.unfollowed is not None:
+                raise FeedrankError(f"nothing was taken, since nobody reads it: {slot.unfollowed}")
+        return self.deltas.log.append(happened)
+
     def drop_held(self) -> None:
         """Drop what all artifacts hold that are served, or that a rollback takes."""
         log = self.deltas.to_read()
@@ -106,7 +119,7 @@ class Inference:
         return self.slots[self.assignment.arm(user_id)].current
 
     async def serve(self, request: FeedRequest) -> Answer:
-        """The list of a request, counted and logged as an exposure.
+        """The list of a request, counted and logged as an exposure if somebody sees it.
 
         Raises:
             BusyError: too many requests are open.
@@ -114,7 +127,8 @@ class Inference:
         """
         async with self.limiter.admit():
             answer = self.answer(request)
-            self._record(answer)
+            if request.is_seen:
+                self._record(answer)
         return answer
 
     async def explain(self, request: FeedRequest, arm: Arm | None = None) -> tuple[Answer, Reasons]:
@@ -139,14 +153,14 @@ class Inference:
 
         Other requests are answered between two blocks. Raises `BusyError`.
         """
-        async with self.limiter.admit():
+        with self.limiter.opened():
             of_arm = {arm: slot.current for arm, slot in self.slots.items()}
             found = []
             for arm, loaded in of_arm.items():
                 own = [r for r in requests if self.assignment.arm(r.user_id) == arm]
                 for first in range(0, len(own), BLOCK_USERS):
-                    found += self._answers(loaded, own[first : first + BLOCK_USERS])
-                    await asyncio.sleep(0)
+                    async with self.limiter.turn():
+                        found += self._answers(loaded, own[first : first + BLOCK_USERS])
             for answer in found:
                 self._record(answer)
         return found
@@ -181,7 +195,7 @@ class Inference:
         metrics.follows(self.followed())
         for slot in self.slots.values():
             loaded = slot.current
-            loaded.drift.publish(loaded.artifact.store.catalogue)
+            loaded.drift.publish(loaded.artifact.store.meta.n_posts)
 
     def close(self) -> None:
         """Write the exposures that still wait, and close the delta log."""
@@ -194,7 +208,7 @@ class Inference:
         metrics.RECOMMENDED.labels(loaded.arm).inc()
         metrics.CANDIDATES.observe(ranked.n_ranked)
         if answer.user != NOBODY:
-            loaded.drift.observe(answer.user, ranked)
+            loaded.drift.observe(loaded.artifact.store.catalogue.codes[answer.user], ranked)
         if self.exposures is None:
             self._warn_of_lost_propensities(answer)
         elif EARLIEST <= request.at <= LATEST:

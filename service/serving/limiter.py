@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 
 class BusyError(Exception):
@@ -29,13 +29,25 @@ class Limiter:
     @asynccontextmanager
     async def admit(self) -> AsyncIterator[None]:
         """Wait until this request is next; raises `BusyError` if too many are open already."""
+        with self.opened():
+            async with self.turn():
+                yield
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Count a request as open; raises `BusyError` if too many are already."""
         if self.n_open >= self._most:
             raise BusyError
         self.n_open += 1
         try:
-            async with self._lock:
-                # One turn of the event loop: requests that arrived meanwhile are counted or shed.
-                await asyncio.sleep(0)
-                yield
+            yield
         finally:
             self.n_open -= 1
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait until this request is next; a request of several parts waits for each."""
+        async with self._lock:
+            # One turn of the event loop: requests that arrived meanwhile are counted or shed.
+            await asyncio.sleep(0)
+            yield

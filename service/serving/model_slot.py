@@ -10,6 +10,7 @@ from pathlib import Path
 
 from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.manifest import MANIFEST, version_of
+from feedrank.artifact.proof import UnprovedError
 from feedrank.errors import ArtifactError, FeedrankError
 from feedrank.live.delta_log import DeltaLogError
 from feedrank.log.exposures import Arm
@@ -20,6 +21,7 @@ from service.server.clock import Clock, system_clock
 from service.serving.cache_warmup import warm_up
 
 logger = logging.getLogger("feedrank.service")
+FIRST_WAIT, LAST_WAIT = timedelta(seconds=5), timedelta(minutes=10)  # as another job may last
 AHEAD = timedelta(seconds=2)  # the next step's state is derived before its first request
 Identity = tuple[str, tuple[tuple[str, int, int, int], ...]]
 
@@ -61,11 +63,13 @@ class LoadedArtifact:
 
 @dataclass(frozen=True)
 class Refused:
-    """An artifact that failed its checks, with the reason."""
+    """An artifact that failed its checks, with the reason, and when it is tried again, if ever."""
 
     identity: Identity
     version: str
     reason: str
+    again_at: datetime | None = None
+    wait: timedelta = timedelta(0)
 
 
 def identity_of(path: Path) -> Identity | None:
@@ -123,6 +127,7 @@ class Slot:
         self._open_log = open_log
         self.prepared: LoadedArtifact | None = None
         self.refused: Refused | None = None
+        self.unfollowed: str | None = None  # why the delta log was not read the last time
         self._at_rest: set[Identity | None] = set()
         self.current = self._followed_if_possible(self._load(path))
         metrics.serves(arm, self.current.version, self.current.artifact.as_of_utc)
@@ -162,8 +167,13 @@ class Slot:
         self.current.artifact.store.states.settle()
 
     def _followed(self, loaded: LoadedArtifact) -> LoadedArtifact:
-        loaded = loaded.caught_up()
-        loaded.prepare(self._clock())
+        try:
+            loaded = loaded.caught_up()
+            loaded.prepare(self._clock())
+        except Exception as error:
+            self.unfollowed = str(error)
+            raise
+        self.unfollowed = None
         return loaded
 
     def _followed_if_possible(self, loaded: LoadedArtifact) -> LoadedArtifact:
@@ -177,7 +187,9 @@ class Slot:
     def _is_new(self, identity: Identity) -> bool:
         if identity == self.current.identity:
             return False
-        return self.refused is None or self.refused.identity != identity
+        if self.refused is None or self.refused.identity != identity:
+            return True
+        return self.refused.again_at is not None and self.refused.again_at <= self._clock()
 
     def _try(self, path: Path, identity: Identity) -> LoadedArtifact | None:
         """A checked and warm artifact; None if its files still change, or if it is refused."""
@@ -189,7 +201,7 @@ class Slot:
             self._prove(path.resolve())
             loaded = self._load(path)
         except FeedrankError as error:
-            self._refuse(identity, str(error))
+            self._refuse(identity, error)
             return None
         warm_up(loaded.artifact)
         return loaded
@@ -204,10 +216,9 @@ class Slot:
                 "check it and make this link; or set FEEDRANK_ARTIFACT to a directory that holds "
                 "one."
             )
-        directory = Path(identity[0])
-        artifact = Artifact.load(directory)
+        artifact = Artifact.load(Path(identity[0]))
         drift = Drift(self.arm, artifact)
-        tail = Tail(artifact.store, self._open_log)
+        tail = Tail(artifact.store, artifact.like_window, self._open_log)
         return LoadedArtifact(
             self.arm, artifact.version, artifact, self._clock(), identity, drift, tail
         )
@@ -220,15 +231,20 @@ class Slot:
         metrics.serves(self.arm, loaded.version, loaded.artifact.as_of_utc)
         logger.info("swapped", extra={"arm": self.arm, "from": old, "to": loaded.version})
 
-    def _refuse(self, identity: Identity, reason: str) -> None:
+    def _refuse(self, identity: Identity, error: FeedrankError) -> None:
         if identity_of(Path(identity[0])) != identity:
             return  # its files changed meanwhile: a later poll tells
         try:
             version = version_of(Path(identity[0]))
         except ArtifactError:
             version = "unreadable"
-        self.refused = Refused(identity, version, reason)
+        wait = timedelta(0)
+        if isinstance(error, UnprovedError):
+            if self.refused is not None and self.refused.identity == identity:
+                wait = self.refused.wait
+            wait = min(max(2 * wait, FIRST_WAIT), LAST_WAIT)
+        again_at = self._clock() + wait if wait else None
+        self.refused = Refused(identity, version, str(error), again_at, wait)
         metrics.REFUSALS.labels(self.arm).inc()
-        logger.error(
-            "refused", extra={"arm": self.arm, "still": self.current.version, "reason": reason}
-        )
+        extra = {"arm": self.arm, "still": self.current.version, "reason": str(error)}
+        logger.error("refused", extra=extra)

@@ -22,8 +22,9 @@ from feedrank.features.spec import features_of
 from feedrank.log.metadata import NEVER
 from feedrank.params import CheckerParams
 from feedrank.ranking.rankers.xgboost_ranker import XGBoostRanker
+from stages import export as stage
 from tests.support.simulated_logs import DAY, Learned, pictured, saved, simulated
-from tests.support.small_artifact import edit_manifest, sign_again
+from tests.support.small_artifact import CODE, edit_manifest, sign_again
 
 FACTS = {"metrics": {"hitrate@5": {"expected": 0.5}}, "params_sha256": "0"}
 
@@ -319,3 +320,20 @@ def test_a_post_that_is_ever_hidden_is_never_served(
 
 def test_an_artifact_that_hides_no_post_has_no_file_for_it(made: Path) -> None:
     assert not (made / HIDDEN).exists()
+
+
+@pytest.mark.parametrize(("written", "seconds"), [("null", None), ("1h", 3_600)])
+def test_the_stage_names_the_window_of_likes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str, seconds: int | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (CODE / "params.yaml").read_text()
+    assert "like_window: null" in text
+    Path("params.yaml").write_text(text.replace("like_window: null", f"like_window: {written}"))
+    Path("reports").mkdir()
+    Path("reports/metrics.json").write_text("{}")
+    given: list[Any] = []
+    monkeypatch.setattr(stage, "export", lambda *words: given.append(words))
+    stage.main()
+    ((_, _, _, _, facts, *_),) = given
+    assert facts["like_window"] == seconds

@@ -77,6 +77,10 @@ FILES: dict[str, tuple[Damage, str]] = {
         lambda d: edit_manifest(d, as_of="../../x"),
         r"manifest.json' cannot be read \(ValueError.*Copy",
     ),
+    "a like window in words": (
+        lambda d: edit_manifest(d, like_window="1h"),
+        r"'like_window' is no whole number above 0",
+    ),
     "another as_of": (lambda d: edit_manifest(d, as_of="2031-01-01"), r"the log ends at 2021"),
 }
 

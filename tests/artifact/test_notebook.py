@@ -108,6 +108,12 @@ def test_a_length_that_is_none_is_told(feed: Notebook, user_id: int, k: Any) -> 
             ask()
 
 
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:00:00-12:00"])
+def test_a_moment_outside_the_calendar_is_told(feed: Notebook, user_id: int, at: str) -> None:
+    with pytest.raises(ValueError, match=f"there is no such moment as {at[:4]}"):
+        feed.recommend(user_id, datetime.fromisoformat(at))
+
+
 @pytest.mark.parametrize("at", ["2021-10-20", date(2021, 10, 20), np.datetime64(AT), pd.NaT, 5])
 def test_a_moment_that_is_none_is_told(feed: Notebook, user_id: int, at: Any) -> None:
     for ask in (feed.recommend, feed.explain, feed.history):

@@ -212,6 +212,8 @@ def test_users_of_a_file_get_lists_and_unknown_ones_are_named(run, artifact, tmp
     ("arguments", "says"),
     [
         (["--at", "soon"], "'--at' is 'soon'; write now, or a moment"),
+        (["--at", "0001-01-01T00:00:00+14:00"], "write now, or a moment"),
+        (["--at", "9999-12-31T23:00:00-12:00"], "write now, or a moment"),
         (["--k", "0"], "'--k' is 0; write a whole number from 1 to 100"),
         (["--users", "nowhere"], "'nowhere' cannot be read"),
         (["--artifact", "nowhere"], "nowhere"),

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from feedrank.live.delta_log import DeltaLog, DeltaLogError, delta_log_of
-from feedrank.live.events import IMPRESSION, LIKE, LIKED, Happened
+from feedrank.live.events import IMPRESSION, LIKE, LIKED, SOURCE, Happened
 
 WRITER = """
 import sys
@@ -78,16 +78,26 @@ def test_posts_users_and_hidden_posts_come_back_once(log: DeltaLog) -> None:
     (hidden,) = log.hidden_after(0)
     log.append(Happened(hidden=[(4, False), (3, False)]))
     (opened,) = log.hidden_after(hidden.seq)
-    assert (opened.post_id, opened.is_hidden) == (3, False)
+    assert (opened.post_id, opened.is_hidden) == (3, None)
 
 
 def test_a_post_is_hidden_as_long_as_anybody_hides_it(log: DeltaLog) -> None:
     log.append(Happened(hidden=[(3, True)], hidden_by="source"))
     log.append(Happened(hidden=[(3, True), (4, True)]))
     log.append(Happened(hidden=[(3, False), (4, False)]))
-    assert [(h.post_id, h.is_hidden) for h in log.hidden_after(0)][-2:] == [(3, True), (4, False)]
+    assert [(h.post_id, h.is_hidden) for h in log.hidden_after(0)][-2:] == [(3, True), (4, None)]
     assert log.hidden_by("source") == {3}
     assert log.hidden_by("request") == set()
+
+
+@pytest.mark.parametrize("who", ["request", "file", SOURCE])
+def test_a_post_that_nobody_hides_any_more_is_open_if_the_source_says_so(
+    log: DeltaLog, who: str
+) -> None:
+    for is_hidden in (True, False):
+        log.append(Happened(hidden=[(3, is_hidden)], hidden_by=who))
+    (post,) = log.hidden_after(0)
+    assert post.is_hidden is (False if who == SOURCE else None)
 
 
 def test_a_batch_that_fails_leaves_nothing(log: DeltaLog) -> None:
@@ -96,6 +106,14 @@ def test_a_batch_that_fails_leaves_nothing(log: DeltaLog) -> None:
     log.append(Happened(posts=[(1, "", "")]))
     assert len(log.events_after(0)) == 0
     assert log.mark("a") is None
+
+
+def test_a_full_disk_is_the_reason_that_is_told(log: DeltaLog) -> None:
+    log._file.execute("PRAGMA max_page_count = 1")  # of a file that has more: it may not grow
+    with pytest.raises(DeltaLogError, match=r"\(database or disk is full\). Free some space"):
+        log.append(Happened(posts=[(n, "x" * 1_000, "") for n in range(100)]))
+    log._file.execute("PRAGMA max_page_count = 100000")
+    assert log.append(Happened(events=[(1, 1, 1, 0, None)])) == 1
 
 
 def test_what_every_artifact_holds_is_dropped_and_its_numbers_are_not_used_again(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from feedrank.live.events import IMPRESSION, LIKE, LIKED, Events, HiddenPost, NewPost
 from feedrank.live.live_store import EPOCH, LiveStore
+from feedrank.log.metadata import ALWAYS, NEVER
 from tests.live.followed import followed
 from tests.support.simulated_logs import DAY, Learned, recommender_of
 
@@ -83,8 +86,21 @@ def test_a_hidden_post_may_come_after_it_was_hidden(learned: Learned) -> None:
     assert {catalogue.post(10**6), catalogue.post(10**6 + 1)} & is_open == {
         catalogue.post(10**6 + 1)
     }
-    live.apply(hidden=[HiddenPost(2, 10**6, False)])
+    live.apply(hidden=[HiddenPost(2, 10**6, None)])
     assert live.store().catalogue.post(10**6) in live.store().catalogue.open_posts(0)
+
+
+def test_a_post_that_the_artifact_hides_is_opened_by_the_source_alone(learned: Learned) -> None:
+    catalogue = learned.store.catalogue
+    hidden_from = np.full(len(catalogue.post_ids), NEVER)
+    hidden_from[3] = ALWAYS
+    hides = replace(learned.store, catalogue=replace(catalogue, hidden_from=hidden_from))
+    live, post = LiveStore(hides), int(catalogue.post_ids[3])
+    is_open = []
+    for number, is_hidden in enumerate((True, None, False, None)):
+        live.apply(hidden=[HiddenPost(number, post, is_hidden)])
+        is_open.append(3 in live.store().catalogue.open_posts(0))
+    assert is_open == [False, False, True, False]
 
 
 def test_a_new_post_is_a_candidate_before_the_feed_shows_it(learned: Learned) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from feedrank.learning.posts.text import text_design
+from feedrank.learning.profile_coding import encode
 from feedrank.live.events import NewPost
 from feedrank.live.live_store import LiveStore
 from feedrank.live.profile_codes import code_of
@@ -126,3 +128,13 @@ def test_a_category_has_its_code_and_others_share_one(value: object, code: int) 
     column = ProfileColumn("city", categories=("a", "b", "3.0", "(other)"))
     assert code_of(column, value) == code
     assert code_of(replace(column, categories=("a",)), "z") == 0
+
+
+@pytest.mark.parametrize("value", ["Nan", "NaN", "inf", "Infinity", "-inf", "b", "z", np.inf])
+@pytest.mark.parametrize("other", [(), ("(other)",)])
+def test_text_that_python_reads_as_no_finite_number_is_a_category_as_in_a_build(
+    value: object, other: tuple[str, ...]
+) -> None:
+    column = ProfileColumn("name", categories=("Nan", "b", "inf", *other))
+    (expected,) = encode(column, pd.Series([value])).tolist()
+    assert code_of(column, value) == expected

@@ -51,6 +51,12 @@ def test_two_days_do_not_overlap(steps: dict[str, int]) -> None:
     assert not Path("dvc").exists()
 
 
+def test_a_lock_that_cannot_be_made_is_a_failure(steps: dict[str, int]) -> None:
+    daily.LOCK.parent.write_text("a file in the place of the folder")
+    assert daily.main([]) == 1
+    assert not Path("dvc").exists()
+
+
 def test_a_step_writes_to_stderr_finds_its_python_and_is_asked_nothing(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ from feedrank.artifact.signature import VARIABLE, sign
 from feedrank.errors import ArtifactError, FeedrankError
 from service import deploy as deploying
 from service.deploy import deploy, main, roll_back
+from service.deployment import switch
 from service.deployment.record import RECORD
 from service.serving.model_slot import next_path, previous_path
 from tests.support.small_artifact import edit_manifest
@@ -57,6 +58,71 @@ def test_a_full_disk_moves_no_link_and_leaves_no_record(
     with pytest.raises(FeedrankError, match=r"No space left on device.* Free some space"):
         roll_back(link, state, wait=1)
     assert (link.resolve(), previous_path(link).resolve()) == before
+    assert (link.parent / "versions" / RECORD).read_bytes() == record
+
+
+@pytest.mark.parametrize("error", [ArtifactError("late"), KeyboardInterrupt()])
+@pytest.mark.parametrize("full", [False, True])
+def test_a_deployment_that_ends_after_its_links_moved_takes_them_back(
+    deployed: tuple[Path, Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    full: bool,
+) -> None:
+    link, second, state = deployed
+    third = Path(shutil.copytree(second, second.with_name("third")))
+    edit_manifest(third, note="third")
+    before, record = _links(link), (link.parent / "versions" / RECORD).read_bytes()
+
+    def end(step: str, *_: Any) -> None:
+        if step == "served":
+            assert read_manifest(link)["note"] == "third"
+            if full:  # by now: no link can be made any more
+                monkeypatch.setattr("pathlib.Path.symlink_to", full_disk)
+            raise error
+
+    monkeypatch.setattr(switch, "_await_workers", end)
+    with pytest.raises(type(error)):
+        deploy(third, link, state, wait=1, forced="a test")
+    assert _links(link) == before
+    assert (link.parent / "versions" / RECORD).read_bytes() == record
+
+
+def _links(link: Path) -> dict[str, str]:
+    """What each link of a folder names."""
+    return {p.name: os.readlink(p) for p in link.parent.iterdir() if p.is_symlink()}
+
+
+def test_a_first_deployment_that_is_interrupted_leaves_no_link(
+    tmp_path: Path, artifact_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(step: str, *_: Any) -> None:
+        if step == "served":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(switch, "_await_workers", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        deploy(artifact_path, tmp_path / "live", tmp_path / "state", wait=1)
+    assert _links(tmp_path / "live") == {}
+    assert (tmp_path / "versions" / RECORD).read_bytes() == b""
+
+
+def test_links_of_one_folder_are_deployed_to_one_after_another(
+    deployed: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, second, state = deployed
+    record = (link.parent / "versions" / RECORD).read_bytes()
+    other = link.with_name("other")
+
+    def meanwhile(*_: Any) -> None:
+        monkeypatch.undo()
+        monkeypatch.setattr(deploying, "prove_once", lambda *_: None)
+        deploy(second, other, state, wait=1, forced="meanwhile")
+
+    monkeypatch.setattr(deploying, "switch", meanwhile)
+    with pytest.raises(FeedrankError, match="another process writes beside"):
+        roll_back(link, state, wait=1)
+    assert not other.is_symlink()
     assert (link.parent / "versions" / RECORD).read_bytes() == record
 
 

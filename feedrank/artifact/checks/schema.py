@@ -77,6 +77,9 @@ def _read_sizes(directory: Path, manifest: dict[str, Any]) -> Sizes:
     with blaming(directory / MANIFEST):
         stated = datetime.fromisoformat(manifest["as_of"])
         _require(stated == last, f"'as_of' is {stated}, the log ends at {last}")
+        window = manifest.get("like_window")
+        is_one = window is None or (type(window) is int and window > 0)
+        _require(is_one, "'like_window' is no whole number above 0")
     with blaming(directory / FITTED):
         fitted = read_json(directory / FITTED)
         codes = tuple(fitted["column_codes"])

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
-from datetime import datetime
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
 from feedrank.artifact.artifact import Artifact
-from feedrank.live.events import LIKED, Happened
+from feedrank.batch.lists import followed_artifact
+from feedrank.live.delta_log import DeltaLog
+from feedrank.live.events import IMPRESSION, LIKE, LIKED, Happened
 from service.serving.inference import Inference
 from service.serving.model_slot import Slot
 from service.settings import Settings
-from tests.support.small_artifact import PATH
+from tests.support.small_artifact import PATH, edit_manifest
 
 pytest_plugins = ("tests.support.service_fixtures",)
 NEW = 10**9  # an id that nobody has
@@ -55,6 +60,35 @@ def test_a_new_post_is_listed_and_a_hidden_one_is_not(slot: Slot, user_id: int) 
     assert set(_list(slot, user_id, 60)) == set(first)
 
 
+def test_new_topics_are_told_apart_by_their_text(
+    client: TestClient, artifact: Artifact, user_id: int
+) -> None:
+    of_topic = {"red": [NEW], "green": [NEW + 1, NEW + 2, NEW + 3], "blue": [NEW + 4]}
+    posts = [{"id": post, "topic": topic} for topic, ids in of_topic.items() for post in ids]
+    at = artifact.as_of + timedelta(seconds=1)
+    events = [
+        {"user_id": user_id, "post_id": post, "time": at.isoformat(), "liked": post == NEW + 2}
+        for post in (NEW, NEW + 1, NEW + 2)
+    ]
+    client.post("/feed", json={"posts": posts, "events": events}).raise_for_status()
+    query = {"id": user_id, "time": (at + timedelta(days=2)).isoformat()}
+
+    def topics() -> dict[str, tuple[int, int]]:
+        found = client.get("/feed", params=query).json()["topics"]
+        return {one["topic"]: (one["n_shown"], one["n_liked"]) for one in found}
+
+    _wait(lambda: len(topics().keys() & of_topic) > 0)
+    assert topics()["red"] == (1, 0)
+    assert topics()["green"] == (2, 1)
+    assert "blue" not in topics()
+    n_known = artifact.store.fitted.n_topics
+    named = client.get("/feed/suggestions").json()["topics"]
+    assert len(named) == len(set(named)) == min(12, n_known + 3)
+    if n_known <= 9:
+        assert set(of_topic) <= set(named)
+        assert named.index("green") < named.index("red") < named.index("blue")
+
+
 def test_a_request_keeps_the_store_that_it_began_with(slot: Slot, user_id: int) -> None:
     before, lists = slot.current, [_list(slot, user_id, 60)]
     _append(slot, Happened(posts=[(NEW, "a text", "a topic")]))
@@ -78,6 +112,28 @@ def test_likes_count_from_the_next_step_on(slot: Slot, user_id: int) -> None:
     new = [_list(slot, user_id, after - 5) for after in (-100_000, 60, 200_000)]
     assert new[0] == old[0]  # what was known then
     assert old[2].index(post) > new[2].index(post) == 0
+
+
+@pytest.mark.parametrize(("window", "n_likes"), [(60, 0), (91, 1), (None, 1)])
+def test_a_like_apart_is_within_the_window_of_the_artifact(
+    artifact_path: Path, tmp_path: Path, user_id: int, window: int | None, n_likes: int
+) -> None:
+    directory = Path(shutil.copytree(artifact_path, tmp_path / "copy"))
+    edit_manifest(directory, like_window=window)  # None: as of an earlier version
+    with closing(DeltaLog(tmp_path / "delta.sqlite")) as log:
+        slot = Slot("control", directory, lambda _: None, open_log=lambda: log)
+        meta = slot.current.artifact.store.meta
+        at = [_seconds(slot.current.artifact, after) for after in (1, 91)]
+        post = int(slot.current.artifact.store.catalogue.post_ids[5])
+        shown, liked = (
+            (user_id, post, *row, None) for row in zip(at, (IMPRESSION, LIKE), strict=True)
+        )
+        log.append(Happened(events=[shown, liked]))
+        slot.follow()
+        batch = followed_artifact(directory, log.path, log.place())
+    for followed in (slot.current.artifact, batch):
+        assert followed.store.meta.n_impressions == meta.n_impressions + 1
+        assert followed.store.meta.n_likes == meta.n_likes + n_likes
 
 
 def test_a_service_that_starts_again_knows_it_all(settings: Settings, user_id: int) -> None:

@@ -43,7 +43,7 @@ def test_a_post_is_hidden_and_opened_again_durably(locked, settings, artifact):
     assert _hidden(settings) == {post: True}
     opened = locked.delete(path, headers=KEY)
     assert (opened.status_code, opened.json()) == (200, {"id": post, "hidden": False})
-    assert _hidden(settings) == {post: False}
+    assert _hidden(settings) == {post: None}
 
 
 def test_a_post_that_is_not_known_yet_may_be_hidden(locked, settings):
@@ -184,6 +184,41 @@ def test_golden_requests_pass_whatever_is_hidden(settings, artifact, user_id):
 
     assert len(listed) == 100
     assert not listed & set(ids)
+
+
+@pytest.fixture
+def damaged(settings):
+    """A delta log that can be written, and whose users cannot be read."""
+    settings.state.mkdir(mode=0o700)
+    path, page = delta_log_of(settings.state, settings.artifact), 4_096
+    with closing(DeltaLog(path)) as log:
+        log.append(Happened(users=[(n, {"age": f"of {n}"}) for n in range(10_000, 15_000)]))
+    content = path.read_bytes()
+    first = content.index(b'"of 12500"') // page * page
+    path.write_bytes(content[:first] + bytes(page) + content[first + page :])
+    return path
+
+
+def test_a_log_that_cannot_be_read_takes_nothing_until_it_is_moved_away(settings, damaged, request):
+    with closing(DeltaLog(damaged)) as log:
+        log.append(Happened(hidden=[(7, True)]))
+    locked = request.getfixturevalue("locked")
+    event = {"user_id": 200, "post_id": 1, "time": MOMENT}
+    for _ in range(2):  # right after the start, and once it has failed again
+        for answer in (
+            locked.put("/posts/3/hidden", headers=KEY),
+            locked.delete("/posts/7/hidden", headers=KEY),
+            locked.post("/feed", json={"events": [event]}, headers=KEY),
+        ):
+            assert answer.status_code == 507
+            assert "move it away" in answer.json()["detail"]
+        _wait(lambda: locked.get("/ready").json()["failing"] == ["follow_control"])
+    assert _hidden(settings) == {7: True}
+
+    damaged.rename(damaged.with_name("damaged"))
+    _wait(lambda: locked.get("/ready").json()["failing"] == [])
+    assert locked.put("/posts/3/hidden", headers=KEY).status_code == 200
+    assert _hidden(settings) == {3: True}
 
 
 def _wait(holds):

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from feedrank.artifact.export import export
-from feedrank.live.delta_log import LIKE_WINDOW, DeltaLog
-from feedrank.live.events import IMPRESSION, LIKE, Happened
+from feedrank.live.delta_log import DeltaLog
+from feedrank.live.events import Happened
 from feedrank.state.feature_store import FeatureStore
 from service.deployment.switch import point
 from service.live.retention import drop_held
-from service.live.tail import Tail
 from service.serving.model_slot import Slot, previous_path
 from tests.live.followed import CUT, END, Followed, followed
 from tests.support.simulated_logs import DAY, recommender_of
@@ -84,20 +83,3 @@ def test_a_swap_and_a_rollback_answer_as_the_whole_log(tmp_path: Path) -> None:
     point(link, newer)
     assert drop_held(log, [link, previous_path(link), tmp_path / "none"]) == len(of.rows)
     assert len(log.events_after(0)) == 0
-
-
-def test_a_window_that_comes_later_counts_all_rows_by_it(tmp_path: Path) -> None:
-    store = followed("1d").learned.store
-    log = DeltaLog(tmp_path / "delta.sqlite")
-    tail = Tail(store, lambda: log)
-    at = int(np.datetime64(store.meta.moment(store.meta.last_at), "s").astype(np.int64))
-    user, post = int(store.catalogue.user_ids[3]), int(store.catalogue.post_ids[5])
-    events = [(user, post, at + 1, IMPRESSION, None), (user, post, at + 90, LIKE, None)]
-    log.append(Happened(events=events))
-    assert tail.catch_up()
-    assert tail.store.meta.n_likes == store.meta.n_likes + 1
-    log.append(Happened(marks={LIKE_WINDOW: "60"}))
-    assert tail.catch_up()
-    assert tail.store.meta.n_likes == store.meta.n_likes
-    assert tail.store.meta.n_impressions == store.meta.n_impressions + 1
-    assert not tail.catch_up()

@@ -53,6 +53,16 @@ def test_a_key_is_asked_for_where_users_are_concerned(locked, user_id):
         assert locked.get(PATH, params=query, headers=headers).status_code == 200
 
 
+def test_a_key_of_any_letters_is_matched_by_its_utf8(settings, user_id):
+    app = create_app(settings.model_copy(update={"api_key": "clé 鍵"}))
+    query = {"id": user_id, "time": MOMENT}
+    with TestClient(app) as client:
+        for name, words in (("X-API-Key", ""), ("Authorization", "Bearer ")):
+            for given, code in (("clé 鍵", 200), ("clé", 401), ("cle 鍵", 401)):
+                headers = {name: f"{words}{given}".encode()}
+                assert client.get(PATH, params=query, headers=headers).status_code == code
+
+
 @pytest.mark.parametrize("path", ["/health", "/ready", "/", "/docs", "/static/page.js"])
 def test_probes_and_the_pages_files_need_no_key(locked, path):
     assert locked.get(path).status_code == 200

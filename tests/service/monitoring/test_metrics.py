@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -66,18 +67,35 @@ def test_users_like_those_of_the_log_do_not_drift_and_others_do(artifact):
     rng = np.random.default_rng(1)
     ranked = artifact.recommender.rank(0, 86_400, 5)
     for user in rng.choice(len(per_user), 1500, p=per_user / per_user.sum()):
-        reference_like.observe(int(user), ranked)
+        reference_like.observe(store.catalogue.codes[user], ranked)
     age = store.catalogue.codes[:, names.index("age")]
     for user in rng.choice(np.flatnonzero(age == 1), 1500):
-        only_one_kind.observe(int(user), ranked)
+        only_one_kind.observe(store.catalogue.codes[user], ranked)
 
-    assert psi(reference_like, "age", store) < 0.05
-    assert psi(only_one_kind, "age", store) > 1
+    assert psi(reference_like, "age", len(store.catalogue.post_ids)) < 0.05
+    assert psi(only_one_kind, "age", len(store.catalogue.post_ids)) > 1
 
 
-def psi(drift, column, store):
-    drift.publish(store.catalogue)
+def psi(drift, column, n_posts):
+    drift.publish(n_posts)
     return metrics.DRIFT.labels("control", column)._value.get()
+
+
+def test_users_who_came_may_be_gone_again_with_the_delta_log(client):
+    client.post("/feed", json={"users": [{"id": 10**9, "profile": {"age": 30}}]})
+    query = {"id": 10**9, "time": MOMENT}
+    wait(lambda: client.get(PATH, params=query).status_code == 200)
+    path = client.app.state.inference.deltas.path
+    path.rename(path.with_name("away"))
+    client.post("/feed", json={})
+    wait(lambda: client.get(PATH, params=query).status_code == 404)
+    assert client.get("/metrics").status_code == 200
+
+
+def wait(holds):
+    until = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < until, "it did not come true"
 
 
 def test_the_stability_index_is_its_formula():

@@ -11,6 +11,8 @@ from fastapi.testclient import TestClient
 
 from feedrank.live.events import IMPRESSION, LIKE, LIKED
 from service.app import create_app
+from service.routes import errors
+from tests.support.small_artifact import PATH
 
 pytest_plugins = ("tests.support.service_fixtures",)
 NOW = "2021-12-30T18:00:00"
@@ -87,6 +89,61 @@ def test_a_wrong_event_is_named_and_nothing_is_taken(client, event, words):
 )
 def test_a_body_that_cannot_be_read_is_told(client, body, words):
     assert words in client.post("/feed", content=body, headers=JSON).json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/feed", PATH])
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"events": "\xff"}', "not UTF-8, at byte 12"),
+        (b'{"events": 1' + b"0" * 4_300 + b"}", "a number of thousands of digits"),
+        (b"[" * 100_000, "too deep"),
+    ],
+)
+def test_a_body_that_python_cannot_read_is_malformed(client, path, body, words):
+    answer = client.post(path, content=body, headers=JSON)
+    assert answer.status_code == 422
+    assert words in answer.json()["detail"]
+
+
+WRONG = {name: [] for name in "abcdefghij"}
+MANY = {f"{number}": [] for number in range(300_000)}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"users": [{"id": 1, "profile": MANY}]},
+        {"users": [{"id": n, "profile": WRONG} for n in range(9_000)]},
+        {"posts": [{"id": number, "embedding": ["x"] * 8_000} for number in range(100)]},
+        {"events": [{**EVENT, **MANY}]},
+        {"events": [{**EVENT, "x": 1}] * 10_000},
+        {"posts": [{"id": [[1] * 1_000] * 1_000}]},
+        MANY,
+    ],
+)
+def test_of_many_problems_the_first_few_are_told(client, monkeypatch, body):
+    counted = []
+    monkeypatch.setattr(errors, "_sentence", _counting(errors._sentence, counted))
+    answer = client.post("/feed", json=body)
+    assert answer.status_code == 422
+    assert len(answer.content) < 1_000
+    assert len(counted) <= errors.MOST_TOLD
+
+
+def _counting(function, calls):
+    def counted(problem):
+        calls.append(problem)
+        return function(problem)
+
+    return counted
+
+
+def test_problems_that_are_not_told_are_counted(client):
+    detail = client.post("/feed", json={"users": [{"id": 1, "profile": WRONG}] * 3}).json()[
+        "detail"
+    ]
+    assert detail.endswith("And 35 more.")  # of one user: a value has the problems of four types
 
 
 @pytest.mark.parametrize("part", ["text", "topic"])

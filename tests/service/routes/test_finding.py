@@ -38,5 +38,12 @@ def test_a_word_is_found_from_its_beginning(client: TestClient, artifact: Artifa
     assert not [p for p in _found(client, word[1:])["posts"] if p["topic"] == word]
 
 
+def test_a_search_has_few_words(client: TestClient) -> None:
+    answer = client.get("/feed/search", params={"q": "a " * 21})
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "'q' is of 21 words; give 20 at most."
+    assert client.get("/feed/search", params={"q": "a " * 20}).status_code == 200
+
+
 def test_an_id_finds_its_user(client: TestClient, user_id: int) -> None:
     assert user_id in [user["id"] for user in _found(client, str(user_id))["users"]]

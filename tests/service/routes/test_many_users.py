@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import datetime
+
 from fastapi.testclient import TestClient
 
 from feedrank.log.exposures import read_exposures
 from feedrank.ranking.similarity import similar_posts
 from service.app import create_app
+from service.serving.feed_request import FeedRequest
+from service.serving.inference import Inference
 from tests.support.small_artifact import MOMENT, PATH
 
 pytest_plugins = ("tests.support.service_fixtures",)
+AT = datetime.fromisoformat(MOMENT)
 
 
 def _get(client, user_id, **more):
@@ -26,6 +32,30 @@ def test_each_of_many_users_gets_the_list_of_a_request_of_its_own(client, artifa
     assert [one["recommendations"] for one in lists] == [_get(client, i, limit=7) for i in ids]
     assert {one["known_until"] for one in lists} == {"2021-10-20T00:00:00"}
     assert len(ids) > 32  # so that there are several blocks
+
+
+def test_a_list_of_another_caller_comes_between_two_blocks(client, artifact, user_id, monkeypatch):
+    inference = client.app.state.inference
+    ids = artifact.store.catalogue.user_ids[:40].tolist()
+    many, one = ([FeedRequest(i, AT, 5) for i in of] for of in (ids, [user_id]))
+    sizes, opened = [], []
+
+    def noted(loaded, requests):
+        sizes.append(len(requests))
+        opened.append(inference.limiter.n_open)
+        return Inference._answers(inference, loaded, requests)
+
+    async def both():
+        lists = asyncio.create_task(inference.serve_many(many))
+        await asyncio.sleep(0)
+        await inference.serve(one[0])
+        return await lists
+
+    monkeypatch.setattr(inference, "_answers", noted)
+    found = client.portal.call(both)
+    assert [answer.request.user_id for answer in found] == ids
+    assert sizes == [16, 1, 16, 8]
+    assert opened == [2, 2, 1, 1]  # many users are one open request
 
 
 def test_unknown_users_are_named_and_a_user_is_answered_once(client, user_id):

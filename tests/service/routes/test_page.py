@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 
 import httpx2
@@ -231,6 +232,36 @@ def test_a_like_changes_the_next_list_before_ones_eyes(
         page = httpx2.get(f"{server.address}/feed", params=known).json()
     assert page["history"][0]["id"] == liked
     assert page["history"][0]["liked"]
+
+
+def test_ids_beyond_the_numbers_of_a_browser_are_kept(artifact, artifact_path, browser, tmp_path):
+    user, post = 2**53 + 1, 2**62 + 1
+    with serving(artifact_path, tmp_path / "state") as server:
+        came = {"users": [{"id": user}], "posts": [{"id": post, "topic": "new"}]}
+        httpx2.post(f"{server.address}/feed", json=came).raise_for_status()
+        latest = artifact.as_of.isoformat()
+        query = {"id": user, "time": latest, "topic": "new"}
+        until = time.monotonic() + 20
+        while not httpx2.get(f"{server.address}/feed", params=query).json().get("recommendations"):
+            assert time.monotonic() < until, "the service did not follow"
+        browser.show(f"{address(server, user, latest)}&topic=new", 1280, 900)
+        browser.until("document.querySelector('.like')")
+
+        assert browser.run("document.querySelector('.post').dataset.id") == str(post)
+        assert f"user {user}," in browser.run("document.getElementById('summary').textContent")
+        browser.run("document.querySelector('.like').click()")
+        browser.until("document.querySelector('#history .liked')")
+        page = httpx2.get(f"{server.address}/feed", params={"id": user, "time": "2999-01-01"})
+    assert [shown["id"] for shown in page.json()["history"]] == [post]
+
+
+def test_a_key_of_any_letters_opens_the_page(browser, artifact_path, tmp_path, user_id):
+    with serving(artifact_path, tmp_path, FEEDRANK_API_KEY="clé 鍵") as locked:
+        browser.show(address(locked, user_id), 1280, 900)
+        browser.run("sessionStorage.setItem('key', 'clé 鍵')")
+        browser.show(address(locked, user_id), 1280, 900)
+        browser.until(SHOWN)
+        browser.run("sessionStorage.clear()")
 
 
 def test_a_past_list_has_no_likes(server, browser, user_id):

@@ -12,6 +12,7 @@ from feedrank.log.exposures import read_exposures
 from feedrank.log.metadata import ALWAYS, NEVER
 from feedrank.state import shared
 from service.app import create_app
+from service.monitoring import metrics
 from tests.support.small_artifact import MOMENT, PATH
 
 pytest_plugins = ("tests.support.service_fixtures",)
@@ -125,6 +126,30 @@ def test_the_exposure_is_the_restricted_list(settings, tmp_path, user_id):
         app.state.inference.exposures.write()
 
     assert [e.posts for e in read_exposures(tmp_path / "exposures")] == [best, [best[1], best[3]]]
+
+
+def test_a_head_is_no_exposure(settings, tmp_path, user_id):
+    app = create_app(settings.model_copy(update={"exposures": tmp_path / "exposures"}))
+    counted = metrics.RECOMMENDED.labels("control")._value
+    with TestClient(app) as client:
+        before = counted.get()
+        for query in ({}, {"exclude": "1"}):  # which are read in two ways
+            for route in (PATH, f"{PATH}variant"):
+                params = {"id": user_id, "time": MOMENT, **query}
+                assert client.head(route, params=params).status_code == 200
+        app.state.inference.exposures.write()
+
+        assert counted.get() == before
+    assert list(read_exposures(tmp_path / "exposures")) == []
+
+
+@pytest.mark.parametrize("route", ["/feed", "/feed/"])
+def test_the_page_s_parameters_are_taken_with_and_without_a_slash(client, user_id, route):
+    query = {"id": user_id, "time": MOMENT, "history": 3, "arm": "control"}
+    answer = client.get(route, params=query)
+    assert answer.status_code == 200, answer.text
+    assert len(answer.json()["history"]) == 3
+    assert client.get(PATH, params=query).status_code == 422
 
 
 @pytest.mark.parametrize(

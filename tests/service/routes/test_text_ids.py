@@ -86,6 +86,17 @@ def test_unknown_text_is_an_unknown_user(text_client: TestClient, unknown: str) 
     assert "is not among the 400 users" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("wide", [10**255, "x" * 256])
+def test_an_id_that_no_database_holds_is_refused_also_as_a_number(
+    text_client: TestClient, wide: int | str
+) -> None:
+    for body in ({"posts": [{"id": wide}]}, {"users": [{"id": wide}]}):
+        answer = text_client.post("/feed", json=body)
+        assert answer.status_code == 422
+        assert "an id has at most 255 bytes" in answer.json()["detail"]
+    assert text_client.post("/feed", json={"posts": [{"id": 10**254}]}).status_code == 200
+
+
 def test_the_document_and_the_page_name_users_by_text(
     client: TestClient, text_client: TestClient, user_id: int
 ) -> None:

@@ -7,12 +7,14 @@ import json
 import os
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.manifest import version_of
+from feedrank.artifact.proof import UnprovedError
 from feedrank.errors import ArtifactError, FeedrankError
 from service import deploy as deploying
 from service.deploy import deploy, main, roll_back
@@ -117,6 +119,30 @@ def test_a_bad_artifact_is_refused_and_the_old_one_goes_on(link, newer_path, tmp
     assert slot.current is good
     assert says in refused.reason
     assert slot.refused is refused  # once, not at every poll
+
+
+def test_an_artifact_that_could_not_be_proved_is_tried_again_with_growing_waits(
+    tmp_path, artifact_path, newer_path
+):
+    now, tried = [datetime(2021, 12, 30, tzinfo=UTC)], []
+
+    def prove(_):
+        tried.append((now[0] - datetime(2021, 12, 30, tzinfo=UTC)).total_seconds())
+        if len(tried) < 4:
+            raise UnprovedError("the process that does it ended")
+
+    shutil.copytree(artifact_path, tmp_path / "artifact")
+    slot = Slot("control", tmp_path / "artifact", prove, clock=lambda: now[0])
+    shutil.rmtree(tmp_path / "artifact")
+    shutil.copytree(newer_path, tmp_path / "artifact")
+    slot.poll()
+    while len(tried) < 4:
+        slot.poll()
+        assert slot.current.version == version_of(newer_path) or "ended" in slot.refused.reason
+        now[0] += timedelta(seconds=1)
+
+    assert tried == [0, 5, 15, 35]
+    assert (slot.current.version, slot.refused) == (version_of(newer_path), None)
 
 
 def test_files_that_still_change_are_not_touched(link, newer_path):
