@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 Z95 = 1.96  # half the width of a 95 % interval, in standard errors
-# Fewer decide nothing: the interval of a difference of hit rates of 50 requests is +-.1 at best, and
-# of fewer than 20 users hardly any are left to resample.
+# Fewer decide nothing: the interval of a difference of hit rates of 50 requests is +-.1 at best,
+# and of fewer than 20 users hardly any are left to resample.
 LEAST_REQUESTS, LEAST_USERS = 50, 20
 ALIKE = 1e-9  # values that differ by less are equal: float64 rounds a hit by 1e-16
 DIGITS = 5  # of a number in a report: intervals of hit rates are some 1,000 times as wide

@@ -10,7 +10,8 @@ from feedrank.validation.hitrate.scores import score
 from feedrank.validation.methods import OURS
 from feedrank.validation.replay.policies import OLD_FEED, Policies
 from feedrank.validation.replay.replay import ReplayResult
-from feedrank.validation.results.warnings import Trust, trust_of
+from feedrank.validation.results.trust import Trust
+from feedrank.validation.results.warnings import trust_of
 from tests.support.simulated_logs import DEFAULTS
 
 N, K, N_SHOWN, N_POSTS = 400, 5, 30, 60
