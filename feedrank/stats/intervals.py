@@ -144,7 +144,7 @@ def estimate(value: np.ndarray, weights: UserWeights, doubt: np.ndarray | None =
     # numpy's quantile that leaves out NaN takes several times as long.
     quantile = np.nanquantile if np.isnan(means).any() else np.quantile
     low, high = quantile(means, [0.025, 0.975])
-    apart = _wilson(0.0, n_users)[1] if np.ptp(given) < ALIKE else 0.0
+    apart = none_of(n_users) if np.ptp(given) < ALIKE else 0.0
     return Estimate(
         float(given.mean()), float(low) - apart, float(high) + apart, len(given), n_users
     )
@@ -185,6 +185,11 @@ def proportion(value: np.ndarray, user: np.ndarray) -> Estimate:
     design_effect = float(np.sum(by_user**2)) / variance if is_known else n / n_users
     low, high = _wilson(mean, n / max(1.0, design_effect))
     return Estimate(mean, min(low, mean), max(high, mean), n, n_users)
+
+
+def none_of(n_users: int) -> float:
+    """Upper end of Wilson's 95 % interval for none of so many users."""
+    return _wilson(0.0, n_users)[1]
 
 
 def _wilson(mean: float, n: float) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from feedrank.stats.decisions import EQUAL, decision
 
+UNJUDGED = "undecided: no request judges both"
 Lead = Mapping[str, "float | None"]
 
 
@@ -30,12 +31,12 @@ def leads_in_words(leads: Mapping[str, Lead], headline: str) -> list[str]:
     sure = [
         name
         for name, lead in leads.items()
-        if all(decided(lead, kind) == "ahead" for kind in _kinds(lead))
+        if _kinds(lead) and all(decided(lead, kind) == "ahead" for kind in _kinds(lead))
     ]
     first = [f"Significantly ahead of {', '.join(map(in_words, sure))}."] if sure else []
     return first + [
         f"Against {in_words(name)}: "
-        + "; ".join(f"by {k} {decided(lead, k)}" for k in _kinds(lead))
+        + ("; ".join(f"by {k} {decided(lead, k)}" for k in _kinds(lead)) or UNJUDGED)
         + "."
         for name, lead in leads.items()
         if name not in sure
@@ -100,7 +101,7 @@ def _numbers(lead: Lead, kind: str) -> str:
 def decided(lead: Lead, kind: str) -> str:
     """Ahead, behind, equal, or undecided with what it would take, by one hit rate."""
     if lead[kind] is None:
-        return "undecided: no request judges both"
+        return UNJUDGED
     return decision_by(kind, *_rounded(lead, kind))
 
 
