@@ -15,7 +15,6 @@ from feedrank.report import charts, tables
 from feedrank.report.drawing import svg
 from feedrank.report.theme import DARK, LIGHT
 from feedrank.report.verdict import rival_of, sentence
-from feedrank.validation.methods import AGED, FRESH
 from feedrank.validation.results.leads import in_words, leaders_in_words, leads_in_words
 
 METHODS = ("feedrank", "most_liked", "random")  # of the chart of days: more lines would cross
@@ -73,7 +72,7 @@ def page_of(reports: Reports) -> str:
         verdict=sentence(k, metrics), rival=rival_of(k, metrics), lead=leads,
         first_day=reports.days["day"].min(), last_day=reports.days["day"].max(),
         headline=metrics["headline"],
-        other_state=next(name for name in (AGED, FRESH) if name in metrics[f"baselines@{k}"]),
+        is_fresh="feedrank_aged" in metrics[f"baselines@{k}"],
         leaders=leaders_in_words(leads, metrics["headline"]),
         leads=leads_in_words(leads, metrics["headline"]), most_slices=MOST_SLICES,
         charts=_charts(reports), slices=dict(_slices(reports)), kinds=_drawn(reports),
