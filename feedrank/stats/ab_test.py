@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student
 
-from feedrank.stats.intervals import LEAST_USERS, Z95, none_of
+from feedrank.stats.intervals import ALIKE, LEAST_USERS, Z95, none_of
 
 # The usual threshold for sample ratio mismatch (Fabijan et al. 2019): a sound assignment falls
 # below it once in a thousand tests.
@@ -43,8 +43,9 @@ class ArmRate:
         n_requests: of these users.
         n_hits: requests whose list was liked in time.
         rate: hits over requests; NaN for no requests.
-        variance: of the rate, over users; NaN for fewer than two users. Where all or none are
-            hits, that of which Wilson's interval for none of so many users is the 95 % interval.
+        variance: of the rate, over users; NaN for fewer than two users. Where these do not
+            differ, as where all or none are hits, that of which Wilson's interval for none of so
+            many users is the 95 % interval.
         explore: mean share of the places that explore; NaN for no requests.
     """
 
@@ -151,7 +152,7 @@ def arm_rate(hits: np.ndarray, n: np.ndarray, explore: np.ndarray) -> ArmRate:
     if n_users > 1:
         left = hits - rate * n
         variance = float(np.sum(left**2)) / total**2 * n_users / (n_users - 1)
-        if n_hits in (0, total):
+        if np.abs(left).max() < ALIKE:
             variance = (none_of(n_users) / Z95) ** 2
     return ArmRate(n_users, total, n_hits, rate, variance, explored)
 

@@ -60,7 +60,7 @@ class Estimate:
         """Value and ends, '0.600 [0.550, 0.650]', as far as there are any."""
         if math.isnan(self.value):
             return "without a value"
-        ends = f"[{self.low:{form}}, {self.high:{form}}]" if self.has_interval else "no interval"
+        ends = f"[{self.low:{form}}, {self.high:{form}}]" if self.has_interval else "(no interval)"
         return f"{self.value:{form}} {ends}"
 
     def within(self, low: float, high: float) -> Estimate:

@@ -321,7 +321,7 @@ def test_only_a_gain_is_offered_as_an_experiment() -> None:
         assert "`params.yaml` stays" in said
         assert "dvc exp run" not in said
     few = search.last_words(choice, Estimate(0.02, np.nan, np.nan, 9, 9), "shown")
-    assert "gains +0.0200 no interval of shown in these weeks: undecided, too little" in few
+    assert "gains +0.0200 (no interval) of shown in these weeks: undecided, too little" in few
     sure = search.last_words(choice, Estimate(0.02, 0.01, 0.03, 900, 300), "shown")
     assert "gains +0.0200 [+0.0100, +0.0300] of shown in these weeks: ahead" in sure
     assert "dvc exp run -n searched -S train.max_depth=6\n" in sure

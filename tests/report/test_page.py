@@ -414,7 +414,7 @@ def test_the_surest_to_be_behind_is_named_first_and_not_the_noisiest() -> None:
     assert [w[:8] for w in worst_slices(table)] == ["age = b:", "age = a:", "age = c:"]
     behind, small = slices_in_words(table)
     assert behind == "No slice of 3 is significantly behind most liked."
-    assert small.endswith("with those that it does not judge: age = d: 7.")
+    assert small.endswith("with the number of all requests: age = d (7).")
 
 
 def test_slices_surely_behind_are_counted_beside_chance() -> None:

@@ -17,8 +17,8 @@ class Difference:
         kind: such as 'expected@5'.
         a: of run A.
         b: of run B.
-        gain: B less A, with the paired interval; without one where too few requests of too few
-            users have a value in both.
+        gain: B less A, with the paired interval; without one where too few requests, or
+            those of too few users, have a value in both.
         is_same: whether each request has the same value in both.
         is_void: whether this hit rate counts for nothing in a run.
     """

@@ -168,8 +168,8 @@ class Pairs:
         """The difference of a hit rate that a build decides by.
 
         Raises:
-            FeedrankError: a run has no such hits, too few requests of too few users have them in
-                both runs, or they are void.
+            FeedrankError: a run has no such hits, too few requests, or those of too few users,
+                have them in both runs, or they are void.
         """
         found = self.difference(kind)
         if found.is_void:

@@ -144,12 +144,11 @@ def slices_in_words(table: pd.DataFrame) -> list[str]:
         ]
     else:
         words = [f"No slice of {len(large)} is significantly behind most liked."]
-    parts = [f"{r['by']} = {r['value']}: {r['requests']}" for r in small.to_dict("records")]
+    parts = [f"{r['by']} = {r['value']} ({r['requests']})" for r in small.to_dict("records")]
     if parts:
         words.append(
-            f"Too few requests that shown judges for an interval, below {LEAST_REQUESTS} or of "
-            f"fewer than {LEAST_USERS} users; with those that it does not judge: "
-            f"{'; '.join(parts)}."
+            f"Without an interval, since shown judges fewer than {LEAST_REQUESTS} requests or "
+            f"{LEAST_USERS} users, with the number of all requests: {'; '.join(parts)}."
         )
     return words
 

@@ -175,7 +175,7 @@ def test_nothing_is_decided_by_a_hit_rate_of_few_requests_or_users(n_judged: int
     pairs = _pairs(a, b)
     found = pairs.difference("shown@5")
     assert found.words() == "undecided, too little to judge by"
-    assert "B - A +1.0000 no interval  undecided" in found.line()
+    assert "B - A +1.0000 (no interval)  undecided" in found.line()
     assert not is_refused(found, 0.0, "worse")
     n_users = -(-n_judged // 3)
     with pytest.raises(

@@ -540,6 +540,11 @@ def test_a_rate_of_none_or_all_has_a_width(rate):
     assert high - low == pytest.approx(1.96**2 / (n + 1.96**2), rel=0.06)  # t of 29 users
 
 
+def test_users_who_do_not_differ_are_not_certain():
+    n = np.full(30, 3)
+    assert arm_rate(n // 3, n, np.zeros(30)).variance == arm_rate(n, n, np.zeros(30)).variance > 0
+
+
 def test_an_interval_of_few_users_covers_as_often_as_one_of_many():
     rng = np.random.default_rng(5)
     held = []
