@@ -19,8 +19,9 @@ from feedrank.errors import FeedrankError, SchemaError, SourceError
 from feedrank.extraction.postgres.connection import Source
 from feedrank.log.exposures import Exposure, read_exposures
 from feedrank.params import load_params
-from feedrank.stats.ab_test import AbOutcomes, ArmRate, Comparison, compare
+from feedrank.stats.ab_test import LEAST_OUTCOMES, AbOutcomes, ArmRate, Comparison, compare
 from feedrank.stats.decisions import decision
+from feedrank.stats.intervals import LEAST_USERS
 from service.ab.likes import query_likes, read_likes
 
 MOST_HOURS = 8_784  # a year: of a like that comes later, no list is the reason
@@ -77,8 +78,7 @@ def in_words(found: Comparison, hours: float) -> str:
         lines.append(f"{found.n_switched} users were in both arms and are left out")
     if found.is_as_planned:
         lines.append(f"assignment as planned (p = {found.mismatch_p:.3g})")
-        verdict = decision(found.difference, low, high)
-        lines.append(_VERDICTS.get(verdict, verdict))
+        lines.append(_verdict(found))
     else:
         lines.append(
             f"SAMPLE RATIO MISMATCH (p = {found.mismatch_p:.2g}): some users are missing from one "
@@ -88,6 +88,16 @@ def in_words(found: Comparison, hours: float) -> str:
 
 
 _VERDICTS = {"ahead": "test is better", "behind": "control is better"}
+
+
+def _verdict(found: Comparison) -> str:
+    if not found.is_decisive:
+        return (
+            f"undecided, too little to judge by: a verdict takes {LEAST_USERS} users in each arm, "
+            f"and {LEAST_OUTCOMES} lists with a like and {LEAST_OUTCOMES} without in both together"
+        )
+    words = decision(found.difference, *found.interval)
+    return _VERDICTS.get(words, words)
 
 
 def _without(found: Comparison) -> str:

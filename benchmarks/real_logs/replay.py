@@ -14,7 +14,6 @@ from feedrank.learning.fit import fit_store
 from feedrank.log.calendar import Calendar
 from feedrank.log.files import Log
 from feedrank.params import Params
-from feedrank.stats.intervals import Estimate
 from feedrank.validation.fold import run_fold
 from feedrank.validation.methods import AGED, OURS
 from feedrank.validation.results.summary import Summary
@@ -51,11 +50,8 @@ def table(summary: Summary) -> str:
     lines = [f"| method | shown@{scores.k} | ours less it |", "| --- | --- | --- |"]
     ordered = sorted(scores.methods.items(), key=lambda m: -m[1].shown.value)
     for name, hits in ordered:
-        less = _words(scores.lead(OURS, name, "shown"), "+") if name not in (OURS, AGED) else ""
-        lines.append(f"| {name} | {_words(hits.shown)} | {less} |")
+        is_other = name not in (OURS, AGED)
+        less = scores.lead(OURS, name, "shown").words("+.3f") if is_other else ""
+        lines.append(f"| {name} | {hits.shown.words()} | {less} |")
     n = scores.methods[OURS].shown.n_requests
     return "\n".join([*lines, f"\n{n} requests of more than {scores.k} posts, users resampled."])
-
-
-def _words(found: Estimate, sign: str = "") -> str:
-    return f"{found.value:{sign}.3f} [{found.low:{sign}.3f}, {found.high:{sign}.3f}]"

@@ -209,13 +209,17 @@ def lines_of(rows: list[dict[str, Any]]) -> list[str]:
     """The table as Markdown."""
     head = ["| without | expected | change | shown | change |", "| --- | --- | --- | --- | --- |"]
     return head + [
-        f"| {row['without']} | " + " | ".join(
-            f"{row[kind]:.3f} | {row[f'{kind}_change']:+.3f} "
-            f"[{row[f'{kind}_low']:+.3f}, {row[f'{kind}_high']:+.3f}]"
-            for kind in ("expected", "shown")
-        ) + " |"
-        for row in rows
-    ]  # fmt: skip
+        f"| {row['without']} | {_cells(row, 'expected')} | {_cells(row, 'shown')} |" for row in rows
+    ]
+
+
+def _cells(row: dict[str, Any], kind: str) -> str:
+    """A hit rate and its change, with dashes for what has no value or no interval."""
+    names = ((kind, ".3f"), *((f"{kind}_{part}", "+.3f") for part in ("change", "low", "high")))
+    rate, change, low, high = (
+        "-" if row[name] is None else f"{row[name]:{form}}" for name, form in names
+    )
+    return f"{rate} | {change} [{low}, {high}]"
 
 
 if __name__ == "__main__":

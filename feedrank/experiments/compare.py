@@ -35,24 +35,29 @@ def main(words: Sequence[str] | None = None) -> int:
         k = pairs.first_k()
         names = given.kind or pairs.decisive()
         decisive = [pairs.deciding(kind_of(kind, k)) for kind in names]
-        lines = [pairs.difference(kind).line() for kind in pairs.kinds()]
+        lines = [pairs.difference(kind).line(_enough(given)) for kind in pairs.kinds()]
     except FeedrankError as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
-    print("\n".join([*_head(pairs, given), *lines, *_warnings(pairs)]))
+    print("\n".join([*_head(pairs, given, k), *lines, *_warnings(pairs)]))
     refusing = [d for d in decisive if is_refused(d, given.tolerance, given.refuse)]
     print(_verdict(refusing, decisive, given))
     return REFUSED if refusing else 0
 
 
-def _head(pairs: Pairs, given: argparse.Namespace) -> list[str]:
-    """The requests compared, and the number whose lists differ."""
+def _enough(given: argparse.Namespace) -> float:
+    """The tolerance within which the two are called equal."""
+    return given.tolerance or EQUAL
+
+
+def _head(pairs: Pairs, given: argparse.Namespace, k: int) -> list[str]:
+    """The requests compared, and the number whose lists of k differ."""
     n_users = pairs.a.index.get_level_values("user_id").nunique()
     lines = [
         f"A = {given.a}, {pairs.n_a} requests; B = {given.b}, {pairs.n_b} requests; "
         f"{len(pairs.a)} in common, of {n_users} users, who are resampled for 95 % intervals"
     ]
-    if (n_differ := pairs.n_lists_that_differ()) is not None:
+    if (n_differ := pairs.n_lists_that_differ(k)) is not None:
         lines.append(f"the lists hold other posts in {n_differ} of {len(pairs.a)} requests")
     return lines
 
@@ -76,8 +81,7 @@ def _warnings(pairs: Pairs) -> list[str]:
 def _verdict(
     refusing: Sequence[Difference], decisive: Sequence[Difference], given: argparse.Namespace
 ) -> str:
-    enough = given.tolerance or EQUAL
-    reasons = "; ".join(f"by {d.kind}, {d.words(enough)}" for d in refusing or decisive)
+    reasons = "; ".join(f"by {d.kind}, {d.words(_enough(given))}" for d in refusing or decisive)
     return (
         f"{'refused' if refusing else 'taken'}: {reasons}. "
         f"B is refused if by {' or '.join(d.kind for d in decisive)} it {_RULES[given.refuse]} "

@@ -4,9 +4,10 @@
 
 Optuna proposes (the tree-structured Parzen estimator); the first trial has the parameters of
 `params.yaml`. Each trial trains before test weeks that end where the first one of `dvc repro`
-begins, so that validation stays out of sample. The best trial is then compared with the present
-parameters on other requests of the same weeks, since the best of many is biased upwards (selection
-bias, winner's curse). The study is kept in `data/search.sqlite`; the same command continues it. A
+begins, so that validation stays out of sample. Trials answer requests of one half of the users, by
+a hash of their ids. The best one is then compared with the present parameters on those of the other
+half in the same weeks, since the best of many is biased upwards (selection bias, winner's curse).
+The study is kept in `data/search.sqlite`; the same command continues it. A
 finished `dvc repro` and `requirements-search.txt` are required.
 """
 
@@ -15,7 +16,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -25,20 +25,21 @@ from feedrank.engines.processes import one_thread_of_algebra
 from feedrank.errors import FeedrankError
 from feedrank.experiments.space import SPACE, applied, present, settings
 from feedrank.experiments.studies import Search, choice_of, head_of, name_of
-from feedrank.experiments.tuning_folds import EarlierWeeks
+from feedrank.experiments.tuning_folds import BETTER, NOW, EarlierWeeks
 from feedrank.features.row_files import load_rows
 from feedrank.io.progress import log_to_stderr
 from feedrank.io.writer_lock import LOCK, one_writer
 from feedrank.log.files import Log
 from feedrank.params import Params, load_params
-from feedrank.stats.decisions import decision
-from feedrank.stats.intervals import Estimate, estimate, user_weights
+from feedrank.stats.intervals import Estimate
 from feedrank.validation.hitrate.scores import KINDS
 from feedrank.validation.methods import OURS
+from feedrank.validation.results.leads import decision_by
 
 LOG, FEATURES, ROWS = (Path("data") / name for name in ("log", "features", "rows"))
 STUDIES = Path("data/search.sqlite")
 OF_TRAINING = tuple(name for name in SPACE if name.startswith("train."))
+OF_TRIALS, OF_CHECK = 0, 1  # halves of the users
 FAILED = 2
 
 
@@ -50,17 +51,15 @@ def rates_of(weeks: EarlierWeeks, params: Params) -> dict[str, float]:
 
 def gain_of(weeks: EarlierWeeks, now: Params, better: Params, kind: str) -> Estimate:
     """Hit rate of the second less that of the first in these weeks, with the paired interval."""
-    a, b = (weeks.scores(params).methods[OURS].by_request[kind] for params in (now, better))
-    user = np.concatenate([requests.user for requests in weeks.requests])
-    return estimate(b - a, user_weights(user, now.validate.bootstrap, now.validate.seed))
+    return weeks.compared(now, better).lead(BETTER, NOW, kind)
 
 
 def last_words(choice: dict[str, float], gain: Estimate, kind: str) -> str:
     """Gain of the best trial and, if there is one, the experiment that tries it in later weeks."""
-    verdict = decision(gain.value, gain.low, gain.high)
+    verdict = decision_by(kind, gain.value, gain.low, gain.high)
     found = (
-        f"on other requests of these weeks the best trial gains {gain.value:+.4f} "
-        f"[{gain.low:+.4f}, {gain.high:+.4f}] of {kind}: {verdict}. "
+        f"for the other half of the users the best trial gains {gain.words('+.4f')} of {kind} in "
+        f"these weeks: {verdict}. "
     )
     if verdict != "ahead":
         return f"{found}Nothing is gained that could be told: `params.yaml` stays."
@@ -88,15 +87,17 @@ def _search(given: argparse.Namespace) -> int:
     params = load_params()
     log, rows = Log.open(LOG), load_rows(ROWS)
     weeks_of = partial(EarlierWeeks.of, log, FEATURES, rows, n_folds=given.weeks)
-    name = name_of(params, given.over, given.kind, given.weeks, log.meta.as_json())
+    conditions = (given.weeks, "half of the users", log.meta.as_json())
+    name = name_of(params, given.over, given.kind, *conditions)
     search = Search(STUDIES, name, params, given.over, given.kind, given.seed)
     print(head_of(given.over), flush=True)
-    best = choice_of(search.run(partial(rates_of, weeks_of(params)), given.trials))
+    trials = weeks_of(params, half=OF_TRIALS)
+    best = choice_of(search.run(partial(rates_of, trials), given.trials))
     if best == present(given.over, params):
         print("no trial beats the parameters of `params.yaml`")
         return 0
-    other = replace(params, validate=replace(params.validate, seed=params.validate.seed + 1))
-    gain = gain_of(weeks_of(other), other, applied(best, other), given.kind)
+    check = weeks_of(params, half=OF_CHECK)
+    gain = gain_of(check, params, applied(best, params), given.kind)
     print(f"\n{last_words(best, gain, given.kind)}")
     return 0
 

@@ -106,7 +106,8 @@ def _intervals(
     """Named rows with a count: for each (rate, low, high) a dot on a line."""
     y = _names(name, labelPadding=COUNT_WIDTH, labelLimit=NAME_WIDTH,
                minExtent=NAME_WIDTH + COUNT_WIDTH)  # fmt: skip
-    rows = alt.Chart(TABLE).transform_filter(f"isValid(datum.{rates[0][0]})").encode(y=y)
+    is_judged = " || ".join(f"isValid(datum.{rate})" for rate, _, _ in rates)
+    rows = alt.Chart(TABLE).transform_filter(is_judged).encode(y=y)
     counts = alt.Text(f"{count}:Q", format=",")
     layers = [rows.mark_text(align="right").encode(x=alt.value(-6), text=counts)]
     for number, (rate, low, high) in enumerate(rates):

@@ -72,9 +72,10 @@ def page_of(reports: Reports) -> str:
         verdict=sentence(k, metrics), rival=rival_of(k, metrics), lead=leads,
         first_day=reports.days["day"].min(), last_day=reports.days["day"].max(),
         headline=metrics["headline"],
+        is_fresh="feedrank_aged" in metrics[f"baselines@{k}"],
         leaders=leaders_in_words(leads, metrics["headline"]),
         leads=leads_in_words(leads, metrics["headline"]), most_slices=MOST_SLICES,
-        charts=_charts(reports), slices=dict(_slices(reports)),
+        charts=_charts(reports), slices=dict(_slices(reports)), kinds=_drawn(reports),
         methods=tables.methods_table(k, metrics), topics=tables.topics_table(details),
         ranking=tables.ranking_table(details, k), session_auc=details["ranking"]["feedrank"],
         randomness=tables.randomness_table(details, reports.days),
@@ -106,12 +107,18 @@ def _charts(reports: Reports) -> dict[str, str]:
     }
 
 
+def _drawn(reports: Reports) -> list[str]:
+    """Hit rates of the charts of slices, as the legend names them: those that judge any slice."""
+    kinds = sorted(tables.kinds_of(reports.metrics), reverse=True)
+    return [kind for kind in kinds if reports.slices[kind].notna().any()]
+
+
 def _slices(reports: Reports) -> Iterator[tuple[str, str]]:
     """A chart for each way to cut the requests, on one axis."""
-    kinds = sorted(tables.kinds_of(reports.metrics), reverse=True)  # as the legend names them
-    judged = reports.slices.dropna(subset=kinds)
+    kinds = _drawn(reports)
+    judged = reports.slices.dropna(subset=kinds, how="all")
     ends = judged[[f"{kind}{end}" for kind in kinds for end in ("_low", "_high")]].to_numpy(float)
-    domain = [float(ends.min(initial=1.0)), float(ends.max(initial=0.0))]
+    domain = [float(np.nanmin(ends, initial=1.0)), float(np.nanmax(ends, initial=0.0))]
     mean = reports.metrics[f"hitrate@{reports.k}"]["shown"]
     for by, table in judged.groupby("by", sort=False):
         largest = table.loc[table["requests"].nlargest(MOST_SLICES).index.sort_values()]
@@ -122,5 +129,5 @@ def _slices(reports: Reports) -> Iterator[tuple[str, str]]:
 def _is_of_this_run(reports: Reports) -> bool:
     """Whether the ablation's full ranker has the hit rates of this page."""
     ablation: dict[str, Any] = reports.ablation or {}
-    full, ours = ablation["rows"][0], reports.metrics[f"hitrate@{ablation['k']}"]
-    return all(full[kind] == ours[kind] for kind in ("expected", "shown"))
+    full, ours = ablation["rows"][0], reports.metrics.get(f"hitrate@{ablation['k']}")
+    return ours is not None and all(full[kind] == ours[kind] for kind in ("expected", "shown"))

@@ -102,9 +102,9 @@ def signed(value: float | None, digits: int = 3) -> str:
 
 
 def interval(values: Mapping[str, Any], kind: str) -> str:
-    """A difference with its interval; a dash where there is none."""
+    """A difference with its interval, alone without one; a dash where there is none."""
     value, low, high = (values.get(f"{kind}{end}") for end in ("", "_low", "_high"))
-    return EMPTY if value is None else f"{signed(value)} [{signed(low)}, {signed(high)}]"
+    return signed(value) + ("" if low is None else f" [{signed(low)}, {signed(high)}]")
 
 
 def _briefly(decision: str) -> str:

@@ -28,10 +28,11 @@ def sentence(k: str, metrics: dict[str, Any]) -> str:
     kind, ours, rival = metrics["headline"], metrics[f"hitrate@{k}"], rival_of(k, metrics)
     if ours[kind] is None:
         return "There is no request to judge the lists by."
-    low, high = (round(100 * ours[f"{kind}_{end}"]) for end in ("low", "high"))
+    ends = ours[f"{kind}_low"], ours[f"{kind}_high"]
+    words = "" if None in ends else " ({} to {})".format(*(round(100 * end) for end in ends))
     return (
         f"Of 100 times that a user opens the feed, {FED[kind].format(k=k)} about "
-        f"{round(100 * ours[kind])} times ({low} to {high}); the strongest other method, "
+        f"{round(100 * ours[kind])} times{words}; the strongest other method, "
         f"{in_words(rival)}, manages about {round(100 * metrics[f'baselines@{k}'][rival][kind])}. "
         f"{_words(metrics[f'lead@{k}'][rival], kind)}"
     )

@@ -6,12 +6,15 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import t as student
 
-from feedrank.stats.intervals import Z95
+from feedrank.stats.intervals import ALIKE, LEAST_USERS, Z95, none_of
 
 # The usual threshold for sample ratio mismatch (Fabijan et al. 2019): a sound assignment falls
 # below it once in a thousand tests.
 MISMATCH_P = 0.001
+# Of hits and of misses, before a verdict: the usual one for a normal approximation to a rate.
+LEAST_OUTCOMES = 10
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,9 @@ class ArmRate:
         n_requests: of these users.
         n_hits: requests whose list was liked in time.
         rate: hits over requests; NaN for no requests.
-        variance: of the rate, over users; NaN for fewer than two users.
+        variance: of the rate, over users; NaN for fewer than two users. Where these do not
+            differ, as where all or none are hits, that of which Wilson's interval for none of so
+            many users is the 95 % interval.
         explore: mean share of the places that explore; NaN for no requests.
     """
 
@@ -54,7 +59,8 @@ class ArmRate:
     @property
     def interval(self) -> tuple[float, float]:
         """95 % interval of the rate."""
-        return _interval(self.rate, self.variance)
+        low, high = _interval(self.rate, self.variance, self.n_users - 1)
+        return max(low, 0.0), min(high, 1.0)
 
 
 @dataclass(frozen=True)
@@ -80,8 +86,22 @@ class Comparison:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % interval of the difference; users of the two arms are independent."""
-        return _interval(self.difference, self.test.variance + self.control.variance)
+        """95 % interval of the difference; users of the two arms are independent.
+
+        Student's t by users, with degrees of freedom for unequal variances (Welch, *The
+        generalization of Student's problem*, 1947).
+        """
+        arms = (self.control, self.test)
+        variance = self.control.variance + self.test.variance
+        squares = sum(arm.variance**2 / max(arm.n_users - 1, 1) for arm in arms)
+        return _interval(self.difference, variance, variance**2 / squares)
+
+    @property
+    def is_decisive(self) -> bool:
+        """Whether users of each arm, and hits and misses of both, are enough for a verdict."""
+        n_misses = self.control.n_requests + self.test.n_requests - self.n_hits
+        least = min(self.control.n_users, self.test.n_users)
+        return least >= LEAST_USERS and min(self.n_hits, n_misses) >= LEAST_OUTCOMES
 
     @property
     def empty_arms(self) -> list[str]:
@@ -132,6 +152,8 @@ def arm_rate(hits: np.ndarray, n: np.ndarray, explore: np.ndarray) -> ArmRate:
     if n_users > 1:
         left = hits - rate * n
         variance = float(np.sum(left**2)) / total**2 * n_users / (n_users - 1)
+        if np.abs(left).max() < ALIKE:
+            variance = (none_of(n_users) / Z95) ** 2
     return ArmRate(n_users, total, n_hits, rate, variance, explored)
 
 
@@ -146,6 +168,7 @@ def mismatch_p(n_control: int, n_test: int, test_share: float) -> float:
     return math.erfc(math.sqrt(statistic / 2))
 
 
-def _interval(value: float, variance: float) -> tuple[float, float]:
-    half = Z95 * math.sqrt(variance)
+def _interval(value: float, variance: float, freedom: float) -> tuple[float, float]:
+    """Ends of the 95 % interval by Student's t; NaN for no degree of freedom."""
+    half = float(student.ppf(0.975, freedom)) * math.sqrt(variance)
     return value - half, value + half

@@ -8,6 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 Z95 = 1.96  # half the width of a 95 % interval, in standard errors
+# Fewer decide nothing: the interval of a difference of hit rates of 50 requests is +-.1 at best,
+# and of fewer than 20 users hardly any are left to resample.
+LEAST_REQUESTS, LEAST_USERS = 50, 20
+ALIKE = 1e-9  # values that differ by less are equal: float64 rounds a hit by 1e-16
 DIGITS = 5  # of a number in a report: intervals of hit rates are some 1,000 times as wide
 
 
@@ -22,15 +26,42 @@ class Estimate:
 
     Attributes:
         value: the mean; NaN for no requests.
-        low: lower end.
-        high: upper end.
+        low: lower end; NaN without an interval.
+        high: upper end; NaN without an interval.
         n_requests: with a value.
+        n_users: with a request that has a value.
     """
 
     value: float
     low: float
     high: float
     n_requests: int
+    n_users: int
+
+    @property
+    def is_decisive(self) -> bool:
+        """Whether enough requests of enough users have a value for a decision."""
+        return self.n_requests >= LEAST_REQUESTS and self.n_users >= LEAST_USERS
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether both ends are known."""
+        return not math.isnan(self.high - self.low)
+
+    def without_interval(self) -> Estimate:
+        """The value alone."""
+        return replace(self, low=math.nan, high=math.nan)
+
+    def if_decisive(self) -> Estimate:
+        """The same, without an interval where too few requests have a value for a decision."""
+        return self if self.is_decisive else self.without_interval()
+
+    def words(self, form: str = ".3f") -> str:
+        """Value and ends, '0.600 [0.550, 0.650]', as far as there are any."""
+        if math.isnan(self.value):
+            return "without a value"
+        ends = f"[{self.low:{form}}, {self.high:{form}}]" if self.has_interval else "(no interval)"
+        return f"{self.value:{form}} {ends}"
 
     def within(self, low: float, high: float) -> Estimate:
         """The same with the interval clipped to [low, high]."""
@@ -41,6 +72,9 @@ class Estimate:
         """Value and ends, rounded, as entries of a report: `x`, `x_low` and `x_high` for 'x'."""
         names = (value, low or f"{value}_low", high or f"{value}_high")
         return dict(zip(names, map(rounded, (self.value, self.low, self.high)), strict=True))
+
+
+NOTHING = Estimate(math.nan, math.nan, math.nan, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -56,10 +90,14 @@ class UserWeights:
     user: np.ndarray
 
     def means(self, value: np.ndarray) -> np.ndarray:
-        """Mean of the values of each resample, those that are NaN left out, (n_resamples,)."""
+        """Mean of the values of each resample, (n_resamples,).
+
+        Values that are NaN are left out; a resample without any other has NaN.
+        """
         n, is_given = self.of_user.shape[1], ~np.isnan(value)
         total = self.of_user @ np.bincount(self.user, np.where(is_given, value, 0.0), n)
-        return np.asarray(total / np.maximum(self.of_user @ np.bincount(self.user, is_given, n), 1))
+        n_given = self.of_user @ np.bincount(self.user, is_given, n)
+        return np.divide(total, n_given, out=np.full(len(total), np.nan), where=n_given > 0)
 
 
 def user_weights(user: np.ndarray, n_resamples: int, seed: int) -> UserWeights:
@@ -82,19 +120,34 @@ def user_weights(user: np.ndarray, n_resamples: int, seed: int) -> UserWeights:
 def estimate(value: np.ndarray, weights: UserWeights, doubt: np.ndarray | None = None) -> Estimate:
     """Mean of per-request values with the percentile interval of a bootstrap over users.
 
-    Requests without a value (NaN) are left out.
+    Requests without a value (NaN) are left out, and resamples of such requests alone. Where all
+    values are equal, no resample differs: their interval is as wide as Wilson's for none of so many
+    users, to both sides.
 
     Args:
         value: shape (n_requests,).
         weights: resamples of users.
         doubt: added to the mean of each resample, shape (n_resamples,): what no request tells.
+
+    All of 400 users with the same difference:
+
+    >>> found = estimate(np.full(400, 0.1), user_weights(np.arange(400), 100, seed=1))
+    >>> found.words(".2f")
+    '0.10 [0.09, 0.11]'
     """
-    given = value[~np.isnan(value)]
+    is_given = ~np.isnan(value)
+    given = value[is_given]
     if not len(given):
-        return Estimate(float("nan"), float("nan"), float("nan"), 0)
+        return NOTHING
+    n_users = int(np.count_nonzero(np.bincount(weights.user[is_given])))
     means = weights.means(value) + (0 if doubt is None else doubt)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Estimate(float(given.mean()), float(low), float(high), len(given))
+    # numpy's quantile that leaves out NaN takes several times as long.
+    quantile = np.nanquantile if np.isnan(means).any() else np.quantile
+    low, high = quantile(means, [0.025, 0.975])
+    apart = none_of(n_users) if np.ptp(given) < ALIKE else 0.0
+    return Estimate(
+        float(given.mean()), float(low) - apart, float(high) + apart, len(given), n_users
+    )
 
 
 def proportion(value: np.ndarray, user: np.ndarray) -> Estimate:
@@ -102,7 +155,9 @@ def proportion(value: np.ndarray, user: np.ndarray) -> Estimate:
 
     Values of one user are not independent, so the interval is that of the effective sample size:
     n over the design effect, sum over users of (sum of value - mean)^2 / (n mean (1 - mean)), at
-    least 1 (Wilson 1927; Kish, Survey Sampling, 1965). NaN values are left out.
+    least 1 (Wilson 1927; Kish, Survey Sampling, 1965). Values that are all 0 or all 1, or of one
+    user, tell nothing of that effect: then the number of users takes its place. NaN values are left
+    out.
 
     Args:
         value: in [0, 1], shape (n,); treated as 0 or 1, whose variance is largest.
@@ -122,12 +177,19 @@ def proportion(value: np.ndarray, user: np.ndarray) -> Estimate:
     value, user = value[is_given].astype(np.float64), user[is_given]
     n = len(value)
     if not n:
-        return Estimate(float("nan"), float("nan"), float("nan"), 0)
+        return NOTHING
     mean = float(value.mean())
     by_user = np.bincount(np.unique(user, return_inverse=True)[1], value - mean)
-    design_effect = float(np.sum(by_user**2)) / max(n * (mean * (1 - mean)), 1e-12)
+    n_users, variance = len(by_user), n * (mean * (1 - mean))
+    is_known = n_users > 1 and variance > 0
+    design_effect = float(np.sum(by_user**2)) / variance if is_known else n / n_users
     low, high = _wilson(mean, n / max(1.0, design_effect))
-    return Estimate(mean, min(low, mean), max(high, mean), n)
+    return Estimate(mean, min(low, mean), max(high, mean), n, n_users)
+
+
+def none_of(n_users: int) -> float:
+    """Upper end of Wilson's 95 % interval for none of so many users."""
+    return _wilson(0.0, n_users)[1]
 
 
 def _wilson(mean: float, n: float) -> tuple[float, float]:

@@ -43,8 +43,8 @@ class FoldResult:
         n_posts: of the catalogue.
         replayed: requests of the test period.
         others: matches of its requests that were not replayed.
-        kept: of some requests, the share of the best k of all posts that the first stage keeps,
-            float64, NaN for the others, shape (n_requests,).
+        kept: of some requests, the share of the best of all posts, as many as the headline's list
+            is long, that the first stage keeps, float64, NaN for the others, shape (n_requests,).
         strata_columns: names of the profile columns that the feed depends on.
         randomness: findings of the tests of the feed in the test period.
         policies: that chose the impressions of the requests.
@@ -169,7 +169,7 @@ def _replayed(
 def _part(models: FoldModels, requests: Requests, number: int) -> tuple[ReplayResult, np.ndarray]:
     """One part of the requests, replayed, and the share that the first stage keeps of its best."""
     ours, some = models.ours, requests.part(number, N_PARTS)
-    kept, every, k = np.full(len(some), np.nan), ours.without_cut(), max(ours.params.validate.k)
+    kept, every, k = np.full(len(some), np.nan), ours.without_cut(), ours.params.validate.k[0]
     for i in range(min(UNCUT_A_PART, len(some))):
         user, at = int(some.user[i]), int(some.at[i])
         best = every.rank(user, at, k).post

@@ -52,7 +52,10 @@ def _worse(new: Path, live: Path) -> Iterator[str]:
         except FeedrankError:
             continue  # too few such requests, or an artifact of older code
         kinds = [kind_of(kind, pairs.first_k()) for kind in pairs.decisive()]
-        for found in [pairs.difference(kind) for kind in kinds if kind in pairs.kinds()]:
+        differences = [pairs.difference(kind) for kind in kinds if kind in pairs.kinds()]
+        if not any(found.gain.has_interval for found in differences):
+            continue  # too few of them are judged
+        for found in differences:
             if is_refused(found, 0, "worse"):
                 yield (
                     f"On {found.gain.n_requests} requests that both answered, the live one beats "
@@ -89,11 +92,16 @@ def _worse_by_leads(new: Path, live: Path) -> Iterator[str]:
     kind = "shown" if "shown" in (ours["headline"], theirs["headline"]) else "expected"
     for name in SIMPLE[1:]:
         a, b = (m[f"lead@{_k(ours)}"].get(name) for m in (theirs, ours))
-        if a and b and (b[f"{kind}_high"] or 0) < (a[f"{kind}_low"] or 0):
+        if a and b and _is_below(b[f"{kind}_high"], a[f"{kind}_low"]):
             yield (
                 f"Its lead over '{name}' by {kind}, {_of(b, kind)}, lies below the live one's, "
                 f"{_of(a, kind)}; no requests are in common."
             )
+
+
+def _is_below(high: float | None, low: float | None) -> bool:
+    """Whether an interval lies below another; not where one of them is missing."""
+    return high is not None and low is not None and high < low
 
 
 def _manifest_metrics(directory: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from feedrank.experiments.ablation import (
 )
 from feedrank.features.spec import features_of
 from feedrank.state.feature_store import FeatureStore
+from tests.support.request_tables import hits_table, reordered
 from tests.support.simulated_logs import Learned, fitted, saved, simulated, workers
 
 
@@ -86,3 +87,13 @@ def test_an_ablation_that_refits_leaves_the_log_as_it_was(learned: Learned, fold
         requests_without(Ablation("x", "x", posts=lambda p: p.assign(text="")), learned.log, params)
     assert {p.name: p.read_bytes() for p in learned.log.directory.iterdir()} == before
     assert FeatureStore.load(folder / "data" / "features")
+
+
+def test_a_hit_rate_without_a_value_is_a_dash_in_the_table(learned: Learned) -> None:
+    full = hits_table().assign(**{"feedrank/shown@5": np.nan})
+    other = reordered(hits_table(gain=0.06)).assign(**{"feedrank/shown@5": np.nan})
+    rows = table_of({"full": full, "text": other}, learned.params)
+    head, _, same, changed = lines_of(rows)
+    assert head.count("|") == same.count("|") == changed.count("|")
+    assert same.endswith("| +0.000 [+0.000, +0.000] | - | - [-, -] |")
+    assert changed.endswith("] | - | - [-, -] |")

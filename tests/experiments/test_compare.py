@@ -81,6 +81,16 @@ def test_the_command_speaks_and_its_exit_code_decides(
     assert "error: revision 'nowhere'" in capsys.readouterr().err
 
 
+def test_a_line_and_the_verdict_speak_of_one_tolerance(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_requests(REQUESTS, hits_table(seed=3).assign(list=7))
+    assert compare.main(["plain", WORKSPACE, "--kind", "expected", "--tolerance", "0.04"]) == 0
+    said = capsys.readouterr().out
+    assert len([x for x in said.splitlines() if "equal within 0.04" in x]) == 2
+    assert "equal within 0.005" not in said
+
+
 def test_a_loss_of_either_hit_rate_is_enough(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -123,7 +133,8 @@ def test_what_cannot_be_compared_is_never_taken_for_a_worse_run(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_requests(REQUESTS, hits_table().assign(**{"feedrank/shown@5": np.float32(np.nan)}))
-    assert "'shown@5' has no value in both runs" in _failed(capsys, "plain", WORKSPACE)
+    said = _failed(capsys, "plain", WORKSPACE)
+    assert "'shown@5' has a value in both runs in 0 of 900 common requests" in said
     assert compare.main(["plain", WORKSPACE, "--kind", "expected"]) == 0
     assert "without a value in both runs" in capsys.readouterr().out
     write_requests(REQUESTS, pd.concat([hits_table(), hits_table()]))

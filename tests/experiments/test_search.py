@@ -12,9 +12,10 @@ import pytest
 
 from feedrank.errors import FeedrankError
 from feedrank.experiments import ablation, search
+from feedrank.experiments.search import gain_of
 from feedrank.experiments.space import SPACE, Range, applied, present, settings, space_of
 from feedrank.experiments.studies import Search, choice_of, line_of, name_of
-from feedrank.experiments.tuning_folds import EarlierWeeks, earlier_folds
+from feedrank.experiments.tuning_folds import BETTER, NOW, EarlierWeeks, earlier_folds
 from feedrank.features.row_pass import training_rows
 from feedrank.features.rows import TrainingRows
 from feedrank.io.writer_lock import one_writer
@@ -23,8 +24,10 @@ from feedrank.log.calendar import Calendar
 from feedrank.log.files import Log
 from feedrank.params import Params
 from feedrank.ranking.recommender import Recommender
-from feedrank.stats.intervals import Estimate
+from feedrank.state.feature_store import FeatureStore
+from feedrank.stats.intervals import Estimate, estimate
 from feedrank.validation.methods import OURS
+from feedrank.validation.replay.period import requests_in
 from tests.support.small_artifact import small_params, write_log
 
 NAMES = ("train.max_depth", "train.min_split_gain")
@@ -215,7 +218,7 @@ def test_the_weeks_of_validation_have_no_influence(
 ) -> None:
     monkeypatch.setenv("FEEDRANK_WORKERS", "1")
     log, features, rows, params = learned
-    weeks = EarlierWeeks.of(log, features, rows, params, 1)
+    weeks = EarlierWeeks.of(log, features, rows, params, 1, half=0)
     calendar = Calendar.of(log.meta, None, None)
     untouched = calendar.folds(params.validate.folds)[0].cutoff
     assert weeks.folds[0].until == untouched
@@ -242,7 +245,7 @@ def test_lists_are_made_in_the_state_of_the_headline(
         made(self, *rest, as_of=as_of)
 
     monkeypatch.setattr(Recommender, "__init__", recorded)
-    weeks = EarlierWeeks.of(log, features, rows, params, 1)
+    weeks = EarlierWeeks.of(log, features, rows, params, 1, half=0)
     found = []
     for state, known in (("fresh", {None}), ("aged", {None, weeks.folds[0].cutoff})):
         asked.clear()
@@ -276,14 +279,51 @@ def test_the_command_searches_and_says_how_to_try_the_best(
     assert any(end in said for end in ends)
 
 
+def test_the_check_asks_other_users_than_the_trials(
+    learned: tuple[Log, Path, TrainingRows, Params], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEEDRANK_WORKERS", "1")
+    log, features, rows, params = learned
+    every = replace(params, validate=replace(params.validate, requests=100_000))
+    (fold,) = earlier_folds(Calendar.of(log.meta, None, None), params.validate.folds, 1)
+    whole = requests_in(log, FeatureStore.load(features), fold, every.validate).requests
+    first, second = (
+        EarlierWeeks.of(log, features, rows, every, 1, half).requests[0] for half in (0, 1)
+    )
+    assert not set(first.user) & set(second.user)
+    assert sorted([*first.user, *second.user]) == sorted(whole.user)
+    assert 0.35 < len(first) / len(whole) < 0.65
+    np.testing.assert_array_equal(np.isfinite(first.propensity), True)
+
+
+def test_what_no_request_tells_of_two_trials_is_in_their_difference(
+    learned: tuple[Log, Path, TrainingRows, Params], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEEDRANK_WORKERS", "1")
+    log, features, rows, params = learned
+    weeks = EarlierWeeks.of(log, features, rows, params, 1, half=1)
+    other = applied({"train.min_split_gain": 0.1, "train.max_depth": 8}, params)
+    found = weeks.compared(params, other)
+    gain = gain_of(weeks, params, other, "expected")
+    first, second = (found.methods[name] for name in (NOW, BETTER))
+    of_requests = second.by_request["expected"] - first.by_request["expected"]
+    narrow = estimate(of_requests, found.weights)
+    assert gain.value == narrow.value
+    assert gain.high - gain.low > 1.2 * (narrow.high - narrow.low)
+    doubt = second.doubt - first.doubt
+    assert 0 < doubt.std() < 0.9 * np.hypot(first.doubt.std(), second.doubt.std())
+
+
 def test_only_a_gain_is_offered_as_an_experiment() -> None:
     choice = {"train.max_depth": 6}
-    for gain in (Estimate(0.01, -0.01, 0.03, 9), Estimate(-0.02, -0.03, -0.01, 9)):
+    for gain in (Estimate(0.01, -0.01, 0.03, 900, 300), Estimate(-0.02, -0.03, -0.01, 900, 300)):
         said = search.last_words(choice, gain, "shown")
         assert "`params.yaml` stays" in said
         assert "dvc exp run" not in said
-    sure = search.last_words(choice, Estimate(0.02, 0.01, 0.03, 9), "shown")
-    assert "gains +0.0200 [+0.0100, +0.0300] of shown: ahead" in sure
+    few = search.last_words(choice, Estimate(0.02, np.nan, np.nan, 9, 9), "shown")
+    assert "gains +0.0200 (no interval) of shown in these weeks: undecided, too little" in few
+    sure = search.last_words(choice, Estimate(0.02, 0.01, 0.03, 900, 300), "shown")
+    assert "gains +0.0200 [+0.0100, +0.0300] of shown in these weeks: ahead" in sure
     assert "dvc exp run -n searched -S train.max_depth=6\n" in sure
 
 

@@ -30,9 +30,17 @@ def test_a_missing_value_is_left_out_of_a_line() -> None:
 
 
 def test_slices_that_were_not_judged_are_left_out() -> None:
-    drawn = svg(charts.slices(), _slices(shown=[0.5, np.nan]))
+    bare = {kind: [0.5, np.nan] for kind in ("shown", "expected")}
+    drawn = svg(charts.slices(), _slices(**bare))
     assert ">a</text>" in drawn
     assert ">b</text>" not in drawn
+
+
+def test_a_slice_that_one_hit_rate_does_not_judge_has_the_dot_of_the_other() -> None:
+    nothing = {name: [0.5, np.nan] for name in ("shown", "shown_low", "shown_high")}
+    drawn = svg(charts.slices(), _slices(**nothing))
+    assert ">b</text>" in drawn
+    assert len(DOT.findall(drawn)) == len(DOT.findall(svg(charts.slices(), _slices()))) - 1
 
 
 def test_charts_of_one_domain_put_a_value_at_one_place() -> None:

@@ -64,8 +64,8 @@ def found(learned: Learned, results: list[FoldResult]) -> Reports:
     full = ABLATION["rows"][0] | {k: metrics["hitrate@5"][k] for k in ("expected", "shown")}
     return Reports(
         metrics=metrics,
-        details=summary.details(slices, topic_table(results, learned.store)),
-        days=days_of(results, learned.log, params, "expected"),
+        details=summary.details(slices, topic_table(results, learned.store, 5)),
+        days=days_of(results, learned.log, params, summary.trust),
         calibration=calibration_of(results),
         slices=slices,
         curve=curve_of(results),
@@ -74,6 +74,7 @@ def found(learned: Learned, results: list[FoldResult]) -> Reports:
     )
 
 
+ENDS = ("", "_low", "_high")
 XMLNS = re.compile(r'xmlns(:xlink)?="[^"]*"')  # a name, which nobody fetches
 
 
@@ -185,6 +186,104 @@ def test_an_ablation_of_another_run_is_not_shown_beside_this_one(found: Reports)
     assert "without a part" not in page
 
 
+def test_an_ablation_of_lists_of_another_length_is_of_another_run(found: Reports) -> None:
+    page = page_of(replace(found, ablation=ABLATION | {"k": 37}))
+    assert "make ablation" in page
+
+
+def test_the_page_says_from_what_state_its_lists_are(found: Reports) -> None:
+    fresh = page_of(found)
+    assert "ranked from the log before that moment" in fresh
+    assert "<b>feedrank aged</b>: feedrank with its state frozen" in fresh
+    baselines = found.metrics[f"baselines@{found.k}"]
+    others = {name.replace("_aged", "_fresh"): rates for name, rates in baselines.items()}
+    aged = page_of(replace(found, metrics=found.metrics | {f"baselines@{found.k}": others}))
+    assert "ranked from the log before the test period" in aged
+    assert "<b>feedrank fresh</b>: with that of each request" in aged
+    assert "<b>feedrank aged</b>" not in aged
+
+
+def test_the_words_on_slices_are_those_of_the_charts(found: Reports) -> None:
+    said = page_of(found)
+    assert "shown and expected hit rates with intervals. The dashed line is" in said.replace(
+        "\n    ", " "
+    )
+    unjudged = dict.fromkeys(("shown", "shown_low", "shown_high"))
+    ours = found.metrics[f"hitrate@{found.k}"] | unjudged
+    metrics = found.metrics | {f"hitrate@{found.k}": ours}
+    bare = found.slices.assign(**{f"{c}{e}": np.nan for c in ("shown", "lead") for e in ENDS})
+    page = page_of(replace(found, metrics=metrics, slices=bare))
+    assert "expected hit\n    rate with intervals." in page
+    assert "The dashed line is the shown hit rate" not in page
+    assert page.count("<h2>By ") == said.count("<h2>By ") > 1
+    nothing = bare.assign(**{f"expected{e}": np.nan for e in ENDS})
+    assert "Below, the" not in page_of(replace(found, metrics=metrics, slices=nothing))
+
+
+def test_the_page_of_a_test_period_without_a_like_decides_nothing(
+    learned: Learned, results: list[FoldResult], found: Reports
+) -> None:
+    unliked = [
+        replace(
+            r,
+            replayed=replace(
+                r.replayed,
+                shown_liked=np.zeros_like(r.replayed.shown_liked),
+                hit_shown=r.replayed.hit_shown * 0,
+                hit_catalogue=r.replayed.hit_catalogue * 0,
+            ),
+        )
+        for r in results
+    ]
+    params = learned.params.validate
+    summary, slices = Summary.of(unliked, params), slice_table(unliked, learned.store, params)
+    metrics = summary.metrics(None)
+    ours = metrics["hitrate@5"]
+    assert ours["expected_low"] is ours["expected_high"] is ours["shown_low"] is None
+    reports = replace(
+        found,
+        metrics=metrics,
+        details=summary.details(slices, topic_table(unliked, learned.store, 5)),
+        days=days_of(unliked, learned.log, params, summary.trust),
+        slices=supported_slices(slices, summary.trust.void),
+    )
+    assert reports.days["low"].isna().all()
+    assert reports.details["folds"][0]["expected_low"] is None
+    page = page_of(reports)
+    assert "equal" not in page[: page.index("Read with care")]
+    assert "Which one is better is undecided, too little to judge by." in page
+    assert "Too little is judged to tell whether a baseline is ahead of our lists." in page
+    assert not re.search("nan|None", XMLNS.sub("", page))
+    said = "\n".join(summary.words(slices, metrics))
+    assert "nan" not in said
+    assert "No slice is compared with most liked" in said
+    table = summary.requests(learned.log, learned.store.catalogue)
+    assert table["expected_is_void"].all()
+
+
+def test_a_run_without_any_shown_value_says_so(learned: Learned, results: list[FoldResult]) -> None:
+    unjudged = [
+        replace(r, replayed=replace(r.replayed, hit_shown=r.replayed.hit_shown * np.nan))
+        for r in results
+    ]
+    params = learned.params.validate
+    summary, slices = Summary.of(unjudged, params), slice_table(unjudged, learned.store, params)
+    assert slices["expected"].notna().any()
+    words = summary.words(slices, summary.metrics(None))
+    assert ", shown without a value, " in words[1]
+    assert any("By shown@5 0 of " in w for w in words)
+
+
+def test_the_share_of_a_topic_is_of_the_headline_s_lists(
+    learned: Learned, results: list[FoldResult]
+) -> None:
+    replayed, first = joined(results), topic_table(results, learned.store, 1)
+    listed = [learned.store.topic[post] for post in replayed.top[0, :, 0]]
+    for row in first:
+        share = listed.count(row["topic"]) / len(listed)
+        assert row["share_of_lists"] == pytest.approx(share, abs=1e-5)
+
+
 def test_names_of_the_database_are_escaped(found: Reports) -> None:
     page = page_of(replace(found, slices=found.slices.assign(value="<b>&", by="<i>")))
     assert "<i>" not in page
@@ -218,7 +317,7 @@ def test_it_is_said_in_words_whether_a_lead_is_sure(found: Reports) -> None:
         (0.01, 0.09, "Ours is better, beyond chance."),
         (-0.09, -0.01, "Ours is worse, beyond chance."),
         (-0.004, 0.005, "For all that matters, both are equal."),
-        (-0.02, 0.09, "Which one is better is undecided, about 3 times the requests would tell. "
+        (-0.02, 0.09, "Which one is better is undecided. "
          "Among the posts that were shown anyway, ours is better beyond chance."),
     ],
 )  # fmt: skip
@@ -239,9 +338,9 @@ def test_the_first_sentence_says_how_often_and_who_is_better(
 
 
 def test_a_void_rate_is_in_no_table_of_slices_that_is_written(found: Reports) -> None:
-    kept = supported_slices(found.slices, "expected")
+    kept = supported_slices(found.slices, ())
     assert kept["expected"].notna().any()
-    void = supported_slices(found.slices, "shown")
+    void = supported_slices(found.slices, ("expected",))
     assert void.filter(like="expected").isna().all(axis=None)
     pd.testing.assert_frame_equal(void.filter(like="shown"), kept.filter(like="shown"))
 
@@ -315,25 +414,39 @@ def test_the_surest_to_be_behind_is_named_first_and_not_the_noisiest() -> None:
     assert [w[:8] for w in worst_slices(table)] == ["age = b:", "age = a:", "age = c:"]
     behind, small = slices_in_words(table)
     assert behind == "No slice of 3 is significantly behind most liked."
-    assert small.endswith("fewer than 20 users: age = d: 7.")
+    assert small.endswith("with the number of all requests: age = d (7).")
 
 
 def test_slices_surely_behind_are_counted_beside_chance() -> None:
-    table = _table(*[(f"{i}", 900, -0.1, -0.12, -0.08) for i in range(2)])
+    table = _table(*[(f"{i}", 900, -0.1, -0.12, -0.08) for i in range(10)])
     (words,) = slices_in_words(table)
-    assert words.startswith("2 of 2 slices are significantly behind most liked")
-    assert slices_in_words(table.head(0))[0].startswith("No slice of 0 ")
-    assert worst_slices(table.head(0)) == []
+    assert words == (
+        "10 of 10 slices are significantly behind most liked; about 0.25 would be by chance, were "
+        "none ahead."
+    )
+
+
+def test_slices_that_nothing_judges_are_not_compared() -> None:
+    bare = _table(("a", 900, np.nan, np.nan, np.nan)).assign(shown=np.nan, expected=0.6)
+    for table in (bare, bare.head(0)):
+        assert slices_in_words(table) == [
+            "No slice is compared with most liked: too little is judged by shown."
+        ]
+        assert worst_slices(table) == []
 
 
 def test_a_slice_that_always_hits_has_an_interval(
     learned: Learned, results: list[FoldResult]
 ) -> None:
     table = slice_table(_always(results), learned.store, learned.params.validate)
-    large = table.dropna(subset=["shown"])
+    large = table.dropna(subset=["shown"]).set_index(["by", "value"])
     assert (large["shown"] == 1).all()
-    n = large["requests"].to_numpy()
-    np.testing.assert_allclose(large["shown_low"], n / (n + 1.96**2), atol=1e-5)
+    user = joined(results).user
+    for one in large_slices(slices_of(results, learned.store), user):
+        if (one.by, one.value) in large.index:
+            n = len(np.unique(user[one.kept]))
+            low = large.loc[(one.by, one.value), "shown_low"]
+            assert low == pytest.approx(n / (n + 1.96**2), abs=1e-5)
 
 
 def _always(results: list[FoldResult]) -> list[FoldResult]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from feedrank.stats.classification import auc, log_loss
 from feedrank.stats.hits import expected_hit_at_k, hits_at_each_k
-from feedrank.stats.intervals import estimate, proportion, user_weights
+from feedrank.stats.intervals import Estimate, estimate, proportion, user_weights
 
 SCORED = st.lists(st.tuples(st.integers(0, 1), st.integers(-3, 3)), min_size=1, max_size=40)
 LISTS = st.lists(st.lists(st.floats(0, 1), min_size=3, max_size=3), min_size=1, max_size=20)
@@ -150,7 +150,54 @@ def test_a_proportion_of_few_users_says_less_than_as_many_of_many() -> None:
     assert of_few.high - of_few.low > 2 * (of_many.high - of_many.low)
 
 
+@pytest.mark.parametrize("liked", [0.0, 1.0])
+def test_where_all_or_none_are_liked_users_count_and_not_requests(liked: float) -> None:
+    found = proportion(np.full(100, liked), np.arange(100) % 4)
+    assert found.high - found.low == pytest.approx(1.96**2 / (4 + 1.96**2))
+    assert (found.n_requests, found.n_users) == (100, 4)
+
+
+def test_a_proportion_of_one_user_says_as_much_as_one_request() -> None:
+    value = np.tile([1.0, 0.0], 50)
+    found, one = proportion(value, np.zeros(100, int)), proportion(np.array([0.5]), np.array([0]))
+    assert (found.low, found.high) == (one.low, one.high)
+
+
 def test_nobody_s_proportion_is_not_known() -> None:
     found = proportion(np.array([np.nan, np.nan]), np.array([1, 2]))
     assert found.n_requests == 0
     assert math.isnan(found.low)
+
+
+def test_equal_differences_of_few_users_are_not_certain() -> None:
+    for n_users in (1, 24, 13_000):
+        user = np.repeat(np.arange(n_users), 2)
+        found = estimate(np.full(len(user), 0.25), user_weights(user, 50, 1))
+        none = 1.96**2 / (n_users + 1.96**2)
+        assert (found.low, found.high) == pytest.approx((0.25 - none, 0.25 + none))
+    assert found.high < 0.2504  # so that many users can still tell that two are equal
+
+
+def test_users_who_were_not_judged_do_not_make_an_estimate_decisive() -> None:
+    user = np.repeat(np.arange(200), 3)
+    weights = user_weights(user, 50, 1)
+    draw = np.random.default_rng(1).random(600)
+
+    def judged(n_requests: int) -> Estimate:
+        return estimate(np.where(np.arange(600) < n_requests, draw, np.nan), weights)
+
+    assert [(judged(n).n_users, judged(n).is_decisive) for n in (49, 50, 57, 58, 60)] == [
+        (17, False), (17, False), (19, False), (20, True), (20, True)
+    ]  # fmt: skip
+    assert not estimate(draw[:49], user_weights(np.arange(49), 50, 1)).is_decisive
+    few = judged(57).if_decisive()
+    assert few.value == judged(57).value
+    assert not few.has_interval
+    assert judged(60).if_decisive() == judged(60)
+
+
+def test_resamples_without_a_judged_request_have_no_rate() -> None:
+    value = np.full(30, np.nan)
+    value[:3] = [0.6, 0.7, 0.8]
+    found = estimate(value, user_weights(np.arange(30), 1000, 1))
+    assert 0.6 <= found.low < found.high <= 0.8

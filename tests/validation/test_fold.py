@@ -287,7 +287,8 @@ def test_a_hit_rate_without_a_value_is_null(learned: Learned, results: list[Fold
 def test_every_day_of_the_test_periods_has_its_own_hit_rates(
     learned: Learned, results: list[FoldResult]
 ) -> None:
-    days = days_of(results, learned.log, learned.params.validate, "expected")
+    trust = Summary.of(results, learned.params.validate).trust
+    days = days_of(results, learned.log, learned.params.validate, trust)
     assert set(days["method"]) == set(METHODS)
     assert not days.duplicated(["day", "method"]).any()
     of_ours = days[days["method"] == OURS]

@@ -189,12 +189,12 @@ def _validation_is_sound(made: Learned, features: Path) -> None:
     validate, store = all_params.validate, made.store
     summary, slices = Summary.of(results, validate), slice_table(results, store, validate)
     metrics = summary.metrics(None)
-    details = summary.details(slices, topic_table(results, store))
+    details = summary.details(slices, topic_table(results, store, 5))
     assert 0 <= metrics["hitrate@5"]["expected"] <= 1
     assert metrics["hitrate@5"]["n_requests"] > 0
     json.dumps([metrics, details], allow_nan=False)
     tables = (
-        days_of(results, log, validate, "expected"),
+        days_of(results, log, validate, summary.trust),
         calibration_of(results),
         slices,
         curve_of(results),

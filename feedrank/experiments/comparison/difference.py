@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from feedrank.stats.decisions import EQUAL, decision
+from feedrank.stats.decisions import EQUAL
 from feedrank.stats.intervals import Estimate
+from feedrank.validation.results.leads import decision_by
 
 
 @dataclass(frozen=True)
@@ -16,9 +17,10 @@ class Difference:
         kind: such as 'expected@5'.
         a: of run A.
         b: of run B.
-        gain: B less A, with the paired interval.
+        gain: B less A, with the paired interval; without one where too few requests, or
+            those of too few users, have a value in both.
         is_same: whether each request has the same value in both.
-        is_void: whether the feed of a run makes this hit rate void.
+        is_void: whether this hit rate counts for nothing in a run.
     """
 
     kind: str
@@ -31,30 +33,31 @@ class Difference:
     def words(self, tolerance: float = EQUAL) -> str:
         """Which run is better, that both are equal, or what it would take to tell."""
         if self.is_void:
-            return "void: the feed is not random"
+            return "void: a run warns of it"
         if not self.gain.n_requests:
             return "without a value in both runs"
-        if self.is_same:
+        if self.is_same and self.gain.has_interval:
             return "the same in every request"
         if self.gain.low > 0:
             return f"B beats A by {self.gain.value:.4f}"
         if self.gain.high < 0:
             return f"A beats B by {-self.gain.value:.4f}"
-        return decision(self.gain.value, self.gain.low, self.gain.high, tolerance)
+        gain = self.gain
+        return decision_by(self.kind, gain.value, gain.low, gain.high, tolerance)
 
-    def line(self) -> str:
+    def line(self, tolerance: float = EQUAL) -> str:
         """Numbers and words; of a void hit rate words alone."""
         name = f"{'hitrate@' + self.kind.split('@')[1] + '/' + self.kind.split('@')[0]:22}"
-        if self.is_void:
-            return name + self.words()
+        if self.is_void or not self.gain.n_requests:
+            return name + self.words(tolerance)
         return name + (
-            f"A {self.a.value:.4f}  B {self.b.value:.4f}  B - A {self.gain.value:+.4f} "
-            f"[{self.gain.low:+.4f}, {self.gain.high:+.4f}]  {self.words()}"
+            f"A {self.a.value:.4f}  B {self.b.value:.4f}  B - A {self.gain.words('+.4f')}  "
+            f"{self.words(tolerance)}"
         )
 
 
 def is_refused(difference: Difference, tolerance: float, when: str) -> bool:
-    """Whether a build should refuse run B.
+    """Whether a build should refuse run B; never without an interval.
 
     Args:
         difference: of the hit rate that decides.

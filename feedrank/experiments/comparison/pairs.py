@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from feedrank.errors import FeedrankError
 from feedrank.experiments.comparison.difference import Difference
-from feedrank.stats.intervals import UserWeights, estimate, user_weights
+from feedrank.stats.intervals import (
+    LEAST_REQUESTS,
+    LEAST_USERS,
+    UserWeights,
+    estimate,
+    user_weights,
+)
 from feedrank.validation.methods import OURS
 from feedrank.validation.results.requests_table import DOUBT, LIST, OUTCOMES, VOID, column
 
 KEYS = ["user_id", "at"]
-# The interval of a difference of hit rates of 50 requests is +-.1 at best; the least that
-# 'validate.requests' allows.
-LEAST_COMMON = 50
 # Share of common requests that may differ in the posts shown or liked: late likes change some,
 # other logs all.
 MOST_CHANGED = 0.5
@@ -50,7 +53,7 @@ class Pairs:
         """
         first, second = (_by_key(t, name) for t, name in ((a, "A"), (b, "B")))
         common = first.index.intersection(second.index)
-        if len(common) < LEAST_COMMON:
+        if len(common) < LEAST_REQUESTS:
             raise FeedrankError(
                 f"the runs have {len(common)} requests in common, of {len(a)} and {len(b)}: they "
                 "cannot be compared. Use the same data, 'validate.requests', 'validate.folds', "
@@ -73,7 +76,7 @@ class Pairs:
 
     @property
     def is_expected_void(self) -> bool:
-        """Whether the feed of a run makes `expected` void; an older table says nothing of it."""
+        """Whether `expected` is void in a run; an older table says nothing of it."""
         return any(bool(t[VOID].any()) for t in (self.a, self.b) if VOID in t)
 
     def decisive(self) -> list[str]:
@@ -98,29 +101,24 @@ class Pairs:
         """Of the requests of the run that has more, the share in common."""
         return len(self.a) / max(self.n_a, self.n_b)
 
-    def n_lists_that_differ(self) -> int | None:
-        """Number of requests whose lists hold other posts; None where a table has no `list`.
-
-        Also None where the lists, which are of the first k of each run, differ in length.
-        """
-        if _of_lists(self.a) != _of_lists(self.b):
-            return None
-        return self._n_differ(LIST)
+    def n_lists_that_differ(self, k: int) -> int | None:
+        """Number of requests whose lists of k hold other posts; None where a table has no lists."""
+        return self._n_differ(*(_column_of(t, LIST, k) for t in (self.a, self.b)))
 
     def n_outcomes_that_differ(self) -> int | None:
         """Number of requests with other posts shown or liked; None without a column `outcomes`."""
-        return self._n_differ(OUTCOMES)
+        return self._n_differ(OUTCOMES, OUTCOMES)
 
-    def _n_differ(self, name: str) -> int | None:
-        if name not in self.a or name not in self.b:
+    def _n_differ(self, of_a: str, of_b: str) -> int | None:
+        if of_a not in self.a or of_b not in self.b:
             return None
-        return int((self.a[name].to_numpy() != self.b[name].to_numpy()).sum())
+        return int((self.a[of_a].to_numpy() != self.b[of_b].to_numpy()).sum())
 
     def difference(self, kind: str, method: str = OURS) -> Difference:
         """Hit rates of A and B, and B less A, over requests with a finite value in both.
 
         If all lists are the same, the gain in `expected` is 0, whatever the two estimates are:
-        users would get the same posts.
+        users would get the same posts. Nor is a gain of 0 in each request then in any doubt.
 
         Args:
             kind: such as 'expected@5'.
@@ -139,47 +137,53 @@ class Pairs:
         a, b = (t[name].to_numpy(np.float64) for t in (self.a, self.b))
         in_both = np.isfinite(a) & np.isfinite(b)
         a, b = (np.where(in_both, hits, np.nan) for hits in (a, b))
-        are_lists_same = name == _of_lists(self.a) and self.n_lists_that_differ() == 0
-        gain = np.where(in_both, 0.0, np.nan) if are_lists_same else b - a
-        spreads = np.zeros(3) if kind.split("@")[0] != "expected" else self._doubts(are_lists_same)
+        k, is_expected = int(kind.split("@")[1]), kind.startswith("expected")
+        are_lists_same = method == OURS and self.n_lists_that_differ(k) == 0
+        gain = np.where(in_both, 0.0, np.nan) if are_lists_same and is_expected else b - a
+        spreads = self._doubts(k) if is_expected else np.zeros(3)
         normal = np.random.default_rng(1).standard_normal(len(self.weights.of_user))
         of_a, of_b, of_gain = (
             estimate(values, self.weights, spread * normal)
             for values, spread in zip((a, b, gain), spreads, strict=True)
         )
-        is_void = self.is_expected_void and kind.startswith("expected")
-        return Difference(kind, of_a, of_b, of_gain, not gain[in_both].any(), is_void)
+        is_same, is_void = not gain[in_both].any(), self.is_expected_void and is_expected
+        if is_same and are_lists_same:
+            of_gain = replace(of_gain, low=0.0, high=0.0)
+        return Difference(kind, of_a, of_b, of_gain.if_decisive(), is_same, is_void)
 
-    def _doubts(self, are_lists_same: bool) -> np.ndarray:
+    def _doubts(self, k: int) -> np.ndarray:
         """Standard deviations of what no request tells: of A, of B, and of B less A.
 
         The doubts of A and B correlate by the share of requests with equal lists. An older table
         says nothing of its doubt.
         """
-        a, b = (float(t[DOUBT].iloc[0]) if DOUBT in t else 0.0 for t in (self.a, self.b))
-        n_differ = self.n_lists_that_differ()
+        names = (_column_of(t, DOUBT, k) for t in (self.a, self.b))
+        tables = zip((self.a, self.b), names, strict=True)
+        a, b = (float(t[name].iloc[0]) if name in t else 0.0 for t, name in tables)
+        n_differ = self.n_lists_that_differ(k)
         equal = 0.0 if n_differ is None else 1 - n_differ / len(self.a)
-        apart = 0.0 if are_lists_same else np.sqrt(max(a**2 + b**2 - 2 * equal * a * b, 0.0))
-        return np.array([a, b, apart])
+        return np.array([a, b, np.sqrt(max(a**2 + b**2 - 2 * equal * a * b, 0.0))])
 
     def deciding(self, kind: str) -> Difference:
         """The difference of a hit rate that a build decides by.
 
         Raises:
-            FeedrankError: a run has no such hits, no request has them in both runs, or they are
-                void.
+            FeedrankError: a run has no such hits, too few requests, or those of too few users,
+                have them in both runs, or they are void.
         """
         found = self.difference(kind)
         if found.is_void:
             raise FeedrankError(
-                f"'{kind}' decides nothing: the feed of a run is not random, which makes it void. "
-                "Decide by 'shown'."
+                f"'{kind}' decides nothing: a run warns that it is void, as where the feed is not "
+                "random. Decide by 'shown'."
             )
-        if not found.gain.n_requests:
+        if not found.gain.is_decisive:
             raise FeedrankError(
-                f"'{kind}' has no value in both runs in any of {len(self.a)} common requests, so "
-                "nothing can be decided by it. Decide by another with '--kind', or by a shorter "
-                "list: 'shown' has a value where more than k posts were shown."
+                f"'{kind}' has a value in both runs in {found.gain.n_requests} of {len(self.a)} "
+                f"common requests, of {found.gain.n_users} users: below {LEAST_REQUESTS} requests "
+                f"or {LEAST_USERS} users nothing can be decided by it. Decide by another with "
+                "'--kind', or by a shorter list: 'shown' has a value where more than k posts were "
+                "shown."
             )
         return found
 
@@ -204,9 +208,10 @@ def _kinds_in_words(table: pd.DataFrame) -> str:
     return ", ".join(_kinds(table)) or "none"
 
 
-def _of_lists(table: pd.DataFrame) -> str | None:
-    """The hit rate of the lists whose checksums are in the column `list`."""
-    return next((c for c in table.columns if c.startswith(f"{OURS}/expected@")), None)
+def _column_of(table: pd.DataFrame, name: str, k: int) -> str:
+    """The column of a table about lists of k, `name` itself for the first k of the run."""
+    first = next((c for c in table.columns if c.startswith(f"{OURS}/")), "")
+    return name if first.endswith(f"@{k}") else f"{name}@{k}"
 
 
 def kind_of(name: str, k: int) -> str:

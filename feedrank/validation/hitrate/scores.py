@@ -19,7 +19,7 @@ mean; without any value the hit rate is NaN, and null in JSON.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -57,6 +57,10 @@ class Hits:
     detail: Expected
     doubt: np.ndarray
 
+    def without_intervals(self, kinds: Collection[str]) -> Hits:
+        """The same without the intervals of these kinds."""
+        return replace(self, **{kind: getattr(self, kind).without_interval() for kind in kinds})
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -67,19 +71,30 @@ class Scores:
         methods: by name, ours first.
         calibration: shared by all methods.
         weights: resamples of users.
+        unjudged: kinds of hit rate that judge nothing here, and have no interval.
     """
 
     k: int
     methods: dict[str, Hits]
     calibration: Calibration
     weights: UserWeights
+    unjudged: Collection[str] = ()
 
     def lead(self, ours: str, other: str, kind: str = "expected") -> Estimate:
-        """Lift: one method's hit rate less another's, with the paired interval."""
+        """Lift: one method's hit rate less another's, with the paired interval.
+
+        Without an interval where too few requests have a value by both for a decision.
+        """
         first, second = self.methods[ours], self.methods[other]
         doubt = first.doubt - second.doubt if kind == "expected" else None
         difference = first.by_request[kind] - second.by_request[kind]
-        return estimate(difference, self.weights, doubt)
+        found = estimate(difference, self.weights, doubt).if_decisive()
+        return found.without_interval() if kind in self.unjudged else found
+
+    def without_intervals(self, kinds: Collection[str]) -> Scores:
+        """The same where hit rates of these kinds judge nothing."""
+        methods = {name: hits.without_intervals(kinds) for name, hits in self.methods.items()}
+        return replace(self, methods=methods, unjudged=kinds)
 
 
 def score(
@@ -89,6 +104,7 @@ def score(
     params: ValidateParams,
     only: Collection[str] | None = None,
     others: Matches = NO_MATCHES,
+    normal: np.ndarray | None = None,
 ) -> Scores:
     """The three hit rates of all methods, or only of some, at one length of list.
 
@@ -99,6 +115,7 @@ def score(
         params: of the bootstrap.
         only: methods that are scored. None: all.
         others: matches of requests that were not replayed.
+        normal: `shared_normals` of the methods and of others beside them. None: of the methods.
     """
     weights = user_weights(replayed.user, params.bootstrap, params.seed)
     shown = Shown(
@@ -109,7 +126,8 @@ def score(
         len(replayed.user),
     )
     calibration = calibrate(shown)
-    normal = _shared_normals(replayed.top[:, :, :k], params)
+    if normal is None:
+        normal = shared_normals(replayed.top[:, :, :k], params)
 
     def hits(m: int) -> Hits:
         lists = Lists(
@@ -136,21 +154,23 @@ def score(
     return Scores(k, methods, calibration, weights)
 
 
-def _shared_normals(lists: np.ndarray, params: ValidateParams) -> np.ndarray:
+def shared_normals(lists: np.ndarray, params: ValidateParams) -> np.ndarray:
     """Standard normal numbers of each method and resample, shape (n_methods, n_resamples).
 
     Their correlation is the share of posts that two methods' lists have in common: what is not
-    known about equal lists is the same.
+    known about equal lists is the same. Of lists of different lengths it is the number in common
+    over the root of the product of their numbers of posts.
 
     Args:
         lists: rows of posts, -1 is an empty place, shape (n_methods, n_requests, k).
         params: of the bootstrap.
     """
-    shared = np.eye(len(lists))
+    shared, n_taken = np.eye(len(lists)), np.array([np.sum(of >= 0) for of in lists], np.float64)
     for one, other in combinations(range(len(lists)), 2):
         first, second = lists[one, :, :, None], lists[other, :, None]
         is_shared = np.any((first == second) & (first >= 0), axis=2)
-        shared[one, other] = shared[other, one] = is_shared.mean() if is_shared.size else 0.0
+        most = np.sqrt(n_taken[one] * n_taken[other])
+        shared[one, other] = shared[other, one] = is_shared.sum() / max(most, 1.0)
     values, vectors = np.linalg.eigh(shared)
     drawn = np.random.default_rng((params.seed, 1)).standard_normal((len(lists), params.bootstrap))
     return np.asarray((vectors * np.sqrt(np.maximum(values, 0))) @ drawn)
@@ -158,5 +178,6 @@ def _shared_normals(lists: np.ndarray, params: ValidateParams) -> np.ndarray:
 
 def _rate(hit: np.ndarray, user: np.ndarray, weights: UserWeights) -> Estimate:
     """Mean of hits; Wilson's interval where all or none are hits, and resamples do not vary."""
-    found = estimate(hit, weights)
-    return found if found.low < found.high else proportion(hit, user)
+    given = hit[~np.isnan(hit)]
+    is_one_kind = len(given) > 0 and given.min() == given.max()
+    return proportion(hit, user) if is_one_kind else estimate(hit, weights)

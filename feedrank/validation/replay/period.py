@@ -64,6 +64,12 @@ class PeriodRequests:
         likely = shares.likely_matches(of, requests.user[of], requests.at[of], requests.post, n)
         return requests, likely & is_matched[:, None]
 
+    def of_users(self, kept: np.ndarray) -> Requests:
+        """The requests of some users: a mask, shape (n_users,)."""
+        is_kept = np.zeros(len(self.sessions), bool)
+        is_kept[self.sessions.of] = kept[self.sessions.rows.user]
+        return self._weighed(self.sessions.requests(self.is_drawn & is_kept))
+
     def _weighed(self, requests: Requests) -> Requests:
         return requests.weighed(self.propensity, self.strata.of_user)
 

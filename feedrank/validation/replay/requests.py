@@ -145,7 +145,7 @@ class Sessions:
             step_seconds: of a step.
             seed: of the draws of sessions and of users.
         """
-        ids = _numbers(log.users[USER_ID].to_numpy())
+        ids = numbers_of(log.users[USER_ID].to_numpy())
         parts, by_policy, share = list[_BucketSessions](), [np.zeros(0, np.int64)], 1.0
         user_draw = uniform_of((ids,), seed)
         for number in range(log.meta.n_buckets):
@@ -218,7 +218,7 @@ def requests_of(log: Log, fold: Fold, step_seconds: int, n: int, seed: int) -> R
     return sessions.requests(lowest(sessions.draw, n))
 
 
-def _numbers(ids: np.ndarray) -> np.ndarray:
+def numbers_of(ids: np.ndarray) -> np.ndarray:
     """A whole number for each id, int64: whole numbers themselves, CRC-32 of text."""
     ids = id_array(ids)
     return np.array([zlib.crc32(i) for i in ids.tolist()], np.int64) if are_text(ids) else ids

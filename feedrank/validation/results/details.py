@@ -18,7 +18,7 @@ from feedrank.validation.hitrate.scores import Scores, score
 from feedrank.validation.methods import OURS
 from feedrank.validation.replay.policies import Policies
 from feedrank.validation.results.ranking_metrics import ranking_metrics
-from feedrank.validation.results.warnings import Trust
+from feedrank.validation.results.trust import Trust
 
 
 def details_of(
@@ -32,7 +32,7 @@ def details_of(
         "trust": _trust(scores[0], trust),
         "randomness": _randomness(results),
         "matching": _matching(scores[0]),
-        "folds": [_fold(result, params) for result in results],
+        "folds": [_fold(result, params, trust) for result in results],
         "precision_by_rank": _precision(results, max(params.k)),
         "ranking": ranking_metrics(joined(results), scores[0], results[0].n_posts),
         "candidate_cut": _first_stage(results),
@@ -79,9 +79,9 @@ def _matching(scores: Scores) -> dict[str, Any]:
     }
 
 
-def _fold(result: FoldResult, params: ValidateParams) -> dict[str, Any]:
+def _fold(result: FoldResult, params: ValidateParams, trust: Trust) -> dict[str, Any]:
     scores = score(result.replayed, result.names, params.k[0], params, (OURS,), result.others)
-    ours = scores.methods[OURS]
+    ours = scores.without_intervals(trust.unjudged).methods[OURS]
     return {
         "cutoff": result.fold.cutoff,
         **ours.expected.entries("expected"),
@@ -117,15 +117,15 @@ def _first_stage(results: Sequence[FoldResult]) -> dict[str, Any]:
 
 
 def days_of(
-    results: Sequence[FoldResult], log: Log, params: ValidateParams, kind: str
+    results: Sequence[FoldResult], log: Log, params: ValidateParams, trust: Trust
 ) -> pd.DataFrame:
-    """Hit rates by day of the test periods, with intervals, one row a day and method.
+    """Hit rates of the headline's kind by day of the test periods, one row a day and method.
 
     Args:
         results: of all folds.
         log: whose calendar names the days.
         params: of the bootstrap.
-        kind: of hit rate, the headline's.
+        trust: of the headline.
     """
     rows = []
     for fold, result in enumerate(results):
@@ -133,13 +133,14 @@ def days_of(
         for day in np.unique(days):
             name_of_day = log.meta.moment(int(day) * SECONDS_A_DAY).date().isoformat()
             part = result.replayed.of_requests(days == day)
-            for name, hits in score(part, result.names, params.k[0], params).methods.items():
+            scores = score(part, result.names, params.k[0], params)
+            for name, hits in scores.without_intervals(trust.unjudged).methods.items():
                 rows.append(
                     {
                         "day": name_of_day,
                         "fold": fold,
                         "method": name,
-                        **(rate := getattr(hits, kind)).entries("rate", "low", "high"),
+                        **(rate := getattr(hits, trust.headline)).entries("rate", "low", "high"),
                         "requests": rate.n_requests,
                     }
                 )

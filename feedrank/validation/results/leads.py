@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
-from feedrank.stats.decisions import decision
+from feedrank.stats.decisions import EQUAL, decision
 
+UNJUDGED = "undecided: no request judges both"
 Lead = Mapping[str, "float | None"]
 
 
@@ -29,12 +31,12 @@ def leads_in_words(leads: Mapping[str, Lead], headline: str) -> list[str]:
     sure = [
         name
         for name, lead in leads.items()
-        if all(decided(lead, kind) == "ahead" for kind in _kinds(lead))
+        if _kinds(lead) and all(decided(lead, kind) == "ahead" for kind in _kinds(lead))
     ]
     first = [f"Significantly ahead of {', '.join(map(in_words, sure))}."] if sure else []
     return first + [
         f"Against {in_words(name)}: "
-        + "; ".join(f"by {k} {decided(lead, k)}" for k in _kinds(lead))
+        + ("; ".join(f"by {k} {decided(lead, k)}" for k in _kinds(lead)) or UNJUDGED)
         + "."
         for name, lead in leads.items()
         if name not in sure
@@ -47,7 +49,7 @@ def in_words(method: str) -> str:
 
 
 def leaders_in_words(leads: Mapping[str, Lead], headline: str) -> str:
-    """Baselines that are significantly ahead of ours, or that none is, one sentence.
+    """Baselines that are significantly ahead of ours, that none is, or that nothing tells.
 
     Args:
         leads: by baseline, of `reports/metrics.json`.
@@ -60,6 +62,8 @@ def leaders_in_words(leads: Mapping[str, Lead], headline: str) -> str:
         for kind in _kinds(lead)
         if behind(lead, kind)
     ]
+    if not any(_has_interval(lead, kind) for lead in kept.values() for kind in _kinds(lead)):
+        return "Too little is judged to tell whether a baseline is ahead of our lists."
     if not ahead:
         return "No baseline is significantly ahead of our lists."
     return f"Significantly ahead of our lists: {', '.join(ahead)}."
@@ -80,18 +84,31 @@ def _kinds(lead: Lead) -> list[str]:
 
 
 def _rounded(lead: Lead, kind: str) -> tuple[float, ...]:
-    """Value and ends as they are printed; the sum turns -0.0 into 0.0."""
-    return tuple(round(lead[f"{kind}{end}"] or 0.0, 3) + 0.0 for end in ("", "_low", "_high"))
+    """Value and ends as they are printed, NaN for none; the sum turns -0.0 into 0.0."""
+    numbers = (lead[f"{kind}{end}"] for end in ("", "_low", "_high"))
+    return tuple(math.nan if x is None else round(x, 3) + 0.0 for x in numbers)
+
+
+def _has_interval(lead: Lead, kind: str) -> bool:
+    return lead[f"{kind}_low"] is not None
 
 
 def _numbers(lead: Lead, kind: str) -> str:
     value, low, high = _rounded(lead, kind)
-    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+    return f"{value:+.3f}" + (f" [{low:+.3f}, {high:+.3f}]" if _has_interval(lead, kind) else "")
 
 
 def decided(lead: Lead, kind: str) -> str:
     """Ahead, behind, equal, or undecided with what it would take, by one hit rate."""
     if lead[kind] is None:
-        return "undecided: no request judges both"
-    value, low, high = _rounded(lead, kind)
-    return decision(value, low, high)
+        return UNJUDGED
+    return decision_by(kind, *_rounded(lead, kind))
+
+
+def decision_by(kind: str, value: float, low: float, high: float, tolerance: float = EQUAL) -> str:
+    """Decision by one hit rate, such as 'shown' or 'expected@5'.
+
+    How many requests would tell is not said of `expected`: most of its width is what no request
+    tells, such as the priors of the shifts, and does not fall with the root of their number.
+    """
+    return decision(value, low, high, tolerance, narrows=not kind.startswith("expected"))

@@ -15,7 +15,7 @@ from feedrank.stats.intervals import Estimate, rounded
 from feedrank.validation.fold import FoldResult
 from feedrank.validation.hitrate.scores import KINDS, Hits, Scores
 from feedrank.validation.methods import AGED, FRESH, OURS
-from feedrank.validation.results.warnings import Trust
+from feedrank.validation.results.trust import Trust
 
 
 def metrics_of(

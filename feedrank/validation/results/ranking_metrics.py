@@ -12,7 +12,8 @@ shown posts by a method:
 
 and of the k best of the whole catalogue, over all requests:
 
-    novelty@k   mean of -log2 of the post's share of the likes, each post counted once more
+    novelty@k   mean of -log2 of the post's share of the likes in these requests, each post counted
+                once more
                 (Zhou et al., *Solving the apparent diversity-accuracy dilemma*, 2010)
     coverage@k  share of the catalogue that any list holds; a count of these lists, not a mean, so
                 it has no interval, and it grows with the number of requests

@@ -23,10 +23,12 @@ from feedrank.validation.methods import OURS
 from feedrank.validation.replay.replay import ReplayResult
 
 KEYS = ("user_id", "at", "fold")
-LIST = "list"  # column of checksums of our list
+LIST = "list"  # column of checksums of our list of the first k, 'list@3' of a further one
 OUTCOMES = "outcomes"  # column of checksums of the posts shown and liked
 VOID = "expected_is_void"  # column, constant: the tests of the feed make `expected` void
-DOUBT = "expected_doubt"  # column, constant: standard deviation of what no request tells of ours
+# Column, constant: standard deviation of what no request tells of `expected` of our list of the
+# first k, 'expected_doubt@3' of a further one.
+DOUBT = "expected_doubt"
 
 
 def requests_table(
@@ -43,20 +45,25 @@ def requests_table(
     `expected` holds pseudo-values (see `feedrank.validation.hitrate.expected`). `list` is a
     checksum of the ids on our list of the first k, in any order, `outcomes` one of the posts shown
     and of those liked, which is equal for two runs of the same log; `expected_is_void` says in each
-    row whether the feed lets `expected` count, `expected_doubt` the standard deviation of what no
-    request tells of `expected` of our list.
+    row whether `expected` counts for nothing, by the tests of the feed or a severe warning,
+    `expected_doubt` the standard deviation of what no request tells of `expected` of our list.
+    Each further k has a `list@<k>` and an `expected_doubt@<k>` of its own.
     """
     replayed = joined(results)
-    ours = results[0].names.index(OURS)
+    top = replayed.top[results[0].names.index(OURS)]
     columns: dict[str, object] = {
         "user_id": plain_ids(np.asarray(catalogue.user_ids)[replayed.user]),
         "at": pd.to_datetime(log.meta.origin) + pd.to_timedelta(replayed.at, unit="s"),
         "fold": np.repeat(np.arange(len(results)), [len(r.replayed.user) for r in results]),
-        LIST: list_checksums(np.asarray(catalogue.post_ids), replayed.top[ours, :, : scores[0].k]),
+        LIST: list_checksums(np.asarray(catalogue.post_ids), top[:, : scores[0].k]),
         OUTCOMES: outcome_checksums(np.asarray(catalogue.post_ids), replayed),
         VOID: is_void,
         DOUBT: float(scores[0].methods[OURS].doubt.std()),
     }
+    for found in scores[1:]:
+        lists = list_checksums(np.asarray(catalogue.post_ids), top[:, : found.k])
+        columns[f"{LIST}@{found.k}"] = lists
+        columns[f"{DOUBT}@{found.k}"] = float(found.methods[OURS].doubt.std())
     for found in scores:
         for name, hits in found.methods.items():
             for kind in KINDS:

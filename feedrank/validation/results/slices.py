@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -14,15 +14,12 @@ from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.params import ValidateParams
 from feedrank.state.feature_store import FeatureStore
 from feedrank.stats.classification import auc
-from feedrank.stats.intervals import estimate, rounded
+from feedrank.stats.intervals import LEAST_REQUESTS, LEAST_USERS, NOTHING, estimate, rounded
 from feedrank.validation.fold import FoldResult, joined
 from feedrank.validation.hitrate.scores import score
 from feedrank.validation.methods import OURS
 from feedrank.validation.replay.replay import ReplayResult
 
-# A slice with fewer has an interval of a hit rate that is wider than +-.14, or hardly any users to
-# resample.
-LEAST_REQUESTS, LEAST_USERS = 50, 20
 AGAINST = "most_liked"
 N_WORST = 3  # slices that are named
 COLUMNS = (
@@ -96,7 +93,7 @@ def is_large(user: np.ndarray) -> bool:
 def slice_table(
     results: Sequence[FoldResult], store: FeatureStore, params: ValidateParams
 ) -> pd.DataFrame:
-    """One row a slice: hit rates with intervals, and the lead; these are empty if it is too small.
+    """One row a slice: hit rates with intervals, and the lead; empty where too few are judged.
 
     `lead` is our `shown` less that of the most liked posts, paired: users who seldom like have low
     hit rates by any method, while a low lead means that our ranking is of no use there.
@@ -112,16 +109,15 @@ def slice_table(
         found = score(part, names, k, params, (OURS,))
         ours, other = found.methods[OURS], part.hit_shown[names.index(AGAINST), :, k - 1]
         lead = estimate(ours.by_request["shown"] - other, found.weights)
-        named = zip((ours.shown, ours.expected, lead), ("shown", "expected", "lead"), strict=True)
-        rows.append((*key, *(n for e, name in named for n in e.entries(name).values())))
+        judged = (e if e.is_decisive else NOTHING for e in (ours.shown, ours.expected, lead))
+        rows.append((*key, *(number for e in judged for number in e.entries("").values())))
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(COLUMNS[3:], float))
 
 
-def supported_slices(table: pd.DataFrame, headline: str) -> pd.DataFrame:
-    """The table without values of `expected`, where the headline is 'shown' since it is void."""
-    if headline == "expected":
-        return table
-    return table.assign(**{name: np.nan for name in COLUMNS if name.startswith("expected")})
+def supported_slices(table: pd.DataFrame, void: Collection[str]) -> pd.DataFrame:
+    """The table without values of the kinds of hit rate that are void; leads are of `shown`."""
+    names = (*void, "lead") if "shown" in void else tuple(void)
+    return table.assign(**{c: np.nan for c in COLUMNS if names and c.startswith(names)})
 
 
 def worst_slices(table: pd.DataFrame) -> list[str]:
@@ -136,21 +132,23 @@ def worst_slices(table: pd.DataFrame) -> list[str]:
 
 
 def slices_in_words(table: pd.DataFrame) -> list[str]:
-    """Number of slices significantly behind the most liked posts, and those that are too small."""
-    large, small = _large(table), table[table["expected"].isna()]
+    """Number of slices significantly behind the most liked posts, and those of too few requests."""
+    large, small = _large(table), table[table["lead"].isna()]
     n_behind = int((large["lead_high"] < 0).sum())
+    if large.empty:
+        return ["No slice is compared with most liked: too little is judged by shown."]
     if n_behind:
         words = [
             f"{n_behind} of {len(large)} slices are significantly behind most liked; about "
-            f"{max(1, round(len(large) / 40))} would be by chance, were none ahead."
+            f"{len(large) / 40:.2g} would be by chance, were none ahead."
         ]
     else:
         words = [f"No slice of {len(large)} is significantly behind most liked."]
-    parts = [f"{r['by']} = {r['value']}: {r['requests']}" for r in small.to_dict("records")]
+    parts = [f"{r['by']} = {r['value']} ({r['requests']})" for r in small.to_dict("records")]
     if parts:
         words.append(
-            f"Too few requests for an interval, below {LEAST_REQUESTS} or of fewer than "
-            f"{LEAST_USERS} users: {'; '.join(parts)}."
+            f"Without an interval, since shown judges fewer than {LEAST_REQUESTS} requests or "
+            f"{LEAST_USERS} users, with the number of all requests: {'; '.join(parts)}."
         )
     return words
 
@@ -166,11 +164,11 @@ def _topic(store: FeatureStore, code: int) -> str:
     return str(store.topic[int(posts[0])])
 
 
-def topic_table(results: Sequence[FoldResult], store: FeatureStore) -> list[dict[str, Any]]:
-    """One row a topic: impressions, like rate, predicted rate, AUC, and share of our lists."""
+def topic_table(results: Sequence[FoldResult], store: FeatureStore, k: int) -> list[dict[str, Any]]:
+    """One row a topic: impressions, like rate, predicted rate, AUC, and share of our lists of k."""
     replayed = joined(results)
     topic = np.asarray(store.fitted.topic)
-    ours = replayed.top[results[0].names.index(OURS)]
+    ours = replayed.top[results[0].names.index(OURS), :, :k]
     listed = topic[ours[ours >= 0]]
     rows = []
     for code in range(store.fitted.n_topics):

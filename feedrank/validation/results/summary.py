@@ -11,7 +11,6 @@ import pandas as pd
 from feedrank.log.files import Log
 from feedrank.params import ValidateParams
 from feedrank.state.catalogue import Catalogue
-from feedrank.stats.intervals import Estimate
 from feedrank.validation.feed.randomness import exposure_in_words
 from feedrank.validation.fold import FoldResult, joined
 from feedrank.validation.hitrate.scores import Scores, score
@@ -23,8 +22,13 @@ from feedrank.validation.results.details import details_of
 from feedrank.validation.results.leads import leaders_in_words
 from feedrank.validation.results.metrics_json import metrics_of
 from feedrank.validation.results.requests_table import requests_table
-from feedrank.validation.results.slices import slices_in_words, worst_slices
-from feedrank.validation.results.warnings import Trust, trust_of
+from feedrank.validation.results.slices import (
+    slices_in_words,
+    supported_slices,
+    worst_slices,
+)
+from feedrank.validation.results.trust import Trust
+from feedrank.validation.results.warnings import trust_of
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Summary:
         if any(found):
             columns = list(dict.fromkeys(c for r in results for c in r.strata_columns))
             trust = replace(trust, feed=f"{trust.feed} {exposure_in_words(columns)}")
+        scores = [found.without_intervals(trust.unjudged) for found in scores]
         return cls(results, params, scores, trust)
 
     def metrics(self, truth: dict[str, Any] | None) -> dict[str, Any]:
@@ -59,6 +64,7 @@ class Summary:
     def details(self, slices: pd.DataFrame, topics: list[dict[str, Any]]) -> dict[str, Any]:
         """Of `reports/details.json`."""
         found = details_of(self.results, self.scores, self.trust, self.params)
+        slices = supported_slices(slices, self.trust.void)
         found["slices"] = slices_in_words(slices)
         found["worst_slices"] = worst_slices(slices)
         found["topics"] = topics
@@ -67,7 +73,7 @@ class Summary:
     def requests(self, log: Log, catalogue: Catalogue) -> pd.DataFrame:
         """Of `reports/requests.parquet`."""
         return requests_table(
-            self.results, self.scores, log, catalogue, self.trust.headline == "shown"
+            self.results, self.scores, log, catalogue, "expected" in self.trust.void
         )
 
     def words(self, slices: pd.DataFrame, metrics: dict[str, Any]) -> list[str]:
@@ -80,9 +86,10 @@ class Summary:
         first = self.scores[0]
         ours = first.methods[OURS]
         expected, shown = ours.expected, ours.shown
-        rates = f"shown {_words(shown)}"
+        rates = f"shown {shown.words()}"
         if self.trust.headline == "expected":
-            rates = f"expected {_words(expected)}, {rates}"
+            rates = f"expected {expected.words()}, {rates}"
+        slices = supported_slices(slices, self.trust.void)
         matches = ours.detail.shift
         return [
             leaders_in_words(metrics[f"lead@{first.k}"], self.trust.headline),
@@ -94,7 +101,3 @@ class Summary:
             *slices_in_words(slices),
             *(f"smallest lead for {words}" for words in worst_slices(slices)),
         ]
-
-
-def _words(rate: Estimate) -> str:
-    return f"{rate.value:.3f} [{rate.low:.3f}, {rate.high:.3f}]"

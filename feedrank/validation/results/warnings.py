@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from feedrank.log.metadata import SECONDS_A_DAY
+from feedrank.stats.intervals import LEAST_REQUESTS, LEAST_USERS
 from feedrank.validation.feed.excess import CERTAIN
 from feedrank.validation.feed.randomness import Finding, said_of
-from feedrank.validation.hitrate.scores import Scores
+from feedrank.validation.hitrate.scores import KINDS, Scores
 from feedrank.validation.methods import OURS
 from feedrank.validation.replay.policies import Policies
 from feedrank.validation.replay.replay import ReplayResult
+from feedrank.validation.results.trust import Trust
 
 # The standard error of a log-odds of n equal impressions at a like rate p is 1 / sqrt(n p (1 - p)):
 # at p = .1 it is .33 for 100 of them, twice the prior's spread of the shift, so that the prior then
@@ -28,30 +30,8 @@ NO_SUPPORT = 0.5  # below, most of what our lists hold is not in the log at all
 SLOPES = (0.5, 1.5)  # one spread of the slope's prior around 1
 MOST_SHIFT = 0.5  # more than three spreads of the shift's prior
 USUAL_SHARE = 0.05  # of places that explore: docs/exploration.md
+ONLY_LONG = "It judges requests with more than k posts shown: shorten 'validate.k'. "
 LEADS = ("most_liked", "most_liked_by_segment")  # baselines whose own estimates are examined
-
-
-@dataclass(frozen=True)
-class Trust:
-    """Support of the estimate.
-
-    Attributes:
-        warnings: sentences, none if there is nothing to warn of.
-        severe: those of them that leave no hit rate to judge by: an artifact with one is not
-            deployed by itself.
-        feed: results of the tests of the feed, one sentence.
-        support: share of our lists' places whose post the feed showed near the request.
-        headline: hit rate that leads: 'shown' where the tests of the feed make `expected` void.
-        beyond: share of our lists' places whose score exceeds all but one in 1,000 of the
-            impressions that the calibration was fitted on: the calibration extrapolates there.
-    """
-
-    warnings: list[str]
-    severe: list[str]
-    feed: str
-    support: float
-    beyond: float
-    headline: str
 
 
 @dataclass(frozen=True)
@@ -104,7 +84,7 @@ def trust_of(
     policies: Policies,
     n_posts: int,
 ) -> Trust:
-    """Warnings about the feed, the labels, the matches and the calibration.
+    """Warnings about the feed, the labels, the requests, the matches and the calibration.
 
     Args:
         folds: requests of each fold.
@@ -121,8 +101,12 @@ def trust_of(
     baselines = {n: _Method.of(n, replayed, scores, names) for n in LEADS if n in scores.methods}
     unfair = _unfair(findings)
     warnings = [_of_finding(f) for f in unfair]
-    severe = [*_of_labels(folds, more), *_of_users(replayed), *_of_support(ours.support)]
-    warnings += severe
+    headline = "shown" if unfair else "expected"
+    blind, unseen = [*_of_labels(folds, more), *_of_users(replayed)], [*_of_support(ours.support)]
+    unjudged = KINDS if blind else ("expected",) if unseen else ()
+    few = dict(_of_judged(scores, more))
+    severe = [*blind, *unseen, *(words for kind, words in few.items() if kind == headline)]
+    warnings += [*severe, *(words for kind, words in few.items() if kind != headline)]
     warnings += [sentence for sentence, _ in ours.doubts(more)]
     warnings += _of_policies(policies, replayed, scores.k, n_posts)
     warnings += [*_of_calibration(scores.calibration.slope), *_of_baselines(baselines)]
@@ -132,7 +116,7 @@ def trust_of(
     beyond = _share(probability[replayed.top[names.index(OURS), :, : scores.k] >= 0] > highest)
     tested = [f for fold in findings for f in fold]
     feed = " ".join(filter(None, (policies.in_words(), said_of(tested) if tested else "")))
-    return Trust(warnings, severe, feed, ours.support, beyond, "shown" if unfair else "expected")
+    return Trust(warnings, severe, feed, ours.support, beyond, unjudged, headline)
 
 
 def _advice(are_left: bool) -> str:
@@ -161,6 +145,20 @@ def _of_users(replayed: ReplayResult) -> Iterator[str]:
             f"The requests are of {n_users} users: too few for intervals, which resample users. "
             "Extract more users, or a longer test period."
         )
+
+
+def _of_judged(scores: Scores, more: str) -> Iterator[tuple[str, str]]:
+    """Kinds of hit rate with too few judged requests for a decision, each with a sentence."""
+    n = len(scores.weights.user)
+    for kind in ("expected", "shown"):
+        found = getattr(scores.methods[OURS], kind)
+        if not found.is_decisive:
+            yield (
+                kind,
+                f"By {kind}@{scores.k} {found.n_requests} of {n} requests are judged, of "
+                f"{found.n_users} users: below {LEAST_REQUESTS} requests or {LEAST_USERS} users "
+                f"nothing is decided by it. {ONLY_LONG if kind == 'shown' else ''}{more}",
+            )
 
 
 def _of_support(support: float) -> Iterator[str]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,8 @@ def test_a_better_run_is_said_to_be_better_by_how_much() -> None:
 def test_two_runs_that_do_not_differ_are_not_significantly_different() -> None:
     found = _pairs(hits_table(seed=1), reordered(hits_table(seed=2))).difference("expected@5")
     assert found.gain.low < 0 < found.gain.high
-    assert found.words() == "undecided, about 2 times the requests would tell"
+    assert found.words() == "undecided"
+    assert replace(found, kind="shown@5").words().startswith("undecided, about 2 times the requ")
     assert found.words(tolerance=0.01) == "equal within 0.01"
 
 
@@ -93,9 +95,9 @@ def test_an_unknown_hit_rate_is_refused_by_name() -> None:
 def test_lists_that_hold_other_posts_are_counted() -> None:
     n = int((hits_table()["list"] != hits_table(gain=0.06)["list"]).sum())
     assert 0 < n < N
-    assert _pairs(hits_table(), hits_table(gain=0.06)).n_lists_that_differ() == n
-    assert _pairs(hits_table(), hits_table(seed=1)).n_lists_that_differ() == 0
-    assert _pairs(hits_table().drop(columns="list"), hits_table()).n_lists_that_differ() is None
+    assert _pairs(hits_table(), hits_table(gain=0.06)).n_lists_that_differ(5) == n
+    assert _pairs(hits_table(), hits_table(seed=1)).n_lists_that_differ(5) == 0
+    assert _pairs(hits_table().drop(columns="list"), hits_table()).n_lists_that_differ(5) is None
 
 
 def test_lists_of_different_lengths_are_not_compared() -> None:
@@ -106,8 +108,30 @@ def test_lists_of_different_lengths_are_not_compared() -> None:
     both["list"] += 7
     pairs = _pairs(hits_table(), both)
     assert pairs.first_k() == 5
-    assert pairs.n_lists_that_differ() is None
-    assert pairs.difference("expected@5").is_same  # by its values, not by its lists
+    assert pairs.n_lists_that_differ(5) is None
+    found = pairs.difference("expected@5")
+    assert found.is_same  # by its values, not by its lists
+    assert found.gain.low < 0 < found.gain.high
+    assert is_refused(found, 0.0, "doubtful")
+
+
+def test_lists_and_doubts_are_those_of_the_hit_rate_s_length() -> None:
+    def both(seed: int) -> pd.DataFrame:
+        """Requests with lists of five, and of three, that other seeds have in another order."""
+        table = hits_table(seed=seed).assign(expected_doubt=0.01)
+        shorter = {
+            "list@3": table["list"] + seed,
+            "expected_doubt@3": 0.2,
+            "feedrank/expected@3": table["feedrank/expected@5"],
+        }
+        return table.assign(**shorter)
+
+    pairs = _pairs(both(1), both(2))
+    assert (pairs.n_lists_that_differ(5), pairs.n_lists_that_differ(3)) == (0, N)
+    five, three = (pairs.difference(f"expected@{k}").gain for k in (5, 3))
+    assert (five.value, five.low, five.high) == (0, 0, 0)
+    assert three.value != 0
+    assert three.high - three.low == pytest.approx(3.92 * 0.2 * np.sqrt(2), rel=0.15)
 
 
 def test_runs_without_a_length_in_common_say_which_each_has() -> None:
@@ -138,9 +162,32 @@ def test_nothing_is_decided_by_a_hit_rate_without_values(
     b.loc[500:, "feedrank/expected@5"] = np.nan
     pairs = _pairs(a, b)
     assert pairs.difference("expected@5").words() == "without a value in both runs"
-    with pytest.raises(FeedrankError, match="'expected@5' has no value in both runs in any of 900"):
+    with pytest.raises(FeedrankError, match="value in both runs in 0 of 900 common requests"):
         pairs.deciding("expected@5")
     assert pairs.deciding("shown@5").is_same
+
+
+@pytest.mark.parametrize("n_judged", [1, 49, 57])
+def test_nothing_is_decided_by_a_hit_rate_of_few_requests_or_users(n_judged: int) -> None:
+    a, b = hits_table(), reordered(hits_table())
+    judged = np.arange(N) < n_judged
+    a["feedrank/shown@5"], b["feedrank/shown@5"] = (np.where(judged, x, np.nan) for x in (0, 1))
+    pairs = _pairs(a, b)
+    found = pairs.difference("shown@5")
+    assert found.words() == "undecided, too little to judge by"
+    assert "B - A +1.0000 (no interval)  undecided" in found.line()
+    assert not is_refused(found, 0.0, "worse")
+    n_users = -(-n_judged // 3)
+    with pytest.raises(
+        FeedrankError, match=f"in {n_judged} of 900 common requests, of {n_users} users: below 50"
+    ):
+        pairs.deciding("shown@5")
+
+
+def test_a_line_says_equal_within_the_tolerance_that_is_asked_for() -> None:
+    found = _pairs(hits_table(seed=1), reordered(hits_table(seed=2))).difference("expected@5")
+    assert found.line(0.01).endswith("equal within 0.01")
+    assert found.line().endswith("undecided")
 
 
 def test_a_request_that_stands_twice_is_refused() -> None:

@@ -20,7 +20,7 @@ from feedrank.stats.ab_test import AbOutcomes, arm_rate, compare, mismatch_p
 from service.ab import exposure_log
 from service.ab.assignment import Assignment
 from service.ab.exposure_log import ExposureLog
-from service.ab_report import main
+from service.ab_report import in_words, main
 from service.app import create_app
 from service.monitoring import metrics
 from tests.support.service_process import start
@@ -506,3 +506,50 @@ def test_a_folder_that_can_hold_no_exposures_ends_the_start_in_words(artifact_pa
     assert server.wait() != 0
     assert any("no exposures can be kept in" in line for line in server.lines)
     assert not any("Traceback" in line for line in server.lines)
+
+
+def _arms(control, test):
+    """Lists of users with one each: hits and users of both arms."""
+    n = control[1] + test[1]
+    is_test = np.arange(n) >= control[1]
+    is_hit = np.where(is_test, np.arange(n) - control[1] < test[0], np.arange(n) < control[0])
+    return compare(AbOutcomes(np.arange(n), is_test, is_hit, np.zeros(n)), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("control", "test", "says"),
+    [
+        ((2, 2), (2, 2), "undecided, too little to judge by"),
+        ((0, 20), (4, 20), "undecided, too little to judge by"),  # Fisher's exact p is .106
+        ((19, 19), (0, 19), "undecided, too little to judge by"),
+        ((500, 500), (495, 500), "undecided, too little to judge by"),  # five misses
+        ((0, 500), (30, 500), "test is better"),
+        ((250, 500), (250, 500), "undecided, over 100 times the requests would tell"),
+    ],
+)
+def test_a_verdict_takes_users_hits_and_misses(control, test, says):
+    assert in_words(_arms(control, test), 24).splitlines()[-1].startswith(says)
+
+
+@pytest.mark.parametrize("rate", [0, 1])
+def test_a_rate_of_none_or_all_has_a_width(rate):
+    n = 30
+    arm = _arms((rate * n, n), (rate * n, n)).control
+    low, high = arm.interval
+    assert 0 <= low < high <= 1
+    assert high - low == pytest.approx(1.96**2 / (n + 1.96**2), rel=0.06)  # t of 29 users
+
+
+def test_users_who_do_not_differ_are_not_certain():
+    n = np.full(30, 3)
+    assert arm_rate(n // 3, n, np.zeros(30)).variance == arm_rate(n, n, np.zeros(30)).variance > 0
+
+
+def test_an_interval_of_few_users_covers_as_often_as_one_of_many():
+    rng = np.random.default_rng(5)
+    held = []
+    for _ in range(500):
+        low, high = compare(draw(rng, 6, (0.5, 0.5), spread=0.3), 0.5).interval
+        held.append(low <= 0 <= high)
+
+    assert np.mean(held) > 0.9

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,7 +15,7 @@ from feedrank.artifact.manifest import FORMAT
 from feedrank.validation.results.requests_table import write_requests
 from service.deployment import gate
 from service.deployment.gate import reasons_against
-from tests.support.request_tables import hits_table
+from tests.support.request_tables import N, hits_table
 from tests.support.small_artifact import LEAD, METRICS
 
 
@@ -106,3 +107,16 @@ def test_where_the_live_one_cannot_answer_the_leads_decide(tmp_path: Path) -> No
     (reason,) = reasons_against(new, live)
     assert "lies below the live one's, +0.300 [+0.250, +0.350]" in reason
     assert reasons_against(live, new) == []
+
+
+@pytest.mark.parametrize("n_judged", [1, 49])
+def test_few_judged_requests_refuse_nothing(tmp_path: Path, n_judged: int) -> None:
+    def table(hit: float) -> pd.DataFrame:
+        hits = np.where(np.arange(N) < n_judged, hit, np.nan)
+        return hits_table().assign(**{"feedrank/shown@5": hits, "list": int(hit)})
+
+    live = _artifact(tmp_path / "live", table(1.0).assign(expected_is_void=True))
+    bare = {f"shown{end}": None for end in ("_low", "_high")}
+    leads = {"random": LEAD | bare | {"shown": -1.0}}
+    new = _artifact(tmp_path / "new", table(0.0), headline="shown", **{"lead@5": leads})
+    assert reasons_against(new, live) == []

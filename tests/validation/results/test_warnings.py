@@ -10,7 +10,8 @@ from feedrank.validation.hitrate.scores import score
 from feedrank.validation.methods import OURS
 from feedrank.validation.replay.policies import OLD_FEED, Policies
 from feedrank.validation.replay.replay import ReplayResult
-from feedrank.validation.results.warnings import Trust, trust_of
+from feedrank.validation.results.trust import Trust
+from feedrank.validation.results.warnings import trust_of
 from tests.support.simulated_logs import DEFAULTS
 
 N, K, N_SHOWN, N_POSTS = 400, 5, 30, 60
@@ -85,6 +86,31 @@ def test_few_users_are_warned_of(replayed: ReplayResult) -> None:
     for n_users, is_warned in ((1, True), (29, True), (30, False)):
         some = replace(replayed, user=np.arange(N) % n_users)
         assert any(f"of {n_users} users" in w for w in _trust(some).warnings) == is_warned
+
+
+@pytest.mark.parametrize("n_judged", [0, 24, 49])
+def test_few_requests_that_shown_judges_are_warned_of(
+    replayed: ReplayResult, n_judged: int
+) -> None:
+    hits = np.where(np.arange(N)[:, None] < n_judged, replayed.hit_shown, np.nan)
+    some = replace(replayed, hit_shown=hits)
+    trust = _trust(some)
+    assert [f"By shown@5 {n_judged} of 400 requests are judged, of {n_judged} users" in w
+            for w in trust.warnings] == [True]  # fmt: skip
+    assert trust.severe == []
+    unfair = _trust(some, Finding("past_likes", 0.4, 9, 0.05, "as they liked"))
+    assert unfair.severe == trust.warnings, "shown is then all there is to judge by"
+    assert unfair.void == ("expected",)
+
+
+def test_a_severe_warning_leaves_nothing_to_decide_by(replayed: ReplayResult) -> None:
+    unliked = replace(replayed, shown_liked=np.zeros_like(replayed.shown_liked))
+    assert _trust(unliked).unjudged == ("expected", "shown", "catalogue")
+    few = replace(replayed, user=np.arange(N) % 29)
+    assert _trust(few).unjudged == ("expected", "shown", "catalogue")
+    unseen = replace(replayed, top_supported=np.arange(K) >= (replayed.top < 0) + 3)
+    assert _trust(unseen).void == ("expected",)
+    assert _trust(replayed).void == ()
 
 
 def test_lists_of_posts_that_were_not_shown_are_warned_of(replayed: ReplayResult) -> None:
