@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from scipy.special import expit
 
 from feedrank.features.rows import TrainingRows
-from feedrank.features.spec import PAIR, POST, RATIO, TERM, Feature
+from feedrank.features.spec import PAIR, POST, RATIO, TERM, TOPIC, Feature
 from feedrank.ranking.first_stage import TERM_SPREAD, WEIGHT_SPREAD
 from feedrank.training.plan import Plan
 from tests.support.simulated_logs import params
@@ -64,10 +65,12 @@ def test_rows_choose_whether_terms_count() -> None:
     assert all(abs(stage.weights[0] - 1) < WEIGHT_SPREAD for stage in stages)
 
 
-def _with_noise(rows: TrainingRows, n: int) -> tuple[TrainingRows, tuple[Feature, ...]]:
-    """Rows with `n` more terms of posts that tell nothing, and all features."""
+def _with_noise(
+    rows: TrainingRows, n: int, grain: str = POST
+) -> tuple[TrainingRows, tuple[Feature, ...]]:
+    """Rows with `n` more terms of posts, or of topics, that tell nothing, and all features."""
     noise = np.random.default_rng(6).normal(size=(len(rows), n)).astype(np.float32)
-    names = tuple(replace(FEATURES[1], name=f"noise {i}") for i in range(n))
+    names = tuple(replace(FEATURES[1], name=f"noise {i}", grain=grain) for i in range(n))
     return replace(rows, matrix=np.column_stack([rows.matrix, noise])), FEATURES + names
 
 
@@ -77,21 +80,24 @@ def test_many_terms_that_tell_nothing_weigh_nothing() -> None:
     assert np.abs(stage.weights[1:]).max() < 0.001
 
 
-def test_noise_of_posts_mutes_no_term_of_pairs_that_few_rows_hold() -> None:
+@pytest.mark.parametrize("grain", [POST, TOPIC])
+def test_noise_of_posts_or_topics_mutes_no_term_of_pairs_that_few_rows_hold(grain: str) -> None:
     """Three rows in a thousand are of posts that the user liked before; a list may hold five."""
     rng = np.random.default_rng(7)
     rows = _rows(effect=0.0, late_effect=0.0)
     again = rng.random(len(rows)) < 0.003
     liked = np.where(again, rng.random(len(rows)) < expit(-2 + rows.matrix[:, 0] + 1), rows.liked)
     matrix = np.column_stack([rows.matrix[:, 0], again]).astype(np.float32)
-    rows, features = _with_noise(replace(rows, matrix=matrix, liked=liked.astype(np.uint8)), 7)
-    of_pairs, of_posts = (
+    rows, features = _with_noise(
+        replace(rows, matrix=matrix, liked=liked.astype(np.uint8)), 7, grain
+    )
+    of_pairs, together = (
         Plan.of(rows, None, (known, replace(fresh, grain=g), *noise), params().train).first_stage
         for known, fresh, *noise in [features]
-        for g in (PAIR, POST)
+        for g in (PAIR, grain)
     )
     assert 0.3 < of_pairs.weights[1] < 1.5
-    assert abs(of_posts.weights[1]) < 0.01
+    assert abs(together.weights[1]) < 0.01
 
 
 def test_any_number_of_terms_of_pairs_is_judged() -> None:
