@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from feedrank.engines.engine import map_parts
 from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.params import ValidateParams
 from feedrank.state.feature_store import FeatureStore
@@ -98,20 +100,30 @@ def slice_table(
     `lead` is our `shown` less that of the most liked posts, paired: users who seldom like have low
     hit rates by any method, while a low lead means that our ranking is of no use there.
     """
-    replayed, names, k = joined(results), results[0].names, params.k[0]
-    rows: list[tuple[object, ...]] = []
-    for one in large_slices(slices_of(results, store), replayed.user):
-        key = (one.by, one.value, int(one.kept.sum()))
-        if not is_large(replayed.user[one.kept]):
-            rows.append((*key, *[None] * (len(COLUMNS) - len(key))))
-            continue
-        part = replayed.of_requests(one.kept)
-        found = score(part, names, k, params, (OURS,))
-        ours, other = found.methods[OURS], part.hit_shown[names.index(AGAINST), :, k - 1]
-        lead = estimate(ours.by_request["shown"] - other, found.weights)
-        judged = (e if e.is_decisive else NOTHING for e in (ours.shown, ours.expected, lead))
-        rows.append((*key, *(number for e in judged for number in e.entries("").values())))
+    replayed = joined(results)
+    slices = list(large_slices(slices_of(results, store), replayed.user))
+    row_of = partial(_row_of, replayed, results[0].names, params, slices)
+    rows = list(map_parts(row_of, len(slices), "judging slices"))
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(COLUMNS[3:], float))
+
+
+def _row_of(
+    replayed: ReplayResult,
+    names: tuple[str, ...],
+    params: ValidateParams,
+    slices: Sequence[Slice],
+    number: int,
+) -> tuple[object, ...]:
+    one, k = slices[number], params.k[0]
+    key = (one.by, one.value, int(one.kept.sum()))
+    if not is_large(replayed.user[one.kept]):
+        return (*key, *[None] * (len(COLUMNS) - len(key)))
+    part = replayed.of_requests(one.kept)
+    found = score(part, names, k, params, (OURS,))
+    ours, other = found.methods[OURS], part.hit_shown[names.index(AGAINST), :, k - 1]
+    lead = estimate(ours.by_request["shown"] - other, found.weights)
+    judged = (e if e.is_decisive else NOTHING for e in (ours.shown, ours.expected, lead))
+    return (*key, *(number for e in judged for number in e.entries("").values()))
 
 
 def supported_slices(table: pd.DataFrame, void: Collection[str]) -> pd.DataFrame:
