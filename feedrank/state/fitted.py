@@ -14,14 +14,13 @@ from feedrank.io.arrays import Place, read_array
 from feedrank.state.catalogue import Texts
 from feedrank.state.counts.tally import Tally
 from feedrank.state.plugins.plugins import NO_PLUGINS, Plugins
-from feedrank.state.posts.clusters import PostClusters
+from feedrank.state.posts.clusters import PostClusters, array_names
 from feedrank.state.posts.embedding_axes import NO_AXES, EmbeddingAxes
 from feedrank.state.posts.factors import Factors
 from feedrank.state.posts.vocabulary import Vocabulary
 
 NAMES = ("column_names", "column_codes", "moment_names")
 PLAIN = ("step_seconds", "half_life_steps", "segment_column", "segments_since", *NAMES)
-CLUSTER_ARRAYS = ("log_gate", "rate", "cluster", "gate")
 FACTOR_ARRAYS = ("post", "rate", "of_text")
 
 
@@ -206,7 +205,7 @@ class FittedParameters(WarmupParameters):
         arrays = {"topic": self.topic}
         arrays.update({f"encoded_{i}": table for i, table in enumerate(self.encoded)})
         for number, refit in enumerate(self.refits):
-            for name in CLUSTER_ARRAYS:
+            for name in array_names(refit.clusters.tells_quality):
                 arrays[f"{name}_{number}"] = getattr(refit.clusters, name)
             for name in FACTOR_ARRAYS:
                 arrays[f"factor_{name}_{number}"] = getattr(refit.factors, name)
@@ -227,7 +226,8 @@ class FittedParameters(WarmupParameters):
             return np.array(read_array(place / f"fitted_{name}.npy"))
 
         def refit(number: int, about: dict[str, Any]) -> Refit:
-            arrays: Any = {name: array(f"{name}_{number}") for name in CLUSTER_ARRAYS}
+            tells = (place / f"fitted_text_quality_{number}.npy").exists()
+            arrays: Any = {name: array(f"{name}_{number}") for name in array_names(tells)}
             scalars: Any = {name: about[name] for name in ("quality_strength", "taste_strength")}
             factors = Factors(*(array(f"factor_{name}_{number}") for name in FACTOR_ARRAYS))
             strengths = {**about["strengths"], "columns": tuple(about["strengths"]["columns"])}
