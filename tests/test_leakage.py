@@ -95,7 +95,8 @@ def _same_before(usual: Learned, changed: tuple[FeatureStore, TrainingRows], unt
     assert earlier
     for of_usual_refit, of_changed_refit in earlier:
         assert of_usual_refit.strengths == of_changed_refit.strengths
-        for name in ("log_gate", "rate", "cluster", "quality_strength", "taste_strength"):
+        names = ("log_gate", "rate", "cluster", "quality_strength", "taste_strength")
+        for name in (*names, "text_quality", "quality_of_text"):
             first, second = (getattr(e.clusters, name) for e in (of_usual_refit, of_changed_refit))
             np.testing.assert_array_equal(first, second, err_msg=name)
         for name in ("post", "rate"):

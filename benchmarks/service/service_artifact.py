@@ -82,7 +82,8 @@ def with_copies(store: FeatureStore, n: int, seed: int = 20) -> FeatureStore:
 
 def _with_posts(refit: Refit, posts: np.ndarray) -> Refit:
     clusters, factors = refit.clusters, refit.factors
-    of_posts = {name: getattr(clusters, name)[posts] for name in ("log_gate", "cluster")}
+    names = ("log_gate", "cluster", *(["text_quality"] if clusters.tells_quality else []))
+    of_posts = {name: getattr(clusters, name)[posts] for name in names}
     factors = replace(factors, post=factors.post[posts], rate=factors.rate[:, posts])
     return replace(refit, clusters=replace(clusters, **of_posts), factors=factors)
 

@@ -12,6 +12,7 @@ from scipy.special import log_softmax
 from feedrank.live.events import NewPost
 from feedrank.state.fitted import FittedParameters
 from feedrank.state.plugins.plugin import Posts
+from feedrank.state.posts.clusters import clipped_quality
 from feedrank.state.posts.factors import Factors
 from feedrank.state.posts.refit import Refit
 
@@ -25,7 +26,7 @@ def fitted_with(
 
     A post has the prior of a known post of its content that nobody has been shown. Topics that no
     post had at the fit share one code. In refits before the last one, which serve moments when the
-    posts were not there, all clusters are equally likely.
+    posts were not there, all clusters are equally likely, and texts tell no quality.
 
     Args:
         fitted: parameters.
@@ -37,19 +38,17 @@ def fitted_with(
     *earlier, last = fitted.refits
     of_posts = zip(codes, _embeddings(posts, len(vocabulary.axes.mean)), strict=True)
     texts = [(post.text, *of) for post, of in zip(posts, of_posts, strict=True)]
-    gate, of_text = (
-        np.stack([vocabulary.times(*text, table) for text in texts])
-        for table in (last.clusters.gate, last.factors.of_text)
-    )
+    tables = (last.clusters.gate, last.factors.of_text, _quality_table(last))
+    told = [np.stack([vocabulary.times(*text, table) for text in texts]) for table in tables]
+    n, n_clusters = len(posts), fitted.n_clusters
     before = [
-        _with(refit, np.zeros((len(posts), fitted.n_clusters)), np.zeros((len(posts), d)))
+        _with(refit, np.zeros((n, n_clusters)), np.zeros((n, refit.factors.n_factors)), np.zeros(n))
         for refit in earlier
-        for d in (refit.factors.n_factors,)
     ]
     topic = np.concatenate([fitted.topic, np.array(codes, np.int64)])
     columns = [[getattr(post, name) for post in posts] for name in ("post_id", "text", "topic")]
     plugins = fitted.plugins.with_posts(Posts(*columns))
-    refits = (*before, _with(last, gate, of_text))
+    refits = (*before, _with(last, *told))
     n_later = fitted.n_later_posts + len(posts)
     return replace(fitted, topic=topic, refits=refits, plugins=plugins, n_later_posts=n_later)
 
@@ -70,16 +69,34 @@ def _embeddings(posts: Sequence[NewPost], width: int) -> list[np.ndarray | None]
     return [None if v is None or len(v) != width else v for v in vectors]
 
 
-def _with(refit: Refit, log_odds: np.ndarray, factors: np.ndarray) -> Refit:
-    """A refit with posts of these log-odds of clusters and these factors, a row a post each."""
+def _quality_table(refit: Refit) -> np.ndarray:
+    """Weights of a text's design by which its post's quality is told, shape (n_design,)."""
+    clusters = refit.clusters
+    return clusters.quality_of_text if clusters.tells_quality else np.zeros(len(clusters.gate))
+
+
+def _with(refit: Refit, log_odds: np.ndarray, factors: np.ndarray, told: np.ndarray) -> Refit:
+    """A refit with further posts, a row each.
+
+    Args:
+        refit: parameters.
+        log_odds: of clusters, shape (n, n_clusters).
+        factors: shape (n, n_factors).
+        told: quality that texts tell beyond 1, shape (n,).
+    """
     known = refit.clusters
-    log_gate = log_softmax(log_odds, axis=1)
-    cluster = log_gate.argmax(1)
+    log_gate, quality = log_softmax(log_odds, axis=1), clipped_quality(told)
+    text_quality = known.text_quality
+    if known.tells_quality:
+        text_quality = np.concatenate([text_quality, quality])
     clusters = replace(
         known,
         log_gate=np.concatenate([known.log_gate, log_gate]),
-        cluster=np.concatenate([known.cluster, cluster]),
+        cluster=np.concatenate([known.cluster, log_gate.argmax(1)]),
+        text_quality=text_quality,
     )
-    rate = np.concatenate([refit.factors.rate, known.rate @ np.exp(log_gate).T], axis=1)
+    new_rate = known.rate @ np.exp(log_gate).T * quality
+    rate = np.concatenate([refit.factors.rate, new_rate], axis=1)
     post = np.concatenate([refit.factors.post, factors])
-    return replace(refit, clusters=clusters, factors=Factors.of(post, rate, refit.factors.of_text))
+    of_factors = Factors.of(post, rate, refit.factors.of_text)
+    return replace(refit, clusters=clusters, factors=of_factors)

@@ -180,7 +180,8 @@ class FittedParameters(WarmupParameters):
             return np.array(read_array(place / f"fitted_{name}.npy"))
 
         def of_refit(number: int, about: dict[str, Any]) -> Refit:
-            return Refit.of(about, lambda name: array(f"{name}_{number}"))
+            tells_quality = (place / f"fitted_text_quality_{number}.npy").exists()
+            return Refit.of(about, lambda name: array(f"{name}_{number}"), tells_quality)
 
         refits = tuple(of_refit(*numbered) for numbered in enumerate(values.pop("refits")))
         columns: Any = {name: tuple(values.pop(name)) for name in NAMES}

@@ -23,7 +23,7 @@ from feedrank.log.metadata import NEVER
 from feedrank.params import CheckerParams
 from feedrank.ranking.rankers.xgboost_ranker import XGBoostRanker
 from stages import export as stage
-from tests.support.simulated_logs import DAY, Learned, pictured, saved, simulated
+from tests.support.simulated_logs import DAY, Learned, pictured, saved, simulated, worded
 from tests.support.small_artifact import CODE, edit_manifest, sign_again
 
 FACTS = {"metrics": {"hitrate@5": {"expected": 0.5}}, "params_sha256": "0"}
@@ -122,6 +122,24 @@ def test_an_artifact_with_embeddings_answers_alike_and_places_posts_by_them(
     sign_again(tmp_path / "artifact")
     with pytest.raises(ArtifactError, match="one a word and axis"):
         Artifact.load(tmp_path / "artifact")
+
+
+def test_an_artifact_of_texts_that_tell_quality_answers_alike_and_bounds_it(tmp_path: Path) -> None:
+    learned, path = worded(), tmp_path / "artifact"
+    export(path, *saved(learned, tmp_path), learned.params.export, FACTS, seed=1, k=5)
+    loaded = Artifact.load(path)
+    write_model(tmp_path / "model", loaded, CheckerParams(history_days=None))
+    ours = learned.recommender.rank(0, 10**7, 5)
+    for other in (loaded.recommender, Model.load(str(tmp_path / "model")).recommender):
+        assert other.rank(0, 10**7, 5).post.tolist() == ours.post.tolist()
+    for content, words in ((np.full(240, 9.0), "are not within 0.2 to 5"), (None, "is missing")):
+        if content is not None:
+            np.save(path / "fitted_text_quality_0.npy", content)
+        else:
+            (path / "fitted_quality_of_text_0.npy").unlink()
+        sign_again(path)
+        with pytest.raises(ArtifactError, match=words):
+            Artifact.load(path)
 
 
 def test_golden_requests_ask_before_within_and_after_the_data(

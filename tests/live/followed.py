@@ -32,6 +32,7 @@ from tests.support.simulated_logs import (
     scratch,
     simulated,
     tasteful,
+    worded,
     workers,
     write_log,
 )
@@ -46,6 +47,7 @@ LEARNED = {
     "sides": divided,
     "pictures": pictured,
     "own ranker": ranked,
+    "words": worded,
 }
 
 

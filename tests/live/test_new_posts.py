@@ -27,6 +27,7 @@ from tests.support.simulated_logs import (
     random_rows,
     simulated,
     users_table,
+    worded,
     write_log,
 )
 
@@ -85,6 +86,24 @@ def test_a_new_post_with_an_embedding_has_the_prior_of_a_known_one() -> None:
     # Without one, or with one of another width, it is a post of its words alone.
     assert len(unlike) == 25
     np.testing.assert_array_equal(gates[2], gates[3])
+
+
+def test_a_new_post_has_the_quality_that_its_words_tell() -> None:
+    store = worded().store
+    live = LiveStore(store)
+    texts = [f"words of kind{kind}" for kind in range(8)]
+    live.apply(posts=[NewPost(i, 10**6 + i, text, "topic 0") for i, text in enumerate(texts)])
+    known, found = store.fitted.refits[-1].clusters, live.store().fitted.refits[-1]
+    assert known.tells_quality
+    told = found.clusters.text_quality
+    assert len(told) == 248
+    np.testing.assert_allclose(told[240:], known.text_quality[:8], atol=1e-12)
+    assert told[247] > 3 * told[240]
+    np.testing.assert_allclose(found.factors.rate[0, 240:], known.rate[0, 0] * told[240:], 1e-3)
+    earlier = live.store().fitted.refits[0].clusters.text_quality
+    np.testing.assert_array_equal(earlier[240:], 1)
+    state = live.store().states.as_of(live.store().shared.n_steps)
+    assert (np.diff(state.post_logit[0, 240:]) > 0).all()  # though nobody has been shown them
 
 
 def test_an_embedding_of_another_width_is_said(caplog: pytest.LogCaptureFixture) -> None:

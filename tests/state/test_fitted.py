@@ -8,13 +8,13 @@ import numpy as np
 from feedrank.state.counts.tally import Tally
 from feedrank.state.fitted import FittedParameters
 from feedrank.state.plugins.pairs import Pairs
-from tests.support.simulated_logs import DAY, divided, simulated
+from tests.support.simulated_logs import DAY, divided, simulated, worded
 
 
 def test_fitted_parameters_come_back_as_they_were_written(tmp_path: Path) -> None:
-    for profiles in (True, False):
-        fitted = simulated(profiles=profiles).store.fitted
-        directory = tmp_path / str(profiles)
+    logs = (simulated(), simulated(profiles=False), worded())
+    for number, fitted in enumerate(learned.store.fitted for learned in logs):
+        directory = tmp_path / str(number)
         directory.mkdir()
         fitted.save(directory)
         read = FittedParameters.load(directory)
@@ -73,6 +73,17 @@ def test_files_of_before_refits_looked_for_segments_have_those_of_the_warm_up(
     path.write_text(json.dumps(values))
     read = FittedParameters.load(tmp_path)
     assert read.knowing(0).n_segments == simulated().store.fitted.n_segments > 1
+
+
+def test_files_of_before_texts_told_quality_have_posts_of_quality_1(tmp_path: Path) -> None:
+    fitted = worded().store.fitted
+    fitted.save(tmp_path)
+    assert fitted.refits[-1].clusters.tells_quality
+    for path in [*tmp_path.glob("*text_quality*"), *tmp_path.glob("*quality_of_text*")]:
+        path.unlink()
+    clusters = FittedParameters.load(tmp_path).refits[-1].clusters
+    assert not clusters.tells_quality
+    np.testing.assert_array_equal(clusters.text_quality, [1])
 
 
 def test_an_refit_holds_from_its_first_step_to_the_next_and_the_first_one_before() -> None:

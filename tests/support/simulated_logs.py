@@ -240,6 +240,18 @@ def plugged(step: str = "1d") -> Learned:
 
 
 @cache
+def worded(step: str = "1d") -> Learned:
+    """A log of posts whose words say which of eight like rates they have, with one cluster."""
+    rows, rng = random_rows(60_000, 200, 240, 30, seed=5), np.random.default_rng(6)
+    chance = 0.15 * np.geomspace(1 / 3, 3, 8)[rows.post % 8]
+    rows = replace(rows, liked=(rng.random(len(rows)) < chance).astype(np.uint8))
+    posts = posts_table(240, topics=1)
+    posts["text"] = [f"words of kind{i % 8}" for i in range(240)]
+    log = write_log(scratch() / f"worded-{step}", users_table(200), posts, rows)
+    return Learned.of(log, params(features={"step": step, "warmup_days": 7, "clusters": 1}))
+
+
+@cache
 def tasteful(step: str = "1d") -> Learned:
     """A log of 300 users whose tastes no profile tells, so that its refits have factors.
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from feedrank.log.metadata import HOURS_A_DAY
+from feedrank.state.posts.clusters import LEAST_TOLD, MOST_TOLD
 
 INT, FLOAT, UINT = ("<i8",), ("<f8",), ("|u1", "<u2", "<u4", "<u8")
 TEXT_IDS = "|S"  # and a width, which is that of the longest id
@@ -51,6 +52,7 @@ class Sizes:
     n_own_columns: int
     n_keys: tuple[int, ...]
     has_embeddings: bool
+    tells_quality: tuple[bool, ...]
 
     @property
     def n_refits(self) -> int:
@@ -95,6 +97,9 @@ def arrays_of(sizes: Sizes) -> Iterator[Array]:
         for name, width in (("gate", "clusters"), ("factor_of_text", f"factors_{i}")):
             shape = ("design", width) if is_last else (0, 0)
             yield Array(f"fitted_{name}_{i}", FLOAT, shape, lowest)
+        if sizes.tells_quality[i]:
+            yield Array(f"fitted_text_quality_{i}", FLOAT, (n_posts,), LEAST_TOLD, MOST_TOLD)
+            yield Array(f"fitted_quality_of_text_{i}", FLOAT, ("design",), lowest)
     yield Array("fitted_idf", FLOAT, ("words",), lowest)
     yield Array("fitted_words_blob", ("|u1",), ("words_bytes",))
     yield Array("fitted_words_offsets", INT, ("words_by_offset",), ends="words_bytes")

@@ -111,8 +111,9 @@ def _read_sizes(directory: Path, manifest: dict[str, Any]) -> Sizes:
         )
     n_steps = meta.last_at // step + 1
     hides, has_embeddings = HIDDEN in manifest["files"], EMBEDDING in manifest["files"]
+    tells = tuple(f"fitted_text_quality_{i}.npy" in manifest["files"] for i in range(len(first)))
     sizes = (meta.n_users, meta.n_posts, n_steps, tuple(first), codes, segment, since, hides)
-    return Sizes(*sizes, n_moments, plugins, len(own["columns"]), n_keys, has_embeddings)
+    return Sizes(*sizes, n_moments, plugins, len(own["columns"]), n_keys, has_embeddings, tells)
 
 
 def _require(holds: bool, words: str) -> None:

@@ -10,6 +10,7 @@ from sklearn.cluster import KMeans
 from sklearn.linear_model import Ridge
 
 from feedrank.learning.posts.tastes import Tastes
+from feedrank.learning.posts.text_quality import with_text_quality
 from feedrank.state.counts.tally import Tally
 from feedrank.state.posts.clusters import PostClusters, cluster_rates_of, expect
 from feedrank.stats.correspondence import LEAST_EVENTS, contrasts
@@ -32,7 +33,7 @@ def fit_clusters(
         counts: impressions and likes, shape (n_segments, n_posts).
         texts: design of the posts' texts and topics, shape (n_posts, d).
         n_clusters: at most; fewer when there are fewer posts.
-        seed: of k-means.
+        seed: of k-means, and of the halves of posts that judge texts.
         tastes: of users, as further evidence of a post's cluster.
     """
     n_clusters = min(n_clusters, texts.shape[0])
@@ -56,7 +57,8 @@ def fit_clusters(
     taste_strength = None if tastes is None else tastes.strength
     of_text = gate[: texts.shape[1]]  # nobody has seen a new post: its audience has no contrast
     cluster = membership.argmax(1)
-    return PostClusters(log_gate, rate, strength, cluster, taste_strength, of_text)
+    found = PostClusters(log_gate, rate, strength, cluster, taste_strength, of_text)
+    return with_text_quality(found, counts, texts, seed)
 
 
 def expected_by_segment(counts: Tally) -> np.ndarray:

@@ -57,6 +57,11 @@ def text_design(
     return hstack(parts, format="csr"), known
 
 
+def n_fixed_columns(design: csr_matrix) -> int:
+    """Columns of a text's design that are topics or the constant, each row's second entry."""
+    return int(design.indices[design.indptr[0] + 1]) + 1
+
+
 def principal_axes(embeddings: np.ndarray) -> EmbeddingAxes:
     """The first axes of embeddings, scaled so that components have the mean square of words.
 

@@ -7,10 +7,9 @@ from typing import Any, Callable
 
 import numpy as np
 
-from feedrank.state.posts.clusters import PostClusters
+from feedrank.state.posts.clusters import PostClusters, array_names
 from feedrank.state.posts.factors import Factors
 
-CLUSTER_ARRAYS = ("log_gate", "rate", "cluster", "gate")
 FACTOR_ARRAYS = ("post", "rate", "of_text")
 
 
@@ -67,14 +66,22 @@ class Refit:
         """Its arrays by name."""
         return {
             "topic_hour": self.topic_hour,
-            **{name: getattr(self.clusters, name) for name in CLUSTER_ARRAYS},
+            **{n: getattr(self.clusters, n) for n in array_names(self.clusters.tells_quality)},
             **{f"factor_{name}": getattr(self.factors, name) for name in FACTOR_ARRAYS},
         }
 
     @classmethod
-    def of(cls, about: dict[str, Any], array: Callable[[str], np.ndarray]) -> Refit:
-        """The refit of `about` and `arrays`, which are read by name."""
-        arrays: Any = {name: array(name) for name in CLUSTER_ARRAYS}
+    def of(
+        cls, about: dict[str, Any], array: Callable[[str], np.ndarray], tells_quality: bool
+    ) -> Refit:
+        """The refit of `about` and `arrays`, which are read by name.
+
+        Args:
+            about: its numbers.
+            array: reads one of its arrays.
+            tells_quality: whether there are those by which texts tell quality.
+        """
+        arrays: Any = {name: array(name) for name in array_names(tells_quality)}
         scalars: Any = {name: about[name] for name in ("quality_strength", "taste_strength")}
         factors = Factors(*(array(f"factor_{name}") for name in FACTOR_ARRAYS))
         strengths = {**about["strengths"], "columns": tuple(about["strengths"]["columns"])}
