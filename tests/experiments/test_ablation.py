@@ -46,7 +46,17 @@ def test_every_muted_feature_exists(learned: Learned) -> None:
 
 def test_the_ablations_begin_with_the_full_ranker() -> None:
     names = [a.name for a in ablations("age")]
-    parts = ["user state", "pair", "windows", "age", "clusters", "factors", "refits", "text"]
+    parts = [
+        "user state",
+        "pair",
+        "windows",
+        "topics",
+        "age",
+        "clusters",
+        "factors",
+        "refits",
+        "text",
+    ]
     assert names == ["full", "age x post", *parts]
     assert [a.name for a in ablations(None)] == ["full", *parts]
 

@@ -118,7 +118,7 @@ def test_hours_are_those_of_the_database_s_clock(learned: Learned) -> None:
 
 
 def test_what_a_user_saw_is_counted_in_the_steps_before(learned: Learned) -> None:
-    user, at = 4, 18 * DAY + 7 * HOUR
+    user, at = 6, 18 * DAY + 7 * HOUR
     rows = [b[(b.user == user) & (b.at // DAY < 18)] for b in learned.log.buckets()]
     n_shown = sum(len(part) for part in rows)
     n = learned.log.meta.n_posts
@@ -132,7 +132,7 @@ def test_what_a_user_saw_is_counted_in_the_steps_before(learned: Learned) -> Non
 
 
 def test_a_topic_is_judged_by_the_user_s_last_steps_too(learned: Learned) -> None:
-    user, at = 4, 18 * DAY + 7 * HOUR
+    user, at = 6, 18 * DAY + 7 * HOUR
     topic = learned.store.fitted.topic
     for days in WINDOWS:
         rows = [b[(b.user == user) & (b.at // DAY < 18)] for b in learned.log.buckets()]
