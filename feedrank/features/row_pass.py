@@ -82,13 +82,15 @@ def rows_of_bucket(
     # A list is a row's user and moment: in part it would tell little of the order within it.
     kept = uniform_of((rows.user, rows.at), seed) < share
     kept &= rows.at >= warmup_days * SECONDS_A_DAY
-    is_read = _same_pairs(user, rows.post, kept, fitted.n_posts)
+
+    def counts_of(some: np.ndarray) -> PairCounts:
+        return PairCounts(user[some], rows.post[some], step[some], rows.liked[some], fitted.n_posts)
+
+    pairs = counts_of(np.flatnonzero(_same_pairs(user, rows.post, kept, fitted.n_posts)))
+    recent = None
     if fitted.has_topics:
-        is_read |= _shortly_before(user, step.astype(np.int64), kept)
-    of_pairs = np.flatnonzero(is_read)
-    of_pair = (rows.post[of_pairs], step[of_pairs], rows.liked[of_pairs])
-    pairs = PairCounts(user[of_pairs], *of_pair, fitted.n_posts)
-    profile = (catalogue.codes[first:last], pairs, catalogue.moments[first:last])
+        recent = counts_of(np.flatnonzero(_shortly_before(user, step.astype(np.int64), kept)))
+    profile = (catalogue.codes[first:last], pairs, catalogue.moments[first:last], recent)
     state = UserState(fitted, fitted.refits[0], *profile)
     features = features_of(fitted)
     edges = np.searchsorted(step, np.arange(n_steps(log, fitted.step_seconds) + 1))

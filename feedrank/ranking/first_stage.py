@@ -66,10 +66,11 @@ class FirstStage:
 
     @cached_property
     def _of_grain(self) -> dict[str, list[tuple[int, float]]]:
-        """Columns and weights by grain, in order."""
+        """Columns and weights by grain, in order; a column without weight is not read."""
         found: dict[str, list[tuple[int, float]]] = {grain: [] for grain in sorted(self.grains)}
         for column, weight, grain in zip(self.columns, self.weights, self.grains):
-            found[grain].append((column, weight))
+            if weight:
+                found[grain].append((column, weight))
         return found
 
     def to_json(self) -> str:
@@ -170,5 +171,7 @@ class Design:
         return [*together, *np.array_split(alone, min(len(alone), MOST_ALONE) or 1)]
 
     def stage(self, weights: np.ndarray, bias: float) -> FirstStage:
-        """The first stage of fitted weights, one a column."""
+        """The first stage of fitted weights, one a column; terms that do not count weigh 0."""
+        counts_not = (self.mean == TERM) & (np.abs(weights) < NO_SPREAD)
+        weights = np.where(counts_not, 0.0, weights)
         return FirstStage(self.columns, tuple(weights.tolist()), bias, self.grains)

@@ -33,6 +33,7 @@ class UserState:
         codes: profile codes, shape (n_users, n_columns).
         pairs: of these users' impressions.
         moments: days of their moments, shape (n_users, n_moments).
+        recent: of their impressions in the last steps; None: `pairs` has these too.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class UserState:
         codes: np.ndarray,
         pairs: PairCounts,
         moments: np.ndarray = NO_MOMENTS,
+        recent: PairCounts | None = None,
     ) -> None:
         self.fitted = fitted
         self.refit = refit
@@ -49,6 +51,7 @@ class UserState:
         self.moments = moments
         self.segment = fitted.knowing(refit.first_step).segment(codes)
         self.pairs = pairs
+        self.recent = pairs if recent is None else recent
         groupings = {
             "cluster": (refit.clusters.cluster, fitted.n_clusters),
             "topic": (fitted.topic, fitted.n_topics),
@@ -104,9 +107,9 @@ class UserTables:
     @cached_property
     def latest(self) -> Latest:
         """Counts of the last steps by topic; made when asked for."""
-        fitted, pairs = self.state.fitted, self.state.pairs
+        fitted, recent = self.state.fitted, self.state.recent
         part = (fitted.topic, fitted.n_topics)
-        counts = pairs.latest(self.users, self.step, WIDTHS, *part)
+        counts = recent.latest(self.users, self.step, WIDTHS, *part)
         expected = counts.shown * self.topic_rate
         shown = as_feature(np.log1p(counts.shown))
         return Latest(log_ratio(counts.liked, expected, WINDOW_STRENGTH), shown)

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from feedrank.state.counts.tally import Tally
+from feedrank.state.counts.tally import Tally, smallest_uint
 
 
 class UserCounts:
@@ -80,11 +80,12 @@ class PairCounts:
         return Tally(last - first, likes[last] - likes[first])
 
     @cached_property
-    def _by_step(self) -> tuple[np.ndarray, np.ndarray]:
-        """Rows in order of time, and the step of each of them."""
-        step = self._rows[2]
-        order = np.argsort(step, kind="stable")
-        return order, step[order].astype(np.int64)
+    def _by_user(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows by user and step, and the key (user, step) of each of them."""
+        user, _, step, _ = self._rows
+        # Stable, so that a user's rows stay in order of time; 16 bits are sorted by radix.
+        order = np.argsort(user.astype(smallest_uint(int(user.max(initial=0)))), kind="stable")
+        return order, user[order].astype(np.int64) * (self._n_steps + 1) + step[order]
 
     def latest(
         self, users: np.ndarray, before: int, windows: np.ndarray, part: np.ndarray, n_parts: int
@@ -101,17 +102,19 @@ class PairCounts:
         Returns:
             int64, shape (len(windows), n, n_parts).
         """
-        order, steps = self._by_step
-        low, high = np.searchsorted(steps, [before - windows[-1], before]).tolist()
-        user, post, _, liked = (column[order[low:high]] for column in self._rows)
-        place = np.minimum(np.searchsorted(users, user), len(users) - 1)
-        is_asked = users[place] == user
-        window = np.searchsorted(windows, before - steps[low:high])  # the shortest that holds it
+        order, key = self._by_user
+        within = np.clip([before - windows[-1], before], 0, self._n_steps)[:, None]
+        begin, end = np.searchsorted(key, users * (self._n_steps + 1) + within)
+        n = end - begin
+        rows = order[np.repeat(begin - np.cumsum(n) + n, n) + np.arange(n.sum())]
+        _, post, step, liked = (column[rows] for column in self._rows)
+        window = np.searchsorted(windows, before - step.astype(np.int64))  # shortest that holds it
+        place = np.repeat(np.arange(len(users)), n)
         cell = (window * len(users) + place) * n_parts + part[post]
         shape = (len(windows), len(users), n_parts)
         counts = (
             np.bincount(cell[which], minlength=math.prod(shape)).reshape(shape).cumsum(0)
-            for which in (is_asked, is_asked & (liked > 0))
+            for which in (slice(None), liked > 0)
         )
         return Tally(*counts)
 
