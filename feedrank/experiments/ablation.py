@@ -8,10 +8,11 @@ again, which takes some minutes; a finished `dvc repro` is required.
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -175,8 +176,9 @@ def table_of(hits: dict[str, pd.DataFrame], params: Params) -> list[dict[str, An
     return rows
 
 
-def main() -> int:
+def main(words: Sequence[str] = ()) -> int:
     """Run every ablation and write the table; gives the exit code."""
+    argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0]).parse_args(words)
     log_to_stderr()
     one_thread_of_algebra()
     try:
@@ -197,7 +199,8 @@ def _measured() -> list[dict[str, Any]]:
     name = fitted.column_names[column] if column >= 0 else None
     every, hits = ablations(name), {}
     for ablation in every:
-        print(f"without {ablation.name}: {ablation.words}", flush=True)
+        which = FULL if ablation.name == FULL else f"without {ablation.name}"
+        print(f"{which}: {ablation.words}", flush=True)
         hits[ablation.name] = requests_without(ablation, log, params)
     rows = table_of(hits, params)
     rows = [row | {"words": ablation.words} for row, ablation in zip(rows, every, strict=True)]
@@ -223,4 +226,4 @@ def _cells(row: dict[str, Any], kind: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

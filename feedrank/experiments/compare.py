@@ -19,6 +19,7 @@ from feedrank.experiments.comparison.pairs import Pairs, kind_of
 from feedrank.experiments.revisions import WORKSPACE, requests_at
 from feedrank.params import load_params
 from feedrank.stats.decisions import EQUAL
+from feedrank.validation.hitrate.scores import KINDS
 
 REFUSED, FAILED = 1, 2
 # An end of an interval is then the second or third of 100 sorted means; fewer have no such rank.
@@ -102,6 +103,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--kind",
         nargs="+",
+        type=_kind,
         help="hit rates that decide: expected, shown, catalogue, or of another k, shown@3; by "
         "default expected and shown, and shown alone where expected is void",
     )
@@ -119,17 +121,27 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _tolerance(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not (math.isfinite(value) and value >= 0):
         raise argparse.ArgumentTypeError(f"must be a finite number of 0 or more, not '{text}'")
     return value
 
 
 def _resamples(text: str) -> int:
-    value = int(text)
-    if value < FEWEST_RESAMPLES:
-        raise argparse.ArgumentTypeError(f"must be {FEWEST_RESAMPLES} or more, not '{text}'")
-    return value
+    if not text.isdecimal() or int(text) < FEWEST_RESAMPLES:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number of {FEWEST_RESAMPLES} or more, not '{text}'"
+        )
+    return int(text)
+
+
+def _kind(text: str) -> str:
+    if text.partition("@")[0] not in KINDS:
+        raise argparse.ArgumentTypeError(f"must be {' or '.join(KINDS)}, not '{text}'")
+    return text
 
 
 if __name__ == "__main__":

@@ -110,13 +110,19 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--kind", choices=KINDS, default="shown", help="hit rate to be maximised")
     parser.add_argument("--weeks", type=_count, default=2, help="test periods, before validation's")
-    parser.add_argument("--seed", type=int, default=20, help="of the proposals")
+    parser.add_argument("--seed", type=_seed, default=20, help="of the proposals")
     return parser.parse_args(words)
 
 
 def _count(word: str) -> int:
     if not word.isdecimal() or int(word) < 1:
         raise argparse.ArgumentTypeError(f"{word!r} must be 1 or more")
+    return int(word)
+
+
+def _seed(word: str) -> int:
+    if not word.isdecimal() or int(word) >= 1 << 32:
+        raise argparse.ArgumentTypeError(f"{word!r} must be from 0 to {(1 << 32) - 1}")
     return int(word)
 
 

@@ -100,9 +100,7 @@ def _counter(name: str, meaning: str, *labels: str) -> Counter:
     return Counter(f"feedrank_{name}", meaning, labels, registry=REGISTRY)
 
 
-def _gauge(
-    name: str, meaning: str, *labels: str, mode: Literal["livesum", "livemin", "livemax"]
-) -> Gauge:
+def _gauge(name: str, meaning: str, *labels: str, mode: Mode) -> Gauge:
     """A gauge with the way in which the values of all workers become one."""
     return Gauge(f"feedrank_{name}", meaning, labels, registry=REGISTRY, multiprocess_mode=mode)
 

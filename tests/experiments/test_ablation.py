@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from feedrank.experiments import ablation
 from feedrank.experiments.ablated_ranker import muted_ranker, muted_rows
 from feedrank.experiments.ablation import (
     USER_STATE,
@@ -107,3 +108,9 @@ def test_a_hit_rate_without_a_value_is_a_dash_in_the_table(learned: Learned) -> 
     assert head.count("|") == same.count("|") == changed.count("|")
     assert same.endswith("| +0.000 [+0.000, +0.000] | - | - [-, -] |")
     assert changed.endswith("] | - | - [-, -] |")
+
+
+def test_a_word_too_many_starts_no_ablation(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        ablation.main(["--users", "9"])
+    assert "unrecognized arguments: --users 9" in capsys.readouterr().err

@@ -117,10 +117,13 @@ def _failed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [
+        ("--tolerance", "x", "must be a finite number of 0 or more, not 'x'"),
+        ("--bootstrap", "1.5", "must be a whole number of 100 or more, not '1.5'"),
+        ("--kind", "nope", "must be expected or shown or catalogue, not 'nope'"),
         ("--tolerance", "nan", "must be a finite number of 0 or more, not 'nan'"),
         ("--tolerance", "inf", "must be a finite number of 0 or more, not 'inf'"),
         ("--tolerance", "-0.01", "must be a finite number of 0 or more, not '-0.01'"),
-        ("--bootstrap", "99", "must be 100 or more, not '99'"),
+        ("--bootstrap", "99", "must be a whole number of 100 or more, not '99'"),
     ],
 )
 def test_an_option_that_would_decide_by_nothing_is_refused(

@@ -340,3 +340,10 @@ def test_an_experiment_beside_a_running_stage_is_refused(
     with one_writer(tmp_path / ".lock"):
         assert module.main(*[words] if words else []) == 2
     assert "another process writes beside" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seed", ["-5", "x", str(1 << 32)])
+def test_a_seed_that_is_none_is_told(seed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        search.main(["--seed", seed])
+    assert f"'{seed}' must be from 0 to 4294967295" in capsys.readouterr().err
