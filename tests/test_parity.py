@@ -54,9 +54,9 @@ def test_one_log_has_segments_from_some_refit_on(step: str) -> None:
     assert fitted.column_names[fitted.segment_column] == "side"
     sizes = [len(refit.clusters.rate) for refit in fitted.refits]
     assert sizes[0] == 1
-    assert sizes[-1] == 3
+    assert sizes[-1] == 6  # of two sides, of none, and halves of each by age
     firsts = [refit.first_step for refit in fitted.refits]
-    assert fitted.segments_since == firsts[sizes.index(3)]
+    assert fitted.segments_since == firsts[sizes.index(6)]
 
 
 def _equal_bits(first: np.ndarray, second: np.ndarray) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from feedrank.learning.counting_pass import count_posts
 from feedrank.learning.profile_coding import code_profiles, users_at_start
 from feedrank.learning.refits import fit_refits, refit_days, refit_steps
-from feedrank.learning.segments import with_segments, words_of
+from feedrank.learning.segments.find import with_segments, words_of
 from feedrank.learning.warmup import fit_warmup
 from feedrank.log.calendar import Calendar
 from feedrank.log.files import Log

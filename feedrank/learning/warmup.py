@@ -12,7 +12,7 @@ from feedrank.engines.engine import sum_parts
 from feedrank.errors import SchemaError
 from feedrank.learning.own_plugins import own_plugins
 from feedrank.learning.posts.text import topic_codes
-from feedrank.learning.segments import choose_segment_column
+from feedrank.learning.segments.find import with_segments_of
 from feedrank.learning.target_encoding import static_encodings
 from feedrank.log.calendar import Calendar
 from feedrank.log.files import Log
@@ -63,11 +63,12 @@ def fit_warmup(
     total = sum_parts(job, WarmUp.added, log.meta.n_buckets, "reading the warm-up")
     if not total.n_likes:
         raise _no_like(log, calendar)
-    return WarmupParameters(
+    fixed = WarmupParameters(
         step_seconds=params.step_seconds,
         half_life_steps=params.half_life_days * SECONDS_A_DAY / params.step_seconds,
-        segment_column=choose_segment_column(profiles, total.rows),
+        segment_column=-1,
         segments_since=0,
+        segment_splits=(),
         column_names=tuple(profiles.names()),
         column_codes=tuple(c.n_codes for c in profiles.columns),
         moment_names=tuple(map(str, log.user_days)),
@@ -75,6 +76,7 @@ def fit_warmup(
         encoded=static_encodings(profiles, total.rows.user, total.rows.at, total.rows.liked),
         plugins=own_plugins(params.plugins, log.posts),
     )
+    return with_segments_of(fixed, profiles, total.rows, 0)
 
 
 def _no_like(log: Log, calendar: Calendar) -> SchemaError:

@@ -204,10 +204,8 @@ class CandidateGenerator:
     def _table(self, shared: SharedState) -> np.ndarray:
         """The part of each segment and post, shape (n_segments, n_posts)."""
         fitted, nobody = self._fitted, np.zeros(0, np.int64)
-        n_segments = len(shared.post_logit)
-        codes = np.zeros((n_segments, len(fitted.column_codes)), np.int64)
-        if n_segments > 1:
-            codes[:, fitted.segment_column] = np.arange(n_segments)
+        codes = fitted.knowing(shared.step).codes_of_segments()
+        n_segments = len(codes)
         pairs = PairCounts(nobody, nobody, nobody, nobody, fitted.n_posts)
         one_of_each = UserState(fitted, shared.refit, codes, pairs)
         requests = StepRequests.of(shared, one_of_each, np.zeros(n_segments, np.int64))

@@ -23,14 +23,28 @@ PLAIN = ("step_seconds", "half_life_steps", "segment_column", "segments_since", 
 
 
 @dataclass(frozen=True)
+class Split:
+    """Halves of a profile column's codes, by which each segment is split into two.
+
+    Attributes:
+        column: the profile column, which is not the segment column, nor that of another split.
+        half: 0 or 1 of each code, both of some.
+    """
+
+    column: int
+    half: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class WarmupParameters:
-    """Parameters fitted once, on the warm-up days; a later refit may find the segment column.
+    """Parameters fitted once, on the warm-up days; later refits may find segments.
 
     Attributes:
         step_seconds: length of a step.
         half_life_steps: of the recent counts.
         segment_column: the profile column that splits users into segments; -1 for one segment.
         segments_since: first step that knows of them, that of the refit which found them.
+        segment_splits: of the segments of that column, by further ones.
         column_names: of the profile columns.
         column_codes: number of codes of each profile column.
         moment_names: of the users' moments.
@@ -44,6 +58,7 @@ class WarmupParameters:
     half_life_steps: float
     segment_column: int
     segments_since: int
+    segment_splits: tuple[Split, ...]
     column_names: tuple[str, ...]
     column_codes: tuple[int, ...]
     moment_names: tuple[str, ...]
@@ -54,7 +69,15 @@ class WarmupParameters:
     @property
     def n_segments(self) -> int:
         """Segments of users, once they are found."""
-        return 1 if self.segment_column < 0 else self.column_codes[self.segment_column]
+        if self.segment_column < 0:
+            return 1
+        return int(self.column_codes[self.segment_column]) << len(self.segment_splits)
+
+    @property
+    def segment_columns(self) -> tuple[int, ...]:
+        """Profile columns that tell segments, the one that splits most first."""
+        splits = tuple(split.column for split in self.segment_splits)
+        return () if self.segment_column < 0 else (self.segment_column, *splits)
 
     @property
     def encoded_hour(self) -> np.ndarray:
@@ -78,24 +101,39 @@ class WarmupParameters:
 
     def knowing(self, step: int) -> WarmupParameters:
         """The same with the segments that a step knows of: one, until a column is found."""
-        is_known = step >= self.segments_since
-        return self if is_known else replace(self, segment_column=-1, segments_since=0)
+        if step >= self.segments_since:
+            return self
+        return replace(self, segment_column=-1, segments_since=0, segment_splits=())
 
     def by_segment(self, counts: Tally, step: int) -> Tally:
         """Counts of the segments that a step knows of, shape (n_segments, n_posts).
 
         Args:
-            counts: key (segment, post), by the column that is found at last.
+            counts: key (segment, post), by the segments that are found at last.
             step: that the counts are for.
         """
-        found = counts.reshape(self.n_segments, -1)
-        return found if step >= self.segments_since else found.of_all()
+        return counts.reshape(self.n_segments, -1).merged(self.knowing(step).n_segments)
 
     def segment(self, codes: np.ndarray) -> np.ndarray:
         """Segment of users with these profile codes, int64, shape (n_users,)."""
         if self.segment_column < 0:
             return np.zeros(len(codes), dtype=np.int64)
-        return codes[:, self.segment_column].astype(np.int64)
+        segment = codes[:, self.segment_column].astype(np.int64)
+        for split in self.segment_splits:
+            segment = 2 * segment + np.array(split.half)[codes[:, split.column]]
+        return segment
+
+    def codes_of_segments(self) -> np.ndarray:
+        """Profile codes of a user of each segment, int64, shape (n_segments, n_columns)."""
+        codes = np.zeros((self.n_segments, len(self.column_codes)), np.int64)
+        segment = np.arange(self.n_segments)
+        for split in reversed(self.segment_splits):
+            of_half = np.array([split.half.index(0), split.half.index(1)])
+            codes[:, split.column] = of_half[segment % 2]
+            segment = segment // 2
+        if self.segment_column >= 0:
+            codes[:, self.segment_column] = segment
+        return codes
 
     def column_keys(self, codes: np.ndarray, cluster: np.ndarray, n_clusters: int) -> np.ndarray:
         """Cell of (profile code end to end, segment, cluster) of each row and profile column.
@@ -154,6 +192,7 @@ class FittedParameters(WarmupParameters):
     def save(self, directory: Path) -> None:
         """Write `fitted.json` and `fitted_*.npy`."""
         values = {name: getattr(self, name) for name in PLAIN}
+        values["segment_splits"] = [vars(split) for split in self.segment_splits]
         values["plugins"] = self.plugins.about()
         self.plugins.save(directory)
         values["refits"] = [refit.about() for refit in self.refits]
@@ -195,5 +234,7 @@ class FittedParameters(WarmupParameters):
         # Stores that were written before there were plugins have none.
         plugins = Plugins.load(place, values.pop("plugins", NO_PLUGINS.about()))
         values.setdefault("segments_since", 0)  # stores before it found segments in the warm-up
+        splits = values.pop("segment_splits", [])  # and those before splits have none
+        values["segment_splits"] = tuple(Split(s["column"], tuple(s["half"])) for s in splits)
         fixed: Any = {"topic": topic, "encoded": encoded, "plugins": plugins}
         return cls(**values, **columns, **fixed, refits=refits, vocabulary=vocabulary)

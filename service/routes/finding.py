@@ -79,12 +79,10 @@ def described(artifact: Artifact, users: list[int]) -> list[dict[str, Any]]:
 
 
 def _segment(artifact: Artifact, user: int) -> str:
-    """The profile value that splits users into segments, in words; empty if none does."""
-    column = artifact.store.fitted.segment_column
-    if column < 0:
-        return ""
-    name, value = list(profile_of(artifact, user).items())[column]
-    return f"{name.replace('_', ' ')} {value}"
+    """The profile values that tell a user's segment, in words; empty where all are one."""
+    values = list(profile_of(artifact, user).items())
+    known_for = [values[column] for column in artifact.store.fitted.segment_columns]
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in known_for)
 
 
 def profile_of(artifact: Artifact, user: int) -> dict[str, str]:

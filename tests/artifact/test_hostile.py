@@ -206,6 +206,21 @@ CONTENT: dict[str, tuple[Damage, str]] = {
         )
         for since in (-1, True, 1, 7, 10**30, "9")
     },
+    **{
+        f"a split {words}": (
+            _json("fitted.json", lambda v, split=split: v.update(segment_splits=[split])),
+            r"fitted.json' cannot be read \(\w+: '(segment_splits' |half'|column')",
+        )
+        for words, split in {
+            "of no column": {"column": 99, "half": [0, 1]},
+            "of the segment column": {"column": 0, "half": [0, 1] * 2},
+            "of a column below": {"column": -1, "half": [0, 1]},
+            "of too few codes": {"column": 1, "half": [0, 1]},
+            "of one half": {"column": 1, "half": [1, 1, 1]},
+            "of thirds": {"column": 1, "half": [0, 1, 2]},
+            "without halves": {"column": 1},
+        }.items()
+    },
     "a tree that leaves itself": (
         _tree_that_leaves_itself,
         r"ranker.ubj' cannot be read \(ValueError: tree 0 does not hang together",

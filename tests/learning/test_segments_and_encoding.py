@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feedrank.learning import segments
 from feedrank.learning.profile_coding import code_profiles
-from feedrank.learning.segments import choose_segment_column, with_segments
+from feedrank.learning.segments import difference, find
+from feedrank.learning.segments.find import with_segments, words_of
 from feedrank.learning.target_encoding import PRIOR_IMPRESSIONS, static_encodings, topic_hours
 from feedrank.log.impressions import Impressions
 from feedrank.state.counts.tally import Tally
+from feedrank.state.fitted import WarmupParameters
 from feedrank.state.profiles import Profiles
 from tests.support.simulated_logs import (
     DAY,
@@ -124,6 +125,19 @@ def _segment_rows(
     return Impressions(user, post, np.zeros(n, np.uint32), liked.astype(np.uint8))
 
 
+def _chosen(profiles: Profiles, rows: Impressions) -> int:
+    """The column whose codes differ most, of users who are all one segment."""
+    one, every = np.zeros(len(profiles.codes), np.int64), range(len(profiles.columns))
+    return difference.most_different(profiles, rows, every, one)[0]
+
+
+def _segments_of(profiles: Profiles, rows: Impressions) -> WarmupParameters:
+    columns = profiles.columns
+    sizes = {"column_names": tuple(profiles.names()), "column_codes": [c.n_codes for c in columns]}
+    without = replace(simulated().store.fitted, segment_column=-1, segment_splits=(), **sizes)
+    return find.with_segments_of(without, profiles, rows, 0)
+
+
 def _leaning(code: np.ndarray, size: float) -> np.ndarray:
     """Log ratios of users by code, towards posts of their own side of the catalogue."""
     side = np.where(np.arange(N_POSTS) % 2, 1, -1)
@@ -136,8 +150,8 @@ def test_the_segment_column_is_the_one_whose_codes_like_other_posts() -> None:
     # Users of a higher code of `more` like more, but the same posts.
     rows = _segment_rows(_leaning(weak, 0.15) + _leaning(strong, 0.5), 30_000, 0.05 * (1 + more))
     columns = {"more": more, "weak": weak, "strong": strong}
-    assert choose_segment_column(_profiles(**columns), rows) == 2
-    assert choose_segment_column(_profiles(**dict(reversed(columns.items()))), rows) == 0
+    assert _chosen(_profiles(**columns), rows) == 2
+    assert _chosen(_profiles(**dict(reversed(columns.items()))), rows) == 0
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -146,15 +160,15 @@ def test_no_column_is_chosen_where_all_like_the_same_posts(seed: int) -> None:
     posts = np.tile(rng.normal(0, 0.5, N_POSTS), (N_USERS, 1))
     rows = _segment_rows(posts, 20_000, rng.gamma(0.5, 0.2, N_USERS), seed)
     profiles = _profiles(**{str(n): rng.integers(0, n, N_USERS) for n in (2, 3, 30)})
-    assert choose_segment_column(profiles, rows) == -1
+    assert _chosen(profiles, rows) == -1
 
 
 def test_no_columns_and_no_rows_give_no_segments() -> None:
     profiles = _profiles(side=np.arange(N_USERS) % 3)
     none = Profiles((), np.zeros((N_USERS, 0), np.uint16))
     rows = _segment_rows(np.zeros((N_USERS, N_POSTS)), 500)
-    assert choose_segment_column(none, rows) == -1
-    assert choose_segment_column(profiles, rows[:0]) == -1
+    assert _chosen(none, rows) == -1
+    assert _chosen(profiles, rows[:0]) == -1
 
 
 def test_a_weak_difference_is_found_though_hardly_a_post_is_liked_twice() -> None:
@@ -164,7 +178,7 @@ def test_a_weak_difference_is_found_though_hardly_a_post_is_liked_twice() -> Non
     lean = 0.22 * np.outer(band - band.mean(), np.where(np.arange(posts) % 2, 1, -1))
     for seed in range(3):
         rows = _segment_rows(lean, 9_000, seed=seed)
-        assert choose_segment_column(_profiles(band=band), rows) == 0
+        assert _chosen(_profiles(band=band), rows) == 0
 
 
 def test_small_towns_are_not_chosen_because_their_few_users_differ() -> None:
@@ -173,8 +187,8 @@ def test_small_towns_are_not_chosen_because_their_few_users_differ() -> None:
     town = np.minimum(rng.zipf(1.3, N_USERS), 64) - 1
     side = rng.integers(0, 2, N_USERS)
     rows = _segment_rows(_leaning(side, 0.4), 20_000, 0.1 * rng.gamma(0.5, 2, N_USERS))
-    assert choose_segment_column(_profiles(town=town, side=side), rows) == 1
-    assert choose_segment_column(_profiles(town=town), rows) == -1
+    assert _chosen(_profiles(town=town, side=side), rows) == 1
+    assert _chosen(_profiles(town=town), rows) == -1
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -185,7 +199,7 @@ def test_users_who_like_more_do_not_like_other_posts_where_a_post_has_hardly_a_l
     group = np.random.default_rng(seed).integers(0, 5, N_USERS)
     rate = 0.1 * np.exp(np.array([-0.5, 0.5, 0.5, -0.5, 0]))[group]
     rows = _segment_rows(np.zeros((N_USERS, 40 * N_POSTS)), 5 * 40 * N_POSTS, rate, seed)
-    assert choose_segment_column(_profiles(group=group), rows) == -1
+    assert _chosen(_profiles(group=group), rows) == -1
 
 
 def test_codes_of_few_users_seldom_differ_much_by_chance() -> None:
@@ -194,32 +208,80 @@ def test_codes_of_few_users_seldom_differ_much_by_chance() -> None:
     for seed in range(5):
         rows = _segment_rows(np.zeros((N_USERS, N_POSTS)), 6_000, 0.1, seed)
         rng, alike = np.random.default_rng(seed), np.zeros(N_USERS, np.int64)
-        permuted = (segments._permuted(country, alike, rng) for _ in range(100))
-        found = [segments._difference(8, rows.user, rows.post, rows.liked, c) for c in permuted]
+        permuted = (difference._permuted(country, alike, rng) for _ in range(100))
+        cells = difference._Cells.of(rows, alike)
+        found = [difference._difference(8, cells, codes[cells.users]) for codes in permuted]
         farthest.append((max(found) - np.mean(found)) / np.std(found))
     assert np.mean(farthest) < 3.6
 
 
 def test_a_post_that_users_of_one_code_alone_were_shown_tells_nothing() -> None:
     user = np.arange(N_USERS)
-    difference = segments._difference(3, user, user, user % 4 == 0, user % 3)
-    assert difference == pytest.approx(0, abs=1e-9)
+    rows = Impressions(user, user, np.zeros(N_USERS, np.uint32), user % 4 == 0)
+    cells = difference._Cells.of(rows, np.zeros(N_USERS, np.int64))
+    assert difference._difference(3, cells, user % 3) == pytest.approx(0, abs=1e-9)
+
+
+def _of_two_columns(rng: np.random.Generator, together: float) -> tuple[Profiles, np.ndarray]:
+    """Columns of side, age and no effect; log ratios by side, and by side and age together."""
+    side, age = rng.integers(0, 2, N_USERS), rng.integers(20, 60, N_USERS)
+    profiles = _profiles(
+        town=rng.integers(0, 5, N_USERS).astype(str), side=side.astype(str), age=age
+    )
+    pair = np.where(np.arange(N_POSTS) // 2 % 2, 1, -1)
+    both = (2 * side - 1) * np.where(age >= 40, 1, -1)
+    return profiles, _leaning(side, 0.6) + together * np.outer(both, pair)
+
+
+def test_columns_that_act_together_split_the_users_together() -> None:
+    profiles, log_odds = _of_two_columns(np.random.default_rng(2), 0.4)
+    fitted = _segments_of(profiles, _segment_rows(log_odds, 60_000, 0.15))
+    assert words_of(fitted) == "'side' and 'age' split the users, as the warm-up shows."
+    (split,) = fitted.segment_splits
+    assert split.half[1:] in {(0, 0, 1, 1), (1, 1, 0, 0)}  # the bands below 40 and from 40 on
+    assert fitted.n_segments == 2 * 3
+
+
+def test_a_column_of_a_tenth_of_the_effect_splits_nothing() -> None:
+    profiles, log_odds = _of_two_columns(np.random.default_rng(2), 0.05)
+    rows = _segment_rows(log_odds, 600_000, 0.15)
+    assert _segments_of(profiles, rows).segment_splits == ()
+    segment = profiles.codes[:, 1].astype(np.int64)  # though it is certain
+    assert difference.most_different(profiles, rows, [0, 2], segment)[0] == 2
+
+
+def test_segments_are_no_more_than_their_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    profiles, log_odds = _of_two_columns(np.random.default_rng(2), 0.4)
+    rows = _segment_rows(log_odds, 60_000, 0.15)
+    for most, n_splits in ((5, 0), (6, 1)):
+        monkeypatch.setattr(find, "MOST_SEGMENTS", most)
+        assert len(_segments_of(profiles, rows).segment_splits) == n_splits
+
+
+def test_a_difference_within_segments_knows_nothing_of_that_between_them() -> None:
+    """Of a copy of the segment column nothing is left."""
+    profiles, log_odds = _of_two_columns(np.random.default_rng(2), 0.0)
+    rows = _segment_rows(log_odds, 60_000, 0.15)
+    segment = profiles.codes[:, 1].astype(np.int64)
+    assert difference.most_different(profiles, rows, [1], segment * 0)[0] == 1
+    assert difference.most_different(profiles, rows, [0, 1, 2], segment)[0] == -1
 
 
 @pytest.mark.parametrize("most", [3_000_000, 30_000])
 def test_a_refit_finds_what_splits_users_after_the_warm_up(
     most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("feedrank.learning.segments.LATER_ROWS", most)
+    monkeypatch.setattr("feedrank.learning.segments.find.LATER_ROWS", most)
     log, fitted = divided().log, divided().store.fitted
-    without = replace(fitted, segment_column=-1, segments_since=0)
+    without = replace(fitted, segment_column=-1, segments_since=0, segment_splits=())
     profiles = Profiles(divided().store.columns, divided().store.catalogue.codes)
     found = with_segments(log, profiles, without, [7, 9, 13, 19, 26])
-    assert segments.words_of(found) == (
-        "'side' splits the users from day 13 on, when a refit found it."
+    assert words_of(found) == (
+        "'side' and 'age' split the users from day 13 on, when a refit found it."
     )
-    assert "no profile column" in segments.words_of(without)
+    assert "no profile column" in words_of(without)
     assert (found.segment_column, found.segments_since) == (1, 13)
+    assert [split.column for split in found.segment_splits] == [2]
     assert with_segments(log, profiles, without, [7, 9]) == without
     assert with_segments(log, profiles, without, [7]) == without
     of_warmup = replace(without, segment_column=0)
@@ -229,16 +291,16 @@ def test_a_refit_finds_what_splits_users_after_the_warm_up(
 def test_what_a_refit_looks_at_does_not_hang_on_what_comes_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segments, "LATER_ROWS", 10_000)
+    monkeypatch.setattr(find, "LATER_ROWS", 10_000)
     looked_at: list[list[bytes]] = []
 
-    def choose(_: Profiles, rows: Impressions) -> int:
+    def choose(_: Profiles, rows: Impressions, *__: object) -> tuple[int, float]:
         looked_at[-1].append(b"".join(column.tobytes() for column in vars(rows).values()))
-        return -1
+        return -1, 0.0
 
-    monkeypatch.setattr(segments, "choose_segment_column", choose)
+    monkeypatch.setattr(find, "most_different", choose)
     log, fitted = divided().log, divided().store.fitted
-    without = replace(fitted, segment_column=-1, segments_since=0)
+    without = replace(fitted, segment_column=-1, segments_since=0, segment_splits=())
     profiles = Profiles(divided().store.columns, divided().store.catalogue.codes)
     rows = Impressions.joined(log.buckets()).sorted()
     later = random_rows(90_000, 300, 250, 20, seed=9)
@@ -261,6 +323,6 @@ def test_segments_of_one_refit_are_those_of_the_warm_up() -> None:
 def test_the_column_that_drives_the_simulated_network_is_found() -> None:
     fitted = simulated().store.fitted
     assert fitted.column_names[fitted.segment_column] == "age"
-    assert segments.words_of(fitted) == "'age' splits the users, as the warm-up shows."
+    assert words_of(fitted) == "'age' splits the users, as the warm-up shows."
     codes = pd.Series(fitted.segment(simulated().store.catalogue.codes))
     assert codes.nunique() > 2

@@ -171,14 +171,20 @@ def test_fitting_twice_gives_the_same_bits() -> None:
 
 
 def test_topics_are_coded_by_how_many_posts_they_have() -> None:
-    posts = pd.DataFrame({"topic": ["b", "a", "b", "c", "a", "b"]})
-    assert topic_codes(posts["topic"]).tolist() == [0, 1, 0, 2, 1, 0]
+    posts = pd.DataFrame({"topic": ["b", "a", "b", "c", "a", "b", "c"]})
+    assert topic_codes(posts["topic"]).tolist() == [0, 1, 0, 2, 1, 0, 2]
+
+
+def test_topics_of_a_single_post_share_a_code() -> None:
+    posts = pd.DataFrame({"topic": ["b", "a", "b", "c", "d", "e"]})
+    assert topic_codes(posts["topic"]).tolist() == [0, 1, 0, 1, 1, 1]
+    assert topic_codes(posts["topic"][3:]).tolist() == [0, 0, 0]
 
 
 def test_topics_beyond_many_share_a_code() -> None:
-    codes = topic_codes(posts_table(200, topics=200)["topic"])
-    assert codes.max() == 63
-    assert np.sum(codes == 63) == 200 - 63
+    codes = topic_codes(pd.concat([posts_table(600, topics=600)["topic"]] * 2))
+    assert codes.max() == 511
+    assert np.sum(codes == 511) == 2 * (600 - 511)
 
 
 def test_a_design_without_vocabulary_has_no_words() -> None:

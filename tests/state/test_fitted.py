@@ -12,7 +12,7 @@ from tests.support.simulated_logs import DAY, divided, simulated, worded
 
 
 def test_fitted_parameters_come_back_as_they_were_written(tmp_path: Path) -> None:
-    logs = (simulated(), simulated(profiles=False), worded())
+    logs = (simulated(), simulated(profiles=False), worded(), divided())
     for number, fitted in enumerate(learned.store.fitted for learned in logs):
         directory = tmp_path / str(number)
         directory.mkdir()
@@ -57,10 +57,38 @@ def test_a_step_knows_of_segments_from_the_refit_that_found_them_on() -> None:
     pairs = Pairs(fitted, codes, user, user, at)
     assert pairs.segment.tolist() == [0, 0, *fitted.segment(codes)[2:4].tolist()]
     assert pairs.segment[2:].all()
-    counts = Tally(*np.random.default_rng(1).integers(0, 9, (2, 3 * fitted.n_posts)))
+    assert fitted.n_segments == 6
+    counts = Tally(*np.random.default_rng(1).integers(0, 9, (2, 6 * fitted.n_posts)))
     known, unknown = (fitted.by_segment(counts, step) for step in (since, since - 1))
-    np.testing.assert_array_equal(known.liked, counts.liked.reshape(3, -1))
-    np.testing.assert_array_equal(unknown.shown, counts.shown.reshape(3, -1).sum(0)[None])
+    np.testing.assert_array_equal(known.liked, counts.liked.reshape(6, -1))
+    np.testing.assert_array_equal(unknown.shown, counts.shown.reshape(6, -1).sum(0)[None])
+
+
+def test_a_split_halves_each_code_of_the_segment_column() -> None:
+    fitted, codes = divided().store.fitted, divided().store.catalogue.codes
+    (split,) = fitted.segment_splits
+    half = np.array(split.half)[codes[:, split.column]]
+    np.testing.assert_array_equal(
+        fitted.segment(codes), 2 * codes[:, fitted.segment_column].astype(int) + half
+    )
+    assert {*half.tolist()} == {0, 1}
+
+
+def test_there_is_a_user_of_each_segment() -> None:
+    for fitted in (divided().store.fitted, simulated(profiles=False).store.fitted):
+        codes = fitted.codes_of_segments()
+        assert fitted.segment(codes).tolist() == list(range(fitted.n_segments))
+        assert (codes < np.array(fitted.column_codes)).all()
+
+
+def test_files_of_before_splits_have_the_segments_of_one_column(tmp_path: Path) -> None:
+    divided().store.fitted.save(tmp_path)
+    path = tmp_path / "fitted.json"
+    values = json.loads(path.read_text())
+    assert len(values.pop("segment_splits")) == 1
+    path.write_text(json.dumps(values))
+    read = FittedParameters.load(tmp_path)
+    assert (read.n_segments, read.segment_splits) == (3, ())
 
 
 def test_files_of_before_refits_looked_for_segments_have_those_of_the_warm_up(

@@ -275,14 +275,17 @@ def tasteful(step: str = "1d") -> Learned:
 
 @cache
 def divided(step: str = "1d") -> Learned:
-    """A log of 300 users of two sides, who like other posts from day 9 on, as a refit finds."""
+    """A log of 300 users who like by side and, less, by age, from day 9 on, as a refit finds."""
     rng = np.random.default_rng(5)
-    side = rng.integers(0, 2, 300)
+    side, age = rng.integers(0, 2, 300), rng.integers(20, 60, 300)
     rows = random_rows(60_000, 300, 250, USUAL.days, seed=6)
     is_own = rows.post % 2 == side[rows.user]
-    chance = np.where(rows.at < 9 * DAY, 0.2, np.where(is_own, 0.4, 0.1))
-    liked = (rng.random(len(rows)) < chance).astype(np.uint8)
-    users = users_table(300, city=rng.integers(0, 3, 300).astype(str), side=side.astype(str))
+    is_of_age = rows.post // 2 % 2 == (age >= 40)[rows.user]
+    after = np.where(is_own, 0.4, 0.08) * np.where(is_of_age, 2, 0.5)
+    liked = rng.random(len(rows)) < np.where(rows.at < 9 * DAY, 0.2, after)
+    liked = liked.astype(np.uint8)
+    city = rng.integers(0, 3, 300).astype(str)
+    users = users_table(300, city=city, side=side.astype(str), age=age)
     log = write_log(
         scratch() / f"{step}-sides", users, posts_table(250), replace(rows, liked=liked)
     )

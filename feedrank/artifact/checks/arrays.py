@@ -46,6 +46,7 @@ class Sizes:
     codes: tuple[int, ...]
     segment_column: int
     segments_since: int
+    n_splits: int
     hides_posts: bool
     n_moments: int
     plugins: tuple[str, ...]
@@ -62,7 +63,7 @@ class Sizes:
     @property
     def n_segments(self) -> int:
         """Segments of users, once they are found."""
-        return self.codes[self.segment_column] if self.segment_column >= 0 else 1
+        return self.codes[self.segment_column] << self.n_splits if self.segment_column >= 0 else 1
 
     def segments_of(self, refit: int) -> int:
         """Segments that a refit knows of."""

@@ -101,6 +101,8 @@ def _read_sizes(directory: Path, manifest: dict[str, Any]) -> Sizes:
         since = fitted.get("segments_since", 0)
         is_later = type(since) is int and segment >= 0 and since in first and since > first[0]
         _require(since == 0 or is_later, "'segments_since' is no later refit's first step")
+        splits = fitted.get("segment_splits", [])
+        _check_splits(splits, codes, segment)
         own = fitted.get("plugins", NO_PLUGINS.about())
         plugins, n_keys = tuple(own["modules"]), tuple(own["n_keys"])
         _require(all(name.isidentifier() for name in plugins), f"plugins are named {plugins}")
@@ -112,8 +114,24 @@ def _read_sizes(directory: Path, manifest: dict[str, Any]) -> Sizes:
     n_steps = meta.last_at // step + 1
     hides, has_embeddings = HIDDEN in manifest["files"], EMBEDDING in manifest["files"]
     tells = tuple(f"fitted_text_quality_{i}.npy" in manifest["files"] for i in range(len(first)))
-    sizes = (meta.n_users, meta.n_posts, n_steps, tuple(first), codes, segment, since, hides)
-    return Sizes(*sizes, n_moments, plugins, len(own["columns"]), n_keys, has_embeddings, tells)
+    sizes = (meta.n_users, meta.n_posts, n_steps, tuple(first), codes, segment, since, len(splits))
+    own_sizes = (n_moments, plugins, len(own["columns"]), n_keys)
+    return Sizes(*sizes, hides, *own_sizes, has_embeddings, tells)
+
+
+def _check_splits(splits: list[dict[str, Any]], codes: tuple[int, ...], segment: int) -> None:
+    """Require that each halves the codes of another column than the segment column."""
+    columns = [segment, *(split["column"] for split in splits)]
+    is_known = all(type(column) is int and column < len(codes) for column in columns)
+    is_once = min(columns) >= 0 and len({*columns}) == len(columns)
+    _require(not splits or (is_known and is_once), f"'segment_splits' are of columns {columns}")
+    for split in splits:
+        half = split["half"]
+        is_of_codes = len(half) == codes[split["column"]] and all(type(h) is int for h in half)
+        _require(
+            is_of_codes and {*half} == {0, 1},
+            f"'segment_splits' holds {half}, no halves of a column's codes",
+        )
 
 
 def _require(holds: bool, words: str) -> None:

@@ -60,9 +60,12 @@ class Tally:
         """The same counts by the parts of their key."""
         return Tally(self.shown.reshape(shape), self.liked.reshape(shape))
 
-    def of_all(self) -> Tally:
-        """The sum over the first axis, which stays, of length 1."""
-        return Tally(*(count.sum(0, keepdims=True) for count in (self.shown, self.liked)))
+    def merged(self, n_rows: int) -> Tally:
+        """Counts by (row, column) with rows summed in runs of equal length, `n_rows` in all."""
+        if len(self.shown) == n_rows:
+            return self
+        n_columns = self.shown.shape[1]
+        return Tally(*(c.reshape(n_rows, -1, n_columns).sum(1) for c in (self.shown, self.liked)))
 
     def with_columns(self, n_rows: int, n_columns: int) -> Tally:
         """The same counts by keys (row, column), where columns were added at the end."""

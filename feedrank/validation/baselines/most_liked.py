@@ -30,10 +30,11 @@ class MostLiked(Popularity):
     def scores(self, step: int) -> np.ndarray:
         """Rates as of a step, shape (n_segments, n_posts), or (1, n_posts) for everyone.
 
-        Alike for all segments at a step that knows of none.
+        Alike for segments that the step does not tell apart.
         """
-        counts, n_segments = self.store.states.counts_as_of(step), self.store.fitted.n_segments
-        counts = counts if self._by_segment else counts.of_all()
+        counts = self.store.states.counts_as_of(step)
+        counts = counts if self._by_segment else counts.merged(1)
         overall = base_rate(counts.liked.sum(), counts.shown.sum())
         rates = (counts.liked + LIKED_PRIOR * overall) / (counts.shown + LIKED_PRIOR)
-        return np.repeat(rates, n_segments if self._by_segment and len(rates) == 1 else 1, axis=0)
+        n_alike = self.store.fitted.n_segments // len(rates) if self._by_segment else 1
+        return np.repeat(rates, n_alike, axis=0)

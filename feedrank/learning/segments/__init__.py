@@ -1,0 +1,1 @@
+"""Segments of users, by profile columns."""
