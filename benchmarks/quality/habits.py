@@ -1,9 +1,9 @@
-"""Habits: networks whose users' topics hang on the hour, or on what they were shown just before.
+"""Habits: networks of tastes by the hour, by what was just shown, by author, by age and gender.
 
-    python -m benchmarks.quality.habits                        # four networks, two seeds each
+    python -m benchmarks.quality.habits                        # six networks, two seeds each
     python -m benchmarks.quality.habits --without-topics       # without the features of topics
 
-No kind of the demo has such habits. Each list is the best five of the posts that a request showed;
+No kind of the demo has them. Each list is the best five of the posts that a request showed;
 its true hit rate is one less the product of 1 - p over it, by the simulation's own p.
 """
 
@@ -46,6 +46,7 @@ class Habit:
         mood: effect of the one topic that a user wants today.
         fatigue: effect of log(1 + impressions of the topic, which halve in 12 hours).
         drift: days after which a taste is another.
+        crossed: spread of a post's appeal to young women and older men, the others' turned round.
     """
 
     base: float = -2.6
@@ -56,6 +57,7 @@ class Habit:
     mood: float = 0.0
     fatigue: float = 0.0
     drift: float = np.inf
+    crossed: float = 0.0
 
 
 HABITS = {
@@ -63,6 +65,8 @@ HABITS = {
     "mood": Habit(base=-3.0, length=24, mood=2.4),
     "fatigue": Habit(base=-1.7, topics=12, fatigue=-1.0),
     "drift": Habit(taste=1.0, drift=6.0),
+    "authors": Habit(topics=200, taste=1.2),
+    "crossed": Habit(taste=0.3, crossed=0.5),
 }
 
 
@@ -75,6 +79,11 @@ def simulated(habit: Habit, seed: int) -> tuple[pd.DataFrame, np.ndarray, pd.Dat
     activity, parts = rng.gamma(2, 0.5, USERS), []
     seen, seen_at = np.zeros((USERS, habit.topics)), np.zeros(USERS)
     users = pd.DataFrame({"user_id": np.arange(USERS), "age": rng.integers(16, 66, USERS)})
+    appeal, side = np.zeros(POSTS), np.zeros(USERS)
+    if habit.crossed:
+        users["gender"] = rng.choice(["f", "m"], USERS)
+        side = np.where((users.age < 41) == (users.gender == "f"), 1, -1)
+        appeal = rng.normal(0, habit.crossed, POSTS)
     for day in range(DAYS):
         kept = np.exp(-1 / habit.drift)
         taste = kept * taste + np.sqrt(1 - kept**2) * rng.normal(0, habit.taste, taste.shape)
@@ -89,6 +98,7 @@ def simulated(habit: Habit, seed: int) -> tuple[pd.DataFrame, np.ndarray, pd.Dat
             seen_at[user] = now
             odds = habit.base + taste[own, of] + quality[post] + hours[visit][of]
             odds += habit.mood * (of == wanted[own]) + habit.fatigue * np.log1p(seen[own, of])
+            odds += side[own] * appeal[post]
             np.add.at(seen, (np.broadcast_to(own, of.shape), of), 1)
             p = 1 / (1 + np.exp(-odds))
             at = (

@@ -400,6 +400,33 @@ def test_small_slices_become_one() -> None:
     assert few_users == ["a"]
 
 
+def test_of_many_slices_the_largest_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("feedrank.validation.results.slices.MOST_SLICES", 2)
+    sizes = {"a": 60, "b": 120, "c": 50, "d": 70}
+    of = np.repeat(list(sizes), list(sizes.values()))
+    cut = [Slice("x", name, of == name) for name in sizes]
+    found = {s.value: int(s.kept.sum()) for s in large_slices(cut, np.arange(300))}
+    assert found == {"b": 120, "d": 70, "2 small ones": 110}
+
+
+def test_of_many_topics_the_most_shown_have_a_line(
+    learned: Learned, results: list[FoldResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = topic_table(results, learned.store, 5)
+    monkeypatch.setattr("feedrank.validation.results.slices.MOST_SLICES", 2)
+    by_size = sorted(every, key=lambda row: -row["impressions"])
+    kept = [row for row in every if row in by_size[:2]]
+    assert topic_table(results, learned.store, 5) == kept != every
+
+
+def test_topics_that_share_a_code_are_not_called_by_one_of_them(
+    learned: Learned, results: list[FoldResult]
+) -> None:
+    fitted, n = learned.store.fitted, len({*learned.log.posts["topic"]})
+    one = replace(learned.store, fitted=replace(fitted, topic=np.zeros_like(fitted.topic)))
+    assert [row["topic"] for row in topic_table(results, one, 5)] == [f"{n} topics of few posts"]
+
+
 def _table(*rows: tuple[str, int, float, float, float]) -> pd.DataFrame:
     """Slices from (value, requests, lead, low, high)."""
     table = pd.DataFrame(rows, columns=["value", "requests", "lead", "lead_low", "lead_high"])

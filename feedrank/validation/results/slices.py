@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +25,7 @@ from feedrank.validation.replay.replay import ReplayResult
 
 AGAINST = "most_liked"
 N_WORST = 3  # slices that are named
+MOST_SLICES = 32  # of an attribute: above any of the demo's, and a table that people can read
 COLUMNS = (
     "by", "value", "requests", "shown", "shown_low", "shown_high", "expected", "expected_low",
     "expected_high", "lead", "lead_low", "lead_high",
@@ -67,16 +69,17 @@ def slices_of(results: Sequence[FoldResult], store: FeatureStore) -> Iterator[Sl
 
 
 def large_slices(slices: Iterable[Slice], user: np.ndarray) -> Iterator[Slice]:
-    """The same requests; for each attribute the slices that are too small become one.
+    """The same requests; for each attribute the slices that are too small or many become one.
 
     Args:
         slices: one attribute after another, each holding every request once.
         user: of each request, shape (n_requests,).
     """
     for by, group in groupby(slices, lambda s: s.by):
-        small = []
-        for one in group:
-            if is_large(user[one.kept]):
+        of_attribute, small = list(group), []
+        largest = heapq.nlargest(MOST_SLICES, (s.kept.sum() for s in of_attribute))
+        for one in of_attribute:
+            if one.kept.sum() >= largest[-1] and is_large(user[one.kept]):
                 yield one
             elif one.kept.any():
                 small.append(one)
@@ -170,23 +173,28 @@ def _large(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _topic(store: FeatureStore, code: int) -> str:
+    """The topic of a code, in words; of one that topics share, how many these are."""
     if code < 0:
         return "none"
-    posts = np.flatnonzero(np.asarray(store.fitted.topic) == code)
-    return str(store.topic[int(posts[0])])
+    names = {store.topic[row] for row in np.flatnonzero(store.fitted.topic == code).tolist()}
+    return f"{len(names)} topics of few posts" if len(names) > 1 else names.pop()
 
 
 def topic_table(results: Sequence[FoldResult], store: FeatureStore, k: int) -> list[dict[str, Any]]:
-    """One row a topic: impressions, like rate, predicted rate, AUC, and share of our lists of k."""
+    """Impressions, like rate, predicted rate, AUC, and share of our lists of k, by topic.
+
+    Of topics beyond `MOST_SLICES` those which were shown most.
+    """
     replayed = joined(results)
     topic = np.asarray(store.fitted.topic)
     ours = replayed.top[results[0].names.index(OURS), :, :k]
     listed = topic[ours[ours >= 0]]
     rows = []
-    for code in range(store.fitted.n_topics):
-        here = topic[replayed.shown_post] == code
-        if not here.any():
-            continue
+    shown = topic[replayed.shown_post]
+    n_shown = np.bincount(shown)
+    most = np.sort(np.argsort(-n_shown, kind="stable")[:MOST_SLICES])
+    for code in most[n_shown[most] > 0].tolist():
+        here = shown == code
         liked, p = replayed.shown_liked[here], replayed.shown_probability[here]
         rows.append(
             {
