@@ -36,8 +36,7 @@ def table_of(metrics: dict[str, Any]) -> list[str]:
     true = metrics.get("demo", {}).get("true", {})
     head = f"{name:24}{'expected':>10}{'shown':>10}{'catalogue':>11}"
     lines = [head + (f"{'true':>8}" if true else "")]
-    # An artifact that was built before `headline` was written says nothing about its feed.
-    kind = metrics.get("headline", "expected")
+    kind = metrics["headline"]
     for method, values in sorted(methods.items(), key=lambda m: -(m[1][kind] or 0.0)):
         expected = "void" if kind == "shown" else _number(values["expected"])
         line = f"{method:24}{expected:>10}{_number(values['shown']):>10}"

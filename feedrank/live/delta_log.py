@@ -21,8 +21,7 @@ from feedrank.live.events import SOURCE, Events, Happened, HiddenPost, NewPost, 
 from feedrank.state.catalogue import Id
 
 APPLICATION, FORMAT = 0x66656564, 1  # "feed", as SQLite's `application_id` names whose file it is
-POST = "post_id, text, topic, embedding"  # columns; logs of earlier versions lack the last one
-HAS_EMBEDDINGS = "SELECT 1 FROM pragma_table_info('posts') WHERE name = 'embedding'"
+POST = "post_id, text, topic, embedding"  # columns
 MOST_ROWS = 100_000  # of one reading: 12 MB
 BEGINNING = -(2**62)  # before any second
 PATIENCE_SECONDS = 30.0  # for another writer, whose commit takes milliseconds
@@ -177,8 +176,6 @@ class DeltaLog:
                     f"'{self.path}' is not a delta log of this version. Move it away: the service "
                     "starts a new one, and the follower reads again what the artifact lacks."
                 )
-            elif not file.execute(HAS_EMBEDDINGS).fetchone():
-                file.execute("ALTER TABLE posts ADD COLUMN embedding BLOB")
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
