@@ -13,6 +13,7 @@ from typing import Any
 
 from feedrank.artifact.signature import check_signature, signature_path
 from feedrank.errors import ArtifactError, blaming
+from feedrank.io.files import sha256_of
 from feedrank.params import ExportParams
 
 FORMAT = 4
@@ -138,9 +139,3 @@ def check_files(directory: Path, manifest: dict[str, Any]) -> None:
                     f"'{path}' is not the file that was exported: its sha256 differs. Copy the "
                     "whole directory again."
                 )
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
