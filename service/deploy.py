@@ -15,7 +15,6 @@ from pathlib import Path
 from feedrank.artifact.manifest import (
     MANIFEST,
     check_files,
-    ranker_name,
     read_manifest,
     version_of,
 )
@@ -82,7 +81,7 @@ def _gate(source: Path, link: Path, forced: str) -> list[str]:
         found = reasons_against(source, live)
     if found and not forced:
         raise Refused(
-            f"'{source}', whose ranker is '{ranker_name(read_manifest(source))}', is refused. "
+            f"'{source}', whose ranker is '{read_manifest(source)['ranker']}', is refused. "
             f"{' '.join(found)} To deploy it all the same, say why: "
             "make deploy FORCE='...', or --force '...'."
         )
@@ -102,7 +101,7 @@ def _recorded(
         ) from error
     previous = version_of(link) if link.exists() else None
     version, versions = version_of(target), link.absolute().parent / VERSIONS
-    ranker = ranker_name(read_manifest(target))
+    ranker = read_manifest(target)["ranker"]
     entry = recorded(versions, what, version, previous, ranker=ranker, **words)
     try:
         with entry if version != previous else nullcontext():

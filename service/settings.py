@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from feedrank.errors import ParamsError
-from feedrank.io.files import default_state
+from feedrank.io.files import state_directory
 
 PREFIX = "FEEDRANK_"
 
@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     max_connections: Count = 800
     # Any value from 5 to 60: a header is one packet, which is sent again once a second.
     header_seconds: Seconds = 10.0
-    state: Path = Field(default_factory=default_state)
+    state: Path = Field(default_factory=state_directory)
     poll_seconds: Seconds = 0.5  # a poll takes 0.1 ms: any value up to seconds costs nothing
     report: Path = Path("reports/report.html")
     hidden_posts: Path | None = None

@@ -11,7 +11,7 @@ from typing import Any
 from feedrank.artifact.artifact import Artifact
 from feedrank.errors import FeedrankError
 from feedrank.state.catalogue import plain_ids
-from feedrank.validation.results.leads import lead_in_words, supported
+from feedrank.validation.results.leads import first_k, lead_in_words, supported
 
 ARTIFACT = Path("models/artifact")  # the last build, deployed or not
 K = 5  # the service's default length of a list
@@ -30,14 +30,13 @@ def main() -> None:
 
 def table_of(metrics: dict[str, Any]) -> list[str]:
     """Hit rates of all methods, best first; on the demo beside the true ones."""
-    name = next(key for key in metrics if key.startswith("hitrate@"))
-    k = name.split("@")[1]
+    k = first_k(metrics)
+    name = f"hitrate@{k}"
     methods = {"feedrank": metrics[name], **metrics[f"baselines@{k}"]}
     true = metrics.get("demo", {}).get("true", {})
     head = f"{name:24}{'expected':>10}{'shown':>10}{'catalogue':>11}"
     lines = [head + (f"{'true':>8}" if true else "")]
-    # An artifact that was built before `headline` was written says nothing about its feed.
-    kind = metrics.get("headline", "expected")
+    kind = metrics["headline"]
     for method, values in sorted(methods.items(), key=lambda m: -(m[1][kind] or 0.0)):
         expected = "void" if kind == "shown" else _number(values["expected"])
         line = f"{method:24}{expected:>10}{_number(values['shown']):>10}"

@@ -13,7 +13,7 @@ from feedrank.artifact.export import export
 from feedrank.log.calendar import Calendar
 from feedrank.state.feature_store import FeatureStore
 from feedrank.validation.replay.replay import replay_requests
-from feedrank.validation.replay.requests import requests_of
+from tests.support.request_tables import requests_of
 from tests.support.simulated_logs import (
     DAY,
     Learned,

@@ -86,13 +86,13 @@ class Artifact:
     @cached_property
     def explorer(self) -> Explorer:
         """What service and batch rank by: the recommender, and places that explore, if any do."""
-        share = float(self.manifest["recommend"].get("explore", 0))
+        share = float(self.manifest["recommend"]["explore"])
         return Explorer(self.recommender, share, self.version)
 
     @property
     def answers_unknown(self) -> bool:
         """Whether a user of no known id gets the list of `NOBODY`, and is not refused."""
-        return bool(self.manifest["recommend"].get("unknown") == "popular")
+        return bool(self.manifest["recommend"]["unknown"] == "popular")
 
     @property
     def like_window(self) -> int | None:

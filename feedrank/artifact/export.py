@@ -11,8 +11,9 @@ from typing import Any
 
 from feedrank import __version__
 from feedrank.artifact.golden import draw_golden
-from feedrank.artifact.manifest import FORMAT, GOLDEN, MANIFEST, REQUESTS, sha256_of
+from feedrank.artifact.manifest import FORMAT, GOLDEN, MANIFEST, REQUESTS
 from feedrank.artifact.signature import sign
+from feedrank.io.files import sha256_of
 from feedrank.io.outputs import new_directory
 from feedrank.params import ExportParams
 from feedrank.ranking.rankers.by_name import load_ranker

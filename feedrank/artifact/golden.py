@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
 
 from feedrank.errors import ArtifactError
-from feedrank.io.arrays import Place
 from feedrank.log.metadata import LogMeta
 from feedrank.ranking.recommender import Recommender
 
@@ -35,11 +33,6 @@ def answered(recommender: Recommender, user: int, at: int, k: int) -> dict[str, 
     ranked = recommender.rank(user, at, k)
     probability = [round(p, 7) for p in ranked.probability.tolist()]
     return {"user": user, "at": at, "post": ranked.post.tolist(), "probability": probability}
-
-
-def read_golden(place: Place) -> list[dict[str, Any]]:
-    """Requests and answers of a file."""
-    return list(json.loads(place.read_text()))
 
 
 def check_golden(golden: list[dict[str, Any]], meta: LogMeta, n: int) -> None:

@@ -13,13 +13,12 @@ from typing import Any
 
 from feedrank.artifact.signature import check_signature, signature_path
 from feedrank.errors import ArtifactError, blaming
+from feedrank.io.files import sha256_of
 from feedrank.params import ExportParams
 
 FORMAT = 4
 MANIFEST, GOLDEN = "manifest.json", "golden.json"
 REQUESTS = "requests.parquet"  # hits of every request of validation, for a deployment's gate
-# Of artifacts that were exported before there was a choice.
-LATER_RULES = {"unknown": "refuse", "explore": 0.0}
 LARGEST_MANIFEST = 1 << 24  # bytes; the demo's has 10 kB
 
 
@@ -70,11 +69,6 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     return manifest
 
 
-def ranker_name(manifest: dict[str, Any]) -> str:
-    """Name of an artifact's ranker, as in `train.ranker`; earlier ones had no choice."""
-    return str(manifest.get("ranker", "xgboost"))
-
-
 def version_of(directory: Path) -> str:
     """Version of an artifact: the first 12 digits of its manifest's SHA-256.
 
@@ -104,7 +98,7 @@ def manifest_bytes(directory: Path) -> bytes:
 
 def export_params(directory: Path, manifest: dict[str, Any]) -> ExportParams:
     """Parameters of the lists; raises `ArtifactError` if they are not those of this code."""
-    rules = {**LATER_RULES, **manifest["recommend"]}
+    rules = manifest["recommend"]
     known, found = sorted(f.name for f in fields(ExportParams)), sorted(rules)
     if known != found:
         raise ArtifactError(
@@ -145,9 +139,3 @@ def check_files(directory: Path, manifest: dict[str, Any]) -> None:
                     f"'{path}' is not the file that was exported: its sha256 differs. Copy the "
                     "whole directory again."
                 )
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -36,7 +36,7 @@ from feedrank.batch.users import MOST_NAMED, chosen_users
 from feedrank.errors import FeedrankError, ParamsError, SourceError
 from feedrank.extraction.environment import DSN
 from feedrank.extraction.postgres.connection import Source
-from feedrank.io.files import default_state
+from feedrank.io.files import state_directory
 from feedrank.io.outputs import new_outputs
 from feedrank.io.progress import log_to_stderr
 from feedrank.io.writer_lock import one_writer
@@ -108,7 +108,7 @@ def _prepared(
 ) -> tuple[Artifact, np.ndarray, list[str], Job]:
     """Artifact, users, ids that are nobody's, and job, at the place of a job that was found."""
     path = given.artifact or Path(os.environ.get("FEEDRANK_ARTIFACT") or "models/live")
-    state = Path(os.environ.get("FEEDRANK_STATE") or default_state())
+    state = state_directory()
     delta = delta_log_of(state, path)
     place = place_of(delta)
     if found is not None and place and found.place.get("hidden") == place["hidden"]:

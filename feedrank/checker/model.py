@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xgboost as xgb
 
-from feedrank.artifact.golden import close, read_golden, replay
+from feedrank.artifact.golden import close, replay
 from feedrank.errors import ArtifactError, blaming
 from feedrank.io.arrays import Place, read_array
 from feedrank.ranking.rankers.xgboost_ranker import XGBoostRanker
@@ -88,7 +88,7 @@ class Model:
                 "Make it again: dvc repro checker."
             )
         check(ranker, Probe.load(place), path)
-        replay(model.recommender, read_golden(place / GOLDEN), path)
+        replay(model.recommender, json.loads((place / GOLDEN).read_text()), path)
         return model
 
     def predict_proba(self, rows: Any) -> np.ndarray:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from feedrank.checkout.committed import (
+    DVC,
     TRACKED,
     absent_outputs,
     run,
@@ -20,8 +21,6 @@ from feedrank.checkout.committed import (
 from feedrank.checkout.mend import mend
 from feedrank.errors import FeedrankError
 from feedrank.io.writer_lock import LOCK, one_writer
-
-DVC = (sys.executable, "-m", "dvc")
 
 
 def go_back(root: Path, discard: bool) -> None:

@@ -13,6 +13,7 @@ import yaml
 from feedrank.errors import FeedrankError
 
 LOCK = "dvc.lock"
+DVC = (sys.executable, "-m", "dvc")
 TRACKED = ("params.yaml", LOCK, "reports")  # what going back takes from git
 
 
@@ -41,7 +42,7 @@ def _names(told: str) -> list[str]:
 
 def unsaved_outputs(root: Path) -> list[str]:
     """Outputs that are not as `dvc.lock` says, as after a killed run: DVC's cache lacks them."""
-    status = json.loads(run(root, sys.executable, "-m", "dvc", "data", "status", "--json"))
+    status = json.loads(run(root, *DVC, "data", "status", "--json"))
     changed = status.get("uncommitted", {})
     names = [*changed.get("added", []), *changed.get("modified", [])]
     return sorted(str(name).rstrip("/") for name in names)
@@ -49,7 +50,7 @@ def unsaved_outputs(root: Path) -> list[str]:
 
 def absent_outputs(root: Path) -> list[str]:
     """Outputs that are here, but whose committed version DVC's cache lacks."""
-    cache = Path(run(root, sys.executable, "-m", "dvc", "cache", "dir").strip())
+    cache = Path(run(root, *DVC, "cache", "dir").strip())
     stages = yaml.safe_load(run(root, "git", "show", f"HEAD:./{LOCK}"))["stages"]
     uncached = _uncached(root)
     return sorted(

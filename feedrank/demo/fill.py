@@ -18,10 +18,9 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import create_engine, inspect
 
-from feedrank.demo.kinds import KINDS
 from feedrank.demo.server import embedded_server
 from feedrank.demo.simulation import FeedRows, Network
-from feedrank.demo.truth import SCALARS, Effects
+from feedrank.demo.truth import SCALARS
 from feedrank.io.progress import tracked
 from feedrank.log.embeddings import EMBEDDING
 from feedrank.params import DemoParams
@@ -53,27 +52,23 @@ COPY_TRAILER = b"\xff\xff"
 
 
 @contextmanager
-def ensure_demo(
-    directory: Path, params: DemoParams, effects: Effects | None = None
-) -> Iterator[str]:
+def ensure_demo(directory: Path, params: DemoParams) -> Iterator[str]:
     """URL of the demo database of these parameters, for SQLAlchemy; it is filled where it is not.
 
     Args:
         directory: of the database, and of the network's truth in its folder `TRUTH`.
         params: of the network.
-        effects: replace those of the kind.
 
     Raises:
         SourceError: the server did not start.
     """
-    effects = effects or KINDS[params.kind].effects
-    fingerprint = _fingerprint(params, effects)
+    fingerprint = _fingerprint(params)
     with embedded_server(directory / PGDATA) as url:
         if not _is_filled(directory, fingerprint, url):
             words = f"{params.users:,} users, {params.days} days"
             logger.info("Filling the demo database: %s, once.", words)
             (directory / FINGERPRINT).unlink(missing_ok=True)
-            network = Network.simulate(params, effects)
+            network = Network.simulate(params)
             network.truth.save(directory / TRUTH)
             _fill(network, url)
             # Written last: a demo without a fingerprint is filled again.
@@ -81,16 +76,12 @@ def ensure_demo(
         yield url
 
 
-def _fingerprint(params: DemoParams, effects: Effects) -> str:
-    """Parameters, effects and code that decide the rows of the demo, as JSON."""
+def _fingerprint(params: DemoParams) -> str:
+    """Parameters and code that decide the rows of the demo, as JSON."""
     digest = hashlib.sha256()
     for name in RECIPE:
         digest.update(Path(__file__).with_name(name).read_bytes())
-    parts = {
-        "params": asdict(params),
-        "effects": asdict(effects),
-        "recipe": digest.hexdigest(),
-    }
+    parts = {"params": asdict(params), "recipe": digest.hexdigest()}
     return json.dumps(parts, indent=2, sort_keys=True) + "\n"
 
 

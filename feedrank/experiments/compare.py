@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from feedrank.errors import FeedrankError
 from feedrank.experiments.comparison.difference import Difference, is_refused
-from feedrank.experiments.comparison.pairs import Pairs, kind_of
+from feedrank.experiments.comparison.pairs import RESAMPLES, Pairs, kind_of
 from feedrank.experiments.revisions import WORKSPACE, requests_at
 from feedrank.params import load_params
 from feedrank.stats.decisions import EQUAL
@@ -114,7 +114,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--bootstrap",
         type=_resamples,
-        default=2_000,
+        default=RESAMPLES,
         help=f"resamples of users, {FEWEST_RESAMPLES} or more",
     )
     return parser.parse_args(words)

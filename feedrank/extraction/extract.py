@@ -29,7 +29,6 @@ from feedrank.extraction.spool.encoder import Encoder
 from feedrank.extraction.spool.exposure_places import ExposureCounts, ExposurePlaces, PairKeys
 from feedrank.extraction.spool.exposure_source import exposure_source
 from feedrank.extraction.spool.log_writer import LogWriter, Written, write_users
-from feedrank.extraction.spool.read_back import spool_days
 from feedrank.io.outputs import new_outputs
 from feedrank.log.files import Log
 from feedrank.log.metadata import LogMeta, bucket_bounds
@@ -105,7 +104,7 @@ class Extract:
             reader = FeedReader(state, self.params, encoder, spool, previous)
             reader.start_or_continue()
             reader.read(snapshot)
-        found = spool_days(spool, encoder, state.sql.layout) if with_checks else spool.days()
+        found = encoder.checked_days(spool, state.sql.layout) if with_checks else spool.days()
         prove_equal(found, state.days)
         return reader
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, time
 from functools import cached_property
 from typing import Any
 
-from feedrank.extraction.audit.day_counts import day_date, day_name
+from feedrank.extraction.audit.day_counts import day_name, midnight
 from feedrank.extraction.postgres.copy_reader import Keep, block_ranges, read_ranges, read_stream
 from feedrank.extraction.postgres.feed_query import FeedSql
 from feedrank.extraction.postgres.row_format import WireRows
@@ -86,7 +85,7 @@ class FeedReader:
     def _sql(self) -> FeedSql:
         if self.previous is None:
             return self.state.sql
-        return self.state.sql.between(datetime.combine(day_date(self.previous.since), time()), None)
+        return self.state.sql.between(midnight(self.previous.since), None)
 
     def _take_previous(self) -> None:
         if self.previous is None:

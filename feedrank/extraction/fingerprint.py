@@ -25,7 +25,7 @@ from feedrank.extraction.relations import relations
 from feedrank.extraction.spool.exposure_source import exposure_source
 from feedrank.extraction.tables.profile_choice import ProfileChoice
 from feedrank.extraction.tables.users_posts import post_columns
-from feedrank.io.files import write_whole
+from feedrank.io.files import sha256_of, write_whole
 from feedrank.log.calendar import FEWEST_DAYS, too_few_days
 from feedrank.log.embeddings import embedding_file
 
@@ -98,7 +98,7 @@ def _embeddings(name: str | None) -> dict[str, str]:
     path = embedding_file(name)
     if path is None or not path.exists():
         return {}  # the extract says that it is not there
-    return {"embeddings": hashlib.sha256(path.read_bytes()).hexdigest()}
+    return {"embeddings": sha256_of(path)}
 
 
 def _sums(found: list[tuple[Any, ...]]) -> list[str]:
@@ -166,7 +166,7 @@ _WRITES = "SELECT n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_all_tables WHERE 
 
 def _memory(signature: str | None, path: Path) -> dict[str, Any]:
     """A signature, and the hash of the fingerprint that it belongs to."""
-    content = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
+    content = sha256_of(path) if path.exists() else None
     return {"signature": signature, "fingerprint": content}
 
 

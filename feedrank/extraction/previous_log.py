@@ -15,9 +15,8 @@ from feedrank.extraction.audit.day_counts import Days, day_number, sum_days
 from feedrank.extraction.postgres.row_format import WireRows
 from feedrank.extraction.source_state import SourceState
 from feedrank.extraction.spool.chunks import DROPPED, Chunk
-from feedrank.extraction.spool.encoder import Encoder
+from feedrank.extraction.spool.encoder import Encoder, checked_days, wire_rows
 from feedrank.extraction.spool.log_writer import DROPPED_FILE
-from feedrank.extraction.spool.read_back import checked_days
 from feedrank.io.storage import inside, opened
 from feedrank.log.files import Log
 from feedrank.log.metadata import SECONDS_A_DAY
@@ -78,8 +77,7 @@ class PreviousLog:
         dropped = self._dropped()
         for start in range(0, len(dropped), self.rows_at_once):
             others = dropped[start : start + self.rows_at_once]
-            columns = {name: others[name] for name in DROPPED.names or ()}
-            yield f"dropped-{start:010d}", WireRows(**columns)
+            yield f"dropped-{start:010d}", wire_rows(others)
         for bucket in range(self.log.meta.n_buckets):
             rows, _ = self.log.between(bucket, *self._kept_seconds)
             for start in range(0, len(rows), self.rows_at_once):

@@ -14,7 +14,7 @@ from feedrank.extraction.audit.day_counts import Day, Days
 from feedrank.extraction.audit.impossible_times import PossibleTimes
 from feedrank.extraction.audit.source_counts import count_days
 from feedrank.extraction.postgres.copy_reader import rows_a_block
-from feedrank.extraction.postgres.feed_query import FeedSql
+from feedrank.extraction.postgres.feed_query import TODAY, FeedSql
 from feedrank.extraction.postgres.row_format import Layout
 from feedrank.extraction.postgres.snapshot import Snapshot
 from feedrank.extraction.relations import relations
@@ -77,7 +77,7 @@ class SourceState:
         sql = FeedSql.of(feed, source, extract, layout)
         days = count_days(snapshot, sql, extract.connections, with_checks)
         sql = sql.with_a_time() if days.without_time != Day() else sql
-        times = PossibleTimes.of(days, snapshot.first.rows(sql.today())[0][0], extract)
+        times = PossibleTimes.of(days, snapshot.first.rows(TODAY)[0][0], extract)
         sql = sql.between(times.since, times.until)
         offsets = read_offsets(snapshot.first, source.time_zone, times.days)
         density = rows_a_block(snapshot.first, feed) if feed.has_blocks else 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import shutil
@@ -92,6 +93,12 @@ def flush(path: Path) -> None:
         os.close(handle)
 
 
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def private_directory(directory: Path) -> Path:
     """The same path: a directory of this user with mode 700, made if nothing is there.
 
@@ -119,12 +126,14 @@ def private_directory(directory: Path) -> Path:
     return directory
 
 
-def default_state() -> Path:
-    """The state directory that all commands find, and that no other user could make before.
+def state_directory() -> Path:
+    """FEEDRANK_STATE, or one that all commands find, and that no other user could make before.
 
     Raises:
-        FeedrankError: this user has no home directory.
+        FeedrankError: the variable is unset, and this user has no home directory.
     """
+    if named := os.environ.get("FEEDRANK_STATE"):
+        return Path(named)
     try:
         home = Path.home()
     except RuntimeError as error:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.fs
 
 from feedrank.errors import ParamsError
-from feedrank.io.files import private_directory
+from feedrank.io.files import private_directory, sha256_of
 
 Location = Union[Path, str]  # noqa: UP007 (an alias is evaluated, and 3.8 serves)
 P = TypeVar("P", Path, str, Location)
@@ -77,9 +77,7 @@ def publish(directory: Path, store: str) -> str:
     paths = sorted(path for path in directory.iterdir() if path.is_file())
     digest = hashlib.sha256()
     for path in paths:
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        digest.update(f"{path.name} {content}\n".encode())
+        digest.update(f"{path.name} {sha256_of(path)}\n".encode())
     url = inside(store, f"{directory.name}-{digest.hexdigest()[:16]}")
     if not exists(inside(url, WHOLE)):
         for path in paths:

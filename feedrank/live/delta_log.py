@@ -21,10 +21,8 @@ from feedrank.live.events import SOURCE, Events, Happened, HiddenPost, NewPost, 
 from feedrank.state.catalogue import Id
 
 APPLICATION, FORMAT = 0x66656564, 1  # "feed", as SQLite's `application_id` names whose file it is
-POST = "post_id, text, topic, embedding"  # columns; logs of earlier versions lack the last one
-HAS_EMBEDDINGS = "SELECT 1 FROM pragma_table_info('posts') WHERE name = 'embedding'"
+POST = "post_id, text, topic, embedding"  # columns
 MOST_ROWS = 100_000  # of one reading: 12 MB
-BEGINNING = -(2**62)  # before any second
 PATIENCE_SECONDS = 30.0  # for another writer, whose commit takes milliseconds
 # Ids keep the type that they come with. AUTOINCREMENT: a number is never used again, so that rows
 # after one that was dropped are still found.
@@ -103,11 +101,9 @@ class DeltaLog:
             )
         return n_new
 
-    def events_after(self, seq: int, most: int = MOST_ROWS, later_than: int = BEGINNING) -> Events:
-        """The next events after one and later than a second, `most` at most."""
-        columns = "seq, user_id, post_id, at, kind"
-        rows = self._read(columns, "events", seq, most, f"AND at > {int(later_than)}")
-        return Events.of(rows)
+    def events_after(self, seq: int, most: int = MOST_ROWS) -> Events:
+        """The next events after one, `most` at most."""
+        return Events.of(self._read("seq, user_id, post_id, at, kind", "events", seq, most))
 
     def posts_after(self, seq: int) -> list[NewPost]:
         """The posts after one, in order of arrival."""
@@ -155,10 +151,8 @@ class DeltaLog:
         with self._lock:
             self._file.close()
 
-    def _read(
-        self, columns: str, table: str, seq: int, most: int = -1, condition: str = ""
-    ) -> list[tuple[Any, ...]]:
-        sql = f"SELECT {columns} FROM {table} WHERE seq > ? {condition} ORDER BY seq LIMIT ?"
+    def _read(self, columns: str, table: str, seq: int, most: int = -1) -> list[tuple[Any, ...]]:
+        sql = f"SELECT {columns} FROM {table} WHERE seq > ? ORDER BY seq LIMIT ?"
         with self._lock, self._telling():
             return self._file.execute(sql, [seq, most]).fetchall()
 
@@ -177,8 +171,6 @@ class DeltaLog:
                     f"'{self.path}' is not a delta log of this version. Move it away: the service "
                     "starts a new one, and the follower reads again what the artifact lacks."
                 )
-            elif not file.execute(HAS_EMBEDDINGS).fetchone():
-                file.execute("ALTER TABLE posts ADD COLUMN embedding BLOB")
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from feedrank.live.events import LIKE, LIKED
+from feedrank.log.columns import Columns
 
 POST_BITS = np.int64(32)
 POST_MASK = np.int64(2**32 - 1)
@@ -39,7 +40,7 @@ class Changes:
 
 
 @dataclass(frozen=True)
-class SortedRows:
+class SortedRows(Columns):
     """Impressions and likes in the order (user, post, second, likes last), each once.
 
     Attributes:
@@ -54,21 +55,10 @@ class SortedRows:
     kind: np.ndarray
     liked: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.key)
-
-    def __getitem__(self, rows: np.ndarray | slice) -> SortedRows:
-        return SortedRows(*(column[rows] for column in vars(self).values()))
-
     @classmethod
     def empty(cls) -> SortedRows:
         """No row yet."""
         return cls(*(np.zeros(0, kind) for kind in (np.int64, np.uint32, np.uint8, bool)))
-
-    @classmethod
-    def joined(cls, *parts: SortedRows) -> SortedRows:
-        """Rows of parts, one after another, not sorted."""
-        return cls(*map(np.concatenate, zip(*(vars(p).values() for p in parts), strict=True)))
 
     def of_pairs(self, pairs: np.ndarray) -> np.ndarray:
         """Places of the rows of some keys, ascending."""
@@ -120,7 +110,7 @@ class DeltaRows:
         """Post, second and liked of one user's impressions, in order of time."""
         settled = self.settled.of_user(user)
         settled = settled[self.stays[settled]]
-        rows = SortedRows.joined(self.settled[settled], self.recent[self.recent.of_user(user)])
+        rows = SortedRows.joined([self.settled[settled], self.recent[self.recent.of_user(user)]])
         shown = np.flatnonzero(rows.kind != LIKE)
         rows = rows[shown[np.argsort(rows.at[shown], kind="stable")]]
         return rows.key & POST_MASK, rows.at, rows.liked
@@ -146,7 +136,7 @@ class DeltaRows:
         pairs, stays = np.unique(key), self.stays
         settled, recent = self.settled.of_pairs(pairs), self.recent.of_pairs(pairs)
         settled = settled[stays[settled]]
-        old = SortedRows.joined(self.settled[settled], self.recent[recent])
+        old = SortedRows.joined([self.settled[settled], self.recent[recent]])
         rows, changes = _labelled(old, new, self.window)
         if len(settled):
             stays = stays.copy()
@@ -162,7 +152,7 @@ class DeltaRows:
 
 def _labelled(old: SortedRows, new: SortedRows, window: int | None) -> tuple[SortedRows, Changes]:
     """All rows of some pairs, sorted, each once and labelled; and what has changed by the new."""
-    rows = SortedRows.joined(old, new)
+    rows = SortedRows.joined([old, new])
     is_new, is_like = np.arange(len(rows)) >= len(old), rows.kind == LIKE
     order = np.lexsort((is_new, is_like, rows.at, rows.key))
     rows, is_new, is_like = rows[order], is_new[order], is_like[order]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from feedrank.log.columns import Columns
 from feedrank.state.catalogue import Id, id_array
 
 VECTOR = "<f4"  # of an embedding
@@ -16,7 +17,7 @@ SOURCE = "source"  # who hides, where the database does
 
 
 @dataclass(frozen=True)
-class Events:
+class Events(Columns):
     """Rows of the feed, in order of arrival.
 
     Attributes:
@@ -33,12 +34,6 @@ class Events:
     at: np.ndarray
     kind: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.seq)
-
-    def __getitem__(self, rows: np.ndarray | slice) -> Events:
-        return Events(*(column[rows] for column in vars(self).values()))
-
     @classmethod
     def of(cls, rows: Sequence[tuple[Any, ...]]) -> Events:
         """Events of rows, each with the columns in this order."""
@@ -46,13 +41,6 @@ class Events:
         at_seconds = np.array(at, np.int64)
         return cls(
             np.array(seq, np.int64), _ids(user), _ids(post), at_seconds, np.array(kind, np.uint8)
-        )
-
-    @classmethod
-    def joined(cls, parts: list[Events]) -> Events:
-        """Rows of several batches, one after another."""
-        return cls(
-            *(np.concatenate(c) for c in zip(*(vars(p).values() for p in parts), strict=True))
         )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from calendar import timegm
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,6 @@ from feedrank.state.feature_store import FeatureStore
 from feedrank.state.plugins.pairs import Pairs
 from feedrank.state.shared import SharedCounts
 
-EPOCH = datetime(1970, 1, 1)
 # Events of users or posts whose own row has not come yet, the latest: 5 MB. An unlimited number of
 # events with ids that nobody has would fill the memory.
 MOST_WAITING = 100_000
@@ -47,7 +46,7 @@ class LiveStore:
     ) -> None:
         self.n_late, self._settles = 0, settles
         self._log, self._n_log_steps = log.meta, log.shared.n_steps
-        self._origin = int((log.meta.origin_at - EPOCH).total_seconds())
+        self._origin = timegm(log.meta.origin_at.timetuple())
         self._topics = {log.topic[row]: int(code) for row, code in enumerate(log.fitted.topic)}
         self._waiting: list[Events] = []
         self._hidden: dict[Id, bool | None] = {}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from feedrank.log.columns import Columns
+
 
 @dataclass(frozen=True)
-class Impressions:
+class Impressions(Columns):
     """Posts shown to users, one row each, sorted by (at, user, post).
 
     Attributes:
@@ -24,18 +25,6 @@ class Impressions:
     at: np.ndarray
     liked: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.user)
-
-    def __getitem__(self, rows: slice | np.ndarray) -> Impressions:
-        return Impressions(self.user[rows], self.post[rows], self.at[rows], self.liked[rows])
-
-    @classmethod
-    def joined(cls, parts: Iterable[Impressions]) -> Impressions:
-        """Rows of several buckets, one after another."""
-        columns = zip(*(vars(part).values() for part in parts), strict=True)
-        return cls(*(np.concatenate(c) for c in columns))
-
     def sorted(self) -> Impressions:
         """The same rows in the total order of a bucket, whatever order they came in."""
         return self[np.lexsort((self.liked, self.post, self.user, self.at))]
@@ -46,7 +35,7 @@ class Impressions:
 
 
 @dataclass(frozen=True)
-class LoggedExposures:
+class LoggedExposures(Columns):
     """The exposure that each of some impressions belongs to, row by row.
 
     Attributes:
@@ -57,15 +46,6 @@ class LoggedExposures:
 
     propensity: np.ndarray
     policy: np.ndarray
-
-    def __getitem__(self, rows: slice | np.ndarray) -> LoggedExposures:
-        return LoggedExposures(self.propensity[rows], self.policy[rows])
-
-    @classmethod
-    def joined(cls, parts: Iterable[LoggedExposures]) -> LoggedExposures:
-        """Of several buckets, one after another."""
-        columns = zip(*(vars(part).values() for part in parts), strict=True)
-        return cls(*(np.concatenate(c) for c in columns))
 
     @classmethod
     def none(cls, n: int) -> LoggedExposures:

@@ -15,7 +15,7 @@ from feedrank.report import charts, tables
 from feedrank.report.drawing import svg
 from feedrank.report.theme import DARK, LIGHT
 from feedrank.report.verdict import rival_of, sentence
-from feedrank.validation.results.leads import in_words, leaders_in_words, leads_in_words
+from feedrank.validation.results.leads import first_k, in_words, leaders_in_words, leads_in_words
 
 METHODS = ("feedrank", "most_liked", "random")  # of the chart of days: more lines would cross
 MOST_FEATURES, MOST_SLICES = 15, 16  # rows of a chart: what a phone shows without scrolling
@@ -48,7 +48,7 @@ class Reports:
     @property
     def k(self) -> str:
         """Length of the headline's lists."""
-        return next(key for key in self.metrics if key.startswith("hitrate@")).split("@")[1]
+        return first_k(self.metrics)
 
 
 def page_of(reports: Reports) -> str:

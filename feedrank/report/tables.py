@@ -46,7 +46,7 @@ def methods_table(k: str, metrics: dict[str, Any]) -> Table:
 
 def ranking_table(details: dict[str, Any], k: str) -> Table:
     """Ranking metrics of each method, with intervals."""
-    names = [*(f"{name}@{k}" for name in ("ndcg", "mrr", "recall", "novelty", "coverage"))]
+    names = [f"{name}@{k}" for name in ("ndcg", "mrr", "recall", "novelty", "coverage")]
     rows = [
         [in_words(method), *(_with_ends(values, name) for name in names)]
         for method, values in details["ranking"].items()
@@ -91,9 +91,9 @@ def randomness_table(details: dict[str, Any], days: pd.DataFrame) -> Table:
     return Table(["test", *(f"from {day}" for day in since), "verdict"], rows)
 
 
-def number(value: float | None, digits: int = 3) -> str:
+def number(value: float | None) -> str:
     """A number, or a dash for what was not judged."""
-    return EMPTY if value is None else f"{value:.{digits}f}".replace("-", MINUS)
+    return EMPTY if value is None else f"{value:.3f}".replace("-", MINUS)
 
 
 def signed(value: float | None, digits: int = 3) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from feedrank.io.arrays import Place, read_array
 from feedrank.state.catalogue import Texts
 from feedrank.state.counts.tally import Tally
-from feedrank.state.plugins.plugins import NO_PLUGINS, Plugins
+from feedrank.state.plugins.plugins import Plugins
 from feedrank.state.posts.embedding_axes import NO_AXES, EmbeddingAxes
 from feedrank.state.posts.refit import Refit
 from feedrank.state.posts.vocabulary import Vocabulary
@@ -231,10 +231,8 @@ class FittedParameters(WarmupParameters):
         if (place / "fitted_embedding_axes.npy").exists():
             axes = EmbeddingAxes(array("embedding_mean"), array("embedding_axes"))
         vocabulary = Vocabulary(int(topic.max(initial=0)) + 1, names, idf, axes)
-        # Stores that were written before there were plugins have none.
-        plugins = Plugins.load(place, values.pop("plugins", NO_PLUGINS.about()))
-        values.setdefault("segments_since", 0)  # stores before it found segments in the warm-up
-        splits = values.pop("segment_splits", [])  # and those before splits have none
-        values["segment_splits"] = tuple(Split(s["column"], tuple(s["half"])) for s in splits)
+        plugins = Plugins.load(place, values.pop("plugins"))
+        splits = values.pop("segment_splits")
         fixed: Any = {"topic": topic, "encoded": encoded, "plugins": plugins}
+        fixed["segment_splits"] = tuple(Split(s["column"], tuple(s["half"])) for s in splits)
         return cls(**values, **columns, **fixed, refits=refits, vocabulary=vocabulary)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -30,6 +31,8 @@ from feedrank.validation.replay.requests import Requests
 
 # Jobs of a replay, whatever the number of workers: results are of the same bytes for any number.
 N_PARTS = 16
+T = TypeVar("T")
+Tests = Callable[[], list[Finding]]  # of the feed of one fold
 UNCUT_A_PART = 4  # requests of a part that are also ranked without the first stage: 64 a fold
 
 
@@ -88,7 +91,7 @@ def run_fold(
     models = FoldModels.fit(features, rows, fold, params)
     if alter is not None:
         models = replace(models, ours=replace(models.ours, ranker=alter(models.ours.ranker)))
-    return _tested(features, [_replayed(log, features, rows, models)])[0]
+    return _tested([_replayed(log, features, rows, models)])[0]
 
 
 def run_folds(
@@ -99,48 +102,32 @@ def run_folds(
     params: Params,
 ) -> list[FoldResult]:
     """`run_fold` of each, whose models are fitted, and whose feeds are tested, side by side."""
-    fit = partial(_fitted, features, rows, folds, params)
+    fits = [partial(FoldModels.fit, features, rows, fold, params) for fold in folds]
     # Of a cluster the driver alone can start the job that grows trees.
     workers = 1 if in_use().is_cluster else None
-    models = list(processes.map_parts(fit, len(folds), "fitting models", workers))
-    return _tested(features, [_replayed(log, features, rows, of_fold) for of_fold in models])
+    models = list(processes.map_parts(partial(_done, fits), len(fits), "fitting models", workers))
+    return _tested([_replayed(log, features, rows, of_fold) for of_fold in models])
 
 
-def _fitted(
-    features: Location,
-    rows: TrainingRows | StoredRows,
-    folds: Sequence[Fold],
-    params: Params,
-    number: int,
-) -> FoldModels:
-    return FoldModels.fit(features, rows, folds[number], params)
+def _done(tasks: Sequence[Callable[[], T]], number: int) -> T:
+    return tasks[number]()
 
 
-@dataclass(frozen=True)
-class _Feed:
-    """Arguments of `randomness_of` for one fold."""
-
-    users: np.ndarray
-    strata: Strata
-    steps: range
-
-
-def _tested(features: Location, folds: Sequence[tuple[FoldResult, _Feed]]) -> list[FoldResult]:
+def _tested(folds: Sequence[tuple[FoldResult, Tests]]) -> list[FoldResult]:
     """The results with the tests of their feeds."""
-    feeds = [feed for _, feed in folds]
-    found = map_parts(partial(_findings, features, feeds), len(feeds), "testing the feed")
+    tests = [of_fold for _, of_fold in folds]
+    found = map_parts(partial(_done, tests), len(tests), "testing the feed")
     return [replace(fold, randomness=own) for (fold, _), own in zip(folds, found, strict=True)]
 
 
-def _findings(features: Location, feeds: Sequence[_Feed], number: int) -> list[Finding]:
-    store, feed = FeatureStore.load(fetched(features)), feeds[number]
-    return randomness_of(store, feed.users, feed.strata, feed.steps)
+def _findings(features: Location, users: np.ndarray, strata: Strata, steps: range) -> list[Finding]:
+    return randomness_of(FeatureStore.load(fetched(features)), users, strata, steps)
 
 
 def _replayed(
     log: Log, features: Location, rows: TrainingRows | StoredRows, models: FoldModels
-) -> tuple[FoldResult, _Feed]:
-    """The fold without tests of its feed, and what these need."""
+) -> tuple[FoldResult, Tests]:
+    """The fold without tests of its feed, and these."""
     fold, params = models.ours.fold, models.ours.params
     ranker, store = models.ours.ranker, FeatureStore.load(fetched(features))
     period = requests_in(log, store, fold, params.validate)
@@ -163,7 +150,8 @@ def _replayed(
         ranker.probability(later.matrix, None, Asked.of_rows(later, store)),
         learning_curve(ranker, earlier, later, store),
     )
-    return result, _Feed(np.unique(requests.user), strata, test_steps(store, fold))
+    users, steps = np.unique(requests.user), test_steps(store, fold)
+    return result, partial(_findings, features, users, strata, steps)
 
 
 def _part(models: FoldModels, requests: Requests, number: int) -> tuple[ReplayResult, np.ndarray]:

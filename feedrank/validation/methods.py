@@ -130,7 +130,7 @@ class FoldModels:
             OURS: lambda _: ours.headline,
             FRESH: lambda _: ours.fresh,
             AGED: lambda _: ours.aged,
-            "random": lambda _: Random(len(store.catalogue.post_ids), ours.params.validate.seed),
+            "random": lambda _: Random(ours.params.validate.seed),
             "most_liked": lambda _: MostLiked(store, by_segment=False, as_of=as_of),
             BY_SEGMENT: lambda _: MostLiked(store, by_segment=True, as_of=as_of),
             "decayed_likes": lambda n: DecayedLikes(store, fitted[n], as_of),

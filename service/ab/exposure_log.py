@@ -22,7 +22,9 @@ logger = logging.getLogger("feedrank.service")
 # which a container's manager kills.
 CLOSE_SECONDS = 3.0
 LONGEST_LINE = 1 << 16  # bytes; one of 100 posts has 3,000
-MOST_WAITING = 100_000  # some 30 MB of lines: minutes of the load that one worker answers
+# Some 30 MB of lines: minutes of the load that one worker answers. Beyond it the oldest are
+# dropped, and counted.
+MOST_WAITING = 100_000
 
 
 class ExposureLog:
@@ -32,13 +34,10 @@ class ExposureLog:
 
     Args:
         directory: created if it is missing.
-        most_waiting: lines that wait at most; the oldest are dropped, and counted, beyond it.
         clock: of `served_at`, and of the day in a file's name.
     """
 
-    def __init__(
-        self, directory: Path, most_waiting: int = MOST_WAITING, clock: Clock = system_clock
-    ) -> None:
+    def __init__(self, directory: Path, clock: Clock = system_clock) -> None:
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -47,7 +46,6 @@ class ExposureLog:
                 "FEEDRANK_EXPOSURES to a directory that this user may write into, or unset it."
             ) from error
         self._directory = directory
-        self._most_waiting = most_waiting
         self._clock = clock
         # Host, day and process id come again, on a fresh disk or in another container.
         self._token = secrets.token_hex(4)
@@ -102,7 +100,7 @@ class ExposureLog:
     def _wait(self, *lines: bytes) -> None:
         with self._queue:
             self._waiting.extend(lines)
-            while len(self._waiting) > self._most_waiting:
+            while len(self._waiting) > MOST_WAITING:
                 self._waiting.popleft()
                 metrics.EXPOSURES_DROPPED.inc()
 

@@ -13,7 +13,7 @@ from pandas.errors import ParserWarning
 
 from feedrank.errors import SchemaError
 from feedrank.extraction.postgres.connection import Source, quoted
-from feedrank.extraction.postgres.feed_query import any_of, moment, window
+from feedrank.extraction.postgres.feed_query import all_of, any_of, moment, window
 from feedrank.extraction.relations import describe_feed
 
 COLUMNS = ["user_id", "post_id", "timestamp"]
@@ -38,8 +38,7 @@ def query_likes(source: Source, since: datetime, until: datetime) -> pd.DataFram
         )
         conditions = (any_of(f"{action}::text", names.positive), *window(at, since, until))
         found = transaction.rows(
-            f"SELECT {user}::text, {post}::text, {at} FROM {feed.path} "
-            f"WHERE {' AND '.join(conditions)}"
+            f"SELECT {user}::text, {post}::text, {at} FROM {feed.path} {all_of(conditions)}"
         )
     if not found:
         actions = " or ".join(f"'{action}'" for action in names.positive)

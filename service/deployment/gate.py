@@ -8,16 +8,16 @@ from typing import Any
 
 from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.manifest import MANIFEST, REQUESTS, read_manifest
-from feedrank.errors import FeedrankError
+from feedrank.errors import ArtifactError, FeedrankError
 from feedrank.experiments.comparison.champion import hits_of_champion
 from feedrank.experiments.comparison.difference import is_refused
-from feedrank.experiments.comparison.pairs import Pairs, kind_of
-from feedrank.validation.results.leads import behind
+from feedrank.experiments.comparison.pairs import RESAMPLES, Pairs, kind_of
+from feedrank.validation.results.leads import behind, first_k, numbers
 from feedrank.validation.results.requests_table import read_requests
 
 # Rules that need no ranker at all.
 SIMPLE = ("random", "most_liked", "most_liked_by_segment", "decayed_likes")
-RESAMPLES, SEED = 2_000, 20  # of `make compare`, and of `validate.seed` as shipped
+SEED = 20  # of the resamples: any number
 
 
 def reasons_against(new: Path, live: Path | None) -> list[str]:
@@ -38,10 +38,10 @@ def reasons_against(new: Path, live: Path | None) -> list[str]:
 
 
 def _behind_simple(metrics: dict[str, Any]) -> Iterator[str]:
-    kind, k = metrics["headline"], _k(metrics)
+    kind, k = metrics["headline"], first_k(metrics)
     for name in SIMPLE:
         if (lead := metrics[f"lead@{k}"].get(name)) and behind(lead, kind):
-            yield f"It is significantly behind '{name}', by {kind}@{k}: {_of(lead, kind)}."
+            yield f"It is significantly behind '{name}', by {kind}@{k}: {numbers(lead, kind)}."
 
 
 def _worse(new: Path, live: Path) -> Iterator[str]:
@@ -49,9 +49,9 @@ def _worse(new: Path, live: Path) -> Iterator[str]:
     for pairs_of in (_validated_by_both, _answered_by_the_live_one):
         try:
             pairs = pairs_of(new, live)
+            kinds = [kind_of(kind, pairs.first_k()) for kind in pairs.decisive()]
         except FeedrankError:
-            continue  # too few such requests, or an artifact of older code
-        kinds = [kind_of(kind, pairs.first_k()) for kind in pairs.decisive()]
+            continue  # no such requests or too few, of another log or length, or of older code
         differences = [pairs.difference(kind) for kind in kinds if kind in pairs.kinds()]
         if not any(found.gain.has_interval for found in differences):
             continue  # too few of them are judged
@@ -73,7 +73,7 @@ def _validated_by_both(new: Path, live: Path) -> Pairs:
 
 def _answered_by_the_live_one(new: Path, live: Path) -> Pairs:
     """Requests of the new one after the live one's log: leads of other weeks say nothing."""
-    requests, k = _requests(new), int(_k(_manifest_metrics(new)))
+    requests, k = _requests(new), int(first_k(_manifest_metrics(new)))
     hits = hits_of_champion(Artifact.load(live), Artifact.load(new), requests, k)
     return Pairs.of(hits, requests, RESAMPLES, SEED)
 
@@ -86,16 +86,19 @@ def _requests(directory: Path) -> Any:
 
 
 def _worse_by_leads(new: Path, live: Path) -> Iterator[str]:
-    ours, theirs = (_manifest_metrics(directory) for directory in (new, live))
-    if "severe" not in theirs or f"lead@{_k(ours)}" not in theirs:
+    try:
+        ours, theirs = (_manifest_metrics(directory) for directory in (new, live))
+    except ArtifactError:
+        return  # the live one is of older code: the new one was read already
+    if "severe" not in theirs or f"lead@{first_k(ours)}" not in theirs:
         return  # the live one says nothing that could be compared
     kind = "shown" if "shown" in (ours["headline"], theirs["headline"]) else "expected"
     for name in SIMPLE[1:]:
-        a, b = (m[f"lead@{_k(ours)}"].get(name) for m in (theirs, ours))
+        a, b = (m[f"lead@{first_k(ours)}"].get(name) for m in (theirs, ours))
         if a and b and _is_below(b[f"{kind}_high"], a[f"{kind}_low"]):
             yield (
-                f"Its lead over '{name}' by {kind}, {_of(b, kind)}, lies below the live one's, "
-                f"{_of(a, kind)}; no requests are in common."
+                f"Its lead over '{name}' by {kind}, {numbers(b, kind)}, lies below the live one's, "
+                f"{numbers(a, kind)}; no requests are in common."
             )
 
 
@@ -106,11 +109,3 @@ def _is_below(high: float | None, low: float | None) -> bool:
 
 def _manifest_metrics(directory: Path) -> dict[str, Any]:
     return dict(read_manifest(directory).get("metrics", {}))
-
-
-def _k(metrics: dict[str, Any]) -> str:
-    return next(key for key in metrics if key.startswith("hitrate@")).split("@")[1]
-
-
-def _of(lead: dict[str, Any], kind: str) -> str:
-    return f"{lead[kind]:+.3f} [{lead[f'{kind}_low']:+.3f}, {lead[f'{kind}_high']:+.3f}]"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from feedrank.errors import blaming
-from feedrank.log.metadata import NEVER, LogMeta
+from feedrank.log.metadata import NEVER
 from feedrank.state.catalogue import Catalogue, Id, plain_ids
+from service.live.retention import end_of
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,3 @@ class Base:
             set.union(*posts),
             set().union(*hidden),
         )
-
-
-def end_of(directory: Path) -> datetime:
-    """The first second that an artifact does not hold; raises `ArtifactError`."""
-    with blaming(directory):
-        about = json.loads((directory / "feature_store.json").read_text())
-        meta = LogMeta(**about["meta"])
-        return meta.moment(meta.last_at + 1)

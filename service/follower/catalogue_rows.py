@@ -11,8 +11,8 @@ import pandas as pd
 
 from feedrank.errors import SchemaError
 from feedrank.extraction.postgres.catalog import Relation
-from feedrank.extraction.postgres.connection import Transaction, literal, quoted
-from feedrank.extraction.postgres.feed_query import WHOLE, id_key, id_text, share
+from feedrank.extraction.postgres.connection import Transaction, literal
+from feedrank.extraction.postgres.feed_query import WHOLE, all_of, id_key, share
 from feedrank.extraction.tables.profile_choice import ARRAYS
 from feedrank.extraction.tables.users_posts import hidden_form, read_profiles, read_texts
 from feedrank.live.delta_log import DeltaLog
@@ -22,7 +22,7 @@ from feedrank.params import Params
 from feedrank.schema import POST_ID, TEXT, TOPIC, USER_ID, USER_KEY
 from feedrank.state.catalogue import Id
 from service.follower.base import Base
-from service.follower.feed_rows import fits
+from service.follower.feed_rows import fits, plain_id
 from service.follower.session import Moment, is_new
 
 IDS_A_QUERY = 1000
@@ -50,8 +50,8 @@ class UserRows:
         conditions = [_unless_seen(self._relation, self._last), *self._share]
         conditions.append(fits(self._relation, self._id))
         rows = transaction.rows(
-            f"SELECT {_id(self._relation, self._id)} FROM {self._relation.path} "
-            f"WHERE {' AND '.join(conditions)}"
+            f"SELECT {plain_id(self._relation, self._id)} FROM {self._relation.path} "
+            f"{all_of(conditions)}"
         )
         new = [user for (user,) in rows if user is not None and user not in self._known]
         for part in _parts(new):
@@ -115,7 +115,7 @@ class PostRows:
         hidden = "FALSE"
         if self._source.hidden is not None:
             hidden = f"({hidden_form(self._relation, self._source)}) IS NOT NULL"
-        ids = _id(self._relation, self._id)
+        ids = plain_id(self._relation, self._id)
         found = transaction.rows(
             f"SELECT {ids}, {hidden} FROM {self._relation.path} "
             f"WHERE {fits(self._relation, self._id)}"
@@ -153,14 +153,9 @@ def _unless_seen(relation: Relation, last: Moment | None) -> str:
     return is_new(last if relation.is_stored else None)
 
 
-def _id(relation: Relation, name: str) -> str:
-    is_whole = relation.columns[name] in WHOLE
-    return f"{quoted(name)}::int8" if is_whole else id_text(relation, name)
-
-
 def _among(relation: Relation, name: str, ids: list[Id]) -> str:
     words = (str(i) if relation.columns[name] in WHOLE else literal(str(i)) for i in ids)
-    return f"{_id(relation, name)} IN ({', '.join(words)})"
+    return f"{plain_id(relation, name)} IN ({', '.join(words)})"
 
 
 def _parts(ids: list[Id]) -> Iterator[list[Id]]:

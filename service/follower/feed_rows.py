@@ -12,6 +12,7 @@ from feedrank.extraction.postgres.catalog import Relation, describe
 from feedrank.extraction.postgres.connection import Transaction, literal, quoted
 from feedrank.extraction.postgres.feed_query import (
     WHOLE,
+    all_of,
     any_of,
     id_key,
     id_text,
@@ -119,7 +120,7 @@ def _query(
     source = params.source
     at = moment(relation, source.timestamp, source.time_zone)
     own, time_type = quoted(source.timestamp), relation.columns[source.timestamp]
-    user, post = (_id(relation, column) for column in (source.user_id, source.post_id))
+    user, post = (plain_id(relation, column) for column in (source.user_id, source.post_id))
     conditions = [
         f"isfinite({at})",
         f"{at} < (now() AT TIME ZONE {literal(source.time_zone)}) + {EARLY}",
@@ -130,12 +131,13 @@ def _query(
     if relation.has(source.action):
         conditions.append(any_of(f"{quoted(source.action)}::text", actions))
     columns = (user, post, _second(at), kind, _second(own))
-    sql = f"SELECT {', '.join(columns)} FROM {relation.path} WHERE {' AND '.join(conditions)}"
+    sql = f"SELECT {', '.join(columns)} FROM {relation.path} {all_of(conditions)}"
     by_blocks = relation.has_blocks and not _is_indexed(transaction, relation, source)
     return FeedQuery(name, relation, time_type, by_blocks, sql, at, own)
 
 
-def _id(relation: Relation, name: str) -> str:
+def plain_id(relation: Relation, name: str) -> str:
+    """Expression of an id as the delta log holds it: a whole number, else its text."""
     is_whole = relation.columns[relation.column(name)] in WHOLE
     return f"{quoted(name)}::int8" if is_whole else id_text(relation, name)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import time
-from calendar import timegm
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,12 +14,12 @@ from feedrank.extraction.postgres.connection import Source, Transaction
 from feedrank.extraction.relations import relations
 from feedrank.live.delta_log import DeltaLog
 from feedrank.params import Params
-from service.follower.base import Base, end_of
+from service.follower.base import Base
 from service.follower.catalogue_rows import PostRows, UserRows
 from service.follower.feed_rows import BATCH, FeedRows, feed_queries
 from service.follower.session import Session, moment
 from service.follower.status import FollowerStatus
-from service.serving.model_slot import previous_path
+from service.live.retention import drop_held
 
 logger = logging.getLogger("feedrank.service")
 # After a poll the source rests for so many times as long as the poll took, so that a table which
@@ -47,12 +46,6 @@ class FollowerSettings:
     def base(self) -> tuple[Path, ...]:
         """The directories that the links name now."""
         return tuple(link.resolve() for link in self.artifacts)
-
-    def held_until(self) -> int:
-        """The last second, from 1970, that the artifacts hold, those of a rollback included."""
-        links = [*self.artifacts, *map(previous_path, self.artifacts)]
-        ends = [end_of(link.resolve()) for link in links if link.exists()]
-        return min(timegm(end.timetuple()) for end in ends) - 1
 
 
 class Readers:
@@ -115,7 +108,7 @@ class Follower:
         """Follow on one connection, until the link of an artifact or the delta log moves."""
         with session.transaction() as transaction:
             readers = Readers(transaction, self._params, log, self._settings)
-        log.drop_until(self._settings.held_until())
+        drop_held(log, self._settings.artifacts)
         while log.is_there and readers.base.directories == self._settings.base():
             began, clock = time.time(), time.monotonic()
             with session.transaction() as transaction:

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from calendar import timegm
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from feedrank.artifact.manifest import MANIFEST, read_manifest
+from feedrank.errors import blaming
 from feedrank.live.delta_log import DeltaLog
-from feedrank.live.live_store import EPOCH
+from feedrank.log.metadata import LogMeta
+from service.serving.model_slot import previous_path
 
 
-def drop_held(log: DeltaLog, artifacts: Iterable[Path]) -> int:
-    """Drop the events up to the earliest last second of some artifacts; how many.
+def drop_held(log: DeltaLog, artifacts: Sequence[Path]) -> int:
+    """Drop the events that the served artifacts hold, and those that a rollback takes; how many.
 
     Args:
         log: the delta log.
-        artifacts: directories or links, of which some may not be there: those served, and those
-            that a rollback takes.
+        artifacts: links of those served, of which some may not be there.
+
+    Raises:
+        ArtifactError: an artifact cannot be read.
     """
-    there = [path for path in artifacts if (path / MANIFEST).exists()]
-    ends = [datetime.fromisoformat(read_manifest(path)["as_of"]) for path in there]
-    return log.drop_until(int((min(ends) - EPOCH).total_seconds())) if ends else 0
+    links = [*artifacts, *map(previous_path, artifacts)]
+    ends = [end_of(link.resolve()) for link in links if link.exists()]
+    return log.drop_until(timegm(min(ends).timetuple()) - 1) if ends else 0
+
+
+def end_of(directory: Path) -> datetime:
+    """The first second that an artifact does not hold; raises `ArtifactError`."""
+    with blaming(directory):
+        about = json.loads((directory / "feature_store.json").read_text())
+        meta = LogMeta(**about["meta"])
+        return meta.moment(meta.last_at + 1)

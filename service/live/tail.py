@@ -11,11 +11,6 @@ from feedrank.state.feature_store import FeatureStore
 OpenLog = Callable[[], DeltaLog | None]
 
 
-def no_log() -> DeltaLog | None:
-    """The delta log of a service that follows nothing."""
-    return None
-
-
 class Tail:
     """Reads what was appended to the delta log since the last time.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from feedrank.errors import FeedrankError
-from feedrank.io.files import default_state, private_directory
+from feedrank.io.files import private_directory, state_directory
 
 logger = logging.getLogger("feedrank.service")
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
@@ -41,7 +41,7 @@ def _share_between_workers() -> str | None:
 
 def _directory_of(parent: int) -> Path:
     """Directory of the workers of one parent; those of parents that ended are removed."""
-    state = private_directory(Path(os.environ.get("FEEDRANK_STATE") or default_state()))
+    state = private_directory(state_directory())
     for path in state.glob("metrics-*"):
         if not _is_alive(path.name.split("-")[-1]):
             shutil.rmtree(path, ignore_errors=True)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from calendar import timegm
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.responses import JSONResponse
 
-from feedrank.errors import FeedrankError
 from feedrank.live.events import IMPRESSION, LIKE, LIKED, Happened
 from feedrank.log.metadata import LogMeta
 from feedrank.schema import UNKNOWN_TOPIC
 from feedrank.state.catalogue import Id
-from service.routes.replies import PROBLEMS, Running, id_among
+from service.routes.replies import PROBLEMS, UNWRITTEN, Running, append, id_among
 from service.routes.schemas import GivenId, Problem, Text, moment
 from service.server.json_body import JsonRoute
 from service.serving.inference import Inference
@@ -94,7 +92,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     411: {"model": Problem, "description": "The length of the body is not given."},
     413: {"model": Problem, "description": "The body is too long."},
     422: {"model": Problem, "description": "A part of the body is malformed or out of range."},
-    507: {"model": Problem, "description": "The delta log cannot be written."},
+    507: UNWRITTEN,
 }
 
 
@@ -106,12 +104,7 @@ async def feed(batch: Batch, inference: Running) -> JSONResponse:
 
     Sent again, they add nothing, so a caller who got no answer sends the same once more.
     """
-    happened = _happened(batch, inference)
-    try:
-        new = await asyncio.to_thread(inference.append, happened)
-    except FeedrankError as error:
-        raise HTTPException(507, str(error)) from error
-    return JSONResponse({"new": new})
+    return JSONResponse({"new": await append(inference, _happened(batch, inference))})
 
 
 def _happened(batch: Batch, inference: Inference) -> Happened:

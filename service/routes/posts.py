@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
-from feedrank.errors import FeedrankError
 from feedrank.live.events import Happened
 from feedrank.ranking.similarity import similar_posts
 from feedrank.state.catalogue import Id
 from service.routes.errors import LONGEST_ECHO
-from service.routes.replies import PROBLEMS, Restricted, Running, id_among
+from service.routes.replies import PROBLEMS, UNWRITTEN, Restricted, Running, append, id_among
 from service.routes.schemas import Limit, Post, PostId, Problem
 from service.serving.feed_request import post_content
 from service.serving.inference import Inference
@@ -69,7 +67,7 @@ HIDING: dict[int | str, dict[str, Any]] = {
     401: PROBLEMS[401],
     403: {"model": Problem, "description": "The service has no API key, so nobody may hide."},
     422: {"model": Problem, "description": "The id is malformed."},
-    507: {"model": Problem, "description": "The delta log cannot be written."},
+    507: UNWRITTEN,
 }
 HIDDEN = "It is on the disk; all workers follow within a second."
 
@@ -96,9 +94,5 @@ async def _set_hidden(inference: Inference, named: str, is_hidden: bool) -> JSON
             403, "hiding a post needs an API key: set FEEDRANK_API_KEY and start the service again."
         )
     post_id = id_among(inference.catalogue.post_ids, "id", named)
-    happened = Happened(hidden=[(post_id, is_hidden)])
-    try:
-        await asyncio.to_thread(inference.append, happened)
-    except FeedrankError as error:
-        raise HTTPException(507, str(error)) from error
+    await append(inference, Happened(hidden=[(post_id, is_hidden)]))
     return JSONResponse({"id": post_id, "hidden": is_hidden})

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.responses import JSONResponse
 
+from feedrank.log.exposures import Arm
 from feedrank.state.catalogue import NOBODY, Id
 from service.routes.replies import (
     PROBLEMS,
@@ -55,7 +56,7 @@ class UserList(BaseModel):
     """The list of one of many users, with what `GET` tells in headers."""
 
     id: Id
-    exp_group: Literal["control", "test"]
+    exp_group: Arm
     artifact: str
     known_until: str
     recommendations: list[Post]

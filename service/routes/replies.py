@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
@@ -9,12 +10,14 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
 from starlette.responses import JSONResponse, Response
 
+from feedrank.errors import FeedrankError
+from feedrank.live.events import Happened
 from feedrank.ranking.explanations import Reasons, sentence
 from feedrank.state.catalogue import NOBODY, Id, are_text
 from service.routes.schemas import (
@@ -46,6 +49,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     422: {"model": Problem, "description": "A parameter is missing, malformed or out of range."},
     503: {"model": Problem, "description": "Too many open requests; see Retry-After."},
 }
+UNWRITTEN = {"model": Problem, "description": "The delta log cannot be written."}  # a 507
 
 
 async def _restriction(
@@ -105,6 +109,14 @@ def id_among(ids: np.ndarray, name: str, named: str) -> Id:
     except ValidationError as error:
         problems = [{**problem, "loc": ("query", name)} for problem in error.errors()]
         raise RequestValidationError(problems) from None
+
+
+async def append(inference: Inference, happened: Happened) -> int:
+    """Append to the delta log, in a thread: events that are new; a 507 if it cannot be written."""
+    try:
+        return await asyncio.to_thread(inference.append, happened)
+    except FeedrankError as error:
+        raise HTTPException(507, str(error)) from error
 
 
 def inference_of(http: Request) -> Inference:

@@ -17,6 +17,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from feedrank.log.exposures import Arm
 from feedrank.schema import WIDEST_ID
 from feedrank.state.catalogue import Id
 
@@ -154,7 +155,7 @@ class Post(BaseModel):
 class AssignedList(BaseModel):
     """A list, and the arm of the A/B test that its user is in."""
 
-    exp_group: Literal["control", "test"]
+    exp_group: Arm
     recommendations: list[Post]
 
 
@@ -189,7 +190,7 @@ class ExplainedPost(Post):
 class Explanation(BaseModel):
     """A list with reasons: `sigmoid(base + effects + others)` is a post's probability."""
 
-    exp_group: Literal["control", "test"]
+    exp_group: Arm
     artifact: str
     base: float = Field(description="Log-odds of an average post for this user at this moment.")
     base_probability: float = Field(ge=0, le=1)
@@ -228,7 +229,7 @@ class Ready(BaseModel):
 class Version(BaseModel):
     """One artifact: its id, age and manifest."""
 
-    exp_group: Literal["control", "test"]
+    exp_group: Arm
     artifact: str
     as_of: str = Field(description="Time of the last impression in the artifact.")
     as_of_age_days: float = Field(description="Days from then to now.")

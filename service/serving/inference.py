@@ -29,7 +29,7 @@ from service.monitoring import metrics
 from service.server.clock import Clock, system_clock
 from service.serving.feed_request import Answer, FeedRequest
 from service.serving.limiter import Limiter
-from service.serving.model_slot import LoadedArtifact, Slot, previous_path
+from service.serving.model_slot import LoadedArtifact, Slot
 from service.settings import Settings
 
 logger = logging.getLogger("feedrank.service")
@@ -100,8 +100,7 @@ class Inference:
         """Drop what all artifacts hold that are served, or that a rollback takes."""
         log = self.deltas.to_read()
         if log is not None:
-            paths = [slot.path for slot in self.slots.values()]
-            drop_held(log, [*paths, *map(previous_path, paths)])
+            drop_held(log, [slot.path for slot in self.slots.values()])
 
     def followed(self) -> dict[str, Any] | None:
         """How far the follower of the database has come; None if none is followed."""

@@ -14,7 +14,7 @@ from feedrank.artifact.proof import UnprovedError
 from feedrank.errors import ArtifactError, FeedrankError
 from feedrank.live.delta_log import DeltaLogError
 from feedrank.log.exposures import Arm
-from service.live.tail import OpenLog, Tail, no_log
+from service.live.tail import OpenLog, Tail
 from service.monitoring import metrics
 from service.monitoring.drift import Drift
 from service.server.clock import Clock, system_clock
@@ -109,7 +109,7 @@ class Slot:
         prove: raises `ArtifactError` for a new artifact that a process apart cannot load. The
             first one is not proved: where nothing is served yet, a crash ends nothing.
         clock: the time of day.
-        open_log: gives the delta log that the artifact is brought forward by.
+        open_log: gives the delta log that the artifact is brought forward by, if there is one.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Slot:
         path: Path,
         prove: Callable[[Path], None],
         clock: Clock = system_clock,
-        open_log: OpenLog = no_log,
+        open_log: OpenLog = lambda: None,
     ) -> None:
         self.arm: Arm = arm
         self.path = path

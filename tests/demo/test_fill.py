@@ -22,7 +22,7 @@ from feedrank.demo import server
 from feedrank.demo.fill import ensure_demo
 from feedrank.demo.server import HANDLES, embedded_server
 from feedrank.demo.simulation import Network
-from feedrank.demo.truth import Effects, Truth
+from feedrank.demo.truth import Truth
 from feedrank.errors import SourceError
 from feedrank.params import DemoParams
 
@@ -283,13 +283,6 @@ def test_other_parameters_make_another_demo(spare: Path) -> None:
         with ensure_demo(spare, replace(PARAMS, users=n_users)) as url:
             assert len(read(url, "SELECT user_id FROM user_data")) == n_users
         assert Truth.load(spare / demo.TRUTH).n_users == n_users
-
-
-def test_other_effects_make_another_demo(spare: Path) -> None:
-    small = replace(PARAMS, users=40)
-    for effects in (Effects(), Effects(age_clusters=0.0, gender_clusters=0.7)):
-        with ensure_demo(spare, small, effects):
-            assert Truth.load(spare / demo.TRUTH).effects == effects
 
 
 def test_a_half_filled_demo_is_filled_again(

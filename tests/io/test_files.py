@@ -8,7 +8,7 @@ from stat import S_IMODE
 import pytest
 
 from feedrank.errors import FeedrankError
-from feedrank.io.files import default_state, private_directory, replace_directory, unwritable
+from feedrank.io.files import private_directory, replace_directory, state_directory, unwritable
 
 
 def test_a_directory_is_replaced_as_a_whole(tmp_path: Path) -> None:
@@ -65,8 +65,9 @@ def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPat
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(Path, "home", homeless)
+    monkeypatch.delenv("FEEDRANK_STATE", raising=False)
     with pytest.raises(FeedrankError, match="Set HOME, or FEEDRANK_STATE"):
-        default_state()
+        state_directory()
 
 
 def test_a_private_directory_may_lie_below_one_of_a_group(tmp_path: Path) -> None:

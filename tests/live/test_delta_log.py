@@ -135,16 +135,6 @@ def test_an_embedding_comes_back_in_float32_and_the_first_one_holds(log: DeltaLo
     assert second.embedding is None
 
 
-def test_a_log_from_before_there_were_embeddings_gets_their_column(log: DeltaLog) -> None:
-    log.append(Happened(posts=[(3, "words", "tech")]))
-    log.close()
-    with sqlite3.connect(log.path) as file:
-        file.execute("ALTER TABLE posts DROP COLUMN embedding")
-    again = DeltaLog(log.path)
-    again.append(Happened(posts=[(4, "", "", np.ones(2))]))
-    assert [post.embedding is None for post in again.posts_after(0)] == [True, False]
-
-
 def test_another_process_reads_what_one_wrote(log: DeltaLog) -> None:
     other = DeltaLog(log.path)
     log.append(Happened(events=[(1, 1, 10, 0, None)], marks={"feed": "10"}))

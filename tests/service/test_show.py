@@ -14,6 +14,7 @@ RATES = {"expected": 0.6, "shown": None, "catalogue": 0.01}
 def _metrics(lead: dict[str, float | None]) -> dict[str, Any]:
     ours = {**RATES, "expected_low": 0.5, "expected_high": 0.7, "n_requests": 300}
     return {
+        "headline": "expected",
         "hitrate@5": ours,
         "baselines@5": {"most_liked": RATES},
         "lead@5": {"most_liked": lead},

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -79,28 +78,6 @@ def test_there_is_a_user_of_each_segment() -> None:
         codes = fitted.codes_of_segments()
         assert fitted.segment(codes).tolist() == list(range(fitted.n_segments))
         assert (codes < np.array(fitted.column_codes)).all()
-
-
-def test_files_of_before_splits_have_the_segments_of_one_column(tmp_path: Path) -> None:
-    divided().store.fitted.save(tmp_path)
-    path = tmp_path / "fitted.json"
-    values = json.loads(path.read_text())
-    assert len(values.pop("segment_splits")) == 1
-    path.write_text(json.dumps(values))
-    read = FittedParameters.load(tmp_path)
-    assert (read.n_segments, read.segment_splits) == (3, ())
-
-
-def test_files_of_before_refits_looked_for_segments_have_those_of_the_warm_up(
-    tmp_path: Path,
-) -> None:
-    simulated().store.fitted.save(tmp_path)
-    path = tmp_path / "fitted.json"
-    values = json.loads(path.read_text())
-    assert values.pop("segments_since") == 0
-    path.write_text(json.dumps(values))
-    read = FittedParameters.load(tmp_path)
-    assert read.knowing(0).n_segments == simulated().store.fitted.n_segments > 1
 
 
 def test_files_of_before_texts_told_quality_have_posts_of_quality_1(tmp_path: Path) -> None:

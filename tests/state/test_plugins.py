@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from feedrank.artifact.artifact import Artifact
-from feedrank.artifact.manifest import sha256_of
 from feedrank.checker.bundle import write_bundle
 from feedrank.errors import ArtifactError, FeedrankError, SchemaError, blaming
 from feedrank.features.row_pass import training_rows
 from feedrank.features.spec import features_of
+from feedrank.io.files import sha256_of
 from feedrank.learning.own_plugins import own_plugins
 from feedrank.ranking.explanations import explain
 from feedrank.state.fitted import FittedParameters

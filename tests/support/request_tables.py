@@ -1,11 +1,29 @@
-"""Tables of requests and their hits, as `dvc repro validate` writes them."""
+"""Requests of a log, the lists of a baseline, and tables of hits as `dvc repro validate` writes."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
+from feedrank.log.calendar import Fold
+from feedrank.log.files import Log
+from feedrank.log.sampling import lowest
+from feedrank.ranking.recommender import Ranked
+from feedrank.validation.baselines.baseline import Baseline
+from feedrank.validation.replay.requests import Requests, Sessions
+
 N = 900
+
+
+def requests_of(log: Log, fold: Fold, step_seconds: int, n: int, seed: int) -> Requests:
+    """A seeded sample of `n` requests of a fold's test period at most, in order of time."""
+    sessions = Sessions.in_test(log, fold, step_seconds, seed)
+    return sessions.requests(lowest(sessions.draw, n))
+
+
+def list_of(baseline: Baseline, user: int, at: int, k: int, among: np.ndarray) -> Ranked:
+    """A baseline's k best of some posts."""
+    return baseline.rank_many(np.array([user]), np.array([at]), k, [among])[0]
 
 
 def hits_table(gain: float = 0.0, seed: int = 0, n: int = N) -> pd.DataFrame:

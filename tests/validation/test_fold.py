@@ -298,7 +298,7 @@ def test_every_day_of_the_test_periods_has_its_own_hit_rates(
 
 
 def test_calibration_is_of_equal_shares_of_all_rows(results: list[FoldResult]) -> None:
-    table = calibration_of(results, bins=10)
+    table = calibration_of(results)
     liked = np.concatenate([r.liked for r in results])
     assert table["rows"].sum() == len(liked)
     assert table["rows"].max() - table["rows"].min() <= 1

@@ -20,7 +20,6 @@ from feedrank.log.metadata import LogMeta
 from feedrank.ranking.rankers.by_name import ranker_file, ranker_files
 from feedrank.state.catalogue import Texts, are_text, plain_ids
 from feedrank.state.plugins.plugin import stored_file
-from feedrank.state.plugins.plugins import NO_PLUGINS
 from feedrank.state.profiles import columns_from
 
 STORE, FITTED = "feature_store.json", "fitted.json"
@@ -98,12 +97,12 @@ def _read_sizes(directory: Path, manifest: dict[str, Any]) -> Sizes:
         first = [refit["first_step"] for refit in fitted["refits"]]
         _require(first != [] and first == sorted(first), "'refits' are not in order of time")
         _require(all(isinstance(at, int) and at >= 0 for at in first), "'first_step'")
-        since = fitted.get("segments_since", 0)
+        since = fitted["segments_since"]
         is_later = type(since) is int and segment >= 0 and since in first and since > first[0]
         _require(since == 0 or is_later, "'segments_since' is no later refit's first step")
-        splits = fitted.get("segment_splits", [])
+        splits = fitted["segment_splits"]
         _check_splits(splits, codes, segment)
-        own = fitted.get("plugins", NO_PLUGINS.about())
+        own = fitted["plugins"]
         plugins, n_keys = tuple(own["modules"]), tuple(own["n_keys"])
         _require(all(name.isidentifier() for name in plugins), f"plugins are named {plugins}")
         _require(all(isinstance(n, int) and n > 0 for n in n_keys), "'n_keys'")

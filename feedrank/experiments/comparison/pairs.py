@@ -20,6 +20,7 @@ from feedrank.validation.methods import OURS
 from feedrank.validation.results.requests_table import DOUBT, LIST, OUTCOMES, VOID, column
 
 KEYS = ["user_id", "at"]
+RESAMPLES = 2_000  # of users, unless `make compare` is asked for others
 # Share of common requests that may differ in the posts shown or liked: late likes change some,
 # other logs all.
 MOST_CHANGED = 0.5
@@ -114,7 +115,7 @@ class Pairs:
             return None
         return int((self.a[of_a].to_numpy() != self.b[of_b].to_numpy()).sum())
 
-    def difference(self, kind: str, method: str = OURS) -> Difference:
+    def difference(self, kind: str) -> Difference:
         """Hit rates of A and B, and B less A, over requests with a finite value in both.
 
         If all lists are the same, the gain in `expected` is 0, whatever the two estimates are:
@@ -122,12 +123,11 @@ class Pairs:
 
         Args:
             kind: such as 'expected@5'.
-            method: whose hits are compared.
 
         Raises:
             FeedrankError: a run has no such hits.
         """
-        name = f"{method}/{kind}"
+        name = f"{OURS}/{kind}"
         if name not in self.a or name not in self.b:
             raise FeedrankError(
                 f"the runs do not both have '{kind}'; A has {_kinds_in_words(self.a)}; B has "
@@ -138,7 +138,7 @@ class Pairs:
         in_both = np.isfinite(a) & np.isfinite(b)
         a, b = (np.where(in_both, hits, np.nan) for hits in (a, b))
         k, is_expected = int(kind.split("@")[1]), kind.startswith("expected")
-        are_lists_same = method == OURS and self.n_lists_that_differ(k) == 0
+        are_lists_same = self.n_lists_that_differ(k) == 0
         gain = np.where(in_both, 0.0, np.nan) if are_lists_same and is_expected else b - a
         spreads = self._doubts(k) if is_expected else np.zeros(3)
         normal = np.random.default_rng(1).standard_normal(len(self.weights.of_user))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -64,25 +63,10 @@ def write_report(
     exposures: dict[str, int] | None,
 ) -> None:
     """Write the report and the table of days; the same log gives the same bytes."""
-    found = _report(meta, times, left_out_columns, dropped, n_repeats, likes)
-    found |= {} if exposures is None else {"exposures": exposures}
-    report.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n")
-    columns = ["day", "impressions", "liked", "like_rate"]
-    write_csv(plot, pd.DataFrame(_rows(times.days), columns=columns))
-
-
-def _report(
-    meta: LogMeta,
-    times: PossibleTimes,
-    left_out_columns: dict[str, str],
-    dropped: Dropped,
-    n_repeats: int,
-    likes: RowsOfLikes | None,
-) -> dict[str, Any]:
     total = times.days.total
     # Where labels are of the views, likes can only be counted against them.
     n_stray = max(total.likes - total.liked, 0) if likes is None else likes.stray
-    return ({} if likes is None else {"dropped_likes": likes.dropped}) | {
+    found = {
         "source": meta.source,
         "first_day": meta.origin[:10],
         "last_moment": meta.moment(meta.last_at).isoformat(),
@@ -99,6 +83,11 @@ def _report(
         "source_rows": {"view": total.views, "like": total.likes},
         "like_rows_without_a_liked_view": n_stray,
     }
+    found |= {} if likes is None else {"dropped_likes": likes.dropped}
+    found |= {} if exposures is None else {"exposures": exposures}
+    report.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n")
+    columns = ["day", "impressions", "liked", "like_rate"]
+    write_csv(plot, pd.DataFrame(_rows(times.days), columns=columns))
 
 
 def _rows(days: Days) -> list[list[str]]:

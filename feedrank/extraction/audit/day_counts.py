@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable
 from dataclasses import asdict, astuple, dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import numpy as np
@@ -173,6 +173,11 @@ def sum_days(parts: Iterable[Days]) -> Days:
 def day_date(day: int) -> date:
     """The date of a day's number."""
     return EPOCH + timedelta(days=day)
+
+
+def midnight(day: int) -> datetime:
+    """The first moment of a day."""
+    return datetime.combine(day_date(day), time())
 
 
 def day_name(day: int) -> str:

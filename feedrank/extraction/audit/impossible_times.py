@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime
 
 from feedrank.errors import SchemaError
 from feedrank.extraction.audit.day_counts import (
@@ -11,9 +11,9 @@ from feedrank.extraction.audit.day_counts import (
     MOST_DAYS,
     Day,
     Days,
-    day_date,
     day_name,
     day_number,
+    midnight,
 )
 from feedrank.params import ExtractParams
 
@@ -66,8 +66,8 @@ class PossibleTimes:
             )
         first, last = _core(known, days, params)
         _check_span(first, last)
-        since = _midnight(first) if first > shown[0] else None
-        until = _midnight(last + 1) if last < shown[-1] else None
+        since = midnight(first) if first > shown[0] else None
+        until = midnight(last + 1) if last < shown[-1] else None
         left_out = {
             d: day
             for d, day in days.days.items()
@@ -142,10 +142,6 @@ def _runs(shown: list[int]) -> list[list[int]]:
 
 def _views(run: list[int], days: Days) -> int:
     return sum((days.days[d] for d in run), Day()).views
-
-
-def _midnight(day: int) -> datetime:
-    return datetime.combine(day_date(day), time())
 
 
 def safe_name(day: int) -> str:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from feedrank.errors import SchemaError
-from feedrank.extraction.audit.day_counts import Day, Days
+from feedrank.extraction.audit.day_counts import EPOCH, Day, Days
 from feedrank.extraction.audit.impossible_times import PossibleTimes, safe_name
 from feedrank.extraction.postgres.catalog import Relation, describe
 from feedrank.extraction.postgres.connection import Transaction, literal
-from feedrank.extraction.postgres.feed_query import FeedSql, id_key
+from feedrank.extraction.postgres.feed_query import FeedSql, all_of, id_key
 from feedrank.extraction.postgres.row_format import Layout
 from feedrank.extraction.relations import relations
 from feedrank.params import Params
@@ -180,7 +180,7 @@ class FeedSample:
         """What the extract's rule makes of the sample's days, or why it refuses them."""
         if not self.days.total.views:
             return None, None
-        today = (self.now - datetime(2000, 1, 1)).days
+        today = (self.now.date() - EPOCH).days
         try:
             return PossibleTimes.of(self.days, today, self.params.extract), None
         except SchemaError as error:
@@ -225,15 +225,14 @@ def _rows(sql: FeedSql, n_rows: int) -> str:
     """Query of the sample's rows."""
     columns = f"{sql.at} AS at, {sql.user} AS u, {sql.post} AS p, {sql.action} AS a"
     rows = f"SELECT {columns}, {sql.target} AS t FROM {sql.relation.path}"
-    where = f"WHERE {' AND '.join(sql.where)}" if sql.where else ""
     if sql.relation.has_blocks and n_rows > ROWS:
         share = 100 * ROWS / n_rows
-        return f"{rows} TABLESAMPLE SYSTEM ({share:.6f}) REPEATABLE (1) {where}"
+        return f"{rows} TABLESAMPLE SYSTEM ({share:.6f}) REPEATABLE (1) {all_of(sql.where)}"
     if not sql.likes_apart:
         return f"{rows} LIMIT {ROWS}"
     # The first rows of two tables are all of the first one.
-    kinds = (f"({rows} {where} AND {sql.target} = {t} LIMIT {ROWS // 2})" for t in (0, 1))
-    return " UNION ALL ".join(kinds)
+    kinds = (all_of((*sql.where, f"{sql.target} = {t}")) for t in (0, 1))
+    return " UNION ALL ".join(f"({rows} {of_kind} LIMIT {ROWS // 2})" for of_kind in kinds)
 
 
 def _n_rows(transaction: Transaction, feed: Relation) -> int:

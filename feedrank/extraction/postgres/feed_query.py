@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -17,6 +18,7 @@ ID_WORDS = "whole numbers, text or uuid"
 TIMES = ("timestamp", "timestamptz", "date")
 NUMBERS = (*WHOLE, "bool", "float4", "float8", "numeric")
 STRANGE = 2  # kind of a row whose action or target is unknown: any number but 0 and 1
+TODAY = "SELECT now()::date - date '2000-01-01'"  # by the server's clock, in UTC
 SHARES = 1 << 20  # buckets of the users' hash; their number is the resolution of a share
 
 
@@ -99,12 +101,8 @@ class FeedSql:
             FROM (
               SELECT {self._day()} AS day, {self._kind()} AS kind, count(*) AS n,
                 {check} AS checks
-              FROM {self.relation.path} {_all_of((*_range(blocks), *self.where))}
+              FROM {self.relation.path} {all_of((*_range(blocks), *self.where))}
               GROUP BY 1, 2) AS days"""
-
-    def today(self) -> str:
-        """Query of the current day by the server's clock, in days since 2000-01-01, in UTC."""
-        return "SELECT now()::date - date '2000-01-01'"
 
     def strange(self, column: str) -> str:
         """Query of a few unknown values of 'action' or 'target'."""
@@ -112,7 +110,7 @@ class FeedSql:
             "action": (self.action, f"{self.action} IN ({literal(VIEW)}, {literal(LIKE)})"),
             "target": (self.target, f"{self.target} IN (0, 1) OR NOT {self._is_view()}"),
         }[column]
-        where = _all_of((*self.where, f"({condition}) IS NOT TRUE"))
+        where = all_of((*self.where, f"({condition}) IS NOT TRUE"))
         return f"SELECT DISTINCT ({value})::text FROM {self.relation.path} {where} LIMIT 5"
 
     def chunk(self, first: int, last: int) -> str:
@@ -130,7 +128,7 @@ class FeedSql:
         return self.layout.record(self.at, self.user, self.post, self.target)
 
     def _views(self, *conditions: str) -> str:
-        return _all_of((*conditions, *self.where, self._is_view()))
+        return all_of((*conditions, *self.where, self._is_view()))
 
     def _is_view(self) -> str:
         return f"{self.action} = {literal(VIEW)}"
@@ -211,7 +209,8 @@ def _range(blocks: tuple[int, int | None] | None) -> tuple[str, ...]:
     return (f"ctid >= '({first},0)'::tid", *until)
 
 
-def _all_of(conditions: tuple[str, ...]) -> str:
+def all_of(conditions: Sequence[str]) -> str:
+    """Clause for rows of which all conditions hold; empty without a condition."""
     return f"WHERE {' AND '.join(conditions)}" if conditions else ""
 
 

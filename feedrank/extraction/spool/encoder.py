@@ -1,16 +1,17 @@
-"""Encoder: rows of the feed to chunks of the log; ids become rows of tables, times seconds."""
+"""Encoder: rows of the feed to chunks of the log and back; ids become rows of tables."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
-from feedrank.extraction.audit.day_counts import Days, days_of
-from feedrank.extraction.postgres.row_format import WireRows
-from feedrank.extraction.spool.chunks import DROPPED, Chunk, Header
+from feedrank.extraction.audit.day_counts import Days, days_of, sum_days
+from feedrank.extraction.postgres.row_format import Layout, WireRows
+from feedrank.extraction.spool.chunks import DROPPED, Chunk, Header, Spool
 from feedrank.extraction.spool.packing import Packing
 from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.schema import POST_ID, USER_ID, keys
@@ -119,6 +120,16 @@ class Encoder:
             liked=found.liked,
         )
 
+    def checked_days(self, spool: Spool, layout: Layout) -> Days:
+        """Counts and checksums of everything in a spool, read back from disk."""
+        return sum_days(checked_days(rows, layout) for rows in self._spooled(spool))
+
+    def _spooled(self, spool: Spool) -> Iterator[WireRows]:
+        for name in spool.names():
+            for bucket in range(len(self.bounds) - 1):
+                yield self.rows(spool.part(name, bucket), bucket)
+            yield wire_rows(spool.dropped_of(name))
+
     def _packed(
         self, at: np.ndarray, user: np.ndarray, post: np.ndarray, liked: np.ndarray
     ) -> tuple[np.ndarray, list[int]]:
@@ -144,3 +155,13 @@ def dropped_rows(rows: WireRows, chosen: slice | np.ndarray = slice(None)) -> np
     for name in DROPPED.names or ():
         dropped[name] = getattr(rows, name)[chosen]
     return dropped
+
+
+def wire_rows(dropped: np.ndarray) -> WireRows:
+    """The rows that `dropped_rows` was given."""
+    return WireRows(**{name: dropped[name] for name in DROPPED.names or ()})
+
+
+def checked_days(rows: WireRows, layout: Layout) -> Days:
+    """Counts and checksums of rows, for comparison with the source's own."""
+    return days_of(rows.at, rows.liked, layout.checksums(rows))

@@ -5,19 +5,18 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from feedrank.extraction.audit.day_counts import midnight
 from feedrank.extraction.spool.exposure_source import ExposureFile
 from feedrank.io.files import flush
 from feedrank.log.exposures import Exposure
 
 BLOCK_LISTS = 20_000  # in memory at once: some 40 MB of lists of five
-EPOCH = datetime(2000, 1, 1)  # that times count seconds from
 FORMAT = 1  # of the kept arrays
 
 
@@ -45,10 +44,11 @@ class Lists(NamedTuple):
     @classmethod
     def of(cls, exposures: list[Exposure]) -> Lists:
         """Arrays of some exposures."""
+        since = midnight(0)
         policies, policy = np.unique([e.policy for e in exposures], return_inverse=True)
         return cls(
             _ids([e.user_id for e in exposures]),
-            np.array([int((e.at - EPOCH).total_seconds() // 1) for e in exposures], np.int64),
+            np.array([int((e.at - since).total_seconds() // 1) for e in exposures], np.int64),
             policies,
             policy.astype(np.int32),
             np.array([len(e.posts) for e in exposures], np.int64),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from feedrank.extraction.audit.day_counts import day_date
+from feedrank.extraction.audit.day_counts import midnight
 from feedrank.extraction.spool.chunks import Spool, sorted_rows
 from feedrank.extraction.spool.encoder import Encoder, dropped_rows
 from feedrank.extraction.spool.exposure_places import ExposurePlaces
@@ -99,9 +99,9 @@ class LogWriter:
         return meta, written
 
     def _meta(self, source: str, clock: tuple[str, Offsets], written: list[Written]) -> LogMeta:
-        origin = datetime.combine(day_date(self.encoder.first_day), time())
+        origin = midnight(self.encoder.first_day) + timedelta(seconds=self._since)
         return LogMeta(
-            origin=(origin + timedelta(seconds=self._since)).isoformat(),
+            origin=origin.isoformat(),
             last_at=self.spool.times()[1] - self._since,
             n_users=len(self.encoder.users.ids),
             n_posts=len(self.encoder.posts.ids),

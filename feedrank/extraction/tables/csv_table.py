@@ -11,7 +11,7 @@ import pyarrow.csv as pc
 
 from feedrank.extraction.postgres.catalog import Relation
 from feedrank.extraction.postgres.connection import Transaction, quoted
-from feedrank.extraction.postgres.feed_query import WHOLE, id_key, id_text
+from feedrank.extraction.postgres.feed_query import WHOLE, all_of, id_key, id_text
 from feedrank.schema import KEY
 
 CSV = "FORMAT csv, HEADER, ENCODING 'UTF8'"
@@ -52,9 +52,8 @@ def read_table(
 ) -> pd.DataFrame:
     """Columns of the rows of some conditions, by their names; NULL is kept apart from ''."""
     selected = ", ".join(f"{value} AS {quoted(name)}" for name, (value, _) in columns.items())
-    condition = f" WHERE {' AND '.join(where)}" if where else ""
     rows = _Rows()
-    transaction.copy(f"SELECT {selected} FROM {relation.path}{condition}", CSV, rows)
+    transaction.copy(f"SELECT {selected} FROM {relation.path} {all_of(where)}", CSV, rows)
     rows.seek(0)
     table = pc.read_csv(
         rows,

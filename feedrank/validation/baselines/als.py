@@ -26,12 +26,10 @@ class Als(Baseline):
     Attributes:
         user: float32, shape (n_users, N_FACTORS).
         post: float32, shape (n_posts, N_FACTORS).
-        n_posts: of the catalogue.
     """
 
     user: np.ndarray
     post: np.ndarray
-    n_posts: int
 
     def score(self, user: int, at: int, post: np.ndarray) -> np.ndarray:
         """The product, whatever the moment."""
@@ -52,8 +50,7 @@ class Als(Baseline):
                 random_state=seed,
             )
             model.fit(likes_before(store, step), show_progress=False)
-        post = np.asarray(model.item_factors)
-        return cls(np.asarray(model.user_factors), post, len(post))
+        return cls(np.asarray(model.user_factors), np.asarray(model.item_factors))
 
 
 def likes_before(store: FeatureStore, step: int) -> csr_matrix:

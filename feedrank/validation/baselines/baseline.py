@@ -16,8 +16,6 @@ from feedrank.state.feature_store import FeatureStore
 class Baseline(ABC):
     """An order of posts for a user and a moment; equal scores are ordered by post."""
 
-    n_posts: int
-
     @abstractmethod
     def score(self, user: int, at: int, post: np.ndarray) -> np.ndarray:
         """Higher is better, shape (n,); `post` holds rows of posts, shape (n,)."""
@@ -29,15 +27,10 @@ class Baseline(ABC):
         requests = zip(users.tolist(), at.tolist(), posts, strict=True)
         return [self.score(user, moment, own) for user, moment, own in requests]
 
-    def rank(self, user: int, at: int, k: int, candidates: np.ndarray | None = None) -> Ranked:
-        """The k best of the candidates (sorted rows of posts), or of all posts."""
-        post = np.arange(self.n_posts) if candidates is None else candidates
-        return self.rank_many(np.array([user]), np.array([at]), k, [post])[0]
-
     def rank_many(
         self, users: np.ndarray, at: np.ndarray, k: int, candidates: Sequence[np.ndarray]
     ) -> list[Ranked]:
-        """`rank` of several requests, each with posts of their own."""
+        """The k best of the candidates (sorted rows of posts) of each request."""
         lists = []
         scores = self.score_many(users, at, candidates)
         for post, score in zip(candidates, scores, strict=True):
@@ -116,7 +109,6 @@ class Popularity(Stepped):
 class Random(Baseline):
     """A uniformly random order, seeded by user and moment, so that it repeats."""
 
-    n_posts: int
     seed: int
 
     def score(self, user: int, at: int, post: np.ndarray) -> np.ndarray:

@@ -39,7 +39,6 @@ class Classic(Baseline):
         holds: 1 where a leaf's box holds a kind of post, else 0, float32, shape (n_leaves,
             n_kinds); posts of a kind are told apart by no tree.
         of_post: kind of each post, shape (n_posts,).
-        n_posts: of the catalogue.
     """
 
     user: np.ndarray
@@ -48,7 +47,6 @@ class Classic(Baseline):
     value: np.ndarray
     holds: np.ndarray
     of_post: np.ndarray
-    n_posts: int
 
     def score(self, user: int, at: int, post: np.ndarray) -> np.ndarray:
         """Log-odds beyond the average."""
@@ -73,7 +71,8 @@ class Classic(Baseline):
         posts = np.stack([topic, np.arange(len(topic))], axis=1)
         user = _encoded(codes, sample.user, sample.liked)
         post = _encoded(posts, sample.post, sample.liked)
-        matrix = _columns(sample.at, user[sample.user], post[sample.post])
+        hour = hour_of_day(sample.at).astype(np.float32)[:, None]
+        matrix = np.hstack([hour, user[sample.user], post[sample.post]])
         train = xgb.QuantileDMatrix(matrix, label=sample.liked, nthread=1)
         settings = {"objective": "binary:logistic", "max_depth": CLASSIC_DEPTH, "eta": CLASSIC_ETA,
                     "seed": seed, "nthread": 1}  # fmt: skip
@@ -83,7 +82,7 @@ class Classic(Baseline):
         holds = ((post_low[:, None] <= kind) & (kind < post_high[:, None])).all(axis=2)
         unit = np.spacing(CLASSIC_TREES * np.abs(leaves[2]).max())
         value = np.round(leaves[2] / unit) * unit
-        return cls(user, low, high, value, np.asarray(holds, np.float32), of_post, len(post))
+        return cls(user, low, high, value, np.asarray(holds, np.float32), of_post)
 
 
 def _kinds(low: np.ndarray, post: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -96,12 +95,6 @@ def _kinds(low: np.ndarray, post: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     place = [np.searchsorted(split, values, side="right") for split, values in columns]
     _, first, of = np.unique(np.stack(place, 1), axis=0, return_index=True, return_inverse=True)
     return post[first], of.ravel()
-
-
-def _columns(at: np.ndarray | int, user: np.ndarray, post: np.ndarray) -> np.ndarray:
-    """Hour of the day, encoded profile and encoded post, shape (n, 3 + n_columns)."""
-    hour = np.broadcast_to(np.float32(hour_of_day(np.asarray(at))), len(post))
-    return np.hstack([hour[:, None], user, post])
 
 
 def _encoded(codes: np.ndarray, row: np.ndarray, liked: np.ndarray) -> np.ndarray:

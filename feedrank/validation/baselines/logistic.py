@@ -54,7 +54,6 @@ class Logistic(Baseline):
     def __init__(self, recommender: Recommender, weights: LogisticWeights) -> None:
         self.recommender = recommender
         self.weights = weights
-        self.n_posts = len(recommender.catalogue.post_ids)
 
     def score(self, user: int, at: int, post: np.ndarray) -> np.ndarray:
         """Log-odds up to a constant."""

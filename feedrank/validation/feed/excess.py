@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import operator
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
@@ -31,12 +32,7 @@ class Excess:
     n: int = 0
 
     def __add__(self, other: Excess) -> Excess:
-        return Excess(
-            self.beyond + other.beyond,
-            self.expected + other.expected,
-            self.variance + other.variance,
-            self.n + other.n,
-        )
+        return Excess(*map(operator.add, astuple(self), astuple(other)))
 
     @property
     def is_testable(self) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from feedrank.log.columns import Columns
 from feedrank.ranking.recommender import Recommender
 from feedrank.stats.logistic import log_odds_of
 from feedrank.validation.replay.replay import OpenPosts, Ranks, ReplayResult, blocks, places
@@ -28,7 +29,7 @@ NEAR = 10
 
 
 @dataclass(frozen=True)
-class Matches:
+class Matches(Columns):
     """Impressions that stand high in a method's list for their request.
 
     Attributes:
@@ -48,18 +49,6 @@ class Matches:
     of_request: np.ndarray
     propensity: np.ndarray
     liked: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.user)
-
-    def __getitem__(self, rows: np.ndarray) -> Matches:
-        return Matches(**{name: column[rows] for name, column in vars(self).items()})
-
-    @classmethod
-    def joined(cls, parts: Sequence[Matches]) -> Matches:
-        """One after another."""
-        columns = zip(*(vars(part).values() for part in parts), strict=True)
-        return cls(*map(np.concatenate, columns))
 
 
 _NONE, _NO_NUMBERS = np.zeros(0, np.int64), np.zeros(0)

@@ -10,7 +10,7 @@ import numpy as np
 from feedrank.log.calendar import Fold
 from feedrank.log.files import Log
 from feedrank.log.impressions import Impressions, LoggedExposures
-from feedrank.log.sampling import lowest, uniform_of
+from feedrank.log.sampling import uniform_of
 from feedrank.params import ValidateParams
 from feedrank.schema import USER_ID
 from feedrank.state.catalogue import are_text, id_array
@@ -210,12 +210,6 @@ class _BucketSessions:
         return _BucketSessions(
             self.rows[rows], self.logged[rows], session, self.user[stay], self.began[stay]
         )
-
-
-def requests_of(log: Log, fold: Fold, step_seconds: int, n: int, seed: int) -> Requests:
-    """A seeded sample of `n` requests of a fold's test period at most, in order of time."""
-    sessions = Sessions.in_test(log, fold, step_seconds, seed)
-    return sessions.requests(lowest(sessions.draw, n))
 
 
 def numbers_of(ids: np.ndarray) -> np.ndarray:

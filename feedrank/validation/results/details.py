@@ -147,12 +147,12 @@ def days_of(
     return pd.DataFrame(rows)
 
 
-def calibration_of(results: Sequence[FoldResult], bins: int = 20) -> pd.DataFrame:
-    """Mean predicted probability and like rate of test rows, by equal shares of rows."""
+def calibration_of(results: Sequence[FoldResult]) -> pd.DataFrame:
+    """Mean predicted probability and like rate of test rows, by twentieths of the rows."""
     probability = np.concatenate([r.probability for r in results])
     liked = np.concatenate([r.liked for r in results])
     order = np.argsort(probability, kind="stable")
-    parts = [p for p in np.array_split(order, bins) if len(p)]
+    parts = [p for p in np.array_split(order, 20) if len(p)]
     return pd.DataFrame(
         {
             "predicted": [rounded(float(probability[p].mean())) for p in parts],

@@ -17,7 +17,7 @@ def lead_in_words(lead: Lead) -> str:
     Args:
         lead: of `reports/metrics.json`; a hit rate without a value has None and is left out.
     """
-    return "; ".join(f"{k} {_numbers(lead, k)}, {decided(lead, k)}" for k in _kinds(lead))
+    return "; ".join(f"{k} {numbers(lead, k)}, {decided(lead, k)}" for k in _kinds(lead))
 
 
 def leads_in_words(leads: Mapping[str, Lead], headline: str) -> list[str]:
@@ -43,6 +43,11 @@ def leads_in_words(leads: Mapping[str, Lead], headline: str) -> list[str]:
     ]
 
 
+def first_k(metrics: Mapping[str, object]) -> str:
+    """Length of the headline's lists, by the names of `reports/metrics.json`."""
+    return next(key for key in metrics if key.startswith("hitrate@")).split("@")[1]
+
+
 def in_words(method: str) -> str:
     """Name of a method for people."""
     return method.replace("_", " ")
@@ -57,7 +62,7 @@ def leaders_in_words(leads: Mapping[str, Lead], headline: str) -> str:
     """
     kept = {name: supported(lead, headline) for name, lead in leads.items()}
     ahead = [
-        f"{in_words(name)} (ours less it: {kind} {_numbers(lead, kind)})"
+        f"{in_words(name)} (ours less it: {kind} {numbers(lead, kind)})"
         for name, lead in kept.items()
         for kind in _kinds(lead)
         if behind(lead, kind)
@@ -93,7 +98,8 @@ def _has_interval(lead: Lead, kind: str) -> bool:
     return lead[f"{kind}_low"] is not None
 
 
-def _numbers(lead: Lead, kind: str) -> str:
+def numbers(lead: Lead, kind: str) -> str:
+    """A lead by one hit rate, with its interval if it has one."""
     value, low, high = _rounded(lead, kind)
     return f"{value:+.3f}" + (f" [{low:+.3f}, {high:+.3f}]" if _has_interval(lead, kind) else "")
 

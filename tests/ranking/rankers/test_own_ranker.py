@@ -16,7 +16,6 @@ from scipy.special import logit
 
 from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.export import export
-from feedrank.artifact.manifest import sha256_of
 from feedrank.artifact.notebook import Notebook
 from feedrank.artifact.proof import Prover
 from feedrank.checker.bundle import write_bundle, write_model
@@ -24,6 +23,7 @@ from feedrank.errors import ArtifactError, ParamsError, SchemaError
 from feedrank.experiments.ablated_ranker import muted_ranker
 from feedrank.features.row_files import StoredRows
 from feedrank.features.spec import features_of
+from feedrank.io.files import sha256_of
 from feedrank.io.param_fields import RANKERS
 from feedrank.log.calendar import Calendar
 from feedrank.log.impressions import Impressions

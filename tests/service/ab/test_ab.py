@@ -176,8 +176,9 @@ def test_the_part_of_a_line_that_a_killed_process_left_is_no_exposure(tmp_path):
         assert [e.user_id for e in read_exposures(tmp_path)] == list(range(7, user + 1))
 
 
-def test_lists_that_wait_too_long_are_dropped_and_counted(tmp_path):
-    log = ExposureLog(tmp_path, most_waiting=2)
+def test_lists_that_wait_too_long_are_dropped_and_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(exposure_log, "MOST_WAITING", 2)
+    log = ExposureLog(tmp_path)
     before = metrics.EXPOSURES_DROPPED._value.get()
     for user in range(5):
         log.append(Exposure(user, datetime(2021, 11, 1, 12), "control", 1.0, "v", [10], [0.1]))

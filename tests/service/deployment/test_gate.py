@@ -109,6 +109,21 @@ def test_where_the_live_one_cannot_answer_the_leads_decide(tmp_path: Path) -> No
     assert reasons_against(live, new) == []
 
 
+def test_a_live_one_of_older_code_or_of_lists_of_another_length_refuses_nothing(
+    tmp_path: Path,
+) -> None:
+    longer = hits_table().rename(columns=lambda name: name.replace("@5", "@10"))
+    leads = {"hitrate@10": {}, "lead@10": {}}
+    live = _artifact(tmp_path / "live", longer)
+    values = json.loads((live / "manifest.json").read_text())
+    kept = {k: v for k, v in values["metrics"].items() if not k.endswith("@5")}
+    (live / "manifest.json").write_text(json.dumps(values | {"metrics": kept | leads}))
+    new = _artifact(tmp_path / "new", hits_table())
+    assert reasons_against(new, live) == []
+    (live / "manifest.json").write_text(json.dumps(values | {"format": FORMAT - 1}))
+    assert reasons_against(new, live) == []
+
+
 @pytest.mark.parametrize("n_judged", [1, 49])
 def test_few_judged_requests_refuse_nothing(tmp_path: Path, n_judged: int) -> None:
     def table(hit: float) -> pd.DataFrame:

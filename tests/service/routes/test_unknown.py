@@ -11,14 +11,12 @@ from fastapi.testclient import TestClient
 from scipy.stats import spearmanr
 
 from feedrank.artifact.artifact import Artifact
-from feedrank.artifact.manifest import MANIFEST, read_json
 from feedrank.log.exposures import read_exposures
 from feedrank.state.catalogue import NOBODY
 from service.app import create_app
 from tests.support.small_artifact import (
     MOMENT,
     PATH,
-    edit_manifest,
     export_again,
     small_params,
     write_artifact,
@@ -112,12 +110,3 @@ def test_nobody_in_particular_is_not_the_last_user(popular_path, exclude):
         recommender.matrix(NOBODY, at, np.arange(9)) != recommender.matrix(last, at, np.arange(9))
     ).any()
     assert len(recommender.rank(NOBODY, at, 1000).post) == artifact.store.meta.n_posts
-
-
-def test_an_artifact_from_before_the_choice_refuses(artifact_path, small_artifact_files, tmp_path):
-    directory = tmp_path / "older"
-    export_again(directory, small_artifact_files[1], small_params().export)
-    rules = read_json(directory / MANIFEST)["recommend"]
-    del rules["unknown"]
-    edit_manifest(directory, recommend=rules)
-    assert not Artifact.load(directory).answers_unknown

@@ -15,6 +15,7 @@ from feedrank.validation.baselines.baseline import Random
 from feedrank.validation.baselines.classic import Classic
 from feedrank.validation.baselines.decayed_likes import DecayedLikes
 from feedrank.validation.baselines.most_liked import LIKED_PRIOR, MostLiked
+from tests.support.request_tables import list_of
 from tests.support.simulated_logs import DAY, Learned, divided, simulated
 
 CUTOFF = 20 * DAY
@@ -43,7 +44,7 @@ def test_most_liked_is_the_smoothed_like_rate_before_the_moment_s_step(
         liked = rows.liked[rows.post == post]
         expected = (liked.sum() + LIKED_PRIOR * overall) / (len(liked) + LIKED_PRIOR)
         assert scores[post] == pytest.approx(expected)
-    assert baseline.rank(250, at, 5).post.tolist() == np.argsort(-scores)[:5].tolist()
+    assert list_of(baseline, 250, at, 5, posts).post.tolist() == np.argsort(-scores)[:5].tolist()
 
 
 def test_an_aged_most_liked_is_that_of_its_cutoff(learned: Learned) -> None:
@@ -87,7 +88,7 @@ def test_most_liked_by_segment_counts_the_segment_s_users_alone(learned: Learned
 
 def test_random_repeats_with_its_seed_user_and_moment() -> None:
     lists = [
-        tuple(Random(100, seed).rank(user, at, 5).post.tolist())
+        tuple(list_of(Random(seed), user, at, 5, np.arange(100)).post.tolist())
         for seed, user, at in ((1, 2, 3), (1, 2, 3), (2, 2, 3), (1, 3, 3), (1, 2, 4))
     ]
     assert lists[0] == lists[1]
@@ -95,9 +96,9 @@ def test_random_repeats_with_its_seed_user_and_moment() -> None:
 
 
 def test_random_shows_every_post_alike() -> None:
-    n = np.bincount(
-        np.concatenate([Random(20, 1).rank(user, 5, 5).post for user in range(2000)]), minlength=20
-    )
+    posts = np.arange(20)
+    lists = [list_of(Random(1), user, 5, 5, posts).post for user in range(2000)]
+    n = np.bincount(np.concatenate(lists), minlength=20)
     assert n.sum() == 10_000
     assert np.abs(n - 500).max() < 100
 
@@ -170,12 +171,13 @@ def test_baselines_rank_many_requests_as_each_alone(learned: Learned) -> None:
 
 
 def test_every_baseline_orders_candidates_as_it_orders_all_posts(learned: Learned) -> None:
-    some = np.arange(3, learned.log.meta.n_posts, 11)
+    posts = np.arange(learned.log.meta.n_posts)
+    some = posts[3::11]
     classic = Classic.fit(learned.store, learned.rows, seed=1)
     store = learned.store
     for baseline in (MostLiked(store, False), MostLiked(store, True), classic):
-        everything = baseline.rank(9, CUTOFF, 10_000).post.tolist()
-        among = baseline.rank(9, CUTOFF, 10_000, some).post.tolist()
+        everything = list_of(baseline, 9, CUTOFF, 10_000, posts).post.tolist()
+        among = list_of(baseline, 9, CUTOFF, 10_000, some).post.tolist()
         assert among == [post for post in everything if post in set(some.tolist())]
         assert len(everything) == learned.log.meta.n_posts
 
@@ -183,5 +185,6 @@ def test_every_baseline_orders_candidates_as_it_orders_all_posts(learned: Learne
 def test_a_classic_solution_without_profiles_is_one_of_posts_and_hours() -> None:
     learned = simulated(profiles=False)
     classic = Classic.fit(learned.store, learned.rows, seed=1)
-    lists = [classic.rank(user, CUTOFF, 5).post.tolist() for user in (0, 100, 299)]
+    posts = np.arange(learned.log.meta.n_posts)
+    lists = [list_of(classic, user, CUTOFF, 5, posts).post.tolist() for user in (0, 100, 299)]
     assert lists[0] == lists[1] == lists[2]

@@ -15,6 +15,7 @@ from feedrank.validation.fold import run_fold
 from feedrank.validation.fold_ranker import FoldRanker
 from feedrank.validation.hitrate.scores import score
 from feedrank.validation.methods import FoldModels, method_names
+from tests.support.request_tables import list_of
 from tests.support.simulated_logs import DEFAULTS, Learned, saved, simulated, workers
 
 ALL = replace(DEFAULTS.validate, baselines="all")
@@ -49,9 +50,10 @@ def test_a_constant_feature_has_no_weight(learned: Learned) -> None:
 def test_the_regression_s_list_is_that_of_its_scores(learned: Learned) -> None:
     weights = LogisticWeights.fit(learned.rows, seed=1)
     method = Logistic(learned.recommender, weights)
-    posts = np.arange(method.n_posts)
+    posts = np.arange(learned.log.meta.n_posts)
     scores = method.score(3, 25 * 86_400, posts)
-    assert method.rank(3, 25 * 86_400, 5).post.tolist() == np.argsort(-scores)[:5].tolist()
+    ranked = list_of(method, 3, 25 * 86_400, 5, posts)
+    assert ranked.post.tolist() == np.argsort(-scores)[:5].tolist()
 
 
 def test_without_the_library_its_baseline_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +91,7 @@ def test_als_is_fitted_on_likes_before_the_step_alone(learned: Learned) -> None:
     assert likes.sum() == expected
     one, again = (Als.fit(learned.store, 10, seed=1) for _ in range(2))
     np.testing.assert_array_equal(one.user, again.user)
-    assert one.score(0, 0, np.arange(one.n_posts)).shape == (one.n_posts,)
+    assert one.score(0, 0, np.arange(len(one.post))).shape == (len(one.post),)
 
 
 def test_all_baselines_are_replayed_in_the_aged_state(

@@ -14,6 +14,7 @@ from feedrank.params import ValidateParams
 from feedrank.validation.fold import run_fold
 from feedrank.validation.methods import method_names
 from feedrank.validation.own_baselines import OwnBaseline, own_baselines
+from tests.support.request_tables import list_of
 from tests.support.simulated_logs import DAY, DEFAULTS, saved, simulated, workers
 
 OWN = replace(DEFAULTS.validate, baselines=["usual", "again:Again"])
@@ -70,7 +71,8 @@ def test_two_baselines_of_one_module_are_two(tmp_path: Path) -> None:
     source = f"{BEGIN}{method} post\n{BEGIN.replace('Own(', 'Other(')}{method} -post\n"
     (tmp_path / "own.py").write_text(source)
     found = own_baselines(["own:Own", "usual", "own:Other"], tmp_path)
-    lists = {n: kind(simulated().store, None, None).rank(3, DAY, 3) for n, kind in found.items()}
+    posts, store = np.arange(250), simulated().store
+    lists = {n: list_of(kind(store, None, None), 3, DAY, 3, posts) for n, kind in found.items()}
     assert lists["own:Own"].post.tolist() == [249, 248, 247]
     assert lists["own:Other"].post.tolist() == [0, 1, 2]
 
@@ -91,7 +93,7 @@ def test_two_baselines_of_one_module_are_two(tmp_path: Path) -> None:
 def test_what_is_no_score_is_refused(score: str, words: str, tmp_path: Path) -> None:
     own = _own(f"    def score(self, user, at, post):\n        return {score}", tmp_path)
     with pytest.raises(SchemaError, match=words):
-        own(simulated().store, None, None).rank(3, DAY, 3)
+        list_of(own(simulated().store, None, None), 3, DAY, 3, np.arange(250))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from feedrank.log.impressions import Impressions, LoggedExposures
 from feedrank.validation.replay import requests
 from feedrank.validation.replay.policies import OLD_FEED, Policies
 from feedrank.validation.replay.propensity import Propensity
-from feedrank.validation.replay.requests import Requests, Sessions, requests_of
+from feedrank.validation.replay.requests import Requests, Sessions
+from tests.support.request_tables import requests_of
 from tests.support.simulated_logs import DAY, posts_table, random_rows, users_table, write_log
 
 N_USERS, N_POSTS = 20, 30

@@ -17,7 +17,8 @@ from feedrank.log.impressions import Impressions
 from feedrank.ranking.recommender import Ranked
 from feedrank.validation.replay import requests
 from feedrank.validation.replay.replay import ReplayResult, replay_requests
-from feedrank.validation.replay.requests import Requests, Sessions, n_asked, requests_of
+from feedrank.validation.replay.requests import Requests, Sessions, n_asked
+from tests.support.request_tables import requests_of
 from tests.support.simulated_logs import (
     DAY,
     DEFAULTS,
