@@ -11,7 +11,7 @@ from feedrank.validation.hitrate.dependence import mean_product
 from feedrank.validation.replay.matches import NO_MATCHES, Matches
 
 # Standard deviation of a shift's prior, in logits: docs/validation.md, "Coverage".
-SHIFT_SPREAD = 0.04
+SHIFT_SPREAD = 0.05
 # Shift of posts that the feed did not show near the request, in leads of their log-odds over the
 # impressions: 95 % of the prior are from half a lead above the model to a post far below average.
 BARE_SHIFT, BARE_SPREAD = -0.5, 1.0
