@@ -106,9 +106,9 @@ def test_the_replay_asks_what_was_trained_on(learned: Learned) -> None:
     fold = Calendar.of(log.meta, None, None).folds(1)[0]
     step_seconds = learned.store.fitted.step_seconds
     requests = requests_of(log, fold, step_seconds, n=60, seed=3)
-    ours = learned.recommender
+    ours, every = learned.recommender, np.ones(log.meta.n_posts, np.int64)
     replayed = replay_requests(
-        [ours], ours, ours.open_posts, requests, 20, 5, lambda step: np.arange(9)
+        [ours], ours, ours.open_posts, requests, 20, 5, lambda step: every, lambda step: every
     )
     trained = learned.probability()
     by_row = {

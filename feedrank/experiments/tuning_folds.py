@@ -23,7 +23,8 @@ from feedrank.state.feature_store import FeatureStore
 from feedrank.training.fit import fit_ranker
 from feedrank.validation.fold import N_PARTS
 from feedrank.validation.fold_ranker import FoldRanker
-from feedrank.validation.hitrate.scores import Scores, score, shared_normals
+from feedrank.validation.hitrate.doubt import shared_normals
+from feedrank.validation.hitrate.scores import Scores, score
 from feedrank.validation.methods import OURS
 from feedrank.validation.replay.period import requests_in
 from feedrank.validation.replay.replay import ReplayResult
@@ -113,7 +114,11 @@ class EarlierWeeks:
         """
         both, validate = [self._replayed(params) for params in (now, better)], now.validate
         k = validate.k[0]
-        normal = shared_normals(np.concatenate([r.top[:, :, :k] for r in both]), validate)
+        lists, spread = (
+            np.concatenate([getattr(replayed, name)[:, :, :k] for replayed in both])
+            for name in ("top", "top_spread")
+        )
+        normal = shared_normals(lists, spread, validate)
         first, second = (
             score(replayed, (OURS,), k, validate, normal=normal[[m]])
             for m, replayed in enumerate(both)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+
+import numpy as np
+from scipy.special import expit, polygamma
 
 from feedrank.io.storage import Location, fetched
 from feedrank.log.calendar import Fold
@@ -83,8 +86,20 @@ class FoldRanker:
             requests,
             self.depth,
             max(self.params.validate.k),
-            self.support.posts,
+            self.support.near,
+            lru_cache(maxsize=1)(self._quality_spread),
         )
+
+    def _quality_spread(self, step: int) -> np.ndarray:
+        """Standard deviation of each post's quality in log-odds as of a step, shape (n_posts,).
+
+        As in `feedrank.ranking.exploration`, but for the cluster, which one segment of users likes
+        more and another less: n impressions of like rate p tell n p (1 - p).
+        """
+        shared = self.store.states.as_of(step)
+        rate = expit(shared.post_logit.astype(np.float64)).mean(axis=0)
+        before = 1 / polygamma(1, shared.refit.clusters.quality_strength)
+        return np.asarray((before + shared.n_shown * rate * (1 - rate)) ** -0.5)
 
     @property
     def depth(self) -> int:

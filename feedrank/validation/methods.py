@@ -118,7 +118,8 @@ class FoldModels:
         """Matches of some requests, of which each method ranks some, as `PeriodRequests.others`."""
         ours = self.ours
         open_posts = ours.headline.open_posts
-        return matches_of(self.methods, ours.fresh, open_posts, requests, likely, ours.depth)
+        near = ours.support.near
+        return matches_of(self.methods, ours.fresh, open_posts, requests, likely, ours.depth, near)
 
     @cached_property
     def _makers(self) -> Mapping[str, Callable[[str], Ranks]]:

@@ -1,10 +1,13 @@
 """Calibration: our log-odds turned into probabilities of a like, on test impressions.
 
-A logistic regression of four weights, fitted on all impressions shown in the requests, none of
+A logistic regression of six weights, fitted on all impressions shown in the requests, none of
 which the ranker was trained on: intercept and slope (Platt scaling; Cox, *Two further applications
-of a model for binary regression*, 1958), and two for what a list chooses by, the deviation of a
-post's log-odds from the mean of its request: a slope of its own, since users and days may be known
-better than posts, or worse; and a bend, since what stands out is error more often than the rest.
+of a model for binary regression*, 1958); two for what a list chooses by, the deviation of a post's
+log-odds from the mean of its request: a slope of its own, since users and days may be known better
+than posts, or worse, and a bend, since what stands out is error more often than the rest; and two
+for posts that the feed hardly shows any more near the request, of which the ranker has learned
+least: how much less they are shown than the post of an average impression, and the same times the
+deviation.
 """
 
 from __future__ import annotations
@@ -27,6 +30,10 @@ BEND_AT = 1.5
 # Standard deviation of the priors of both weights of a deviation, centred at 0, in logits for each
 # standard deviation: .05 and .1 give the same errors on eight kinds of network, 0 more on `films`.
 DEVIATION_SPREAD = 0.05
+# Standard deviation of the priors of both weights of rare posts, centred at 0, in logits for each
+# fall of impressions by e: a weight of 1 is a post whose likes fall as its impressions do. .25 to 1
+# give the same errors on `news`, `video`, `films` and `course`.
+RARE_SPREAD = 0.5
 LEAST_SPREAD = 0.01  # logits: scores of one request that differ less do not tell posts apart
 
 
@@ -39,6 +46,7 @@ class Shown:
         liked: bool, shape (n_shown,).
         request: row of the request, shape (n_shown,).
         propensity: of the post, as in `Requests`, shape (n_shown,).
+        presence: of the post near the request, see `replay.support.presence`, shape (n_shown,).
         n_requests: requests, those without impressions included.
     """
 
@@ -46,6 +54,7 @@ class Shown:
     liked: np.ndarray
     request: np.ndarray
     propensity: np.ndarray
+    presence: np.ndarray
     n_requests: int
 
 
@@ -57,11 +66,13 @@ class Standard:
         center: mean over the impressions shown.
         of_request: mean over those of each request; `center` of one without, shape (n_requests,).
         spread: standard deviation from the mean of the request.
+        presence: mean over the impressions shown.
     """
 
     center: float
     of_request: np.ndarray
     spread: float
+    presence: float
 
     @classmethod
     def of(cls, shown: Shown) -> Standard:
@@ -71,21 +82,25 @@ class Standard:
         n = np.bincount(shown.request, minlength=shown.n_requests)
         mean = np.bincount(shown.request, score - center, shown.n_requests) / np.maximum(n, 1)
         spread = float((score - center - mean[shown.request]).std()) if len(score) else 0.0
-        return cls(center, center + mean, max(spread, LEAST_SPREAD))
+        presence = float(shown.presence.mean()) if len(score) else 0.0
+        return cls(center, center + mean, max(spread, LEAST_SPREAD), presence)
 
     def deviation(self, probability: np.ndarray, mean: np.ndarray) -> np.ndarray:
         """Standard deviations by which our log-odds exceed the mean of their request."""
         return (log_odds_of(probability) - mean) / self.spread
 
-    def design(self, probability: np.ndarray, mean: np.ndarray) -> np.ndarray:
-        """What the weights of the calibration multiply, shape (..., 4).
+    def design(self, probability: np.ndarray, mean: np.ndarray, presence: np.ndarray) -> np.ndarray:
+        """What the weights of the calibration multiply, shape (..., 6).
 
         Args:
             probability: our own.
             mean: of our log-odds over the impressions of the same request.
+            presence: of the post near the request.
         """
         score, x = log_odds_of(probability) - self.center, self.deviation(probability, mean)
-        return np.stack([np.ones_like(score), score, x, np.maximum(x - BEND_AT, 0.0)], axis=-1)
+        rare = np.minimum(presence - self.presence, 0.0)
+        bend = np.maximum(x - BEND_AT, 0.0)
+        return np.stack([np.ones_like(score), score, x, bend, rare, rare * x], axis=-1)
 
 
 @dataclass(frozen=True)
@@ -93,12 +108,13 @@ class Calibration:
     """Calibrated log-odds: `design` of our probabilities times `weights`.
 
     Attributes:
-        weights: intercept, slope of our log-odds, slope and bend of their deviations, shape (4,).
+        weights: intercept, slope of our log-odds, slope and bend of their deviations, and two of
+            rare posts, shape (6,).
         standard: of our log-odds.
         mean: of the calibrated log-odds of the impressions shown.
         n_shown: impressions it was fitted on.
         influence: of each request on the weights (Hampel, 1974): the inverse curvature times the
-            request's score, sum 0 over requests, shape (n_requests, 4).
+            request's score, sum 0 over requests, shape (n_requests, 6).
         dependence: of the likes of one request.
     """
 
@@ -119,10 +135,11 @@ def calibrate(shown: Shown) -> Calibration:
     """Weights and dependence from all impressions of the requests."""
     standard = Standard.of(shown)
     mean = standard.of_request[shown.request]
-    design = standard.design(shown.probability, mean)
+    design = standard.design(shown.probability, mean, shown.presence)
     liked = shown.liked.astype(np.float64)
-    prior_mean, spread = np.array([standard.center, 1.0, 0.0, 0.0]), DEVIATION_SPREAD
-    precision = np.array([FLAT_PRECISION, SLOPE_SPREAD**-2, spread**-2, spread**-2])
+    prior_mean = np.array([standard.center, 1.0, 0.0, 0.0, 0.0, 0.0])
+    spreads = (SLOPE_SPREAD, DEVIATION_SPREAD, DEVIATION_SPREAD, RARE_SPREAD, RARE_SPREAD)
+    precision = np.array([FLAT_PRECISION, *(spread**-2 for spread in spreads)])
     fit = fit_logistic(design, liked, prior_mean, precision)
     log_odds = design @ fit.weights
     p = expit(log_odds)

@@ -4,22 +4,27 @@ The direct method of off-policy evaluation (Dudik et al., *Doubly robust policy 
 learning*, 2011): a model of p, the probability of a like of a listed post, calibrated on test
 impressions and corrected for each method on those that match its lists.
 
-    logit p = intercept + slope * (s - center) + c x + bend * max(x - 1.5, 0) + shift(method)
+    logit p = intercept + slope (s - center) + c x + bend max(x - 1.5, 0) + r (f + g x) + shift
 
     s                 log-odds of our ranker's probability, fitted before the fold's cutoff
     x                 s less its mean over the request, in standard deviations
-    intercept, slope, c, bend
+    r                 how much more the feed shows the post near the request than the post of an
+                      average impression, in logs, at most 0
+    intercept, slope, c, bend, f, g
                       calibration on all impressions of the requests. The top of thousands of scores
                       is biased upwards (winner's curse); a slope below 1, and a bend below 0 of
-                      what stands out, correct most of it
-    shift(method)     a weighted logistic regression on the method's *matching* impressions, those
-                      that stand high in its own list. Weights are inverse propensities times
-                      min(1, k / place)^2 and enter by their ratios (self-normalised, as in SNIPS:
-                      Swaminathan and Joachims, 2015). The prior is normal, centred at minus .06 of
-                      the list's lead in log-odds over the impressions, the selection bias that the
-                      calibration leaves. Posts that the feed did not show near the request have no
-                      match: their shift is anywhere from the model's word to that of a post worse
-                      than average, whatever the matches of the others say
+                      what stands out, correct most of it. Of posts that are hardly shown any more
+                      the ranker has learned least
+    shift             of a method: a weighted logistic regression on the method's *matching*
+                      impressions, those that stand high in its own list. Weights are inverse
+                      propensities times min(1, k / place)^2 and enter by their ratios
+                      (self-normalised, as in SNIPS: Swaminathan and Joachims, 2015). The prior is
+                      normal, centred at minus .06 of the list's lead in log-odds over the
+                      impressions, the selection bias that the calibration leaves; a part of its
+                      variance is what is not known of the posts of the lists (`hitrate.doubt`).
+                      Posts that the feed did not show near the request have no match: their shift
+                      is anywhere from the model's word to that of a post worse than average,
+                      whatever the matches of the others say
     expected          mean over requests of 1 - E prod over the list of (1 - p)
 
 E is over a normal random effect that all log-odds of a list share (`hitrate.dependence`), by
@@ -87,13 +92,13 @@ def expected_hitrate(shown: Shown, calibration: Calibration, lists: Lists) -> Ex
     influence = np.column_stack([calibration.influence, of_variance, shift.influence])
     at = np.array([*calibration.weights, variance, shift.value])
     # A variance cannot fall below 0: there the difference quotient is one-sided.
-    below = np.array([*[SMALL] * 4, SMALL if variance > SMALL else 0.0, SMALL])
-    high, low = (at + SMALL * np.eye(6), at - np.diag(below))
+    below = np.array([*[SMALL] * (len(at) - 2), SMALL if variance > SMALL else 0.0, SMALL])
+    high, low = (at + SMALL * np.eye(len(at)), at - np.diag(below))
     rise = np.array(
         [(model.hit(h) - model.hit(lo)).mean() for h, lo in zip(high, low, strict=True)]
     )
     own = model.hit(at)
     pseudo = own + len(own) * influence @ (rise / (SMALL + below))
-    one = np.array([*[0] * 5, shift.spread])
+    one = np.array([*[0] * (len(at) - 1), shift.spread])
     moved = [model.hit(at + z * one, z).mean() for z in DOUBT_AT.tolist()]
     return Expected(float(own.mean()), pseudo, variance, shift, np.array(moved) - own.mean())

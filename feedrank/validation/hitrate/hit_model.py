@@ -11,7 +11,7 @@ from feedrank.validation.hitrate.dependence import mean_product
 from feedrank.validation.replay.matches import NO_MATCHES, Matches
 
 # Standard deviation of a shift's prior, in logits: docs/validation.md, "Coverage".
-SHIFT_SPREAD = 0.06
+SHIFT_SPREAD = 0.05
 # Shift of posts that the feed did not show near the request, in leads of their log-odds over the
 # impressions: 95 % of the prior are from half a lead above the model to a post far below average.
 BARE_SHIFT, BARE_SPREAD = -0.5, 1.0
@@ -28,12 +28,17 @@ class Lists:
             (n_requests, k).
         rank: place of each shown post in the method's longer list, -1 if beyond, shape (n_shown,).
         supported: whether the feed showed the post near the request, bool, shape (n_requests, k).
+        presence: of the post near the request, shape (n_requests, k).
+        post_variance: of the mean log-odds of all lists, by what is not known of their posts
+            (`doubt.post_covariance`).
         others: impressions of other requests that match the method's lists.
     """
 
     probability: np.ndarray
     rank: np.ndarray
     supported: np.ndarray
+    presence: np.ndarray
+    post_variance: float
     others: Matches = NO_MATCHES
 
 
@@ -44,7 +49,7 @@ class HitModel:
     Attributes:
         listed: whether a place is taken, shape (n_requests, k).
         supported: as in `Lists`.
-        design: of the calibration, 0 where a list is too short, shape (n_requests, k, 4).
+        design: of the calibration, 0 where a list is too short, shape (n_requests, k, 6).
         product: mean over the pairs within lists of the product of their deviations.
         lead: of the listed posts with support, in calibrated log-odds over the impressions.
         bare_lead: of those without.
@@ -62,7 +67,7 @@ class HitModel:
         """The model of a method's lists."""
         listed, standard = lists.probability > 0, calibration.standard
         mean = standard.of_request[:, None]
-        design = standard.design(lists.probability, mean) * listed[:, :, None]
+        design = standard.design(lists.probability, mean, lists.presence) * listed[:, :, None]
         product = mean_product(standard.deviation(lists.probability, mean), listed)
 
         def lead(some: np.ndarray) -> float:
@@ -76,7 +81,7 @@ class HitModel:
         """Hit probability of each list, shape (n_requests,).
 
         Args:
-            at: weights of the calibration, variance and shift, shape (6,).
+            at: weights of the calibration, variance and shift, shape (8,).
             z: standard deviations from the mean of the shift of posts without support.
         """
         weights, (variance, shift) = at[:-2], at[-2:]

@@ -20,13 +20,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from itertools import combinations
 
 import numpy as np
 
 from feedrank.params import ValidateParams
 from feedrank.stats.intervals import Estimate, UserWeights, estimate, proportion, user_weights
 from feedrank.validation.hitrate.calibration import Calibration, Shown, calibrate
+from feedrank.validation.hitrate.doubt import post_covariance, shared_normals
 from feedrank.validation.hitrate.expected import Expected, expected_hitrate
 from feedrank.validation.hitrate.hit_model import Lists
 from feedrank.validation.replay.matches import NO_MATCHES, Matches
@@ -123,17 +123,22 @@ def score(
         replayed.shown_liked,
         replayed.shown_request,
         replayed.shown_propensity,
+        replayed.shown_presence,
         len(replayed.user),
     )
     calibration = calibrate(shown)
+    top, spread = replayed.top[:, :, :k], replayed.top_spread[:, :, :k]
+    variance = post_covariance(top, spread).diagonal()
     if normal is None:
-        normal = shared_normals(replayed.top[:, :, :k], params)
+        normal = shared_normals(top, spread, params)
 
     def hits(m: int) -> Hits:
         lists = Lists(
             replayed.top_probability[m, :, :k],
             replayed.shown_rank[m],
             replayed.top_supported[m, :, :k],
+            replayed.top_presence[m, :, :k],
+            float(variance[m]),
             others[others.method == m],
         )
         detail = expected_hitrate(shown, calibration, lists)
@@ -152,28 +157,6 @@ def score(
 
     methods = {n: hits(m) for m, n in enumerate(names) if only is None or n in only}
     return Scores(k, methods, calibration, weights)
-
-
-def shared_normals(lists: np.ndarray, params: ValidateParams) -> np.ndarray:
-    """Standard normal numbers of each method and resample, shape (n_methods, n_resamples).
-
-    Their correlation is the share of posts that two methods' lists have in common: what is not
-    known about equal lists is the same. Of lists of different lengths it is the number in common
-    over the root of the product of their numbers of posts.
-
-    Args:
-        lists: rows of posts, -1 is an empty place, shape (n_methods, n_requests, k).
-        params: of the bootstrap.
-    """
-    shared, n_taken = np.eye(len(lists)), np.array([np.sum(of >= 0) for of in lists], np.float64)
-    for one, other in combinations(range(len(lists)), 2):
-        first, second = lists[one, :, :, None], lists[other, :, None]
-        is_shared = np.any((first == second) & (first >= 0), axis=2)
-        most = np.sqrt(n_taken[one] * n_taken[other])
-        shared[one, other] = shared[other, one] = is_shared.sum() / max(most, 1.0)
-    values, vectors = np.linalg.eigh(shared)
-    drawn = np.random.default_rng((params.seed, 1)).standard_normal((len(lists), params.bootstrap))
-    return np.asarray((vectors * np.sqrt(np.maximum(values, 0))) @ drawn)
 
 
 def _rate(hit: np.ndarray, user: np.ndarray, weights: UserWeights) -> Estimate:

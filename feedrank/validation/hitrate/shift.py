@@ -66,7 +66,7 @@ class Matching:
         place: in the list, from 0, shape (n,).
         propensity: of the post, as in `Requests`, shape (n,).
         liked: 1 or 0, float64, shape (n,).
-        design: of the calibration, shape (n, 4).
+        design: of the calibration, shape (n, 6).
         request: row of the request of the first ones, shape (n_first,).
         user: of the others, shape (n - n_first,).
     """
@@ -90,6 +90,7 @@ class Matching:
             standard.design(
                 np.append(shown.probability[rows], others.probability),
                 np.append(mean, others.of_request),
+                np.append(shown.presence[rows], others.presence),
             ),
             shown.request[rows],
             others.user,
@@ -114,7 +115,8 @@ def shift_of(shown: Shown, calibration: Calibration, lists: Lists, lead: float) 
     base = matching.design @ calibration.weights
     prior = -float(np.clip(SELECTION_BIAS * lead, 0.0, MOST_BIAS))
     next_weight = (matching.place >= k) / np.maximum(matching.propensity, 1 / HIGHEST_WEIGHT)
-    spread = max(SHIFT_SPREAD, NEXT_FACTOR * _surely_off(base, matching.liked, next_weight))
+    spread = float(np.sqrt(SHIFT_SPREAD**2 + lists.post_variance))
+    spread = max(spread, NEXT_FACTOR * _surely_off(base, matching.liked, next_weight))
     value, precision = _posterior_mode(base, matching.liked, weight, prior, spread)
     p = expit(base + value)
     v, score = weight * p * (1 - p), weight * (matching.liked - p)

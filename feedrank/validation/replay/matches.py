@@ -8,7 +8,7 @@ that the method's lists often hold; which posts it was shown says nothing of wha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from feedrank.ranking.recommender import Recommender
 from feedrank.stats.logistic import log_odds_of
 from feedrank.validation.replay.replay import OpenPosts, Ranks, ReplayResult, blocks, places
 from feedrank.validation.replay.requests import Requests
+from feedrank.validation.replay.support import presence
 
 # A match costs 50 rankings at most: of posts that a list of its segment holds less often, a
 # request is shown too few for one.
@@ -39,6 +40,7 @@ class Matches(Columns):
         probability: our own, shape (n,).
         of_request: mean of our log-odds over the posts shown in the request, shape (n,).
         propensity: of the post, as in `Requests`, shape (n,).
+        presence: of the post near the request, itself left out, shape (n,).
         liked: bool, shape (n,).
     """
 
@@ -48,11 +50,14 @@ class Matches(Columns):
     probability: np.ndarray
     of_request: np.ndarray
     propensity: np.ndarray
+    presence: np.ndarray
     liked: np.ndarray
 
 
 _NONE, _NO_NUMBERS = np.zeros(0, np.int64), np.zeros(0)
-NO_MATCHES = Matches(_NONE, _NONE, _NONE, _NO_NUMBERS, _NO_NUMBERS, _NO_NUMBERS, np.zeros(0, bool))
+NO_MATCHES = Matches(
+    _NONE, _NONE, _NONE, _NO_NUMBERS, _NO_NUMBERS, _NO_NUMBERS, _NO_NUMBERS, np.zeros(0, bool)
+)
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,7 @@ def matches_of(
     requests: Requests,
     likely: np.ndarray,
     depth: int,
+    shown_near: Callable[[int], np.ndarray],
 ) -> Matches:
     """Impressions of some requests in the lists of each method.
 
@@ -138,6 +144,7 @@ def matches_of(
         requests: of the test period.
         likely: which requests each method ranks, bool, shape (n_methods, n_requests).
         depth: length of the lists.
+        shown_near: as of `replay_requests`.
     """
     parts = [NO_MATCHES]
     for rows in blocks(ours, requests.at):
@@ -152,12 +159,15 @@ def matches_of(
             shown = zip(of.tolist(), lists, strict=True)
             place = [(i, places(ranked.post, requests.shown(i)[0])) for i, ranked in shown]
             found += [(m, i, p) for i, p in place if (p >= 0).any()]
-        parts += _scored(found, ours, requests)
+        parts += _scored(found, ours, requests, shown_near)
     return Matches.joined(parts)
 
 
 def _scored(
-    found: Sequence[tuple[int, int, np.ndarray]], ours: Recommender, requests: Requests
+    found: Sequence[tuple[int, int, np.ndarray]],
+    ours: Recommender,
+    requests: Requests,
+    shown_near: Callable[[int], np.ndarray],
 ) -> list[Matches]:
     """Matches of one step: method, request, and the place of each of its impressions or -1."""
     matched = np.unique([i for _, i, _ in found]).astype(np.int64)
@@ -166,15 +176,18 @@ def _scored(
     posts = [requests.shown(i)[0] for i in matched.tolist()]
     scores = ours.score_many(requests.user[matched], requests.at[matched], posts)
     of = dict(zip(matched.tolist(), scores, strict=True))
+    shown = shown_near(ours.step(int(requests.at[matched[0]])))
     parts = []
     for m, i, place in found:
-        (near,) = np.nonzero(place >= 0)
-        rows, n = requests.offsets[i] + near, len(near)
+        (own,) = np.nonzero(place >= 0)
+        rows, n = requests.offsets[i] + own, len(own)
+        others = np.maximum(shown[requests.post[rows]] - 1, 0)
         mean = float(log_odds_of(of[i]).mean())
         parts.append(
             Matches(
-                np.full(n, m), np.full(n, requests.user[i]), place[near], of[i][near],
-                np.full(n, mean), requests.propensity[rows], requests.liked[rows],
+                np.full(n, m), np.full(n, requests.user[i]), place[own], of[i][own],
+                np.full(n, mean), requests.propensity[rows], presence(others, shown),
+                requests.liked[rows],
             )
         )  # fmt: skip
     return parts

@@ -12,6 +12,7 @@ import numpy as np
 from feedrank.ranking.recommender import Ranked, Recommender
 from feedrank.stats.hits import hits_at_each_k
 from feedrank.validation.replay.requests import Requests, are_liked
+from feedrank.validation.replay.support import presence
 
 # Requests of a step that are answered together; 16 to 128 take the same time within a tenth.
 AT_ONCE = 32
@@ -46,6 +47,8 @@ class ReplayResult:
             shape (n_methods, n_requests, k).
         top_probability: our own of the posts of `top`, 0 where too short, same shape.
         top_supported: whether the feed showed the post of `top` near the request, bool, same shape.
+        top_presence: of the post of `top` near the request, see `support.presence`, same shape.
+        top_spread: standard deviation of the post's quality given what is known, same shape.
         of_shown: lists out of the open posts among those shown, int32, same shape.
         hit_shown: whether `of_shown` holds a liked post, by length of list, float64, NaN where no
             more open posts were shown than the list is long, same shape.
@@ -54,6 +57,7 @@ class ReplayResult:
             shape (n_methods, n_shown).
         shown_post: every shown post, shape (n_shown,).
         shown_propensity: of the post, as in `Requests`, shape (n_shown,).
+        shown_presence: of the post near the request, itself left out, shape (n_shown,).
         shown_probability: our own of every shown post, shape (n_shown,).
         shown_liked: bool, shape (n_shown,).
         shown_request: row of the request, shape (n_shown,).
@@ -64,12 +68,15 @@ class ReplayResult:
     top: np.ndarray
     top_probability: np.ndarray
     top_supported: np.ndarray
+    top_presence: np.ndarray
+    top_spread: np.ndarray
     of_shown: np.ndarray
     hit_shown: np.ndarray
     hit_catalogue: np.ndarray
     shown_rank: np.ndarray
     shown_post: np.ndarray
     shown_propensity: np.ndarray
+    shown_presence: np.ndarray
     shown_probability: np.ndarray
     shown_liked: np.ndarray
     shown_request: np.ndarray
@@ -108,6 +115,7 @@ def replay_requests(
     depth: int,
     k: int,
     shown_near: Callable[[int], np.ndarray],
+    quality_spread: Callable[[int], np.ndarray],
 ) -> ReplayResult:
     """Lists of every method for every request.
 
@@ -119,13 +127,16 @@ def replay_requests(
         requests: of the test period.
         depth: length of the longer list that shown posts are looked up in.
         k: longest list that is scored.
-        shown_near: posts that the feed showed to anybody near a step, rows.
+        shown_near: impressions of each post near a step, of anybody, shape (n_posts,).
+        quality_spread: standard deviation of each post's quality in log-odds, given what is known
+            as of a step, shape (n_posts,).
     """
     shape = (len(methods), len(requests), k)
     top, of_shown = np.full((2, *shape), -1, np.int32)
-    top_probability, supported = np.zeros(shape), np.zeros(shape, bool)
+    top_probability, top_presence, top_spread = np.zeros((3, *shape))
+    supported = np.zeros(shape, bool)
     rank = np.full((len(methods), len(requests.post)), -1, np.int32)
-    shown_probability = np.zeros(len(requests.post))
+    shown_probability, shown_presence = np.zeros((2, len(requests.post)))
     n_open = np.zeros(len(requests), np.int64)
     for rows in blocks(ours, requests.at):
         users, at = requests.user[rows], requests.at[rows]
@@ -139,7 +150,12 @@ def replay_requests(
             best = [ranked.post for ranked in method.rank_many(users, at, k, open_shown)]
             top[m, rows], of_shown[m, rows] = _lists(longer, k), _lists(best, k)
             rank[m, of] = np.concatenate([*map(places, longer, shown)])
-        supported[:, rows] = np.isin(top[:, rows], shown_near(ours.step(int(at[0]))))
+        step, is_taken = ours.step(int(at[0])), top[:, rows] >= 0
+        near = shown_near(step)
+        n_near = np.where(is_taken, near[top[:, rows]], 0)
+        top_spread[:, rows] = np.where(is_taken, quality_spread(step)[top[:, rows]], 0)
+        supported[:, rows], top_presence[:, rows] = n_near > 0, presence(n_near, near)
+        shown_presence[of] = presence(np.maximum(near[requests.post[of]] - 1, 0), near)
         listed = top[:, rows].swapaxes(0, 1).reshape(len(users), -1)
         posts = [np.unique(x[x >= 0]) for x in map(np.append, shown, listed)]
         p = ours.score_many(users, at, posts)
@@ -155,12 +171,15 @@ def replay_requests(
         top=top,
         top_probability=top_probability,
         top_supported=supported,
+        top_presence=top_presence,
+        top_spread=top_spread,
         of_shown=of_shown,
         hit_shown=hit_shown,
         hit_catalogue=hits_at_each_k(are_liked(top, *outcome)),
         shown_rank=rank,
         shown_post=requests.post,
         shown_propensity=requests.propensity,
+        shown_presence=shown_presence,
         shown_probability=shown_probability,
         shown_liked=requests.liked,
         shown_request=requests.shown_request,

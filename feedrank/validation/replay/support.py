@@ -1,4 +1,4 @@
-"""Support: posts that the feed showed near a moment, so that the log has evidence of them then."""
+"""Support: how often the feed showed a post near a moment: the evidence that the log has then."""
 
 from __future__ import annotations
 
@@ -48,8 +48,26 @@ class Support:
             reach += 1 + reach // 4  # in steps of a fourth: a day in minutes takes 25 tries
         return cls(by_post, n_posts, reach)
 
-    def posts(self, step: int) -> np.ndarray:
-        """Rows of the posts shown near a step, sorted."""
+    def near(self, step: int) -> np.ndarray:
+        """Impressions of each post near a step, shape (n_posts,)."""
         first, last = max(step - self.reach, 0), min(step + self.reach + 1, self.by_post.n_steps)
         rows = slice(int(self.by_post.offsets[first]), int(self.by_post.offsets[last]))
-        return np.unique(self.by_post.key[rows].astype(np.int64) % self.n_posts)
+        post = self.by_post.key[rows].astype(np.int64) % self.n_posts
+        return np.bincount(post, self.by_post.shown[rows], self.n_posts).astype(np.int64)
+
+
+def presence(n: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """Logarithm of impressions near a request, plus a half, over the mean of the posts shown then.
+
+    Args:
+        n: impressions of some posts; without itself where the post of an impression is meant, since
+            that one is no sign of others.
+        near: of all posts.
+
+    Of two posts, shown three times and once:
+
+    >>> presence(np.array([3, 1, 0]), np.array([3, 1, 0])).round(2).tolist()
+    [0.56, -0.29, -1.39]
+    """
+    mean = near.sum() / max(np.count_nonzero(near), 1)
+    return np.asarray(np.log((n + 0.5) / max(mean, 1.0)))

@@ -35,9 +35,27 @@ def _apart(n_requests: int) -> Dependence:
     return Dependence(np.zeros((n_requests, 2)), np.zeros((n_requests, 3)))
 
 
-def _lists(probability: np.ndarray, rank: np.ndarray, supported: bool = True) -> Lists:
-    is_post = np.full(probability.shape, supported)
-    return Lists(probability, rank, is_post)
+def _shown(
+    probability: np.ndarray,
+    liked: np.ndarray,
+    request: np.ndarray,
+    propensity: np.ndarray,
+    n_requests: int,
+    presence: np.ndarray | None = None,
+) -> Shown:
+    even = np.zeros(len(liked)) if presence is None else presence
+    return Shown(probability, liked, request, propensity, even, n_requests)
+
+
+def _lists(
+    probability: np.ndarray,
+    rank: np.ndarray,
+    supported: bool = True,
+    presence: float = 0.0,
+    post_variance: float = 0.0,
+) -> Lists:
+    is_post, near = np.full(probability.shape, supported), np.full(probability.shape, presence)
+    return Lists(probability, rank, is_post, near, post_variance)
 
 
 def _simulate(
@@ -77,7 +95,7 @@ def _simulate(
     of_shown = rank[rows, shown]
     top = best[:, :K]
     predicted = expit(ours[rows, top])
-    impressions = Shown(
+    impressions = _shown(
         expit(ours[rows, shown]).ravel(),
         liked.ravel(),
         np.repeat(np.arange(n), N_SHOWN),
@@ -115,6 +133,33 @@ def test_what_stands_out_by_error_alone_is_taken_for_less() -> None:
     gap = np.mean([s.found.value - s.truth for s in found])
     assert np.mean([s.predicted - s.truth for s in found]) > 0.15
     assert abs(gap) < 0.04
+
+
+def test_posts_that_the_feed_hardly_shows_any_more_are_as_good_as_others_of_their_kind() -> None:
+    """Posts cool, and likes fall by half of what impressions fall by; the model knows a half."""
+    rng, n, n_posts, n_shown = np.random.default_rng(6), 1_500, 400, 20
+    heat = -rng.exponential(1.0, n_posts)
+    own = rng.normal(-2.5, 0.4, (n, n_posts))
+    ours, true = own + 0.25 * heat, own + 0.5 * heat
+    draws = rng.random((n, n_posts)) ** np.exp(-heat)
+    shown = np.argsort(-draws, axis=1)[:, :n_shown]
+    rows, presence = np.arange(n)[:, None], heat - np.log(np.exp(heat).mean())
+    liked = rng.random(shown.shape) < expit(true[rows, shown])
+    listed = np.argsort(heat)[:50][rng.integers(0, 50, (n, K))]  # of the coldest
+
+    def gap(near: np.ndarray) -> float:
+        impressions = _shown(
+            expit(ours[rows, shown]).ravel(), liked.ravel(), np.repeat(np.arange(n), n_shown),
+            np.ones(shown.size), n, near[shown].ravel(),
+        )  # fmt: skip
+        lists = _lists(expit(ours[rows, listed]), np.full(shown.size, -1))
+        lists = replace(lists, presence=near[listed])
+        calibration = replace(calibrate(impressions), dependence=_apart(n))
+        truth = expected_hit_at_k(expit(true[rows, listed])).mean()
+        return float(expected_hitrate(impressions, calibration, lists).value - truth)
+
+    assert gap(np.zeros(n_posts)) > 0.03
+    assert abs(gap(presence)) < 0.01
 
 
 @pytest.mark.parametrize("why", [{"mood": 1.0}, {"suits": 0.6}])
@@ -156,7 +201,7 @@ def test_the_shared_variance_is_found_from_pairs_of_a_request() -> None:
     true = rng.normal(-2, 0.5, (n, 20))
     for mood in (0.0, 0.7):
         liked = rng.random(true.shape) < expit(true + mood * rng.normal(size=(n, 1)))
-        shown = Shown(expit(true).ravel(), liked.ravel(), np.repeat(np.arange(n), 20),
+        shown = _shown(expit(true).ravel(), liked.ravel(), np.repeat(np.arange(n), 20),
                       np.ones(true.size), n)  # fmt: skip
         dependence = calibrate(shown).dependence
         assert dependence.variance(0.0)[0] == pytest.approx(mood**2, abs=0.1)
@@ -168,7 +213,7 @@ def test_lists_of_what_stands_out_share_more_than_posts_at_random() -> None:
     known = rng.normal(0, 0.8, (n, 20))
     true = known * rng.normal(1, 0.5, (n, 1)) - 1.5
     liked = rng.random(true.shape) < expit(true)
-    shown = Shown(expit(known - 1.5).ravel(), liked.ravel(), np.repeat(np.arange(n), 20),
+    shown = _shown(expit(known - 1.5).ravel(), liked.ravel(), np.repeat(np.arange(n), 20),
                   np.ones(true.size), n)  # fmt: skip
     dependence = calibrate(shown).dependence
     assert dependence.variance(0.0)[0] == pytest.approx(0, abs=0.05)
@@ -184,7 +229,7 @@ def test_deviations_multiply_over_the_pairs_of_a_list() -> None:
 
 def test_selection_bias_is_corrected_unless_matches_say_otherwise() -> None:
     p = np.tile([0.1, 0.3], 400)
-    shown = Shown(p, np.tile(np.arange(20) < 4, 40), np.repeat(np.arange(400), 2),
+    shown = _shown(p, np.tile(np.arange(20) < 4, 40), np.repeat(np.arange(400), 2),
                   np.ones(800), 400)  # fmt: skip
     calibration = replace(calibrate(shown), dependence=_apart(400))
 
@@ -193,7 +238,7 @@ def test_selection_bias_is_corrected_unless_matches_say_otherwise() -> None:
         return expected_hitrate(shown, calibration, lists).shift.value
 
     standard = calibration.standard
-    design = standard.design(np.array([0.6]), standard.of_request[:1])
+    design = standard.design(np.array([0.6]), standard.of_request[:1], np.zeros(1))
     high = (design @ calibration.weights)[0] - calibration.mean
     assert shift(0.6) == pytest.approx(-SELECTION_BIAS * high)
     assert shift(0.01) == 0
@@ -202,7 +247,7 @@ def test_selection_bias_is_corrected_unless_matches_say_otherwise() -> None:
 def test_matches_of_other_requests_move_the_shift_and_leave_their_own_sampling() -> None:
     # 4,000 matches liked at .5, where the calibration says some .2: the prior hardly counts.
     n, p = 4_000, np.tile([0.1, 0.3], 400)
-    shown = Shown(p, np.tile(np.arange(20) < 4, 40), np.repeat(np.arange(400), 2),
+    shown = _shown(p, np.tile(np.arange(20) < 4, 40), np.repeat(np.arange(400), 2),
                   np.ones(800), 400)  # fmt: skip
     calibration = replace(calibrate(shown), dependence=_apart(400))
     alone = _lists(np.full((400, K), 0.2), np.full(800, -1))
@@ -211,10 +256,12 @@ def test_matches_of_other_requests_move_the_shift_and_leave_their_own_sampling()
         liked = np.arange(n) % (2 * of_user) < of_user
         zero, user = np.zeros(n, np.int64), np.arange(n) // of_user
         mean = np.full(n, calibration.standard.of_request[0])
-        others = Matches(zero, user, zero, np.full(n, 0.2), mean, np.ones(n), liked)
+        others = Matches(zero, user, zero, np.full(n, 0.2), mean, np.ones(n), np.zeros(n), liked)
         return expected_hitrate(shown, calibration, replace(alone, others=others)).shift
 
-    design = calibration.standard.design(np.array([0.2]), calibration.standard.of_request[:1])
+    design = calibration.standard.design(
+        np.array([0.2]), calibration.standard.of_request[:1], np.zeros(1)
+    )
     one, ten = shift(1), shift(10)
     assert one.value == pytest.approx(-(design @ calibration.weights)[0], abs=0.02)
     assert (one.n_listed, one.n_matching) == (n, n)
@@ -229,10 +276,10 @@ def test_the_influence_of_a_request_on_the_variance_is_in_its_pseudo_value() -> 
     n = 300
     mood = rng.normal(size=(n, 1))
     liked = rng.random((n, 10)) < expit(-1 + mood)
-    shown = Shown(np.full(n * 10, 0.3), liked.ravel(), np.repeat(np.arange(n), 10),
+    shown = _shown(np.full(n * 10, 0.3), liked.ravel(), np.repeat(np.arange(n), 10),
                   np.ones(n * 10), n)  # fmt: skip
     calibration = calibrate(shown)
-    still = replace(calibration, influence=np.zeros((n, 4)))
+    still = replace(calibration, influence=np.zeros((n, 6)))
     lists = _lists(np.full((n, K), 0.3), np.full(n * 10, -1))
     pseudo = expected_hitrate(shown, still, lists).pseudo
     # More variance, fewer hits; nothing else moves these equal lists.
@@ -285,10 +332,13 @@ def test_a_match_counts_the_less_the_more_often_its_post_is_shown() -> None:
 
 def test_without_a_match_the_model_is_all_there_is() -> None:
     request = np.repeat(np.arange(4), 2)
-    shown = Shown(np.full(8, 0.1), np.arange(8) < 1, request, np.ones(8), 4)
+    shown = _shown(np.full(8, 0.1), np.arange(8) < 1, request, np.ones(8), 4)
     log_odds = np.log(0.1 / 0.9)
     calibration = replace(
-        calibrate(shown), weights=np.array([log_odds, 1, 0, 0]), mean=log_odds, dependence=_apart(4)
+        calibrate(shown),
+        weights=np.array([log_odds, 1, 0, 0, 0, 0]),
+        mean=log_odds,
+        dependence=_apart(4),
     )
     found = expected_hitrate(shown, calibration, _lists(np.full((4, K), 0.1), np.full(8, -1)))
     assert found.shift.value == 0
@@ -300,7 +350,7 @@ def _matched(n: int, supported: bool = True) -> Expected:
     """Lists twice as likely to be liked as the impressions, by the model, and n matches."""
     n_shown = 400
     rng = np.random.default_rng(2)
-    shown = Shown(np.full(2 * n_shown, 0.1), rng.random(2 * n_shown) < 0.1,
+    shown = _shown(np.full(2 * n_shown, 0.1), rng.random(2 * n_shown) < 0.1,
                   np.repeat(np.arange(n_shown), 2), np.ones(2 * n_shown), n_shown)  # fmt: skip
     places = np.where(np.arange(2 * n_shown) < n, 0, -1)
     lists = _lists(np.full((n_shown, K), 0.2), places, supported)
@@ -316,6 +366,25 @@ def test_doubt_is_that_of_the_prior_without_a_match_and_falls_with_matches() -> 
     assert none[2] > some[2] > many[2] > 0
 
 
+def test_an_error_that_all_users_share_is_in_the_interval() -> None:
+    """The same five posts for everybody, each better or worse than the model says."""
+    rng, n, spread = np.random.default_rng(11), 400, 0.3
+    n_covering = np.zeros(2, int)
+    for seed in range(20):
+        liked = rng.random(n * 20) < 0.1
+        shown = _shown(np.full(n * 20, 0.1), liked, np.repeat(np.arange(n), 20), np.ones(n * 20), n)
+        truth = expected_hit_at_k(expit(logit(0.2) + spread * rng.normal(size=(1, K))))[0]
+        calibration = replace(calibrate(shown), dependence=_apart(n))
+        for row, variance in enumerate((0.0, spread**2 / K)):
+            lists = _lists(np.full((n, K), 0.2), np.full(n * 20, -1), post_variance=variance)
+            found = expected_hitrate(shown, calibration, lists)
+            doubt = found.doubts(np.random.default_rng(seed).normal(size=300))
+            interval = estimate(found.pseudo, user_weights(np.arange(n), 300, seed), doubt)
+            n_covering[row] += interval.low <= truth <= interval.high
+    assert n_covering[0] < 15
+    assert n_covering[1] >= 18
+
+
 def test_posts_that_the_feed_does_not_show_are_in_doubt_whatever_matches() -> None:
     shown, bare = (_matched(800, supported) for supported in (True, False))
     assert bare.value < shown.value - 0.05
@@ -325,9 +394,9 @@ def test_posts_that_the_feed_does_not_show_are_in_doubt_whatever_matches() -> No
 
 def test_the_prior_of_a_shift_widens_where_the_next_posts_of_lists_are_off() -> None:
     def doubt(n_liked: int) -> float:
-        shown = Shown(np.full(200, 0.1), np.arange(200) < n_liked, np.arange(200), np.ones(200),
+        shown = _shown(np.full(200, 0.1), np.arange(200) < n_liked, np.arange(200), np.ones(200),
                       200)  # fmt: skip
-        calibration = replace(calibrate(shown), weights=np.array([logit(0.1), 1, 0, 0]))
+        calibration = replace(calibrate(shown), weights=np.array([logit(0.1), 1, 0, 0, 0, 0]))
         lists = _lists(np.full((200, K), 0.1), np.full(200, DEPTH - 1))
         return float(expected_hitrate(shown, calibration, lists).doubts(np.ones(1))[0])
 
@@ -336,7 +405,7 @@ def test_the_prior_of_a_shift_widens_where_the_next_posts_of_lists_are_off() -> 
 
 def test_few_matches_shift_less_than_many() -> None:
     def shift(n: int) -> float:
-        shown = Shown(np.full(2 * n, 0.1), np.arange(2 * n) % 2 == 0, np.repeat(np.arange(n), 2),
+        shown = _shown(np.full(2 * n, 0.1), np.arange(2 * n) % 2 == 0, np.repeat(np.arange(n), 2),
                       np.ones(2 * n), n)  # fmt: skip
         lists = _lists(np.full((n, K), 0.1), np.where(shown.liked, 0, -1))
         return expected_hitrate(shown, calibrate(shown), lists).shift.value
@@ -345,10 +414,10 @@ def test_few_matches_shift_less_than_many() -> None:
 
 
 def test_a_list_that_is_too_short_counts_for_what_it_holds() -> None:
-    shown = Shown(np.array([0.1]), np.array([False]), np.array([0]), np.ones(1), 1)  # fmt: skip
+    shown = _shown(np.array([0.1]), np.array([False]), np.array([0]), np.ones(1), 1)  # fmt: skip
     calibration = replace(
-        calibrate(shown), weights=np.array([0.0, 1, 0, 0]), mean=0.0, dependence=_apart(1),
-        standard=Standard(0.0, np.zeros(1), 1.0),
+        calibrate(shown), weights=np.array([0.0, 1, 0, 0, 0, 0]), mean=0.0, dependence=_apart(1),
+        standard=Standard(0.0, np.zeros(1), 1.0, 0.0),
     )  # fmt: skip
     short = np.array([[0.3, 0.2, 0, 0, 0]])
     found = expected_hitrate(shown, calibration, _lists(short, np.array([-1])))
@@ -357,7 +426,7 @@ def test_a_list_that_is_too_short_counts_for_what_it_holds() -> None:
 
 def test_no_requests_have_no_hit_rate() -> None:
     none = np.zeros(0)
-    shown = Shown(none, none.astype(bool), none.astype(int), none, 0)
+    shown = _shown(none, none.astype(bool), none.astype(int), none, 0)
     lists = _lists(np.zeros((0, K)), none.astype(int))
     found = expected_hitrate(shown, calibrate(shown), lists)
     assert np.isnan(found.value)
@@ -372,7 +441,7 @@ def test_pseudo_values_agree_with_a_refit_of_each_resample() -> None:
     rank = rng.integers(0, 40, (n, n_shown))
 
     def of(rows: np.ndarray) -> Expected:
-        shown = Shown(expit(score[rows]).ravel(), liked[rows].ravel(),
+        shown = _shown(expit(score[rows]).ravel(), liked[rows].ravel(),
                       np.repeat(np.arange(len(rows)), n_shown),
                       np.ones(len(rows) * n_shown), len(rows))  # fmt: skip
         return expected_hitrate(shown, calibrate(shown), _lists(listed[rows], rank[rows].ravel()))

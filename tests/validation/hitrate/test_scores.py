@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from feedrank.validation.hitrate.scores import Scores, score, shared_normals
+from feedrank.validation.hitrate.scores import Scores, score
 from feedrank.validation.methods import OURS
 from feedrank.validation.replay.replay import ReplayResult
 from tests.support.simulated_logs import DEFAULTS
@@ -24,9 +24,10 @@ def _scores(hit_shown: np.ndarray) -> Scores:
     top = np.argsort(rng.random((2, N, N_POSTS)), axis=2)[:, :, :K].astype(np.int32)
     hits = np.repeat(hit_shown[:, :, None], K, axis=2)
     replayed = ReplayResult(
-        np.arange(N) // 2, np.arange(N), top, np.full(top.shape, 0.2), top >= 0, top,
+        np.arange(N) // 2, np.arange(N), top, np.full(top.shape, 0.2), top >= 0,
+        np.zeros(top.shape), np.zeros(top.shape), top,
         hits, np.zeros_like(hits), np.full((2, N * N_SHOWN), -1, np.int32),
-        post.ravel(), np.ones(post.size), p.ravel(),
+        post.ravel(), np.ones(post.size), np.zeros(post.size), p.ravel(),
         (rng.random((N, N_SHOWN)) < p).ravel(), np.repeat(np.arange(N), N_SHOWN),
     )  # fmt: skip
     return score(replayed, (OURS, "other"), K, VALIDATE)
@@ -62,13 +63,3 @@ def test_what_judges_nothing_has_no_interval() -> None:
     assert not bare.methods[OURS].expected.has_interval
     assert not bare.lead(OURS, "other").has_interval
     assert bare.lead(OURS, "other", "shown") == found.lead(OURS, "other", "shown")
-
-
-def test_what_is_not_known_of_equal_lists_is_the_same_however_short_they_are() -> None:
-    lists = np.tile(np.array([3, 1, -1, -1, -1]), (3, 10, 1))
-    lists[2, :, 1:3] = [2, 4]  # one of its three posts is also on the others' lists of two
-    normal = shared_normals(lists, replace(VALIDATE, bootstrap=20_000))
-    np.testing.assert_allclose(normal[0], normal[1])
-    assert np.corrcoef(normal)[0, 2] == pytest.approx(1 / np.sqrt(6), abs=0.02)
-    empty = shared_normals(np.full((2, 10, 5), -1), VALIDATE)
-    assert np.isfinite(empty).all()

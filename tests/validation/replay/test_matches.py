@@ -68,6 +68,7 @@ def test_matches_are_those_that_a_replay_finds(
     np.testing.assert_array_equal(found.probability[order], whole.shown_probability[row])
     np.testing.assert_array_equal(found.liked[order], whole.shown_liked[row])
     np.testing.assert_array_equal(found.propensity[order], whole.shown_propensity[row])
+    np.testing.assert_array_equal(found.presence[order], whole.shown_presence[row])
     p = whole.shown_probability.astype(np.float64)
     mean = np.bincount(whole.shown_request, np.log(p / (1 - p))) / np.bincount(whole.shown_request)
     np.testing.assert_allclose(found.of_request[order], mean[of], rtol=1e-6)

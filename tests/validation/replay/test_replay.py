@@ -74,14 +74,20 @@ class Backwards(ByNumber):
 
 
 def _near(step: int) -> np.ndarray:
-    """Posts that the feed shows near a step: the even ones, and 1 from step 6 on."""
-    return np.array([*range(0, N_POSTS, 2), *[1] * (step >= 6)])
+    """Impressions near a step: 3 of an even post; of post 1 one from step 6 on."""
+    post = np.arange(N_POSTS)
+    return np.where(post % 2 == 0, 3, (post == 1) & (step >= 6))
+
+
+def _unknown(step: int) -> np.ndarray:
+    """Standard deviations of posts: a hundredth of the number times the step."""
+    return np.arange(N_POSTS) * step / 100
 
 
 def _replay(
     methods: Sequence[ByNumber], ours: ByNumber, requests: Requests, depth: int, k: int
 ) -> ReplayResult:
-    return replay_requests(methods, ours, ours.open_posts, requests, depth, k, _near)  # type: ignore[arg-type]
+    return replay_requests(methods, ours, ours.open_posts, requests, depth, k, _near, _unknown)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -240,7 +246,7 @@ def _requests_without(barred: list[int], shown: list[int], liked: list[int]) -> 
     def open_posts(user: int, at: int, candidates: np.ndarray | None = None) -> np.ndarray:
         return left if candidates is None else candidates[np.isin(candidates, left)]
 
-    return replay_requests([ours, Backwards()], ours, open_posts, one, 6, 3, _near)  # type: ignore[arg-type, list-item]
+    return replay_requests([ours, Backwards()], ours, open_posts, one, 6, 3, _near, _unknown)  # type: ignore[arg-type, list-item]
 
 
 def test_no_method_lists_what_is_barred() -> None:
@@ -277,6 +283,20 @@ def test_a_listed_post_is_supported_if_the_feed_shows_it_near_the_request() -> N
     replayed = _replay([ByNumber(), few], ByNumber(), one, 6, 3)
     assert replayed.top_supported[0].tolist() == [[True, False, True], [True, True, True]]
     assert replayed.top_supported[1].tolist() == [[True, False, False], [True, True, False]]
+
+
+def test_a_post_s_impressions_near_the_request_are_counted_without_its_own() -> None:
+    replayed = _replayed(shown=[4, 7], liked=[])  # step 5: 15 posts are shown three times each
+    np.testing.assert_allclose(replayed.shown_presence, np.log([2.5 / 3, 0.5 / 3]))
+    np.testing.assert_allclose(
+        replayed.top_presence[:, 0], np.log(np.array([[3.5, 0.5, 3.5], [0.5, 3.5, 0.5]]) / 3)
+    )
+
+
+def test_a_listed_post_is_as_uncertain_as_it_is_at_the_step_of_the_request() -> None:
+    one = _requests([0, 0], [5 * DAY, 6 * DAY], [0, 1, 2], [4, 4], [False, False])
+    few = _replay([ByNumber(n_posts=2)], ByNumber(), one, 6, 3)
+    np.testing.assert_allclose(few.top_spread[0], [[0, 0.05, 0], [0, 0.06, 0]])
 
 
 def test_every_method_s_posts_have_our_probabilities() -> None:

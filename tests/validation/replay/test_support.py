@@ -22,20 +22,29 @@ def _shown(posts: list[list[int]], times: int) -> np.ndarray:
     return shown
 
 
+def _posts(support: Support, step: int) -> list[int]:
+    return np.flatnonzero(support.near(step)).tolist()
+
+
 def test_a_feed_that_shows_its_posts_often_supports_those_of_the_step_alone() -> None:
     counts = _counts(_shown([[step % 10] for step in range(N_STEPS)], times=3))
     support = Support.of(counts, N_POSTS, 10, N_STEPS)
     assert support.reach == 0
-    assert [support.posts(step).tolist() for step in (0, 13, 19)] == [[0], [3], [9]]
+    assert [_posts(support, step) for step in (0, 13, 19)] == [[0], [3], [9]]
 
 
 def test_a_thin_feed_supports_posts_of_more_steps() -> None:
     counts = _counts(_shown([[1, 2]] * 10 + [[3, 4]] * 10, times=1))  # of each segment
     support = Support.of(counts, N_POSTS, 4, N_STEPS)
     assert support.reach == 1
-    assert support.posts(3).tolist() == [1, 2]
-    assert support.posts(10).tolist() == [1, 2, 3, 4]
-    assert support.posts(N_STEPS).tolist() == [3, 4]
+    assert _posts(support, 3) == [1, 2]
+    assert _posts(support, 10) == [1, 2, 3, 4]
+    assert _posts(support, N_STEPS) == [3, 4]
+
+
+def test_impressions_near_a_step_are_those_of_all_segments() -> None:
+    counts = _counts(_shown([[1, 2]] * 10 + [[2, 4]] * 10, times=1))  # of each of two segments
+    assert Support.of(counts, N_POSTS, 4, N_STEPS).near(10).tolist() == [0, 2, 6, 0, 4, *[0] * 5]
 
 
 def test_posts_that_are_never_shown_again_are_searched_for_in_the_whole_period() -> None:

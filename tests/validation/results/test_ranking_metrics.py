@@ -33,9 +33,10 @@ def _replayed() -> ReplayResult:
     hits = np.zeros((2, N, K))
     hits[:, 7:9] = np.nan  # too few were shown
     return ReplayResult(
-        np.arange(N) // 3, np.arange(N), top, np.full(top.shape, 0.2), top >= 0, of_shown,
+        np.arange(N) // 3, np.arange(N), top, np.full(top.shape, 0.2), top >= 0,
+        np.zeros(top.shape), np.zeros(top.shape), of_shown,
         hits, np.zeros_like(hits), np.full((2, N * N_SHOWN), -1, np.int32),
-        post.ravel(), np.ones(post.size), p.ravel(),
+        post.ravel(), np.ones(post.size), np.zeros(post.size), p.ravel(),
         liked.ravel(), np.repeat(np.arange(N), N_SHOWN),
     )  # fmt: skip
 

@@ -29,8 +29,9 @@ def _replayed() -> ReplayResult:
     hits = np.zeros((1, N, K))
     return ReplayResult(
         np.arange(N), np.arange(N), top[None], (0.05 + 0.3 * top / N_POSTS)[None],
-        top[None] >= 0, top[None], hits, hits, (N_POSTS - 1 - post).reshape(1, -1),
-        post.ravel(), np.ones(post.size), p.ravel(),
+        top[None] >= 0, np.zeros((1, N, K)), np.zeros((1, N, K)), top[None],
+        hits, hits, (N_POSTS - 1 - post).reshape(1, -1),
+        post.ravel(), np.ones(post.size), np.zeros(post.size), p.ravel(),
         rng.random(post.size) < p.ravel(), np.repeat(np.arange(N), N_SHOWN),
     )  # fmt: skip
 
@@ -167,6 +168,8 @@ def test_baselines_with_little_support_are_named_in_one_sentence(replayed: Repla
             "hit_catalogue",
             "top_probability",
             "top_supported",
+            "top_presence",
+            "top_spread",
             "shown_rank",
         )
     }
