@@ -46,7 +46,8 @@ class Habit:
         mood: effect of the one topic that a user wants today.
         fatigue: effect of log(1 + impressions of the topic, which halve in 12 hours).
         drift: days after which a taste is another.
-        crossed: spread of a post's appeal to young women and older men, the others' turned round.
+        crossed: spread of a post's appeal to young women and older men, that to the others turned
+            round; that to women has half of it.
     """
 
     base: float = -2.6
@@ -79,11 +80,12 @@ def simulated(habit: Habit, seed: int) -> tuple[pd.DataFrame, np.ndarray, pd.Dat
     activity, parts = rng.gamma(2, 0.5, USERS), []
     seen, seen_at = np.zeros((USERS, habit.topics)), np.zeros(USERS)
     users = pd.DataFrame({"user_id": np.arange(USERS), "age": rng.integers(16, 66, USERS)})
-    appeal, side = np.zeros(POSTS), np.zeros(USERS)
+    appeal, side = np.zeros((2, POSTS)), np.zeros((2, USERS))
     if habit.crossed:
         users["gender"] = rng.choice(["f", "m"], USERS)
-        side = np.where((users.age < 41) == (users.gender == "f"), 1, -1)
-        appeal = rng.normal(0, habit.crossed, POSTS)
+        side[0] = np.where(users.gender == "f", 1, -1)
+        side[1] = side[0] * np.where(users.age < 41, 1, -1)
+        appeal = rng.normal(0, habit.crossed, (2, POSTS)) * [[0.5], [1]]
     for day in range(DAYS):
         kept = np.exp(-1 / habit.drift)
         taste = kept * taste + np.sqrt(1 - kept**2) * rng.normal(0, habit.taste, taste.shape)
@@ -98,7 +100,7 @@ def simulated(habit: Habit, seed: int) -> tuple[pd.DataFrame, np.ndarray, pd.Dat
             seen_at[user] = now
             odds = habit.base + taste[own, of] + quality[post] + hours[visit][of]
             odds += habit.mood * (of == wanted[own]) + habit.fatigue * np.log1p(seen[own, of])
-            odds += side[own] * appeal[post]
+            odds += (side[:, own] * appeal[:, post]).sum(0)
             np.add.at(seen, (np.broadcast_to(own, of.shape), of), 1)
             p = 1 / (1 + np.exp(-odds))
             at = (
