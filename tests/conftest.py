@@ -16,9 +16,9 @@ from typing import Any
 import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
+from threadpoolctl import threadpool_limits
 
 from feedrank.demo.server import embedded_server
-from feedrank.engines.processes import one_thread_of_algebra
 from feedrank.extraction.postgres import retry
 from tests.support.scratch import SCRATCH
 
@@ -78,9 +78,8 @@ def interruptible() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def alone() -> Iterator[None]:
-    """One process, and one thread of algebra: starting more takes longer than most tests' work."""
-    one_thread_of_algebra()
-    with pytest.MonkeyPatch.context() as patch:
+    """One process of one thread: starting more takes longer than the work of most tests."""
+    with threadpool_limits(1), pytest.MonkeyPatch.context() as patch:
         patch.setenv("FEEDRANK_WORKERS", "1")
         yield
 
