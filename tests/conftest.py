@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -15,9 +16,11 @@ from typing import Any
 import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
+from threadpoolctl import threadpool_limits
 
 from feedrank.demo.server import embedded_server
 from feedrank.extraction.postgres import retry
+from tests.support.scratch import SCRATCH
 
 ROOT = Path(__file__).parents[1]
 NUMBERS = itertools.count()
@@ -59,10 +62,26 @@ class TestDatabase:
         return url.render_as_string(hide_password=False)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Makes the scratch folder of a session, whose other processes inherit its name."""
+    if SCRATCH not in os.environ:
+        folder = TemporaryDirectory(prefix="feedrank-session-")
+        os.environ[SCRATCH] = folder.name
+        config.add_cleanup(folder.cleanup)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> None:
     """SIGINT as from a terminal: a session that began in the background ignores it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def alone() -> Iterator[None]:
+    """One process of one thread: starting more takes longer than the work of most tests."""
+    with threadpool_limits(1), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FEEDRANK_WORKERS", "1")
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ import yaml
 from feedrank.artifact.artifact import Artifact
 from feedrank.params import load_params
 from service.settings import PREFIX, Settings
-from tests.support.small_artifact import small_params, write_artifact
+from tests.support.small_artifact import small_artifact
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -142,10 +142,9 @@ WITH_EXAMPLES = [
 
 
 @pytest.fixture(scope="module")
-def names(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def names() -> dict[str, Any]:
     """What examples may use without saying where it is from: a small network's recommender."""
-    scratch = tmp_path_factory.mktemp("scratch")
-    artifact = Artifact.load(write_artifact(scratch / "artifact", scratch, small_params()))
+    artifact = Artifact.load(small_artifact() / "artifact")
     user_id = int(artifact.store.catalogue.user_ids[0])
     return {"recommender": artifact.recommender, "user_id": user_id}
 

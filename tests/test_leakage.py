@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from feedrank.training.plan import Plan
 from feedrank.validation import fold as folding
 from feedrank.validation import methods
 from feedrank.validation.baselines.most_liked import MostLiked
+from tests.support.scratch import scratch
 from tests.support.simulated_logs import (
     DAY,
     Learned,
@@ -38,9 +40,26 @@ STEPS = ("1h", "1d", "7d")
 
 
 @pytest.fixture(params=[*STEPS, "1d, tastes", "1d, sides", "1d, plugin", "1h, plugin"])
-def usual(request: pytest.FixtureRequest) -> Learned:
-    step, _, kind = request.param.partition(", ")
-    return {"": simulated, "tastes": tasteful, "sides": divided, "plugin": plugged}[kind](step)
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def usual(kind: str) -> Learned:
+    return _usual(kind)
+
+
+def _usual(kind: str) -> Learned:
+    step, _, name = kind.partition(", ")
+    return {"": simulated, "tastes": tasteful, "sides": divided, "plugin": plugged}[name](step)
+
+
+@cache
+def _flipped_later(kind: str) -> tuple[FeatureStore, TrainingRows]:
+    """What is learned of the usual log if all labels from the cutoff on are the other way."""
+    usual = _usual(kind)
+    rows = _all_rows(usual.log)
+    return _with(usual, scratch() / f"flipped-{kind}", _flipped(rows, rows.at >= CUTOFF))
 
 
 def _first_change(usual: Learned) -> int:
@@ -122,10 +141,9 @@ def _intersection(a: TrainingRows, b: TrainingRows) -> tuple[list[tuple[int, int
     return shared, [first[k] for k in shared], [second[k] for k in shared]  # type: ignore[list-item]
 
 
-def test_flipped_labels_change_nothing_before_their_step(usual: Learned, tmp_path: Path) -> None:
-    rows = _all_rows(usual.log)
-    changed = _with(usual, tmp_path, _flipped(rows, rows.at >= CUTOFF))
-    _same_before(usual, changed, _first_change(usual))
+def test_flipped_labels_change_nothing_before_their_step(kind: str) -> None:
+    usual = _usual(kind)
+    _same_before(usual, _flipped_later(kind), _first_change(usual))
 
 
 def test_segments_that_are_found_later_change_nothing_before(tmp_path: Path) -> None:
@@ -138,10 +156,9 @@ def test_segments_that_are_found_later_change_nothing_before(tmp_path: Path) -> 
     _same_before(usual, (store, found), of_sides)
 
 
-def test_flipped_labels_do_change_what_is_known_after_their_step(tmp_path: Path) -> None:
+def test_flipped_labels_do_change_what_is_known_after_their_step() -> None:
     usual = simulated()
-    rows = _all_rows(usual.log)
-    store, _ = _with(usual, tmp_path, _flipped(rows, rows.at >= CUTOFF))
+    store, _ = _flipped_later("1d")
     recommender = recommender_of(usual, store)
     posts = np.arange(250)
     for user in (0, 99, 200):
@@ -261,11 +278,8 @@ def _most_liked(store: FeatureStore, as_of: int | None, moments: range) -> list[
     ]
 
 
-def test_baselines_that_count_never_see_the_step_of_their_request(
-    usual: Learned, tmp_path: Path
-) -> None:
-    rows = _all_rows(usual.log)
-    store, _ = _with(usual, tmp_path, _flipped(rows, rows.at >= CUTOFF))
+def test_baselines_that_count_never_see_the_step_of_their_request(kind: str) -> None:
+    usual, (store, _) = _usual(kind), _flipped_later(kind)
     known_until, seconds = _first_change(usual), usual.params.features.step_seconds
     # Up to the last moment of the very step that the first flipped label falls into.
     before = range(known_until - 1, known_until - 4 * DAY, -7_000)

@@ -74,7 +74,8 @@ def _take(function: Callable[[int], Any]) -> None:
     """Keep the function in a worker, so that its arrays are sent once, not once a part."""
     global _function
     _function = function
-    one_thread_of_algebra()
+    # Of k-means too: where each processor has its worker, two threads spin while they wait for one.
+    threadpool_limits(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -33,13 +33,13 @@ from feedrank.state.feature_store import FeatureStore
 from feedrank.training.fit import fit_ranker
 from feedrank.validation.fold import FoldResult, run_fold
 from tests.engines import spark_jobs
+from tests.support.scratch import scratch
 from tests.support.simulated_logs import (
     DEFAULTS,
     different_files,
     fitted,
     learned,
     params,
-    scratch,
     simulated_network,
     workers,
     write_log,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cache
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from feedrank.state.catalogue import Catalogue, Texts, id_array
 from feedrank.state.feature_store import FeatureStore
 from feedrank.state.profiles import Profiles
 from feedrank.state.shared import SharedCounts
+from tests.support.scratch import made_once, scratch
 from tests.support.simulated_logs import (
     DAY,
     Learned,
@@ -29,7 +29,6 @@ from tests.support.simulated_logs import (
     pictured,
     plugged,
     ranked,
-    scratch,
     simulated,
     tasteful,
     worded,
@@ -113,7 +112,7 @@ class Followed:
         )
 
 
-@cache
+@made_once
 def followed(step: str = "1d", kind: str = "profiles") -> Followed:
     """The simulated log of 300 users, or one of tastes, cut on its 25th day."""
     of = LEARNED[kind](step)

@@ -16,6 +16,7 @@ from feedrank.ranking.first_stage import FirstStage
 from feedrank.ranking.recommender import Ranked, Recommender
 from feedrank.ranking.top_k import Reach
 from feedrank.state import shared
+from tests.support.scratch import scratch
 from tests.support.simulated_logs import (
     DAY,
     ORIGIN,
@@ -24,7 +25,6 @@ from tests.support.simulated_logs import (
     params,
     plugged,
     recommender_of,
-    scratch,
     simulated,
     simulated_network,
     tasteful,

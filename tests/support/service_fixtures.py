@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,14 +12,13 @@ from starlette.testclient import TestClient
 from feedrank.artifact.artifact import Artifact
 from service.app import create_app
 from service.settings import Settings
-from tests.support.small_artifact import small_params, write_artifact
+from tests.support.small_artifact import small_artifact
 
 
 @pytest.fixture(scope="session")
 def small_artifact_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Directory of a small artifact, and of what it was exported from."""
-    directory = tmp_path_factory.mktemp("artifact")
-    write_artifact(directory / "artifact", directory, small_params())
+    """Directory of a small artifact, and of what it was exported from; of one process alone."""
+    directory = shutil.copytree(small_artifact(), tmp_path_factory.mktemp("small") / "made")
     return directory / "artifact", directory
 
 

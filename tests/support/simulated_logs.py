@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +27,7 @@ from feedrank.ranking.rankers.ranker import Asked, Ranker
 from feedrank.ranking.recommender import Recommender
 from feedrank.state.feature_store import FeatureStore
 from feedrank.training.fit import fit_ranker
+from tests.support.scratch import made_once, scratch
 from tests.support.taste_samples import likes
 
 ORIGIN = "2021-10-01T00:00:00"
@@ -214,17 +211,9 @@ def recommender_of(
     return Recommender(store or learned.store, learned.ranker, **rules, as_of=as_of)
 
 
-@cache
-def scratch() -> Path:
-    """A folder of this test process, removed at its end."""
-    path = Path(tempfile.mkdtemp(prefix="feedrank-core-"))
-    atexit.register(shutil.rmtree, path, ignore_errors=True)
-    return path
-
-
-@cache
+@made_once
 def simulated(step: str = "1d", profiles: bool = True) -> Learned:
-    """The simulated log of 300 users, learned once for all tests of a process."""
+    """The simulated log of 300 users."""
     network, rows = simulated_network()
     users = network.users if profiles else network.users[["user_id"]]
     directory = scratch() / f"{step}-{profiles}"
@@ -232,14 +221,14 @@ def simulated(step: str = "1d", profiles: bool = True) -> Learned:
     return Learned.of(log, params(features={"step": step, "warmup_days": 7}))
 
 
-@cache
+@made_once
 def plugged(step: str = "1d") -> Learned:
     """The same log, learned with the own features of `plugins/features/reading.py`."""
     features = {"step": step, "warmup_days": 7, "plugins": ["reading"]}
     return Learned.of(simulated(step).log, params(features=features))
 
 
-@cache
+@made_once
 def worded(step: str = "1d") -> Learned:
     """A log of posts whose words say which of eight like rates they have, with one cluster."""
     rows, rng = random_rows(60_000, 200, 240, 30, seed=5), np.random.default_rng(6)
@@ -251,7 +240,7 @@ def worded(step: str = "1d") -> Learned:
     return Learned.of(log, params(features={"step": step, "warmup_days": 7, "clusters": 1}))
 
 
-@cache
+@made_once
 def tasteful(step: str = "1d") -> Learned:
     """A log of 300 users whose tastes no profile tells, so that its refits have factors.
 
@@ -273,7 +262,7 @@ def tasteful(step: str = "1d") -> Learned:
     return Learned.of(log, params(features={"step": step, "warmup_days": 7}))
 
 
-@cache
+@made_once
 def divided(step: str = "1d") -> Learned:
     """A log of 300 users who like by side and, less, by age, from day 9 on, as a refit finds."""
     rng = np.random.default_rng(5)
@@ -292,7 +281,7 @@ def divided(step: str = "1d") -> Learned:
     return Learned.of(log, params(features={"step": step, "warmup_days": 7}))
 
 
-@cache
+@made_once
 def ranked(step: str = "1d", ranker: str = "again:LikedAgain") -> Learned:
     """The log of tastes with another ranker: the one of `plugins/rankers`, or a shipped one."""
     of = tasteful(step)
@@ -300,7 +289,7 @@ def ranked(step: str = "1d", ranker: str = "again:LikedAgain") -> Learned:
     return replace(of, params=params, ranker=fitted(of.store, of.rows, params))
 
 
-@cache
+@made_once
 def pictured(step: str = "1d") -> Learned:
     """The log of tastes; vectors, of which every tenth post has none, tell them, words nothing."""
     of = tasteful(step)

@@ -23,6 +23,7 @@ from feedrank.ranking.rankers.ranker import Ranker
 from feedrank.state.feature_store import FeatureStore
 from feedrank.training.fit import fit_ranker
 from tests.support.network.log_files import write_simulated_log
+from tests.support.scratch import made_once, scratch
 
 SMALL = DemoParams(kind="course", seed=7, users=400, posts=300, days=30, effect_scale=1.0)
 PATH = "/post/recommendations/"
@@ -69,6 +70,15 @@ def write_artifact(directory: Path, scratch: Path, params: Params) -> Path:
     (scratch / "ranker").mkdir()
     ranker.save(scratch / "ranker")
     export_again(directory, scratch, params.export)
+    return directory
+
+
+@made_once
+def small_artifact() -> Path:
+    """Folder `artifact`, of the usual small network, in the folder of what it was made of."""
+    directory = scratch() / "small"
+    directory.mkdir()
+    write_artifact(directory / "artifact", directory, small_params())
     return directory
 
 

@@ -13,6 +13,7 @@ from feedrank.validation.feed.homogeneity import excess_of
 from feedrank.validation.feed.randomness import Finding, exposure_in_words, randomness_of, said_of
 from feedrank.validation.feed.strata import Strata, strata_of
 from tests.support.network.feeds import FEEDS, store_of
+from tests.support.scratch import scratch
 from tests.support.simulated_logs import (
     DAY,
     USUAL,
@@ -21,7 +22,6 @@ from tests.support.simulated_logs import (
     params,
     posts_table,
     random_rows,
-    scratch,
     simulated,
     users_table,
     workers,
