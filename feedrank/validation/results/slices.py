@@ -25,7 +25,7 @@ from feedrank.validation.replay.replay import ReplayResult
 
 AGAINST = "most_liked"
 N_WORST = 3  # slices that are named
-MOST_SLICES = 32  # of an attribute: above any of the demo's, and a table that people can read
+MOST_SLICES = 32  # of an attribute: a table that people can read
 COLUMNS = (
     "by", "value", "requests", "shown", "shown_low", "shown_high", "expected", "expected_low",
     "expected_high", "lead", "lead_low", "lead_high",

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
+
 import numpy as np
 from starlette.testclient import TestClient
 
 from feedrank.artifact.artifact import Artifact
+from service.routes.finding import described, profile_of
+from tests.support.simulated_logs import divided
 
 pytest_plugins = ("tests.support.service_fixtures",)
 
@@ -47,3 +53,15 @@ def test_a_search_has_few_words(client: TestClient) -> None:
 
 def test_an_id_finds_its_user(client: TestClient, user_id: int) -> None:
     assert user_id in [user["id"] for user in _found(client, str(user_id))["users"]]
+
+
+def test_a_user_is_known_for_all_columns_that_tell_the_segment() -> None:
+    store = divided().store
+    artifact = cast(Artifact, SimpleNamespace(store=store))
+    names = [store.fitted.column_names[column] for column in store.fitted.segment_columns]
+    profile = profile_of(artifact, 3)
+    assert names == ["side", "age"]
+    (user,) = described(artifact, [3])
+    assert user["known_for"] == f"side {profile['side']}, age {profile['age']}"
+    one = replace(store, fitted=store.fitted.knowing(0))
+    assert described(cast(Artifact, SimpleNamespace(store=one)), [3])[0]["known_for"] == ""
