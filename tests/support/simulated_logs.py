@@ -27,8 +27,8 @@ from feedrank.ranking.rankers.ranker import Asked, Ranker
 from feedrank.ranking.recommender import Recommender
 from feedrank.state.feature_store import FeatureStore
 from feedrank.training.fit import fit_ranker
+from tests.support.network.taste_samples import likes
 from tests.support.scratch import made_once, scratch
-from tests.support.taste_samples import likes
 
 ORIGIN = "2021-10-01T00:00:00"
 HOUR = 3600

@@ -11,7 +11,7 @@ from feedrank.state.counts.tally import Tally, tally
 from feedrank.state.history import InteractionSample
 from feedrank.state.posts.clusters import PostClusters
 from feedrank.state.posts.factors import Factors
-from tests.support.taste_samples import likes
+from tests.support.network.taste_samples import likes
 
 N_USERS, N_POSTS, N_CLUSTERS, RATE, FIRST = 400, 60, 3, 0.2, 5
 CLUSTER = np.arange(N_POSTS) % N_CLUSTERS

@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix, identity
 from feedrank.learning.posts.factors import LEAST_SPREAD, fit_factors, text_components
 from feedrank.learning.posts.sample import expected_likes
 from feedrank.state.history import InteractionSample
-from tests.support.taste_samples import likes
+from tests.support.network.taste_samples import likes
 
 N_USERS, N_POSTS, RATE = 900, 150, 0.2
 NO_TEXT = csr_matrix(np.ones((N_POSTS, 1)))

@@ -11,7 +11,7 @@ from feedrank.learning.posts.text import text_design
 from feedrank.params import FeaturesParams, load_params
 from feedrank.state.counts.tally import Tally, tally
 from feedrank.state.history import InteractionSample
-from tests.support.taste_samples import likes
+from tests.support.network.taste_samples import likes
 
 N_USERS, N_POSTS, N_GROUPS, RATE = 1500, 200, 4, 0.2
 GROUP = np.arange(N_POSTS) % N_GROUPS

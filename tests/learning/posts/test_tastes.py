@@ -6,7 +6,7 @@ from scipy.stats import nbinom
 
 from feedrank.learning.posts.sample import expected_likes
 from feedrank.learning.posts.tastes import LEAST_STRENGTH, Tastes, taste_ratios
-from tests.support.taste_samples import likes
+from tests.support.network.taste_samples import likes
 
 N_USERS, N_POSTS, N_GROUPS, RATE = 600, 90, 3, 0.2
 GROUP = np.repeat(np.arange(N_GROUPS), N_POSTS // N_GROUPS)
