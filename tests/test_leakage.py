@@ -273,9 +273,9 @@ def _run_fold(usual: Learned, features: Path, fold: Fold) -> folding.FoldResult:
 def _most_liked(store: FeatureStore, as_of: int | None, moments: range) -> list[bytes]:
     """Lists of the baselines that count, of some users at some moments."""
     baselines = [MostLiked(store, by_segment, as_of) for by_segment in (False, True)]
-    return [
-        b.rank(user, at, 20).post.tobytes() for b in baselines for at in moments for user in (3, 99)
-    ]
+    user, at = (of.ravel() for of in np.meshgrid([3, 99], moments))
+    every = [np.arange(len(store.catalogue.post_ids))] * len(user)
+    return [ranked.post.tobytes() for b in baselines for ranked in b.rank_many(user, at, 20, every)]
 
 
 def test_baselines_that_count_never_see_the_step_of_their_request(kind: str) -> None:

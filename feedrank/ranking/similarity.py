@@ -27,12 +27,23 @@ def similar_posts(
     """
     state = store.states.as_of(store.shared.n_steps)
     rows = candidates[candidates != post]
-    strengths, topic = state.refit.strengths, store.fitted.topic
+    strengths, is_same = state.refit.strengths, _of_same_topic(store, post)
     of_topic = 1 / strengths.user_topic
-    covariance, variance = (topic == topic[post]) * of_topic, np.full(len(topic), of_topic)
+    covariance, variance = is_same * of_topic, np.full(len(is_same), of_topic)
     values = np.hstack([state.membership.T / strengths.user_cluster**0.5, state.refit.factors.post])
     covariance += values @ values[post]
     variance += (values**2).sum(1)
     similarity = np.round(covariance / np.sqrt(variance * variance[post]), DECIMALS)[rows]
     best = np.lexsort((rows, -state.quality[rows], -similarity))[:k]
     return rows[best], similarity[best]
+
+
+def _of_same_topic(store: FeatureStore, post: int) -> np.ndarray:
+    """Whether each post is of a post's topic; codes from the last fitted one on are of several."""
+    topic = store.fitted.topic
+    is_same = np.asarray(topic == topic[post])
+    if topic[post] >= store.fitted.vocabulary.n_topics - 1:
+        name = store.topic[post]
+        for row in np.flatnonzero(is_same).tolist():
+            is_same[row] = store.topic[row] == name
+    return is_same

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -156,37 +157,25 @@ def _suggested(artifact: Artifact) -> list[dict[str, Any]]:
 
 def _topics(artifact: Artifact, post: np.ndarray, liked: np.ndarray) -> list[dict[str, Any]]:
     """Topics of shown posts, most shown first."""
-    names, topic = _by_text(artifact.store)
-    n_shown = np.bincount(topic[post], minlength=len(names))
-    n_liked = np.bincount(topic[post], liked, len(names))
+    rows, of = np.unique(post, return_inverse=True)
+    topics = [artifact.store.topic[row] for row in rows.tolist()]
+    shown, likes = Counter[str](), Counter[str]()
+    for row, n, n_liked in zip(topics, np.bincount(of), np.bincount(of, liked), strict=True):
+        shown[row] += int(n)
+        likes[row] += int(n_liked)
     return [
-        {"topic": names[code], "n_shown": int(n_shown[code]), "n_liked": int(n_liked[code])}
-        for code in np.argsort(-n_shown, kind="stable").tolist()
-        if n_shown[code]
+        {"topic": topic, "n_shown": n, "n_liked": likes[topic]}
+        for topic, n in sorted(shown.items(), key=lambda one: (-one[1], one[0]))
     ]
 
 
 def _named_topics(store: FeatureStore) -> list[str]:
-    """Topics of the most posts."""
-    names, topic = _by_text(store)
-    most = np.argsort(-np.bincount(topic), kind="stable")[:N_TOPICS]
-    return [names[code] for code in most.tolist()]
-
-
-def _by_text(store: FeatureStore) -> tuple[list[str], np.ndarray]:
-    """Topics, and the place among them of each post's, shape (n_posts,).
-
-    Fitted codes are one for all topics that came later.
-    """
-    topic = np.array(store.fitted.topic)
-    codes, first, topic = np.unique(topic, return_index=True, return_inverse=True)
-    names = [store.topic[row] for row in first.tolist()]
-    if codes[-1] == store.fitted.vocabulary.n_topics:
-        places = {names.pop(): len(names)}
-        for row in np.flatnonzero(topic == len(names)).tolist():
-            topic[row] = places.setdefault(store.topic[row], len(names) + len(places))
-        names += places
-    return names, topic
+    """Topics of the most posts. Only codes below the last fitted one are of one topic each."""
+    topic, n_own = store.fitted.topic, store.fitted.vocabulary.n_topics - 1
+    _, first, size = np.unique(topic, return_index=True, return_counts=True)
+    n_posts = Counter({store.topic[first[code]]: int(size[code]) for code in range(n_own)})
+    n_posts.update(store.topic[row] for row in np.flatnonzero(topic >= n_own).tolist())
+    return [name for name, _ in n_posts.most_common(N_TOPICS)]
 
 
 def _history(

@@ -84,4 +84,5 @@ def test_an_own_baseline_ranks_by_its_scores() -> None:
     own = baseline(learned.store, baseline.fit(learned.rows), None)
     posts = np.arange(own.n_posts)
     scores = own.score(3, 20 * DAY, posts)
-    assert own.rank(3, 20 * DAY, 5).post.tolist() == np.argsort(-scores, kind="stable")[:5].tolist()
+    (ranked,) = own.rank_many(np.array([3]), np.array([20 * DAY]), 5, [posts])
+    assert ranked.post.tolist() == np.argsort(-scores, kind="stable")[:5].tolist()

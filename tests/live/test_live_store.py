@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from feedrank.live.events import IMPRESSION, LIKE, LIKED, Events, HiddenPost, NewPost
-from feedrank.live.live_store import EPOCH, LiveStore
+from feedrank.live.live_store import LiveStore
 from feedrank.log.metadata import ALWAYS, NEVER
-from tests.live.followed import followed
+from tests.live.followed import EPOCH, followed
 from tests.support.simulated_logs import DAY, Learned, recommender_of
 
 

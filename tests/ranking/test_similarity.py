@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from feedrank.live.events import NewPost
@@ -7,6 +9,7 @@ from feedrank.live.live_store import LiveStore
 from feedrank.log.embeddings import EMBEDDING
 from feedrank.ranking.similarity import similar_posts
 from feedrank.schema import TOPIC
+from feedrank.state.catalogue import Texts
 from tests.support.simulated_logs import Learned, pictured
 
 
@@ -48,6 +51,20 @@ def test_equally_similar_posts_are_ordered_by_quality(learned: Learned) -> None:
     ties = np.flatnonzero(np.diff(similarity) == 0)
     assert len(ties) > 0
     assert (quality[ties] >= quality[ties + 1]).all()
+
+
+def test_topics_that_share_a_code_make_posts_no_more_similar(learned: Learned) -> None:
+    store = learned.store
+    shared = np.flatnonzero(store.fitted.topic == store.fitted.n_topics - 1)
+    names = [store.topic[row] for row in range(len(learned.log.posts))]
+    names[shared[3]], names[shared[5]] = "alone", "alone"
+    names[shared[0]], names[shared[1]] = "first", "second"
+    apart = replace(store, topic=Texts.of(names))
+    for post, like_it in ((shared[0], None), (shared[3], shared[5])):
+        of_one = dict(zip(*similar_posts(store, post, 1_000, shared), strict=True))
+        found = dict(zip(*similar_posts(apart, post, 1_000, shared), strict=True))
+        assert all(found[row] < of_one[row] for row in found if row != like_it)
+        assert like_it is None or found[like_it] == of_one[like_it]
 
 
 def test_a_new_post_is_most_similar_to_the_known_one_of_its_embedding() -> None:

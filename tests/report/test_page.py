@@ -395,7 +395,7 @@ def test_small_slices_become_one() -> None:
     of = np.repeat(list(sizes), list(sizes.values()))
     cut = [Slice("x", name, of == name) for name in sizes]
     found = {s.value: int(s.kept.sum()) for s in large_slices(cut, user)}
-    assert found == {"a": 120, "3 small ones": 80}
+    assert found == {"a": 120, "3 others": 80}
     few_users = [s.value for s in large_slices([Slice("x", "a", of == "a")], user % 5)]
     assert few_users == ["a"]
 
@@ -406,7 +406,9 @@ def test_of_many_slices_the_largest_are_told_apart(monkeypatch: pytest.MonkeyPat
     of = np.repeat(list(sizes), list(sizes.values()))
     cut = [Slice("x", name, of == name) for name in sizes]
     found = {s.value: int(s.kept.sum()) for s in large_slices(cut, np.arange(300))}
-    assert found == {"b": 120, "d": 70, "2 small ones": 110}
+    assert found == {"b": 120, "d": 70, "2 others": 110}
+    alike = [Slice("x", str(n), np.arange(300) // 60 == n) for n in range(5)]
+    assert [s.value for s in large_slices(alike, np.arange(300))] == ["0", "1", "3 others"]
 
 
 def test_of_many_topics_the_most_shown_have_a_line(

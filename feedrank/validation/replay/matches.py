@@ -40,7 +40,7 @@ class Matches(Columns):
         probability: our own, shape (n,).
         of_request: mean of our log-odds over the posts shown in the request, shape (n,).
         propensity: of the post, as in `Requests`, shape (n,).
-        presence: of the post near the request, itself left out, shape (n,).
+        presence: of the post near the request, its own left out, shape (n,).
         liked: bool, shape (n,).
     """
 
@@ -181,7 +181,7 @@ def _scored(
     for m, i, place in found:
         (own,) = np.nonzero(place >= 0)
         rows, n = requests.offsets[i] + own, len(own)
-        others = np.maximum(shown[requests.post[rows]] - 1, 0)
+        others = np.maximum(shown[requests.post[rows]] - requests.n_times[rows], 0)
         mean = float(log_odds_of(of[i]).mean())
         parts.append(
             Matches(

@@ -57,7 +57,7 @@ class ReplayResult:
             shape (n_methods, n_shown).
         shown_post: every shown post, shape (n_shown,).
         shown_propensity: of the post, as in `Requests`, shape (n_shown,).
-        shown_presence: of the post near the request, itself left out, shape (n_shown,).
+        shown_presence: of the post near the request, its own left out, shape (n_shown,).
         shown_probability: our own of every shown post, shape (n_shown,).
         shown_liked: bool, shape (n_shown,).
         shown_request: row of the request, shape (n_shown,).
@@ -155,7 +155,8 @@ def replay_requests(
         n_near = np.where(is_taken, near[top[:, rows]], 0)
         top_spread[:, rows] = np.where(is_taken, quality_spread(step)[top[:, rows]], 0)
         supported[:, rows], top_presence[:, rows] = n_near > 0, presence(n_near, near)
-        shown_presence[of] = presence(np.maximum(near[requests.post[of]] - 1, 0), near)
+        others = near[requests.post[of]] - requests.n_times[of]
+        shown_presence[of] = presence(np.maximum(others, 0), near)
         listed = top[:, rows].swapaxes(0, 1).reshape(len(users), -1)
         posts = [np.unique(x[x >= 0]) for x in map(np.append, shown, listed)]
         p = ours.score_many(users, at, posts)

@@ -39,6 +39,7 @@ class Requests:
         propensity: of the post: as the exposure log has it, else in the user's stratum, where 1 is
             an average post, shape (n_shown,).
         policy: that showed it, a number of `LoggedExposures`, 0 for the old feed, shape (n_shown,).
+        n_times: impressions of the post within the request's step, int64, shape (n_shown,).
     """
 
     user: np.ndarray
@@ -48,6 +49,7 @@ class Requests:
     liked: np.ndarray
     propensity: np.ndarray
     policy: np.ndarray
+    n_times: np.ndarray
 
     def __len__(self) -> int:
         return len(self.user)
@@ -74,6 +76,7 @@ class Requests:
             self.liked[first:last],
             self.propensity[first:last],
             self.policy[first:last],
+            self.n_times[first:last],
         )
 
     def weighed(self, propensity: Propensity, stratum: np.ndarray) -> Requests:
@@ -235,5 +238,5 @@ def _gathered(rows: Impressions, logged: LoggedExposures, session: np.ndarray) -
     offsets = np.searchsorted(pairs, np.arange(len(sessions) + 1) * n_posts)
     return Requests(
         user[by_time], at[by_time], offsets, pairs % n_posts, liked,
-        logged.propensity[first].astype(np.float64), logged.policy[first],
+        logged.propensity[first].astype(np.float64), logged.policy[first], np.bincount(of_pair),
     )  # fmt: skip

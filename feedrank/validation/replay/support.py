@@ -60,8 +60,7 @@ def presence(n: np.ndarray, near: np.ndarray) -> np.ndarray:
     """Logarithm of impressions near a request, plus a half, over the mean of the posts shown then.
 
     Args:
-        n: impressions of some posts; without itself where the post of an impression is meant, since
-            that one is no sign of others.
+        n: impressions of some posts; of a post that the request was shown, those by others.
         near: of all posts.
 
     Of two posts, shown three times and once:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -76,18 +75,19 @@ def large_slices(slices: Iterable[Slice], user: np.ndarray) -> Iterator[Slice]:
         user: of each request, shape (n_requests,).
     """
     for by, group in groupby(slices, lambda s: s.by):
-        of_attribute, small = list(group), []
-        largest = heapq.nlargest(MOST_SLICES, (s.kept.sum() for s in of_attribute))
-        for one in of_attribute:
-            if one.kept.sum() >= largest[-1] and is_large(user[one.kept]):
+        some, others = list(group), []
+        size = np.array([one.kept.sum() for one in some])
+        largest = {*np.argsort(-size, kind="stable")[:MOST_SLICES].tolist()}
+        for number, one in enumerate(some):
+            if number in largest and is_large(user[one.kept]):
                 yield one
-            elif one.kept.any():
-                small.append(one)
-        if len(small) == 1:
-            yield small[0]
-        elif small:
-            together = np.any([s.kept for s in small], axis=0)
-            yield Slice(by, f"{len(small)} small ones", together)
+            elif size[number]:
+                others.append(one)
+        if len(others) == 1:
+            yield others[0]
+        elif others:
+            together = np.any([s.kept for s in others], axis=0)
+            yield Slice(by, f"{len(others)} others", together)
 
 
 def is_large(user: np.ndarray) -> bool:

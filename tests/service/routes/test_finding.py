@@ -10,7 +10,9 @@ import numpy as np
 from starlette.testclient import TestClient
 
 from feedrank.artifact.artifact import Artifact
+from feedrank.state.catalogue import Texts
 from service.routes.finding import described, profile_of
+from service.routes.page import _named_topics, _topics
 from tests.support.simulated_logs import divided
 
 pytest_plugins = ("tests.support.service_fixtures",)
@@ -65,3 +67,24 @@ def test_a_user_is_known_for_all_columns_that_tell_the_segment() -> None:
     assert user["known_for"] == f"side {profile['side']}, age {profile['age']}"
     one = replace(store, fitted=store.fitted.knowing(0))
     assert described(cast(Artifact, SimpleNamespace(store=one)), [3])[0]["known_for"] == ""
+
+
+def test_topics_that_share_a_code_are_named_each() -> None:
+    store = divided().store
+    topic, last = store.fitted.topic, store.fitted.n_topics - 1
+    shared, own = np.flatnonzero(topic == last), np.flatnonzero(topic < last)
+    names = [store.topic[row] for row in range(len(topic))]
+    for row in shared.tolist():
+        names[row] = f"single {row}"
+    names[shared[4]] = names[shared[3]]
+    apart = replace(store, topic=Texts.of(names))
+    post = np.array([shared[3], own[0], shared[4], shared[7]])
+    found = _topics(cast(Artifact, SimpleNamespace(store=apart)), post, np.array([0, 1, 1, 0]))
+    first = {"topic": names[shared[3]], "n_shown": 2, "n_liked": 1}
+    others = [
+        {"topic": names[own[0]], "n_shown": 1, "n_liked": 1},
+        {"topic": names[shared[7]], "n_shown": 1, "n_liked": 0},
+    ]
+    assert found == [first, *sorted(others, key=lambda one: str(one["topic"]))]
+    assert set(_named_topics(apart)[:last]) == {names[row] for row in own.tolist()}
+    assert _named_topics(apart)[last] == names[shared[3]]

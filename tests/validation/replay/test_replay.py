@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -218,7 +219,8 @@ def test_the_parts_of_workers_are_all_requests(log: Log) -> None:
 def _requests(user: Any, at: Any, offsets: Any, post: Any, liked: Any) -> Requests:
     """Requests of the old feed, which shows all posts alike."""
     columns = (np.array(c) for c in (user, at, offsets, post, liked))
-    return Requests(*columns, np.ones(len(post)), np.zeros(len(post), np.uint16))
+    n = len(post)
+    return Requests(*columns, np.ones(n), np.zeros(n, np.uint16), np.ones(n, np.int64))
 
 
 def _replayed(shown: list[int], liked: list[int], k: int = 3, depth: int = 6) -> ReplayResult:
@@ -291,6 +293,25 @@ def test_a_post_s_impressions_near_the_request_are_counted_without_its_own() -> 
     np.testing.assert_allclose(
         replayed.top_presence[:, 0], np.log(np.array([[3.5, 0.5, 3.5], [0.5, 3.5, 0.5]]) / 3)
     )
+
+
+def test_a_post_s_own_impressions_are_all_left_out_if_it_was_shown_more_than_once() -> None:
+    one = _requests([0], [5 * DAY], [0, 2], [4, 6], [False, False])
+    twice = replace(one, n_times=np.array([2, 4]))
+    replayed = _replay([ByNumber()], ByNumber(), twice, 6, 3)
+    np.testing.assert_allclose(replayed.shown_presence, np.log([1.5 / 3, 0.5 / 3]))
+
+
+def test_impressions_of_a_post_within_a_request_are_counted(log: Log) -> None:
+    found = requests_of(log, FOLD, 7 * DAY, n=10**6, seed=1)
+    rows = [r for r in tuples(Impressions.joined(log.buckets())) if 5 * DAY <= r[2] < 8 * DAY]
+    pairs = Counter((user, at // (7 * DAY), post) for user, post, at, _ in rows)
+    user, step = found.user[found.shown_request], found.at[found.shown_request] // (7 * DAY)
+    keys = zip(user.tolist(), step.tolist(), found.post.tolist(), strict=True)
+    assert found.n_times.tolist() == [pairs[key] for key in keys]
+    assert found.n_times.max() > 1
+    parts = [found.part(number, 3).n_times for number in range(3)]
+    assert np.concatenate(parts).tolist() == found.n_times.tolist()
 
 
 def test_a_listed_post_is_as_uncertain_as_it_is_at_the_step_of_the_request() -> None:
