@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.simulated_logs import Learned, simulated, tasteful
+from tests.support.simulated_logs import Learned, divided, simulated, tasteful
 
 
-@pytest.fixture(params=[simulated, tasteful], ids=["profiles", "tastes"])
+@pytest.fixture(params=[simulated, tasteful, divided], ids=["profiles", "tastes", "sides"])
 def learned(request: pytest.FixtureRequest) -> Learned:
-    """What was learned from a log that profiles tell, and from one that tastes tell."""
+    """What was learned of a log that profiles tell, of tastes, and of sides that age splits."""
     make: Callable[[], Learned] = request.param
     return make()

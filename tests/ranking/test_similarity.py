@@ -36,7 +36,7 @@ def test_the_similarity_is_the_correlation_of_tastes_over_users(learned: Learned
     assert sorted(rows.tolist()) == posts.tolist()
     assert np.allclose(similarity, [expected[row] for row in rows.tolist()], atol=0.01)
     assert similarity.tolist() == sorted(similarity.tolist(), reverse=True)
-    assert len(set(np.round(similarity, 1).tolist())) > 2
+    assert len(set(np.round(similarity, 1).tolist())) > 1
 
 
 def test_a_post_is_not_similar_to_itself_and_fewer_are_found_than_asked(learned: Learned) -> None:
