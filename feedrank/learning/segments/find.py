@@ -48,7 +48,7 @@ def with_segments(
     some = partial(_of_some_users, log, looks)
     rows = Impressions.joined(list(map_parts(some, log.meta.n_buckets, "reading some users")))
     look = partial(_found_before, fixed, profiles, rows, looks)
-    found = map_parts(look, len(looks), "looking for segments")
+    found = list(map_parts(look, len(looks), "looking for segments"))
     return next((later for later in found if later.segment_column >= 0), fixed)
 
 
