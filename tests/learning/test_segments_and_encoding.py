@@ -128,7 +128,7 @@ def _segment_rows(
 def _chosen(profiles: Profiles, rows: Impressions) -> int:
     """The column whose codes differ most, of users who are all one segment."""
     one, every = np.zeros(len(profiles.codes), np.int64), range(len(profiles.columns))
-    return difference.most_different(profiles, rows, every, one)[0]
+    return difference.most_different(profiles, rows, every, one).column
 
 
 def _segments_of(profiles: Profiles, rows: Impressions) -> WarmupParameters:
@@ -247,7 +247,7 @@ def test_a_column_of_a_tenth_of_the_effect_splits_nothing() -> None:
     rows = _segment_rows(log_odds, 600_000, 0.15)
     assert _segments_of(profiles, rows).segment_splits == ()
     segment = profiles.codes[:, 1].astype(np.int64)  # though it is certain
-    assert difference.most_different(profiles, rows, [0, 2], segment)[0] == 2
+    assert difference.most_different(profiles, rows, [0, 2], segment).column == 2
 
 
 def test_segments_are_no_more_than_their_bound(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,8 +263,8 @@ def test_a_difference_within_segments_knows_nothing_of_that_between_them() -> No
     profiles, log_odds = _of_two_columns(np.random.default_rng(2), 0.0)
     rows = _segment_rows(log_odds, 60_000, 0.15)
     segment = profiles.codes[:, 1].astype(np.int64)
-    assert difference.most_different(profiles, rows, [1], segment * 0)[0] == 1
-    assert difference.most_different(profiles, rows, [0, 1, 2], segment)[0] == -1
+    assert difference.most_different(profiles, rows, [1], segment * 0).column == 1
+    assert difference.most_different(profiles, rows, [0, 1, 2], segment).column == -1
 
 
 @pytest.mark.parametrize("most", [3_000_000, 30_000])
@@ -294,9 +294,9 @@ def test_what_a_refit_looks_at_does_not_hang_on_what_comes_after_it(
     monkeypatch.setattr(find, "LATER_ROWS", 10_000)
     looked_at: list[list[bytes]] = []
 
-    def choose(_: Profiles, rows: Impressions, *__: object) -> tuple[int, float]:
+    def choose(_: Profiles, rows: Impressions, *__: object) -> difference.Difference:
         looked_at[-1].append(b"".join(column.tobytes() for column in vars(rows).values()))
-        return -1, 0.0
+        return difference.Difference()
 
     monkeypatch.setattr(find, "most_different", choose)
     log, fitted = divided().log, divided().store.fitted

@@ -16,7 +16,7 @@ from feedrank.state.posts.vocabulary import Vocabulary
 # Axes at most: each is a column of every post. On 7,023 posts 64 of them raise the time of a gate's
 # fit from .08 to .14 s. Axes of less spread than this share of the first one's are rounding.
 MAX_AXES, LEAST_SPREAD = 64, 1e-9
-# Of the users of a bucket each has two counts a topic: at 20,000 users, 80 MB for 512 topics.
+# Of the users of a bucket each has two counts a topic: at 20,000 users, 160 MB for 512 topics.
 MAX_TOPICS = 512
 
 

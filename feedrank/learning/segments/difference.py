@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,6 +30,20 @@ LEAST_LIKES = 0.5  # expected of a post; with fewer, a single like would decide
 # where codes have few users; .1 hides bands of a twelfth.
 LEAST_SHARE = 0.05
 SEED = 1  # any number
+
+
+class Difference(NamedTuple):
+    """A profile column whose codes differ.
+
+    Attributes:
+        column: -1 if none does.
+        excess: by what its difference exceeds that of chance.
+        half: 0 or 1 of each code, by the side of the direction in which the codes differ most.
+    """
+
+    column: int = -1
+    excess: float = 0.0
+    half: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,8 +78,8 @@ class _Cells:
 
 def most_different(
     profiles: Profiles, rows: Impressions, columns: Sequence[int], segment: np.ndarray
-) -> tuple[int, float]:
-    """The column whose codes differ most in the posts that they like, and by what; or -1, 0.
+) -> Difference:
+    """The column whose codes differ most in the posts that they like, if any do beyond chance.
 
     A permutation test: a column's difference is compared with that of its codes permuted among
     users of one segment who like about as often. Each user keeps all rows, so that neither one who
@@ -82,41 +97,23 @@ def most_different(
     n_permutations = int(
         np.clip(PERMUTED_ROWS // max(len(rows), 1), FEWEST_PERMUTATIONS, MOST_PERMUTATIONS)
     )
-    rng, best, most = np.random.default_rng(SEED), -1, 0.0
+    rng, best = np.random.default_rng(SEED), Difference()
     stratum = cells.segment * STRATA + _strata(cells.user, cells.liked, rng)
     for column in columns:
         codes = profiles.codes[cells.users, column].astype(np.int64)
-        difference = partial(_difference, profiles.columns[column].n_codes, cells)
+        n_codes = profiles.columns[column].n_codes
+        difference = partial(_difference, n_codes, cells)
         chances = (difference(_permuted(codes, stratum, rng)) for _ in range(n_permutations))
         found, chance = difference(codes), list(islice(chances, FIRST_PERMUTATIONS))
         if found <= max(chance):
             continue
         chance += chances
         excess = found - float(np.mean(chance))
-        if excess > max(most, CERTAIN * float(np.std(chance, ddof=1))):
-            best, most = column, excess
-    return best, most
-
-
-def halves(
-    profiles: Profiles, rows: Impressions, column: int, segment: np.ndarray
-) -> tuple[int, ...] | None:
-    """0 or 1 of each code of a column, by which side its users like within segments; None if one.
-
-    The side is that of the direction in which the codes differ most.
-
-    Args:
-        profiles: of all users.
-        rows: impressions of some users, in any order.
-        column: of the codes.
-        segment: of all users; differences between segments do not count.
-    """
-    cells = _Cells.of(rows, segment)
-    codes = profiles.codes[cells.users, column].astype(np.int64)
-    residual = _residual(profiles.columns[column].n_codes, cells, codes)
-    direction = np.linalg.eigh(residual @ residual.T)[1][:, -1]
-    half = tuple((direction > 0).astype(int).tolist())
-    return half if {*half} == {0, 1} else None
+        if excess > max(best.excess, CERTAIN * float(np.std(chance, ddof=1))):
+            residual = _residual(n_codes, cells, codes)
+            direction = np.linalg.eigh(residual @ residual.T)[1][:, -1]
+            best = Difference(column, excess, tuple((direction > 0).astype(int).tolist()))
+    return best
 
 
 def _strata(user: np.ndarray, liked: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from feedrank.engines.engine import map_parts
-from feedrank.learning.segments.difference import halves, most_different
+from feedrank.learning.segments.difference import most_different
 from feedrank.log.files import Log
 from feedrank.log.impressions import Impressions
 from feedrank.log.metadata import SECONDS_A_DAY
@@ -67,19 +67,18 @@ def with_segments_of(
         since: first step that knows of what is found.
     """
     left = list(range(len(profiles.columns)))
-    column, excess = most_different(profiles, rows, left, fixed.segment(profiles.codes))
-    if column < 0:
+    found = most_different(profiles, rows, left, fixed.segment(profiles.codes))
+    if found.column < 0:
         return fixed
-    fixed = replace(fixed, segment_column=column, segments_since=since)
-    least = LEAST_OF_FIRST * excess
+    fixed = replace(fixed, segment_column=found.column, segments_since=since)
+    least = LEAST_OF_FIRST * found.excess
     while 2 * fixed.n_segments <= MOST_SEGMENTS:
-        left.remove(column)
-        segment = fixed.segment(profiles.codes)
-        column, excess = most_different(profiles, rows, left, segment)
-        half = halves(profiles, rows, column, segment) if column >= 0 and excess > least else None
-        if half is None:
+        left.remove(found.column)
+        found = most_different(profiles, rows, left, fixed.segment(profiles.codes))
+        if found.excess <= least or {*found.half} != {0, 1}:
             break
-        fixed = replace(fixed, segment_splits=(*fixed.segment_splits, Split(column, half)))
+        split = Split(found.column, found.half)
+        fixed = replace(fixed, segment_splits=(*fixed.segment_splits, split))
     return fixed
 
 
