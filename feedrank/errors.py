@@ -1,11 +1,15 @@
-"""Errors that a user of feedrank can act on."""
+"""Errors that a user of feedrank can act on, and how commands end by them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
+INTERRUPTED = 130  # exit code of Ctrl-C, as a shell has it
 REMEDY = "Copy the whole directory again, or export again."
 
 
@@ -58,3 +62,31 @@ def blaming(path: Path | str, remedy: str = REMEDY) -> Iterator[None]:
     except Exception as error:
         kind = type(error).__name__
         raise ArtifactError(f"'{path}' cannot be read ({kind}: {error}). {remedy}") from error
+
+
+def command(
+    failed: int = 1, codes: dict[type[FeedrankError], int] | None = None, found: str = "error"
+) -> Callable[[Callable[..., int | None]], Callable[..., int]]:
+    """Decorate a command's `main`, so that it gives an exit code, whatever ends it.
+
+    Args:
+        failed: code of a `FeedrankError`, which is written to stderr.
+        codes: of kinds that have another one.
+        found: what the line begins with; that of Ctrl-C, which may have changed things, does not.
+    """
+
+    def decorated(main: Callable[..., int | None]) -> Callable[..., int]:
+        @wraps(main)
+        def run(*arguments: Any, **options: Any) -> int:
+            try:
+                return main(*arguments, **options) or 0
+            except KeyboardInterrupt:
+                print("error: interrupted. Run again to go on.", file=sys.stderr)
+                return INTERRUPTED
+            except FeedrankError as error:
+                print(f"{found}: {error}", file=sys.stderr)
+                return (codes or {}).get(type(error), failed)
+
+        return run
+
+    return decorated

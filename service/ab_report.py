@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import sys
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from feedrank.errors import FeedrankError, SchemaError, SourceError
+from feedrank.errors import SchemaError, command
+from feedrank.extraction.environment import own_dsn
 from feedrank.extraction.postgres.connection import Source
 from feedrank.log.exposures import Exposure, read_exposures
 from feedrank.params import load_params
@@ -132,6 +131,7 @@ def _hours(text: str) -> float:
     return value
 
 
+@command()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0, 1 for an error, 2 for what cannot be compared."""
     parser = argparse.ArgumentParser(prog="python -m service.ab_report", description=__doc__)
@@ -140,11 +140,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--hours", type=_hours, default=24, help="in which a like counts")
     parser.add_argument("--json", action="store_true", help="print numbers for a program")
     given = parser.parse_args(arguments)
-    try:
-        found = _compared(given.exposures, given.likes, timedelta(hours=given.hours))
-    except FeedrankError as error:
-        print(error, file=sys.stderr)
-        return 1
+    found = _compared(given.exposures, given.likes, timedelta(hours=given.hours))
     print(json.dumps(_plain(asdict(found))) if given.json else in_words(found, given.hours))
     return 0 if found.is_as_planned and not found.empty_arms and found.n_hits else 2
 
@@ -171,9 +167,7 @@ def _compared(directory: Path, path: Path | None, window: timedelta) -> Comparis
 
 
 def _likes_of_the_database(exposures: list[Exposure], window: timedelta) -> pd.DataFrame:
-    dsn = os.environ.get("FEED_DSN")
-    if not dsn:
-        raise SourceError("no likes: set FEED_DSN, or name a file with --likes.")
+    dsn = own_dsn("there is no database of the likes", "or name a file with --likes")
     moments = [e.at for e in exposures]
     return query_likes(Source(dsn, load_params().source), min(moments), max(moments) + window)
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from feedrank.errors import FeedrankError
+from feedrank.errors import command
 from feedrank.io.progress import log_to_stderr
 from feedrank.io.writer_lock import HeldError, one_writer
 from service import deploy
@@ -24,18 +24,15 @@ BUSY = 3
 STEPS = (("-m", "feedrank.checkout.mend"), ("-m", "dvc", "repro"))
 
 
+@command(deploy.FAILED, {HeldError: BUSY})
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m service.daily", description=__doc__)
     parser.add_argument("--force", type=str.strip, default="", help="why the gate is overruled")
     given = parser.parse_args(arguments)
     log_to_stderr()
-    try:
-        with one_writer(LOCK):
-            return _build_and_deploy(given.force)
-    except FeedrankError as error:
-        logging.error("error: %s", error)
-        return BUSY if isinstance(error, HeldError) else deploy.FAILED
+    with one_writer(LOCK):
+        return _build_and_deploy(given.force)
 
 
 def _build_and_deploy(forced: str) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -20,7 +19,7 @@ from feedrank.artifact.manifest import (
 )
 from feedrank.artifact.proof import prove_once
 from feedrank.artifact.signature import signature_path
-from feedrank.errors import ArtifactError, FeedrankError, blaming
+from feedrank.errors import ArtifactError, FeedrankError, blaming, command
 from feedrank.io.files import unwritable, write_whole
 from feedrank.io.outputs import new_directory
 from feedrank.io.writer_lock import one_writer
@@ -161,13 +160,14 @@ def status(link: Path, state: Path) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; the exit code."""
+@command(FAILED, {Refused: REFUSED}, "nothing changed")
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m service.deploy", description=__doc__)
-    command = parser.add_mutually_exclusive_group(required=True)
-    command.add_argument("source", nargs="?", type=Path, help="directory of the artifact to serve")
-    command.add_argument("--rollback", action="store_true", help="serve the previous artifact")
-    command.add_argument("--status", action="store_true", help="print what is served")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("source", nargs="?", type=Path, help="directory of the artifact to serve")
+    what.add_argument("--rollback", action="store_true", help="serve the previous artifact")
+    what.add_argument("--status", action="store_true", help="print what is served")
     parser.add_argument(
         "--first", action="store_true", help="deploy only if nothing was ever deployed"
     )
@@ -175,27 +175,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--link", type=Path, help="path the service serves; FEEDRANK_ARTIFACT")
     parser.add_argument("--wait", type=float, default=120, help="seconds for workers to follow")
     given = parser.parse_args(arguments)
-    try:
-        settings = Settings.from_environment()
-        link = given.link or settings.artifact
-        if given.status:
-            print(status(link, settings.state))
-            return 0
-        if given.first and link.exists():
-            return 0
-        if given.first:
-            print(f"nothing was deployed yet: '{link}' is made from '{given.source}'")
-        if given.rollback:
-            version = roll_back(link, settings.state, given.wait)
-        else:
-            version = deploy(given.source, link, settings.state, given.wait, given.force)
-        n_workers = len(live_workers(settings.state, link))
-        print(f"{version} is served by {n_workers} workers" if n_workers else
-              f"{version} will be served by the next start; no worker runs now")  # fmt: skip
-    except FeedrankError as error:
-        print(f"nothing changed: {error}", file=sys.stderr)
-        return REFUSED if isinstance(error, Refused) else FAILED
-    return 0
+    settings = Settings.from_environment()
+    link = given.link or settings.artifact
+    if given.status:
+        print(status(link, settings.state))
+        return
+    if given.first and link.exists():
+        return
+    if given.first:
+        print(f"nothing was deployed yet: '{link}' is made from '{given.source}'")
+    if given.rollback:
+        version = roll_back(link, settings.state, given.wait)
+    else:
+        version = deploy(given.source, link, settings.state, given.wait, given.force)
+    n_workers = len(live_workers(settings.state, link))
+    print(f"{version} is served by {n_workers} workers" if n_workers else
+          f"{version} will be served by the next start; no worker runs now")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from io import StringIO
 from itertools import islice
 from pathlib import Path
 
-from feedrank.errors import FeedrankError, SourceError
-from feedrank.extraction.environment import DEMO, DSN
+from feedrank.errors import command
+from feedrank.extraction.environment import own_dsn
 from feedrank.extraction.postgres.connection import Source, quoted
 from feedrank.extraction.spool.exposure_source import BLOCK_LINES
 from feedrank.log.exposures import exposure_files, parsed, whole_lines
@@ -64,24 +62,16 @@ def _later_lines(file: Path, known: str, last: int) -> Iterator[tuple[str, int, 
             yield known, number, line.decode()
 
 
-def main(arguments: list[str] | None = None) -> int:
+@command()
+def main(arguments: list[str] | None = None) -> None:
     """Run the command; 1 and a message for what cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m service.exposure_table", description=__doc__)
     parser.add_argument("exposures", type=Path, help="directory of FEEDRANK_EXPOSURES")
     parser.add_argument("--table", default="exposures", help="in schema `source.schema`")
     given = parser.parse_args(arguments)
-    try:
-        dsn = os.environ.get(DSN, "").strip()
-        if dsn in ("", DEMO):
-            found = "'demo', which has no table of exposures" if dsn else "not set"
-            raise SourceError(f"{DSN} is {found}. Set it to the database of the table.")
-        source = Source(dsn, load_params().source)
-        n_copied = copy_exposures(source, given.table, given.exposures, socket.gethostname())
-    except FeedrankError as error:
-        print(error, file=sys.stderr)
-        return 1
+    source = Source(own_dsn("there is no table of exposures"), load_params().source)
+    n_copied = copy_exposures(source, given.table, given.exposures, socket.gethostname())
     print(f"{n_copied:,} new lines are in '{given.table}'.")
-    return 0
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from feedrank.artifact.artifact import Artifact
-from feedrank.errors import FeedrankError
+from feedrank.errors import command
 from feedrank.state.catalogue import plain_ids
 from feedrank.validation.results.leads import first_k, lead_in_words, supported
 
@@ -18,13 +18,10 @@ K = 5  # the service's default length of a list
 NEAREST = ("most_liked", "most_liked_by_segment")
 
 
+@command()
 def main() -> None:
     """Print the metrics table and a feed; the numbers are those of the artifact's manifest."""
-    try:
-        artifact = Artifact.load(ARTIFACT)
-    except FeedrankError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+    artifact = Artifact.load(ARTIFACT)
     print("\n".join([*table_of(artifact.manifest["metrics"]), "", *feed_of(artifact)]))
 
 
@@ -80,4 +77,4 @@ def feed_of(artifact: Artifact) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -33,8 +33,8 @@ from feedrank.batch.lists import (
 )
 from feedrank.batch.table import replace_lists
 from feedrank.batch.users import MOST_NAMED, chosen_users
-from feedrank.errors import FeedrankError, ParamsError, SourceError
-from feedrank.extraction.environment import DSN
+from feedrank.errors import ParamsError, command
+from feedrank.extraction.environment import own_dsn
 from feedrank.extraction.postgres.connection import Source
 from feedrank.io.files import state_directory
 from feedrank.io.outputs import new_outputs
@@ -48,7 +48,8 @@ MOST_POSTS = 100  # of one list, as of the service
 logger = logging.getLogger("feedrank.batch")
 
 
-def main() -> int:
+@command()
+def main() -> None:
     """Make the lists; 1 and a message for what cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m feedrank.batch", description=__doc__)
     parser.add_argument("--at", default="now", help="moment, ISO 8601, or now")
@@ -60,12 +61,7 @@ def main() -> int:
     into.add_argument("--table", help="table to write, in the database of FEED_DSN")
     given = parser.parse_args()
     log_to_stderr()
-    try:
-        _run(given)
-    except FeedrankError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    _run(given)
 
 
 def _run(given: argparse.Namespace) -> None:
@@ -141,10 +137,7 @@ def _seconds(at: str, meta: LogMeta) -> int:
 
 
 def _source() -> Source:
-    dsn = os.environ.get(DSN, "").strip()
-    if not dsn:
-        raise SourceError(f"{DSN} is not set. Set it to the database of the table or the query.")
-    return Source(dsn, load_params().source)
+    return Source(own_dsn("there is no database of the table or the query"), load_params().source)
 
 
 def _say_unknown(ids: list[str]) -> None:

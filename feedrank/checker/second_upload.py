@@ -12,7 +12,7 @@ from pathlib import Path
 from feedrank.artifact.artifact import Artifact
 from feedrank.checker.bundle import APP, app_for, write_model
 from feedrank.checker.model import Model
-from feedrank.errors import ArtifactError, FeedrankError
+from feedrank.errors import ArtifactError, command
 from feedrank.io.outputs import new_directory
 from feedrank.params import CheckerParams, load_params
 from feedrank.state.catalogue import are_text
@@ -55,21 +55,17 @@ def one_app() -> str:
     return f"{own.rstrip()}\n{shared}\n\n\n{after.lstrip()}"
 
 
-def main() -> int:
-    """Write the second upload into `models/checker_ab`; 1 if an artifact is refused."""
+@command()
+def main() -> None:
+    """Write the second upload into `models/checker_ab`."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("control", type=Path)
     parser.add_argument("test", type=Path)
     parser.add_argument("--directory", type=Path, default=Path("models/checker_ab"))
     given = parser.parse_args()
-    try:
-        artifacts = (Artifact.load(given.control), Artifact.load(given.test))
-        write_second_upload(given.directory, *artifacts, load_params().checker)
-    except FeedrankError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    artifacts = (Artifact.load(given.control), Artifact.load(given.test))
+    write_second_upload(given.directory, *artifacts, load_params().checker)
     print(f"{given.directory}: app.py, model_control and model_test")
-    return 0
 
 
 if __name__ == "__main__":

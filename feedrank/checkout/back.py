@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from pathlib import Path
 
 from feedrank.checkout.committed import (
@@ -19,7 +18,7 @@ from feedrank.checkout.committed import (
     unsaved_outputs,
 )
 from feedrank.checkout.mend import mend
-from feedrank.errors import FeedrankError
+from feedrank.errors import FeedrankError, command
 from feedrank.io.writer_lock import LOCK, one_writer
 
 
@@ -59,17 +58,13 @@ def losses_of(root: Path) -> list[str]:
     return [f"- {', '.join(names)}: {words}." for names, words in found if names]
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0, or 1 if something would be lost."""
+@command()
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command; 1 if something would be lost."""
     parser = argparse.ArgumentParser(prog="python -m feedrank.checkout.back", description=__doc__)
     parser.add_argument("--discard", action="store_true", help="lose what is nowhere else")
-    try:
-        go_back(Path(), parser.parse_args(arguments).discard)
-    except FeedrankError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    go_back(Path(), parser.parse_args(arguments).discard)
     print("back at the last commit: parameters, dvc.lock, reports, data and models")
-    return 0
 
 
 if __name__ == "__main__":

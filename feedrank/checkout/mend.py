@@ -11,7 +11,7 @@ from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from voluptuous import Invalid
 
 from feedrank.checkout.committed import LOCK, run
-from feedrank.errors import FeedrankError
+from feedrank.errors import FeedrankError, command
 from feedrank.io.files import write_whole
 
 # Which process reads or writes which output; DVC rewrites it before and after each stage.
@@ -49,7 +49,11 @@ def _mend_lock(root: Path) -> str:
     lock = root / LOCK
     if not lock.exists() or _is_readable(lock):
         return ""
-    committed = run(root, "git", "show", f"HEAD:./{LOCK}")
+    try:
+        committed = run(root, "git", "show", f"HEAD:./{LOCK}")
+    except FeedrankError as error:
+        words = f"'{LOCK}' was cut off, and {error}. Remove it to start over."
+        raise FeedrankError(words) from error
     unread = lock.with_name(f".{LOCK}.unread")
     write_whole(unread, lock.read_bytes())
     write_whole(lock, committed.encode())
@@ -68,18 +72,11 @@ def _is_readable(lock: Path) -> bool:
     return True
 
 
-def main() -> int:
-    """Run the command; 0, or 1 if nothing could be restored."""
-    try:
-        words = mend(Path())
-    except FeedrankError as error:
-        print(
-            f"error: '{LOCK}' was cut off, and {error}. Remove it to start over.", file=sys.stderr
-        )
-        return 1
-    for line in words:
+@command()
+def main() -> None:
+    """Run the command; 1 if nothing could be restored."""
+    for line in mend(Path()):
         print(line, file=sys.stderr)
-    return 0
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import math
 import sys
 from collections.abc import Sequence
 
-from feedrank.errors import FeedrankError
+from feedrank.errors import command
 from feedrank.experiments.comparison.difference import Difference, is_refused
 from feedrank.experiments.comparison.pairs import RESAMPLES, Pairs, kind_of
 from feedrank.experiments.revisions import WORKSPACE, requests_at
@@ -27,19 +27,16 @@ FEWEST_RESAMPLES = 100
 MUCH_IN_COMMON = 0.5  # of the requests: below, most of a run is not compared, hence a warning
 
 
+@command(FAILED)
 def main(words: Sequence[str] | None = None) -> int:
     """Print the comparison; gives the exit code."""
     given = _arguments(words)
-    try:
-        seed = load_params().validate.seed
-        pairs = Pairs.of(requests_at(given.a), requests_at(given.b), given.bootstrap, seed)
-        k = pairs.first_k()
-        names = given.kind or pairs.decisive()
-        decisive = [pairs.deciding(kind_of(kind, k)) for kind in names]
-        lines = [pairs.difference(kind).line(_enough(given)) for kind in pairs.kinds()]
-    except FeedrankError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return FAILED
+    seed = load_params().validate.seed
+    pairs = Pairs.of(requests_at(given.a), requests_at(given.b), given.bootstrap, seed)
+    k = pairs.first_k()
+    names = given.kind or pairs.decisive()
+    decisive = [pairs.deciding(kind_of(kind, k)) for kind in names]
+    lines = [pairs.difference(kind).line(_enough(given)) for kind in pairs.kinds()]
     print("\n".join([*_head(pairs, given, k), *lines, *_warnings(pairs)]))
     refusing = [d for d in decisive if is_refused(d, given.tolerance, given.refuse)]
     print(_verdict(refusing, decisive, given))

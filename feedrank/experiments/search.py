@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from feedrank.engines.processes import one_thread_of_algebra
-from feedrank.errors import FeedrankError
+from feedrank.errors import command
 from feedrank.experiments.space import SPACE, applied, present, settings
 from feedrank.experiments.studies import Search, choice_of, head_of, name_of
 from feedrank.experiments.tuning_folds import BETTER, NOW, EarlierWeeks
@@ -70,17 +70,14 @@ def last_words(choice: dict[str, float], gain: Estimate, kind: str) -> str:
     )
 
 
+@command(FAILED)
 def main(words: Sequence[str] | None = None) -> int:
     """Search, print all trials and how to run the best one; gives the exit code."""
     given = _arguments(words)
     log_to_stderr()
     one_thread_of_algebra()
-    try:
-        with one_writer(LOCK):
-            return _search(given)
-    except FeedrankError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return FAILED
+    with one_writer(LOCK):
+        return _search(given)
 
 
 def _search(given: argparse.Namespace) -> int:

@@ -25,6 +25,24 @@ def is_offline() -> bool:
     return os.environ.get(OFFLINE, "").strip().lower() in ("1", "true", "yes", "on")
 
 
+def own_dsn(found: str, otherwise: str = "") -> str:
+    """`FEED_DSN` of a database of the user's own, for commands that the demo's is no use to.
+
+    Args:
+        found: what is the matter without one.
+        otherwise: what else would help, after 'Set FEED_DSN'.
+
+    Raises:
+        SourceError: it is not set, or names the demo.
+    """
+    dsn = os.environ.get(DSN, "").strip()
+    if dsn in ("", DEMO):
+        state = f"is '{DEMO}'" if dsn else "is not set"
+        remedy = f"Set {DSN}, {otherwise}." if otherwise else f"Set {DSN}."
+        raise SourceError(f"{DSN} {state}, so {found}. {remedy}")
+    return dsn
+
+
 @dataclass(frozen=True)
 class Database:
     """A source, its name, and its truth.

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from feedrank.log.columns import Columns
+
 EVER = int(np.iinfo(np.uint32).max)  # seconds, which no row reaches
 
 
 @dataclass(frozen=True)
-class TrainingRows:
+class TrainingRows(Columns):
     """Rows of the feature matrix with their labels.
 
     Attributes:
@@ -28,12 +30,6 @@ class TrainingRows:
     at: np.ndarray
     user: np.ndarray
     post: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.liked)
-
-    def __getitem__(self, rows: np.ndarray | slice) -> TrainingRows:
-        return TrainingRows(*(column[rows] for column in vars(self).values()))
 
     def between(self, since: int, until: int) -> TrainingRows:
         """Rows of [since, until) seconds."""
@@ -67,9 +63,3 @@ class TrainingRows:
                 held.append(some)
         if held:
             yield cls.joined(held)
-
-    @classmethod
-    def joined(cls, parts: list[TrainingRows]) -> TrainingRows:
-        """Rows of several buckets, one after another."""
-        columns = zip(*(vars(p).values() for p in parts), strict=True)
-        return cls(*(np.concatenate(c) for c in columns))

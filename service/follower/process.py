@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from feedrank.errors import SourceError
-from feedrank.extraction.environment import DEMO, DSN
+from feedrank.extraction.environment import own_dsn
 
 logger = logging.getLogger("feedrank.service")
 ORPHAN = "--with-parent"
@@ -21,13 +19,8 @@ PATIENCE_SECONDS = 10.0  # from SIGTERM; what it had not appended is read again 
 
 def dsn_to_follow() -> str:
     """FEED_DSN; raises `SourceError` if it names no database that could be followed."""
-    dsn = os.environ.get(DSN, "").strip()
-    if dsn in ("", DEMO):
-        raise SourceError(
-            f"{DSN} is '{dsn}', so there is no database to follow: the demo's does not grow. Set "
-            f"{DSN}, or start without `--follow` and FEEDRANK_FOLLOW."
-        )
-    return dsn
+    found = "there is no database to follow: the demo's does not grow"
+    return own_dsn(found, "or start without `--follow` and FEEDRANK_FOLLOW")
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from fastapi.testclient import TestClient
 
 from feedrank.batch import __main__ as batch
 from feedrank.batch import lists
+from feedrank.errors import INTERRUPTED
 from feedrank.io.writer_lock import one_writer
 from feedrank.live.delta_log import DeltaLog, delta_log_of
 from feedrank.live.events import LIKED, Happened
@@ -107,8 +108,7 @@ def killed(run, tmp_path, monkeypatch):
     (tmp_path / "lists.parquet").write_text("previous")
     real = lists.lists_of
     monkeypatch.setattr(lists, "lists_of", _ends_at_second_call(real))
-    with pytest.raises(KeyboardInterrupt):
-        run("--out", tmp_path / "lists.parquet", "--at", "now")
+    run("--out", tmp_path / "lists.parquet", "--at", "now", code=INTERRUPTED)
     monkeypatch.setattr(lists, "lists_of", real)
     return tmp_path / ".lists.parquet.parts"
 
@@ -165,15 +165,13 @@ def test_a_run_that_goes_on_reads_what_it_read_before(run, artifact, tmp_path, m
         log.append(Happened(events=events(posts[3])))
         run("--out", tmp_path / "whole.parquet", "--at", "now")
         monkeypatch.setattr(lists, "lists_of", _ends_at_second_call(real))
-        with pytest.raises(KeyboardInterrupt):
-            run("--out", tmp_path / "lists.parquet", "--at", "now")
+        run("--out", tmp_path / "lists.parquet", "--at", "now", code=INTERRUPTED)
         monkeypatch.setattr(lists, "lists_of", real)
         log.append(Happened(events=events(posts[5]), users=[(10**9, {"age": 30})]))
         run("--out", tmp_path / "lists.parquet", "--at", "now")
         assert _found(tmp_path / "lists.parquet") == _found(tmp_path / "whole.parquet")
         monkeypatch.setattr(lists, "lists_of", _ends_at_second_call(real))
-        with pytest.raises(KeyboardInterrupt):
-            run("--out", tmp_path / "lists.parquet", "--at", "now")
+        run("--out", tmp_path / "lists.parquet", "--at", "now", code=INTERRUPTED)
         monkeypatch.setattr(lists, "lists_of", real)
         log.append(Happened(hidden=[(posts[3], True)]))
         run("--out", tmp_path / "lists.parquet", "--at", "now")

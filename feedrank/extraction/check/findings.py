@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from feedrank.errors import FeedrankError, SchemaError, SourceError
+from feedrank.errors import SchemaError, SourceError, command
 from feedrank.extraction.check.feed_sample import FeedSample
 from feedrank.extraction.check.profile_sample import profile_of_sample
 from feedrank.extraction.environment import Database
@@ -164,16 +164,12 @@ def in_words(findings: list[Finding]) -> str:
     return "\n".join(lines)
 
 
+@command()
 def main() -> int:
     """Print what is found; 1 if there is a problem."""
-    data = Path("data")
-    try:
-        params = load_params()
-        with Database.of_environment(data / "demo", data / "log", params) as database:
-            findings = check_source(database.source, params)
-    except FeedrankError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    data, params = Path("data"), load_params()
+    with Database.of_environment(data / "demo", data / "log", params) as database:
+        findings = check_source(database.source, params)
     print(in_words(findings))
     return int(any(f.level == "problem" for f in findings))
 

@@ -363,7 +363,7 @@ def test_a_report_without_likes_or_exposures_says_what_to_do(tmp_path, logged, c
 
     told = capsys.readouterr().err
     assert "FEEDRANK_EXPOSURES" in told
-    assert "set FEED_DSN, or name a file with --likes" in told
+    assert "Set FEED_DSN, or name a file with --likes" in told
 
 
 FEED = (

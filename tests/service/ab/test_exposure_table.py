@@ -170,7 +170,7 @@ def test_the_command_says_how_many_lines_are_new(
     assert "FEED_DSN is not set" in capsys.readouterr().err
     monkeypatch.setenv("FEED_DSN", "demo")
     assert main([str(lines)]) == 1
-    assert "FEED_DSN is 'demo', which has no table of exposures. Set" in capsys.readouterr().err
+    assert "FEED_DSN is 'demo', so there is no table of exposures. Set" in capsys.readouterr().err
     monkeypatch.setenv("FEED_DSN", database.url)
     assert main([str(lines)]) == 0
     assert capsys.readouterr().out == "3 new lines are in 'exposures'.\n"
