@@ -36,13 +36,15 @@ def changes(params: Params, effects: Effects, scratch: Path) -> Found:
     (scratch / "rows").mkdir()
     rows.save(scratch / "rows")
     fitted = FeatureStore.load(scratch / "features").fitted
-    column = fitted.column_names[fitted.segment_column] if fitted.n_segments > 1 else None
+    of_segments = (
+        f"{fitted.column_names[fitted.segment_column]} x post" if fitted.n_segments > 1 else ""
+    )
     hits = {}
-    for ablation in ablations(column):
+    for ablation in ablations(fitted):
         results = results_without(ablation, log, params, scratch)
         replayed = joined(results)
         ours = replayed.top[results[0].names.index(OURS), :, : params.validate.k[0]]
-        name = "segment x post" if column and ablation.name.startswith(column) else ablation.name
+        name = "segment x post" if ablation.name == of_segments else ablation.name
         hits[name] = hits_of_lists(network.truth, log, replayed, ours)
     weights = user_weights(replayed.user, params.validate.bootstrap, params.validate.seed)
     found = {FULL: _interval(hits[FULL], weights)}

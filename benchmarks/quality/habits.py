@@ -1,7 +1,7 @@
-"""Habits: networks of tastes by the hour, by what was just shown, by author, by age and gender.
+"""Habits: networks of tastes by hour, weekday, author, profile, age of posts, what was just shown.
 
-    python -m benchmarks.quality.habits                        # six networks, two seeds each
-    python -m benchmarks.quality.habits --without-topics       # without the features of topics
+    python -m benchmarks.quality.habits                        # eleven networks, two seeds each
+    python -m benchmarks.quality.habits --without topics repeats     # without some features
 
 No kind of the demo has them. Each list is the best five of the posts that a request showed;
 its true hit rate is one less the product of 1 - p over it, by the simulation's own p.
@@ -29,7 +29,7 @@ from feedrank.params import load_params
 from feedrank.validation.fold import FoldResult, run_fold
 from tests.support.simulated_logs import write_log
 
-K, USERS, DAYS, POSTS, TEST_DAYS = 5, 2000, 28, 900, 4
+K, USERS, DAYS, TEST_DAYS = 5, 2000, 28, 4
 VISITS = (8, 13, 17, 21)  # hours
 
 
@@ -48,6 +48,14 @@ class Habit:
         drift: days after which a taste is another.
         crossed: spread of a post's appeal to young women and older men, that to the others turned
             round; that to women has half of it.
+        profiles: spread of a topic's appeal by gender, by one of six interests and by one of 40
+            cities; three more columns say nothing.
+        weekend: spread of a topic's appeal by weekend or not.
+        aging: spread of a topic's effect of log(1 + hours) of a post's age.
+        bored: effect of impressions of this very post, which halve in 24 hours.
+        waves: spread of a topic's appeal that is another after four days.
+        posts: of the catalogue.
+        life: hours that a post is shown for.
     """
 
     base: float = -2.6
@@ -59,6 +67,13 @@ class Habit:
     fatigue: float = 0.0
     drift: float = np.inf
     crossed: float = 0.0
+    profiles: float = 0.0
+    weekend: float = 0.0
+    aging: float = 0.0
+    bored: float = 0.0
+    waves: float = 0.0
+    posts: int = 900
+    life: float = np.inf
 
 
 HABITS = {
@@ -68,25 +83,46 @@ HABITS = {
     "drift": Habit(taste=1.0, drift=6.0),
     "authors": Habit(topics=200, taste=1.2),
     "crossed": Habit(taste=0.3, crossed=0.5),
+    "profiles": Habit(topics=60, taste=0.2, profiles=0.5),
+    "weekend": Habit(topics=12, taste=0.4, weekend=0.5),
+    "aging": Habit(topics=12, taste=0.3, aging=0.5, posts=1500, life=96),
+    "bored": Habit(base=-2.2, taste=0.4, bored=-2.0, posts=150),
+    "waves": Habit(topics=30, taste=0.4, waves=0.8, posts=1400, life=48),
 }
 
 
 def simulated(habit: Habit, seed: int) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame]:
     """Impressions with their probabilities of a like `p`, and topic of each post, and the users."""
     rng = np.random.default_rng(seed)
-    topic, quality = rng.integers(0, habit.topics, POSTS), rng.normal(0, 0.35, POSTS)
+    n = habit.posts
+    topic, quality = rng.integers(0, habit.topics, n), rng.normal(0, 0.35, n)
     taste = rng.normal(0, habit.taste, (USERS, habit.topics))
     hours = rng.normal(0, habit.hours, (len(VISITS), habit.topics))
     activity, parts = rng.gamma(2, 0.5, USERS), []
     seen, seen_at = np.zeros((USERS, habit.topics)), np.zeros(USERS)
     users = pd.DataFrame({"user_id": np.arange(USERS), "age": rng.integers(16, 66, USERS)})
-    appeal, side = np.zeros((2, POSTS)), np.zeros((2, USERS))
+    appeal, side = np.zeros((2, n)), np.zeros((2, USERS))
     if habit.crossed:
         users["gender"] = rng.choice(["f", "m"], USERS)
         side[0] = np.where(users.gender == "f", 1, -1)
         side[1] = side[0] * np.where(users.age < 41, 1, -1)
-        appeal = rng.normal(0, habit.crossed, (2, POSTS)) * [[0.5], [1]]
+        appeal = rng.normal(0, habit.crossed, (2, n)) * [[0.5], [1]]
+    later = np.random.default_rng((seed, 1))  # so that other networks stay as they are
+    of_columns = (("gender", 2), ("interest", 6), ("city", 40), ("a", 3), ("b", 5), ("c", 8))
+    for name, n_codes in of_columns if habit.profiles else ():
+        code = later.integers(0, n_codes, USERS)
+        users[name] = [f"{name} {c}" for c in code]
+        if len(name) > 1:
+            taste = taste + later.normal(0, habit.profiles, (n_codes, habit.topics))[code]
+    of_day = later.normal(0, habit.weekend, (2, habit.topics))
+    slope = later.normal(0, habit.aging, habit.topics)
+    wave = later.normal(0, habit.waves, habit.topics)
+    born = later.uniform(-habit.life, DAYS * 24, n) if np.isfinite(habit.life) else np.zeros(n)
+    met, met_at = np.zeros((USERS, n if habit.bored else 1)), np.zeros(USERS)
     for day in range(DAYS):
+        wave = np.exp(-0.25) * wave + np.sqrt(1 - np.exp(-0.5)) * later.normal(
+            0, habit.waves, len(wave)
+        )
         kept = np.exp(-1 / habit.drift)
         taste = kept * taste + np.sqrt(1 - kept**2) * rng.normal(0, habit.taste, taste.shape)
         wanted = (taste + rng.gumbel(size=taste.shape)).argmax(1)
@@ -94,13 +130,21 @@ def simulated(habit: Habit, seed: int) -> tuple[pd.DataFrame, np.ndarray, pd.Dat
         for visit, hour in enumerate(VISITS):
             user = np.flatnonzero(is_active & (rng.random(USERS) < 0.7))
             now = day * 24 + hour
-            post = np.stack([rng.choice(POSTS, habit.length, replace=False) for _ in user])
+            alive = np.flatnonzero((born <= now) & (born > now - habit.life))
+            post = np.stack([rng.choice(alive, habit.length, replace=False) for _ in user])
             own, of = user[:, None], topic[post]
             seen[user] *= 0.5 ** ((now - seen_at[user]) / 12)[:, None]
             seen_at[user] = now
             odds = habit.base + taste[own, of] + quality[post] + hours[visit][of]
             odds += habit.mood * (of == wanted[own]) + habit.fatigue * np.log1p(seen[own, of])
             odds += (side[:, own] * appeal[:, post]).sum(0)
+            odds += of_day[int(day % 7 >= 5), of] + wave[of]
+            odds += slope[of] * (np.log1p(now - born[post]) - 3)
+            if habit.bored:
+                met[user] *= 0.5 ** ((now - met_at[user]) / 24)[:, None]
+                met_at[user] = now
+                odds += habit.bored * np.minimum(met[own, post], 1.5)
+                met[own, post] += 1
             np.add.at(seen, (np.broadcast_to(own, of.shape), of), 1)
             p = 1 / (1 + np.exp(-odds))
             at = (
@@ -125,7 +169,7 @@ def replayed(
         validate=replace(params.validate, test_days=TEST_DAYS, folds=1, requests=1500),
     )
     posts = pd.DataFrame(
-        {"post_id": np.arange(POSTS), "text": "", "topic": [f"t{t}" for t in topic]}
+        {"post_id": np.arange(len(topic)), "text": "", "topic": [f"t{t}" for t in topic]}
     )
     columns = {"user": np.uint32, "post": np.uint32, "at": np.uint32, "liked": np.uint8}
     impressions = Impressions(*(rows[name].to_numpy(kind) for name, kind in columns.items()))
@@ -157,10 +201,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--habits", nargs="+", default=list(HABITS), choices=HABITS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--without-topics", action="store_true")
+    parser.add_argument("--without", nargs="+", default=[], choices=["topics", "repeats"])
     given = parser.parse_args()
     os.environ["FEEDRANK_WORKERS"] = "1"  # other processes would not know of the next line
-    spec.TOPICAL = spec.TOPICAL[:0] if given.without_topics else spec.TOPICAL
+    if "topics" in given.without:
+        vars(spec)["features_of_topics"] = lambda _: ()
+    if "repeats" in given.without:
+        vars(spec)["REPEATED"] = ()
     one_thread_of_algebra()
     for name in given.habits:
         for seed in given.seeds:

@@ -53,7 +53,9 @@ def counted(store: FeatureStore, log: Log, seconds: int) -> FeatureStore:
     fitted = replace(store.fitted, **steps, refits=(last,))
     profiles = Profiles(store.columns, np.asarray(store.catalogue.codes))
     ((by_post, *_), history), took = timed(lambda: count_posts(log, profiles, fitted))
-    (counts,), more = timed(lambda: _count_refits(log, profiles, fitted, [0], [last.clusters]))
+    (counts,), more = timed(
+        lambda: _count_refits(log, profiles, fitted, by_post, [0], [last.clusters])
+    )
     print(f"{by_post.n_steps:,} steps: posts counted in {took:.1f} s, columns in {more:.1f} s a "
           f"refit", flush=True)  # fmt: skip
     shared = SharedCounts(by_post, (counts.by_column,))

@@ -20,13 +20,14 @@ from typing import Any
 import pandas as pd
 
 from feedrank.engines.processes import one_thread_of_algebra
-from feedrank.errors import FeedrankError
+from feedrank.errors import command
 from feedrank.experiments.ablated_ranker import result_without
 from feedrank.experiments.comparison.pairs import Pairs
 from feedrank.features.row_files import load_rows
 from feedrank.features.row_pass import training_rows
 from feedrank.features.rows import EVER, TrainingRows
-from feedrank.features.spec import AGED, TOPICAL, WINDOWED
+from feedrank.features.spec import AGED, REPEATED, WINDOWED
+from feedrank.features.topics import features_of_topics
 from feedrank.io.progress import log_to_stderr
 from feedrank.io.storage import url_of
 from feedrank.io.writer_lock import LOCK, one_writer
@@ -36,17 +37,17 @@ from feedrank.log.files import Log
 from feedrank.params import Params, load_params
 from feedrank.schema import TEXT
 from feedrank.state.feature_store import FeatureStore
+from feedrank.state.fitted import FittedParameters
 from feedrank.stats.intervals import rounded
 from feedrank.validation.fold import FoldResult
 from feedrank.validation.results.metrics_json import write_json
 from feedrank.validation.results.summary import Summary
 
 DATA, REPORT = Path("data"), Path("reports/ablation.json")
-PAIR_STATE = ("pair_impression_count", "pair_like_count")
+PAIR_STATE = ("pair_impression_count", "pair_like_count", *(f.name for f in REPEATED))
 USER_STATE = ("user_log_ratio", "user_cluster_log_ratio", "user_topic_log_ratio",
               "factor_log_ratio", "user_impression_count", *PAIR_STATE)  # fmt: skip
 SHORT_WINDOWS = tuple(feature.name for feature in WINDOWED)
-OF_TOPICS = tuple(feature.name for feature in TOPICAL)
 AGE = ("post_log_age", *(feature.name for feature in AGED))
 FULL = "full"
 
@@ -77,27 +78,24 @@ class Ablation:
         return bool(self.users or self.posts or self.features)
 
 
-def ablations(segment_column: str | None) -> list[Ablation]:
-    """The full ranker, then one without each part.
-
-    Args:
-        segment_column: that splits users into segments; None if none does.
-    """
+def ablations(fitted: FittedParameters) -> list[Ablation]:
+    """The full ranker of these parameters, then one without each part."""
+    of_topics = tuple(feature.name for feature in features_of_topics(fitted))
     found = [
         Ablation("user state", "the user's history is ignored", muted=USER_STATE),
         Ablation("pair", "that a post was liked or shown before is not known", muted=PAIR_STATE),
         Ablation("windows", "likes of the last steps do not count apart", muted=SHORT_WINDOWS),
-        Ablation("topics", "topics have no hours, and no last steps", muted=OF_TOPICS),
+        Ablation("topics", "topics have no contexts, and no last steps", muted=of_topics),
         Ablation("age", "the age of a post is not known", muted=AGE),
         Ablation("clusters", "all posts are one cluster", features={"clusters": 1}),
         Ablation("factors", "posts have no latent factors", features={"factors": 0}),
         Ablation("refits", "fitted once, on the warm-up", features={"refits": 1}),
         Ablation("text", "posts have a topic, but no text", posts=lambda t: t.assign(**{TEXT: ""})),
     ]
-    if segment_column is not None:
-        name, words = f"{segment_column} x post", f"'{segment_column}' does not split users"
-        without = Ablation(name, words, users=lambda t: t.drop(columns=[segment_column]))
-        found.insert(0, without)
+    if fitted.segment_column >= 0:
+        column = fitted.column_names[fitted.segment_column]
+        name, words = f"{column} x post", f"'{column}' does not split users"
+        found.insert(0, Ablation(name, words, users=lambda t: t.drop(columns=[column])))
     return [Ablation(FULL, "everything"), *found]
 
 
@@ -176,28 +174,20 @@ def table_of(hits: dict[str, pd.DataFrame], params: Params) -> list[dict[str, An
     return rows
 
 
-def main(words: Sequence[str] = ()) -> int:
-    """Run every ablation and write the table; gives the exit code."""
+@command(failed=2)
+def main(words: Sequence[str] = ()) -> None:
+    """Run every ablation and write the table."""
     argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0]).parse_args(words)
     log_to_stderr()
     one_thread_of_algebra()
-    try:
-        with one_writer(LOCK):
-            rows = _measured()
-    except FeedrankError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print("\n".join(lines_of(rows)))
-    return 0
+    with one_writer(LOCK):
+        print("\n".join(lines_of(_measured())))
 
 
 def _measured() -> list[dict[str, Any]]:
     """Rows of the table, which is also written."""
     params, log = load_params(), Log.open(DATA / "log")
-    fitted = FeatureStore.load(DATA / "features").fitted
-    column = fitted.segment_column
-    name = fitted.column_names[column] if column >= 0 else None
-    every, hits = ablations(name), {}
+    every, hits = ablations(FeatureStore.load(DATA / "features").fitted), {}
     for ablation in every:
         which = FULL if ablation.name == FULL else f"without {ablation.name}"
         print(f"{which}: {ablation.words}", flush=True)

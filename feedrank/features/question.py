@@ -82,14 +82,22 @@ class Question(Pairs):
         return self.users.fitted.encoded_hour[self.hour]
 
     @property
-    def topic_hour(self) -> np.ndarray:
-        """Log ratio of each topic's likes by hour of the day, shape (24, n_topics)."""
-        return self.users.refit.topic_hour
+    def topic_ratio(self) -> np.ndarray:
+        """Log ratio of each topic's likes by context, shape (n_contexts, n_topics + 1)."""
+        return self.users.refit.topic_ratio
 
     @cached_property
     def pair_counts(self) -> Tally:
         """Earlier impressions and likes of each pair, shape (n,)."""
-        return self.users.pairs.before(self.user, self.post, self.shared.step)
+        return self._pair_counts(self.shared.step)
+
+    def pair_impressions(self, steps: int) -> np.ndarray:
+        """Impressions of each pair in the last so many steps, shape (n,)."""
+        return self.pair_counts.shown - self._pair_counts(self.shared.step - steps).shown
+
+    def _pair_counts(self, step: int) -> Tally:
+        """Impressions and likes of each pair before a step, shape (n,)."""
+        return self.users.pairs.before(self.user, self.post, step)
 
     def counts(self, name: str) -> Tally:
         """A plugin's count of everybody at each pair's own key, int64, shape (n,)."""
@@ -163,7 +171,5 @@ class WholeGrid(Grid):
     def _sum_of_products(self, of_users: np.ndarray, of_posts: np.ndarray) -> np.ndarray:
         return np.asarray(of_users.T @ of_posts)
 
-    @cached_property
-    def pair_counts(self) -> Tally:
-        """Earlier impressions and likes of each pair, of the grid's shape."""
-        return self.users.pairs.table(len(self.at), self.shared.step)
+    def _pair_counts(self, step: int) -> Tally:
+        return self.users.pairs.table(len(self.at), step)

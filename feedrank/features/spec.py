@@ -5,46 +5,21 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Callable, Tuple, Union
+from typing import Tuple
 
 import numpy as np
 
 from feedrank.errors import SchemaError
+from feedrank.features.feature import CLUSTER, PAIR, POST, RATIO, TERM, TOPIC, USER, Feature, Read
 from feedrank.features.question import Question
+from feedrank.features.topics import features_of_topics
 from feedrank.state.fitted import FittedParameters
 from feedrank.state.shared import WINDOWS
 from feedrank.stats.shrinkage import as_feature
 
-Read = Callable[[Question], Union[np.ndarray, float]]
 Column = Tuple[str, Read, str, str]
-RATIO, TERM = 1.0, 0.0  # prior means of weights
-POST, CLUSTER, TOPIC, USER, PAIR = "post", "cluster", "topic", "user", "pair"  # grains
-
-
-@dataclass(frozen=True)
-class Feature:
-    """One column of the matrix.
-
-    Attributes:
-        name: as in the manifest.
-        read: the values for a question, shape (n,), or one number for all.
-        words: the feature in words, for people.
-        weight: prior mean of its weight in a first stage. 1: a log ratio or log-odds; 0: a
-            term, whose weight is of any sign; None: of trees alone. NaN only there.
-        grain: what tells the value within a step: the user's segment and the post (`POST`), the
-            user and the post's cluster or topic, the user and the moment (`USER`), or the pair.
-        has_extremes: of `PAIR`: whether `read` also tells the highest and the lowest value of
-            posts that are alike (`feedrank.ranking.tiles`); lists of others score every post.
-    """
-
-    name: str
-    read: Read
-    words: str
-    weight: float | None
-    grain: str = PAIR
-    has_extremes: bool = False
 
 
 def features_of(fitted: FittedParameters) -> tuple[Feature, ...]:
@@ -70,8 +45,8 @@ def features_of(fitted: FittedParameters) -> tuple[Feature, ...]:
                 USER)
         for i, name in enumerate(fitted.moment_names)
     ]  # fmt: skip
-    of_topics = TOPICAL if fitted.has_topics else ()
-    shipped = _named_apart((*FIXED, *WINDOWED, *AGED, *of_topics, *by_cluster, *encoded, *ages))
+    fixed = (*FIXED, *WINDOWED, *REPEATED, *AGED)
+    shipped = _named_apart((*fixed, *features_of_topics(fitted), *by_cluster, *encoded, *ages))
     return (*shipped, *_own_features(fitted, {feature.name for feature in shipped}))
 
 
@@ -142,16 +117,12 @@ def _window_trend(q: Question, window: int) -> np.ndarray:
     return np.asarray(q.shared.window_trend[window, q.post])
 
 
+def _pair_impressions(q: Question, steps: int) -> np.ndarray:
+    return q.pair_impressions(steps)
+
+
 def _age_beyond(q: Question, log_age: float) -> np.ndarray:
     return np.maximum(q.shared.log_age[q.post] - np.float32(log_age), np.float32(0))
-
-
-def _topic_ratio(q: Question, window: int) -> np.ndarray:
-    return q.cell(q.tables.latest.ratio[window], q.of, q.topic)
-
-
-def _topic_impressions(q: Question, window: int) -> np.ndarray:
-    return q.cell(q.tables.latest.n_shown[window], q.of, q.topic)
 
 
 def _encoded(q: Question, column: int) -> np.ndarray:
@@ -210,6 +181,12 @@ WINDOWED = tuple(
         ("trend", _window_trend, "liked more often just now", TERM),
     )
 )
+# A user is bored by what was shown an hour ago, not by what was shown last month.
+REPEATED = tuple(
+    Feature(f"pair_impressions_{steps}", partial(_pair_impressions, steps=steps),
+            "shown to this user just now", TERM, has_extremes=True)
+    for steps in WINDOWS
+)  # fmt: skip
 # A post's appeal does not fade by one power of its age: what its log age exceeds that of each
 # window by is a term of its own (a linear spline). Measured on a news log: docs/ranking.md.
 AGED = tuple(
@@ -221,22 +198,4 @@ AGED = tuple(
         POST,
     )
     for steps in WINDOWS
-)
-# Of a log with topics: a user's taste of the hour, and what was shown too often just now.
-TOPICAL = (
-    Feature(
-        "topic_hour_log_ratio",
-        lambda q: q.cell(q.topic_hour, q.hour, q.topic),
-        "this topic does better at this hour of the day",
-        TERM,
-        TOPIC,
-    ),
-    *(
-        Feature(f"user_topic_{name}_{steps}", partial(read, window=window), words, TERM, TOPIC)
-        for window, steps in enumerate(WINDOWS)
-        for name, read, words in (
-            ("log_ratio", _topic_ratio, "this user liked this topic just now"),
-            ("impressions", _topic_impressions, "this user was shown this topic just now"),
-        )
-    ),
 )

@@ -30,13 +30,13 @@ class RefitCounts:
         by_column: as in `SharedCounts`.
         by_cluster: of the users of `sampled_users`, before the refit, shape (n, n_clusters).
         by_topic: of the same, before the refit, shape (n, n_topics).
-        by_hour: of all users, before the refit, shape (24, n_topics).
+        by_context: of all users, before the refit, shape (n_contexts, n_topics).
     """
 
     by_column: StepCounts
     by_cluster: Tally
     by_topic: Tally
-    by_hour: Tally
+    by_context: Tally
 
 
 def sampled_users(n_users: int, n_clusters: int) -> np.ndarray:

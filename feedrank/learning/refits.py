@@ -18,11 +18,11 @@ from feedrank.learning.posts.fit import FittedPosts, fit_posts
 from feedrank.learning.posts.larger_sample import fitted_again, sample_of
 from feedrank.learning.posts.text import text_design
 from feedrank.learning.prior_strengths import RefitCounts, fit_strengths, sampled_users
-from feedrank.learning.target_encoding import topic_hours
+from feedrank.learning.topic_contexts import count_contexts, n_contexts, topic_ratios
 from feedrank.log.embeddings import embeddings_of
 from feedrank.log.files import Log
 from feedrank.log.impressions import Impressions
-from feedrank.log.metadata import HOURS_A_DAY, SECONDS_A_DAY, hour_of_day
+from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.log.steps import by_step, n_steps, steps_of
 from feedrank.params import FeaturesParams
 from feedrank.schema import TEXT
@@ -43,7 +43,7 @@ TRIAL_SHARE = 0.85
 
 NO_TEXT = np.empty((0, 0))  # posts come after the last refit
 
-OfBucket = tuple[Tally, Tally, Tally]  # of sampled users by cluster and topic; of all by hour
+OfBucket = tuple[Tally, Tally, Tally]  # sampled users by cluster and topic; all by context
 
 
 def refit_days(warmup_days: int, n_days: int, most: int) -> list[int]:
@@ -96,11 +96,14 @@ def fit_refits(
     posts = fitted_again(posts, n_first, firsts, before, history, segments, design, params)
     posts[:-1] = [(replace(c, gate=NO_TEXT), replace(f, of_text=NO_TEXT)) for c, f in posts[:-1]]
     clusters = [c for c, _ in posts]
-    counts = _count_refits(log, profiles, fixed, firsts, clusters)
+    counts = _count_refits(log, profiles, fixed, by_post, firsts, clusters)
     strengths_of = partial(_strengths_of, fixed, firsts, clusters, profiles.codes, by_post, counts)
     strengths = map_parts(strengths_of, len(firsts), "fitting prior strengths")
     of_refits = zip(firsts, posts, strengths, counts, strict=True)
-    refits = tuple(Refit(f, *of, s, topic_hours(c.by_hour)) for f, of, s, c in of_refits)
+    refits = tuple(
+        Refit(f, *of, s, topic_ratios(c.by_context, fixed.column_offsets))
+        for f, of, s, c in of_refits
+    )
     return FittedParameters(**vars(fixed), refits=refits, vocabulary=vocabulary), tuple(
         c.by_column for c in counts
     )
@@ -139,20 +142,22 @@ def _count_refits(
     log: Log,
     profiles: Profiles,
     fixed: WarmupParameters,
+    by_post: StepCounts,
     firsts: list[int],
     clusters: list[PostClusters],
 ) -> list[RefitCounts]:
-    job = partial(_refits_of_bucket, log, profiles, fixed, firsts, clusters)
+    first_step = by_post.first_steps().reshape(fixed.n_segments, -1).min(0)
+    job = partial(_refits_of_bucket, log, profiles, fixed, firsts, clusters, first_step)
     buckets: list[list[OfBucket]] = []
     words = "counting by cluster"
     by_column = sum_parts(job, added, log.meta.n_buckets, words, buckets.append)
     found = []
     for counts, refit in zip(by_column, zip(*buckets, strict=True), strict=True):
-        of_cluster, of_topic, of_hour = zip(*refit, strict=True)
-        by_hour = _by(np.sum, of_hour)
+        of_cluster, of_topic, of_context = zip(*refit, strict=True)
+        by_context = _by(np.sum, of_context)
         found.append(
             RefitCounts(
-                counts, _by(np.concatenate, of_cluster), _by(np.concatenate, of_topic), by_hour
+                counts, _by(np.concatenate, of_cluster), _by(np.concatenate, of_topic), by_context
             )
         )
     return found
@@ -169,9 +174,10 @@ def _refits_of_bucket(
     fixed: WarmupParameters,
     firsts: list[int],
     clusters: list[PostClusters],
+    first_step: np.ndarray,
     bucket: int,
 ) -> tuple[list[StepCounts], list[OfBucket]]:
-    """Counts by profile column, sampled users' by cluster and topic, all by hour, of each refit."""
+    """By refit: counts by profile column; sampled users' by cluster and topic; all by context."""
     rows = log.bucket(bucket)
     first_user, end_user = log.meta.user_range(bucket)
     total, n_clusters = n_steps(log, fixed.step_seconds), clusters[0].rate.shape[1]
@@ -180,8 +186,9 @@ def _refits_of_bucket(
     steps = steps_of(rows, fixed.step_seconds).astype(np.int64)
     sampled = np.isin(rows.user, users)
     some, some_steps = rows[sampled], steps[sampled]
-    hour = hour_of_day(rows.at).astype(np.int64)
-    by_hour = np.zeros((2, HOURS_A_DAY * fixed.n_topics), np.int64)
+    steps_old = steps - first_step[rows.post]
+    by_context = np.zeros((2, n_contexts(fixed), fixed.n_topics), np.int64)
+    contexts_of = partial(count_contexts, fixed, profiles.codes[first_user:end_user], first_user)
     by_column, of_users, begin = [], [], 0
     for first, last, refit in zip(firsts, [*firsts[1:], total], clusters, strict=True):
         count = partial(
@@ -193,13 +200,11 @@ def _refits_of_bucket(
         cells = chain(repeat(none, n_before), map(count, parts), repeat(none, total - last))
         by_column.append(StepCounts.of(cells, fixed.knowing(first).n_column_keys(n_clusters)))
         before = slice(begin, begin := int(np.searchsorted(steps, first)))
-        key = hour[before] * fixed.n_topics + fixed.topic[rows.post[before]]
-        by_hour += np.stack([*vars(tally(key, rows.liked[before], by_hour.shape[1])).values()])
+        by_context += contexts_of(rows[before], steps_old[before])
         earlier = some[: int(np.searchsorted(some_steps, first))]
         by_cluster = _by_user(users, earlier, refit.cluster, n_clusters)
         by_topic = _by_user(users, earlier, fixed.topic, fixed.n_topics)
-        of_hours = Tally(*by_hour.copy()).reshape(HOURS_A_DAY, fixed.n_topics)
-        of_users.append((by_cluster, by_topic, of_hours))
+        of_users.append((by_cluster, by_topic, Tally(*by_context.copy())))
     return by_column, of_users
 
 

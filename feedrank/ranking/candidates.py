@@ -9,8 +9,8 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from feedrank.features.feature import CLUSTER, PAIR, POST, TOPIC, USER, Feature
 from feedrank.features.question import Question
-from feedrank.features.spec import CLUSTER, PAIR, POST, TOPIC, USER, Feature
 from feedrank.ranking.first_stage import FirstStage
 from feedrank.ranking.step_requests import StepRequests
 from feedrank.ranking.tiles import Tiles, highest

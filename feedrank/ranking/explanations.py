@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit
 
-from feedrank.features.spec import Feature
+from feedrank.features.feature import Feature
 from feedrank.ranking.rankers.learned import LearnedRanker
 from feedrank.ranking.recommender import Ranked, Recommender
 

@@ -12,7 +12,7 @@ from typing import Callable
 import numpy as np
 from scipy.special import softmax
 
-from feedrank.features.spec import POST, RATIO, TERM, TOPIC, Feature
+from feedrank.features.feature import PAIR, RATIO, TERM, Feature
 from feedrank.stats.logistic import LogisticFit, fit_logistic
 
 FITTED_ROWS = 1_000_000  # at most, evenly spread: bounds memory to some 130 MB
@@ -140,6 +140,7 @@ class Design:
         mean: of each weight's prior.
         precision: inverse variance of each weight's prior.
         grains: of the features, one a column.
+        groups_of: of the features, one a column.
     """
 
     columns: tuple[int, ...]
@@ -147,6 +148,7 @@ class Design:
     mean: np.ndarray
     precision: np.ndarray
     grains: tuple[str, ...]
+    groups_of: tuple[str, ...]
 
     @classmethod
     def of(cls, matrix: np.ndarray, features: Sequence[Feature]) -> Design:
@@ -156,18 +158,19 @@ class Design:
         values = matrix[:, list(columns)].astype(np.float64)
         precision = np.where(mean == RATIO, WEIGHT_SPREAD, TERM_SPREAD) ** -2.0
         grains = tuple(features[i].grain for i in columns)
-        return cls(columns, values, mean, precision, grains)
+        groups = tuple(features[i].group or features[i].grain for i in columns)
+        return cls(columns, values, mean, precision, grains, groups)
 
     def groups(self) -> list[np.ndarray]:
         """Places of the terms that count together.
 
-        All of posts are one group, whose noise lifts the same posts in all lists, and all of topics
-        another. Any other is alone: few rows may hold it, and many posts of a list.
+        All of posts are one group, whose noise lifts the same posts in all lists, those of topics
+        are a few. A term of pairs is alone: few rows may hold it, and many posts of a list.
         """
         places = np.flatnonzero(self.mean == TERM)
-        grains = np.array(self.grains)[places]
-        together = [places[grains == grain] for grain in (POST, TOPIC) if grain in grains]
-        alone = places[~np.isin(grains, (POST, TOPIC))]
+        groups = np.array(self.groups_of)[places]
+        together = [places[groups == group] for group in dict.fromkeys(groups) if group != PAIR]
+        alone = places[groups == PAIR]
         return [*together, *np.array_split(alone, min(len(alone), MOST_ALONE) or 1)]
 
     def stage(self, weights: np.ndarray, bias: float) -> FirstStage:

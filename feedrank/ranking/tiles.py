@@ -129,11 +129,10 @@ class Extremes(Grid):
         low, high = of_tiles if self._are_highest else of_tiles[::-1]
         return np.asarray(np.maximum(of_users, 0) @ high + np.minimum(of_users, 0) @ low)
 
-    @cached_property
-    def pair_counts(self) -> Tally:
+    def _pair_counts(self, step: int) -> Tally:
         """Those of a tile's posts together, or 0: they bound each post's, of the grid's shape."""
         n_users, n = len(self.user), len(self._tiles)
         if not self._are_highest:
             return Tally(*np.zeros((2, n_users, 1), np.int64))
-        counts = self.users.pairs.table(n_users, self.shared.step, self._tiles.of_post, n + 1)
+        counts = self.users.pairs.table(n_users, step, self._tiles.of_post, n + 1)
         return Tally(counts.shown[:, :n], counts.liked[:, :n])

@@ -10,11 +10,15 @@ from feedrank.state.counts.tally import Tally
 from feedrank.state.fitted import FittedParameters
 from feedrank.state.posts.clusters import rates_as_of, shrunk_rate
 from feedrank.state.posts.refit import Refit
-from feedrank.stats.shrinkage import as_feature, base_rate, ratio
+from feedrank.stats.shrinkage import as_feature, base_rate, log_ratio, ratio
 
 # Prior strength of the recent like rate of all posts, in impressions: the same number for all
 # posts, so that the first stage's order does not depend on it.
 LEVEL_PRIOR = 50.0
+# Prior strength of what windows tell of posts, of topics and of users' topics, in expected likes.
+# That of `trend`, which is fitted, leaves some hundredths of it where a log is thin, and rows then
+# fitted noise. 0.5 to 3 order alike: docs/ranking.md, "Terms".
+WINDOW_STRENGTH = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +33,7 @@ class StepRates:
         topic_rate: like rate, float64, shape (n_segments, n_topics).
         columns: log ratio by profile code (end to end) and cluster, shape (n_codes, n_clusters).
         level: log ratio of the recent like rate over lifetime, one number.
+        topic_trend: the same of each topic's likes by window, shape (len(WINDOWS), n_topics).
     """
 
     step: int
@@ -38,6 +43,7 @@ class StepRates:
     topic_rate: np.ndarray
     columns: np.ndarray
     level: float
+    topic_trend: np.ndarray
 
     @classmethod
     def of(
@@ -54,7 +60,7 @@ class StepRates:
             fitted: parameters.
             step: of the counts.
             counts: shape (n_segments, n_posts).
-            recent: impressions and likes by half-life, shape (2, n_posts).
+            recent: impressions and likes by half-life, shape (n_half_lives, 2, n_posts).
             by_column: key (profile code end to end, segment, cluster).
         """
         refit = fitted.refit(step)
@@ -66,7 +72,8 @@ class StepRates:
             cluster_rate,
             rates_within(fitted.topic, fitted.n_topics, counts),
             _columns(fitted, refit, by_column, cluster_rate),
-            _level(counts, recent),
+            _level(counts, recent[0]),
+            _topic_trend(fitted, counts, recent[1:]),
         )
 
 
@@ -104,3 +111,12 @@ def _level(counts: Tally, recent: np.ndarray) -> float:
     lifetime = base_rate(counts.liked.sum(), counts.shown.sum())
     shown, liked = recent.sum(1) + np.array([1, lifetime]) * LEVEL_PRIOR
     return float(np.log(liked / shown / lifetime))
+
+
+def _topic_trend(fitted: FittedParameters, counts: Tally, recent: np.ndarray) -> np.ndarray:
+    def by_topic(of_posts: np.ndarray) -> np.ndarray:
+        return np.stack([np.bincount(fitted.topic, row, fitted.n_topics) for row in of_posts])
+
+    lifetime_rate = base_rate(*by_topic(np.stack([counts.liked.sum(0), counts.shown.sum(0)])))
+    shown, liked = (by_topic(recent[:, i]) for i in (0, 1))
+    return log_ratio(liked, shown * lifetime_rate, WINDOW_STRENGTH)

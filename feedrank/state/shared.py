@@ -196,7 +196,7 @@ class SharedHistory:
     def _rates_of(self, step: int) -> StepRates:
         counts, recent = self._posts_before(step)
         by_column = self._others[self.fitted.refit_number(step)].before(step).counts
-        return StepRates.of(self.fitted, step, counts, recent[0], by_column)
+        return StepRates.of(self.fitted, step, counts, recent, by_column)
 
     def _tables(self, rates: StepRates, posts: np.ndarray | slice) -> dict[str, Any]:
         counts, recent = self._posts_before(rates.step)

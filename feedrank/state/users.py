@@ -13,7 +13,7 @@ from feedrank.state.counts.tally import ordered_sum
 from feedrank.state.fitted import FittedParameters
 from feedrank.state.posts.factors import UserEvidence
 from feedrank.state.posts.refit import Refit
-from feedrank.state.posts.tables import WINDOW_STRENGTH
+from feedrank.state.rates import WINDOW_STRENGTH
 from feedrank.state.shared import WINDOWS, SharedState
 from feedrank.stats.shrinkage import as_feature, log_ratio, ratio
 

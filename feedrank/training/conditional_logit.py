@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from feedrank.stats.logistic import minimise
+from feedrank.stats.logistic import LogisticFit, minimise
 from feedrank.training.query_groups import QueryGroups
 
 
 def fit_conditional(
     design: np.ndarray, groups: QueryGroups, prior_mean: np.ndarray, prior_precision: np.ndarray
-) -> np.ndarray:
-    """Weights that maximise the conditional likelihood times a Gaussian prior, shape (n_columns,).
+) -> LogisticFit:
+    """Weights that maximise the conditional likelihood times a Gaussian prior.
 
     A column that does not vary within requests keeps its prior mean.
 
@@ -34,4 +34,4 @@ def fit_conditional(
         between = total.T @ (total / groups.n_liked[:, None])
         return slope, design.T @ (design * expected[:, None]) - between + np.diag(prior_precision)
 
-    return minimise(loss, derivatives, prior_mean)[0]
+    return LogisticFit(*minimise(loss, derivatives, prior_mean))

@@ -9,9 +9,9 @@ import numpy as np
 
 from feedrank.engines.engine import in_use
 from feedrank.errors import ParamsError, SchemaError
+from feedrank.features.feature import Feature
 from feedrank.features.row_files import StoredRows
-from feedrank.features.rows import TrainingRows
-from feedrank.features.spec import Feature
+from feedrank.features.rows import EVER, TrainingRows
 from feedrank.params import TrainParams
 from feedrank.ranking.first_stage import FirstStage
 from feedrank.ranking.rankers.by_name import named_kind
@@ -43,14 +43,15 @@ def fit_ranker(
         until: seconds since the log's origin; None: all rows count.
         features: the ordered spec.
         params: of training.
-        store: that the rows are of; XGBoost does without.
+        store: that the rows are of; XGBoost does without, if no sitting spans several steps.
 
     Raises:
         SchemaError: the rows hold no like, or nothing else.
         ParamsError: there is no such ranker, or it cannot be fitted to rows in files.
     """
     if params.ranker == XGBoostRanker.name:
-        return _fit_xgboost(Plan.of(rows, until, features, params), _growth(rows))
+        seconds = EVER if store is None else store.fitted.step_seconds
+        return _fit_xgboost(Plan.of(rows, until, features, params), _growth(rows), seconds)
     kind = named_kind(params.ranker)
     if isinstance(rows, StoredRows):
         raise ParamsError(
@@ -62,7 +63,7 @@ def fit_ranker(
     return _fit_learned(kind, Plan.of(rows, until, features, params), store)
 
 
-def _fit_xgboost(plan: Plan, grow: Grow) -> XGBoostRanker:
+def _fit_xgboost(plan: Plan, grow: Grow, step_seconds: int) -> XGBoostRanker:
     """Trees on the residual of the first stage.
 
     The latest tenth of time decides how many trees help (early stopping), and whether they learn
@@ -72,8 +73,8 @@ def _fit_xgboost(plan: Plan, grow: Grow) -> XGBoostRanker:
     n_trees = plan.params.trees
     if plan.can_stop:
         early = grow(plan, n_trees, True)
-        ordered = fit_ordered(plan, early) if isinstance(plan.rows, TrainingRows) else None
-        if ordered is not None:
+        in_memory = isinstance(plan.rows, TrainingRows)
+        if in_memory and (ordered := fit_ordered(plan, early, step_seconds)):
             return ordered
         n_trees = int(early.best_iteration) + 1
     booster = grow(plan, n_trees, False)

@@ -10,7 +10,7 @@ import numpy as np
 import xgboost as xgb
 
 from feedrank.features.rows import TrainingRows
-from feedrank.ranking.first_stage import FITTED_ROWS, Design, FirstStage
+from feedrank.ranking.first_stage import FITTED_ROWS, Design, FirstStage, averaged_weights
 from feedrank.ranking.rankers.xgboost_ranker import XGBoostRanker
 from feedrank.stats.logistic import platt
 from feedrank.training.conditional_logit import fit_conditional
@@ -19,7 +19,7 @@ from feedrank.training.query_groups import QueryGroups
 from feedrank.training.trees import tree_settings
 
 
-def fit_ordered(plan: Plan, logistic: xgb.Booster) -> XGBoostRanker | None:
+def fit_ordered(plan: Plan, logistic: xgb.Booster, step_seconds: int) -> XGBoostRanker | None:
     """A ranker that learns which post of a request is liked; None: it orders no better.
 
     The logistic loss spends weights and trees on how much is liked in a request. A conditional
@@ -30,11 +30,14 @@ def fit_ordered(plan: Plan, logistic: xgb.Booster) -> XGBoostRanker | None:
     Args:
         plan: with rows in memory and late rows.
         logistic: trees of the early rows by logistic loss, with their `best_iteration`.
+        step_seconds: of a step of the rows' states.
     """
     assert isinstance(plan.rows, TrainingRows)
     is_late = np.asarray(plan.rows.at) >= plan.late
     early, late = plan.rows[~is_late], plan.rows[is_late]
-    known, watched = (QueryGroups.of(r.user, r.at, r.liked) for r in (early, late))
+    known, watched, every = (
+        QueryGroups.of(r.user, r.at, r.liked, step_seconds) for r in (early, late, plan.rows)
+    )
     if not len(known) or not len(watched):
         return None
     early_stage = _first_stage(plan, early, known)
@@ -45,7 +48,6 @@ def fit_ordered(plan: Plan, logistic: xgb.Booster) -> XGBoostRanker | None:
     if not watched.is_less(loss, other):
         return None
     scale, level = platt(scores[0], late.liked)
-    every = QueryGroups.of(plan.rows.user, plan.rows.at, plan.rows.liked)
     n_trees, stage = int(pairwise.best_iteration) + 1, _first_stage(plan, plan.rows, every)
     grown = _grow(plan, stage, n_trees, (plan.rows, every), None)
     weights = tuple(scale * weight for weight in stage.weights)
@@ -57,7 +59,9 @@ def _first_stage(plan: Plan, rows: TrainingRows, groups: QueryGroups) -> FirstSt
     """Log ratios and terms, weighed by the order within requests; without a level."""
     some = groups.thinned(FITTED_ROWS)
     design = Design.of(rows.matrix[some.row], plan.features)
-    return design.stage(fit_conditional(design.values, some, design.mean, design.precision), 0.0)
+    wide = fit_conditional(design.values, some, design.mean, design.precision)
+    weights = averaged_weights(wide, design.mean, design.precision, design.groups())
+    return design.stage(weights, 0.0)
 
 
 def _grow(

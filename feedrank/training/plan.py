@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from feedrank.errors import SchemaError
+from feedrank.features.feature import Feature
 from feedrank.features.row_files import StoredRows
 from feedrank.features.rows import EVER, TrainingRows
-from feedrank.features.spec import Feature
 from feedrank.params import TrainParams
 from feedrank.ranking.first_stage import FirstStage
 

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from feedrank.features.rows import EVER
 from feedrank.stats.decisions import LIKELY
 
 SITTING = 30 * 60  # seconds without an impression that end a session, as web analytics count them
@@ -35,7 +36,9 @@ class QueryGroups:
         return len(self.start)
 
     @classmethod
-    def of(cls, user: np.ndarray, at: np.ndarray, liked: np.ndarray) -> QueryGroups:
+    def of(
+        cls, user: np.ndarray, at: np.ndarray, liked: np.ndarray, step_seconds: int = EVER
+    ) -> QueryGroups:
         """Rows of one user and moment, if most rows share theirs with another; else of a sitting.
 
         None, if most rows are alone in that too: of a sample so thin, the few requests that two
@@ -45,10 +48,12 @@ class QueryGroups:
             user: of each row, shape (n,).
             at: seconds, shape (n,).
             liked: shape (n,).
+            step_seconds: of a step, whose end ends a sitting: rows of the next one know its likes.
         """
         row = np.lexsort((at, user))
-        gap = np.diff(at[row].astype(np.int64), prepend=0)
-        is_other = np.diff(user[row].astype(np.int64), prepend=-1) != 0
+        at, user_of = at[row].astype(np.int64), user[row].astype(np.int64)
+        gap, is_other = np.diff(at, prepend=0), np.diff(user_of, prepend=-1) != 0
+        is_other |= np.diff(at // step_seconds, prepend=-1) != 0
         for longest in (0, SITTING):
             start = np.flatnonzero(is_other | (gap > longest))
             size = np.diff(start, append=len(row))

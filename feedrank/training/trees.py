@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import xgboost as xgb
 
+from feedrank.features.feature import RATIO
 from feedrank.features.rows import TrainingRows
-from feedrank.features.spec import RATIO
 from feedrank.training.plan import Plan
 
 # Trees by plan and number. True: on early rows, fewer once they stop helping late ones; False: on

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from feedrank.features.spec import Feature
+from feedrank.features.feature import Feature
 from feedrank.state.plugins.plugin import Count
 from feedrank.stats.shrinkage import as_feature, base_rate
 

@@ -41,12 +41,15 @@ def test_muted_features_change_no_probability(learned: Learned) -> None:
 
 
 def test_every_muted_feature_exists(learned: Learned) -> None:
-    muted = {name for ablation in ablations(None) for name in ablation.muted}
-    assert set(USER_STATE) <= muted <= {f.name for f in features_of(learned.store.fitted)}
+    fitted = learned.store.fitted
+    of_one_topic = replace(fitted, vocabulary=replace(fitted.vocabulary, n_topics=1))
+    for parameters in (fitted, of_one_topic):
+        muted = {name for ablation in ablations(parameters) for name in ablation.muted}
+        assert set(USER_STATE) <= muted <= {f.name for f in features_of(parameters)}
 
 
-def test_the_ablations_begin_with_the_full_ranker() -> None:
-    names = [a.name for a in ablations("age")]
+def test_the_ablations_begin_with_the_full_ranker(learned: Learned) -> None:
+    names = [a.name for a in ablations(learned.store.fitted)]
     parts = [
         "user state",
         "pair",
@@ -59,7 +62,8 @@ def test_the_ablations_begin_with_the_full_ranker() -> None:
         "text",
     ]
     assert names == ["full", "age x post", *parts]
-    assert [a.name for a in ablations(None)] == ["full", *parts]
+    without = replace(learned.store.fitted, segment_column=-1, segments_since=0)
+    assert [a.name for a in ablations(without)] == ["full", *parts]
 
 
 @pytest.fixture
@@ -78,7 +82,7 @@ def test_an_ablation_has_other_hits_on_the_same_requests(
     learned: Learned, folder: Path, name: str
 ) -> None:
     params = replace(learned.params, validate=replace(learned.params.validate, folds=1))
-    by_name = {a.name: a for a in ablations("age")}
+    by_name = {a.name: a for a in ablations(learned.store.fitted)}
     with workers(1):
         full, other = (requests_without(by_name[n], learned.log, params) for n in ("full", name))
     for key in ("user_id", "at"):

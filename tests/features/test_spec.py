@@ -5,10 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from feedrank.features.spec import FIXED, TOPICAL, features_of
+from feedrank.features.spec import FIXED, features_of
+from feedrank.features.topics import TOPICAL
 from feedrank.state.posts.factors import UserEvidence
+from feedrank.state.posts.topic_contexts import age_of
 from feedrank.state.shared import WINDOWS
-from feedrank.stats.shrinkage import as_feature
+from feedrank.stats.shrinkage import as_feature, base_rate
 from tests.support.simulated_logs import DAY, HOUR, Learned, simulated, tasteful
 
 
@@ -48,7 +50,7 @@ def test_the_order_depends_on_the_columns_alone(learned: Learned) -> None:
         column_codes=(*fitted.column_codes, 3),
     )
     added = {f.name for f in features_of(more)} - {f.name for f in features_of(fitted)}
-    assert added == {"mood_cluster_log_ratio", "mood_encoded"}
+    assert added == {"mood_cluster_log_ratio", "mood_topic_log_ratio", "mood_encoded"}
 
 
 @pytest.mark.parametrize("name", ["user", "a[0]", "a<b", "post", "trend", "user_cluster"])
@@ -143,19 +145,60 @@ def test_a_topic_is_judged_by_the_user_s_last_steps_too(learned: Learned) -> Non
     assert (_column(learned, f"user_topic_log_ratio_{days}", user, at) != 0).any()
 
 
-def test_a_topic_has_its_own_hours(learned: Learned) -> None:
-    fitted = learned.store.fitted
-    for hour in (0, 7, 23):
-        found = _column(learned, "topic_hour_log_ratio", 5, 29 * DAY + hour * HOUR + 1800)
-        table = fitted.refits[-1].topic_hour[hour]
-        np.testing.assert_array_equal(found, table[fitted.topic].astype(np.float32))
+def test_what_a_pair_was_shown_just_now_counts_apart(learned: Learned) -> None:
+    user, day = 6, 18
+    n = learned.log.meta.n_posts
+    for steps in WINDOWS:
+        rows = [b[(b.user == user) & (b.at // DAY < day)] for b in learned.log.buckets()]
+        rows = [b[b.at // DAY >= day - steps] for b in rows]
+        shown = sum(np.bincount(b.post, minlength=n) for b in rows)
+        found = _column(learned, f"pair_impressions_{steps}", user, day * DAY)
+        np.testing.assert_array_equal(found, shown)
+    assert found.any()
+
+
+def test_a_topic_s_trend_is_of_all_its_posts(learned: Learned) -> None:
+    fitted, day = learned.store.fitted, 20
+    topic, n = fitted.topic, fitted.n_topics
+    for steps in WINDOWS:
+        recent, totals = np.zeros((2, 2, n))
+        for rows in learned.log.buckets():
+            age = day - (rows.at // DAY).astype(np.int64)
+            for label, of in enumerate((np.ones(len(rows)), rows.liked)):
+                early = age > 0
+                weight = of * np.where(early, 0.5 ** ((age - 1) / steps), 0)
+                totals[label] += np.bincount(topic[rows.post], of * early, n)
+                recent[label] += np.bincount(topic[rows.post], weight, n)
+        expected = recent[0] * base_rate(totals[1], totals[0])
+        found = _column(learned, f"topic_trend_{steps}", 3, day * DAY)
+        ratio = np.log((recent[1] + 1) / (expected + 1))
+        np.testing.assert_allclose(found, ratio[topic], atol=1e-4)
+    assert found.any()
+
+
+def test_a_topic_does_better_in_some_contexts(learned: Learned) -> None:
+    fitted, user = learned.store.fitted, 5
+    table = fitted.refits[-1].topic_ratio
+    for day, hour in ((28, 0), (29, 7), (27, 23)):
+        at = day * DAY + hour * HOUR + 1800
+        log_age = _column(learned, "post_log_age", user, at)
+        codes = learned.store.catalogue.codes[user]
+        code = zip(fitted.column_names, fitted.column_offsets, codes, strict=False)
+        contexts = {f"{name}_topic": 41 + first + own for name, first, own in code}
+        contexts |= {"topic_hour": hour, "topic_weekday": 24 + day % 7}
+        contexts["topic_age"] = 31 + age_of(log_age)
+        for name, row in contexts.items():
+            expected = table[row, fitted.topic].astype(np.float32)
+            np.testing.assert_array_equal(_column(learned, f"{name}_log_ratio", user, at), expected)
+    assert table.shape == (41 + sum(fitted.column_codes), fitted.n_topics + 1)
 
 
 def test_posts_of_one_topic_have_no_features_of_topics(learned: Learned) -> None:
     fitted = learned.store.fitted
     of_one = replace(fitted, vocabulary=replace(fitted.vocabulary, n_topics=1))
     names = {f.name for f in features_of(fitted)} - {f.name for f in features_of(of_one)}
-    assert names == {f.name for f in TOPICAL}
+    of_columns = {f"{name}_topic_log_ratio" for name in fitted.column_names}
+    assert names == {f.name for f in TOPICAL} | of_columns
 
 
 def test_factors_are_where_the_user_stands_times_where_the_posts_do() -> None:

@@ -10,9 +10,8 @@ import pytest
 from feedrank.learning.profile_coding import code_profiles
 from feedrank.learning.segments import difference, find
 from feedrank.learning.segments.find import with_segments, words_of
-from feedrank.learning.target_encoding import PRIOR_IMPRESSIONS, static_encodings, topic_hours
+from feedrank.learning.target_encoding import PRIOR_IMPRESSIONS, static_encodings
 from feedrank.log.impressions import Impressions
-from feedrank.state.counts.tally import Tally
 from feedrank.state.fitted import WarmupParameters
 from feedrank.state.profiles import Profiles
 from tests.support.simulated_logs import (
@@ -70,21 +69,6 @@ def test_hours_are_encoded_last_and_all_of_them() -> None:
     assert hours.shape == (24,)
     assert hours.argmax() == 9
     assert hours[9] > 1 > 0 > np.delete(hours, 9).max()
-
-
-def test_a_topic_that_is_liked_at_other_hours_than_the_rest_has_its_own() -> None:
-    shown = np.full((24, 3), 1000)
-    liked = np.full((24, 3), 100)
-    liked[:, 2] = 200  # a topic that is liked more, at any hour
-    liked[7:10] *= 2  # hours at which all is liked more
-    assert np.abs(topic_hours(Tally(shown, liked))).max() < 0.01
-    liked[8, 0], liked[20, 1] = 400, 20
-    found = topic_hours(Tally(shown, liked))
-    assert found[8, 0] == found.max() > 0.15
-    assert found[20, 1] == found.min() < -0.05
-    assert found[8, 1] < 0 < found[9, 0]  # the margins hold, and neighbours are alike
-    assert found.shape == (24, 4)
-    assert not found[:, 3].any()
 
 
 def test_the_order_of_rows_does_not_matter() -> None:

@@ -98,7 +98,7 @@ class Followed:
             (by_post, *by_key), history = count_posts(log, profiles, fitted)
             firsts = [refit.first_step for refit in fitted.refits]
             clusters = [refit.clusters for refit in fitted.refits]
-            counts = _count_refits(log, profiles, fitted, firsts, clusters)
+            counts = _count_refits(log, profiles, fitted, by_post, firsts, clusters)
         ids = (id_array(log.users[USER_ID].to_numpy()), id_array(log.posts[POST_ID].to_numpy()))
         return FeatureStore(
             log.meta,

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from feedrank.features.feature import CLUSTER, POST, TOPIC, USER, Feature
 from feedrank.features.question import Question
-from feedrank.features.spec import CLUSTER, POST, TOPIC, USER, Feature, assemble
+from feedrank.features.spec import assemble
 from feedrank.ranking.candidates import ROUGH, CandidateGenerator
 from feedrank.ranking.first_stage import FirstStage
 from feedrank.ranking.step_requests import StepRequests

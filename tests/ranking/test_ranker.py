@@ -8,8 +8,8 @@ import pytest
 from scipy.special import expit
 
 from feedrank.errors import ArtifactError, SchemaError
+from feedrank.features.feature import POST, USER, Feature
 from feedrank.features.rows import TrainingRows
-from feedrank.features.spec import POST, USER, Feature
 from feedrank.params import TrainParams
 from feedrank.ranking.first_stage import FirstStage
 from feedrank.ranking.rankers.xgboost_ranker import XGBoostRanker

@@ -106,7 +106,7 @@ def test_the_bundle_answers_with_the_plugin_and_without_its_folder(
 
 COUNTED = """from feedrank.state.plugins.plugin import Count
 COUNTS = {'c': Count(lambda pairs: pairs.hour, """
-FEATURE = """from feedrank.features.spec import Feature
+FEATURE = """from feedrank.features.feature import Feature
 FEATURES = [Feature("""
 AUTHORS = "USER_COUNTS = ['a']\nPOSTS = {'a': lambda posts"
 

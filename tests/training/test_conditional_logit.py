@@ -25,15 +25,17 @@ def _requests(weight: float) -> tuple[np.ndarray, QueryGroups]:
 
 def test_weights_of_the_order_are_found() -> None:
     design, groups = _requests(0.8)
-    found = fit_conditional(design, groups, np.zeros(2), np.full(2, 1e-6))
+    found = fit_conditional(design, groups, np.zeros(2), np.full(2, 1e-6)).weights
     assert abs(found[0] - 0.8) < 0.05
 
 
 def test_a_column_that_is_the_same_within_requests_keeps_its_prior() -> None:
     design, groups = _requests(0.8)
-    assert fit_conditional(design, groups, np.ones(2), np.full(2, 11.0))[1] == pytest.approx(1.0)
+    assert fit_conditional(design, groups, np.ones(2), np.full(2, 11.0)).weights[
+        1
+    ] == pytest.approx(1.0)
 
 
 def test_a_strong_prior_holds_weights() -> None:
     design, groups = _requests(0.8)
-    assert fit_conditional(design, groups, np.array([0.1, 0.0]), np.full(2, 1e9))[0] < 0.11
+    assert fit_conditional(design, groups, np.array([0.1, 0.0]), np.full(2, 1e9)).weights[0] < 0.11

@@ -11,10 +11,11 @@ import pytest
 from scipy.special import expit
 
 from feedrank.errors import SchemaError
+from feedrank.features.feature import Feature
 from feedrank.features.row_files import SHARES, StoredRows, load_rows, store_rows
 from feedrank.features.row_pass import training_rows
 from feedrank.features.rows import TrainingRows
-from feedrank.features.spec import Feature, features_of
+from feedrank.features.spec import features_of
 from feedrank.io.storage import url_of
 from feedrank.learning.fit import fit_store
 from feedrank.log.calendar import Calendar

@@ -10,8 +10,8 @@ import pytest
 import xgboost as xgb
 from scipy.special import expit
 
-from feedrank.features.rows import TrainingRows
-from feedrank.features.spec import TERM, Feature
+from feedrank.features.feature import TERM, Feature
+from feedrank.features.rows import EVER, TrainingRows
 from feedrank.training.fit import fit_ranker
 from feedrank.training.order import fit_ordered, rescaled
 from feedrank.training.plan import Plan
@@ -55,7 +55,7 @@ def test_trees_learn_the_order_where_lists_of_few_likes_hold_the_better_posts() 
 def test_trees_of_likes_stay_where_requests_hold_one_post() -> None:
     rows = _rows(mood=0.0, size=1)
     plan = Plan.of(replace(rows, at=60 * rows.at), None, FEATURES, PARAMS)
-    assert fit_ordered(plan, grow_in_memory(plan, 50, True)) is None
+    assert fit_ordered(plan, grow_in_memory(plan, 50, True), EVER) is None
 
 
 def test_late_rows_whose_order_turned_round_keep_trees_of_likes() -> None:
@@ -65,7 +65,7 @@ def test_late_rows_whose_order_turned_round_keep_trees_of_likes() -> None:
     turned = rows.matrix.copy()
     turned[is_late, 1] *= -1
     plan = Plan.of(replace(rows, matrix=turned), None, FEATURES, PARAMS)
-    assert fit_ordered(plan, grow_in_memory(plan, 50, True)) is None
+    assert fit_ordered(plan, grow_in_memory(plan, 50, True), EVER) is None
 
 
 def test_terms_order_where_trees_find_no_split() -> None:

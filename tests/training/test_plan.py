@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from feedrank.features.feature import PAIR, POST, RATIO, TERM, TOPIC, Feature
 from feedrank.features.rows import TrainingRows
-from feedrank.features.spec import PAIR, POST, RATIO, TERM, TOPIC, Feature
 from feedrank.ranking.first_stage import TERM_SPREAD, WEIGHT_SPREAD
 from feedrank.training.plan import Plan
 from tests.support.simulated_logs import params

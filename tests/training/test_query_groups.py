@@ -26,6 +26,14 @@ def test_else_a_request_is_a_sitting_that_a_long_gap_ends() -> None:
     assert _groups(rows) == [[0, 1, 2], [3, 4]]
 
 
+def test_a_sitting_ends_with_its_step_whose_likes_the_next_one_knows() -> None:
+    user, liked = np.zeros(6, int), np.array([1, 0, 0, 0, 1, 0])
+    at = 890 + np.array([0, 4, 8, 12, 16, 20])  # steps of 900 seconds: three rows on each side
+    groups = QueryGroups.of(user, at, liked, 900)
+    assert groups.start.tolist() == [0, 3]
+    assert QueryGroups.of(user, at, liked).start.tolist() == [0]
+
+
 def test_rows_that_are_mostly_alone_tell_no_order() -> None:
     rows = [(1, 10, 0), (1, 40, 1), (2, 10, 1), (3, 10, 0), (4, 10, 1)]
     assert _groups(rows) == [[]]

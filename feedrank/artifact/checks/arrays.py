@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from feedrank.log.metadata import HOURS_A_DAY
 from feedrank.state.posts.clusters import LEAST_TOLD, MOST_TOLD
+from feedrank.state.posts.topic_contexts import FIRST_CODE
 
 INT, FLOAT, UINT = ("<i8",), ("<f8",), ("|u1", "<u2", "<u4", "<u8")
 TEXT_IDS = "|S"  # and a width, which is that of the longest id
@@ -90,7 +91,7 @@ def arrays_of(sizes: Sizes) -> Iterator[Array]:
     for i in range(sizes.n_refits):
         yield Array(f"fitted_rate_{i}", FLOAT, (sizes.segments_of(i), "clusters"), high=1)
         yield Array(f"fitted_log_gate_{i}", FLOAT, (n_posts, "clusters"), -math.inf, 1)
-        yield Array(f"fitted_topic_hour_{i}", FLOAT, (HOURS_A_DAY, "topics"), lowest)
+        yield Array(f"fitted_topic_ratio_{i}", FLOAT, (FIRST_CODE + sum(codes), "topics"), lowest)
         yield Array(f"fitted_cluster_{i}", INT, (n_posts,), high="clusters")
         yield Array(f"fitted_factor_post_{i}", FLOAT, (n_posts, f"factors_{i}"), lowest)
         yield Array(f"fitted_factor_rate_{i}", FLOAT, (sizes.segments_of(i), n_posts), high=1)

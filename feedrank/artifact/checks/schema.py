@@ -196,7 +196,7 @@ def _check_together(directory: Path, sizes: Sizes, dimensions: dict[str, int]) -
     _require(len(liked) == n_bytes, "'history_liked' has not one bit an impression")
     n_topics = int(np.load(directory / "fitted_topic.npy").max()) + 1
     n_design = n_topics + 1 + dimensions["words"] + dimensions.get("axes", 0)
-    _require(dimensions["topics"] == n_topics + 1, "'topic_hour' has not one column a topic")
+    _require(dimensions["topics"] == n_topics + 1, "'topic_ratio' has not one column a topic")
     is_whole = dimensions["design"] == n_design
     _require(is_whole, "'gate' has not one row a topic, one more, and one a word and axis")
     for name in ("text", "topic", "fitted_words"):

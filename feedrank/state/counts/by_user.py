@@ -57,7 +57,7 @@ class PairCounts:
     ) -> None:
         self._rows = user, post, step, liked
         self._n_posts = n_posts
-        self._by_post: tuple[int, Tally] | None = None  # the last table of all posts, and its step
+        self._by_post: dict[int, Tally] = {}  # tables of all posts, by step
 
     @cached_property
     def _n_steps(self) -> int:
@@ -72,11 +72,11 @@ class PairCounts:
 
     def before(self, user: np.ndarray, post: np.ndarray, step: int) -> Tally:
         """Impressions and likes of each pair strictly before a step, int64, shape (n,)."""
-        if self._by_post is not None and self._by_post[0] == step:
-            return Tally(*(counts[user, post] for counts in vars(self._by_post[1]).values()))
+        if step in self._by_post:
+            return Tally(*(counts[user, post] for counts in vars(self._by_post[step]).values()))
         keys, likes = self._sorted
         first = np.searchsorted(keys, self._key(user, post, 0))
-        last = np.searchsorted(keys, self._key(user, post, min(step, self._n_steps)))
+        last = np.searchsorted(keys, self._key(user, post, min(max(step, 0), self._n_steps)))
         return Tally(last - first, likes[last] - likes[first])
 
     @cached_property
@@ -142,7 +142,7 @@ class PairCounts:
         )
         found = Tally(*counts)
         if part is None:
-            self._by_post = before, found
+            self._by_post[before] = found
         return found
 
     def _key(self, user: np.ndarray, post: np.ndarray, step: np.ndarray | int) -> np.ndarray:

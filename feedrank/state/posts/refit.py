@@ -43,15 +43,15 @@ class Refit:
         clusters: of posts.
         factors: of posts.
         strengths: prior strengths.
-        topic_hour: log ratio of each topic's likes by hour of the day, 0 for topics that
-            came later, shape (24, n_topics + 1).
+        topic_ratio: log ratio of each topic's likes by context (`topic_contexts`), 0 for topics
+            that came later, shape (n_contexts, n_topics + 1).
     """
 
     first_step: int
     clusters: PostClusters
     factors: Factors
     strengths: Strengths
-    topic_hour: np.ndarray
+    topic_ratio: np.ndarray
 
     def about(self) -> dict[str, Any]:
         """Its numbers, for JSON."""
@@ -65,7 +65,7 @@ class Refit:
     def arrays(self) -> dict[str, np.ndarray]:
         """Its arrays by name."""
         return {
-            "topic_hour": self.topic_hour,
+            "topic_ratio": self.topic_ratio,
             **{n: getattr(self.clusters, n) for n in array_names(self.clusters.tells_quality)},
             **{f"factor_{name}": getattr(self.factors, name) for name in FACTOR_ARRAYS},
         }
@@ -86,5 +86,5 @@ class Refit:
         factors = Factors(*(array(f"factor_{name}") for name in FACTOR_ARRAYS))
         strengths = {**about["strengths"], "columns": tuple(about["strengths"]["columns"])}
         clusters = PostClusters(**arrays, **scalars)
-        fitted = (clusters, factors, Strengths(**strengths), array("topic_hour"))
+        fitted = (clusters, factors, Strengths(**strengths), array("topic_ratio"))
         return cls(about["first_step"], *fitted)

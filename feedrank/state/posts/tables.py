@@ -6,14 +6,10 @@ import numpy as np
 
 from feedrank.state.counts.tally import Tally, ordered_sum
 from feedrank.state.posts.clusters import post_state
-from feedrank.state.rates import StepRates
+from feedrank.state.rates import WINDOW_STRENGTH, StepRates
 from feedrank.stats.shrinkage import as_feature, log_ratio
 
 LEAST_RATE = 1e-5  # rates are clipped this far from 0 and 1, as log-odds need
-# Prior strength of what windows tell of posts and of users' topics, in expected likes. That of
-# `trend`, which is fitted, leaves some hundredths of it where a log is thin, and rows then fitted
-# noise. 0.5 to 3 order alike: docs/ranking.md, "Terms".
-WINDOW_STRENGTH = 1.0
 
 
 def post_tables(
