@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +11,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-INTERRUPTED = 130  # exit code of Ctrl-C, as a shell has it
+INTERRUPTED, CLOSED_PIPE = 130, 141  # exit codes of Ctrl-C and of `... | head`, as a shell has them
 REMEDY = "Copy the whole directory again, or export again."
 
 
@@ -64,6 +66,16 @@ def blaming(path: Path | str, remedy: str = REMEDY) -> Iterator[None]:
         raise ArtifactError(f"'{path}' cannot be read ({kind}: {error}). {remedy}") from error
 
 
+def _is_unread() -> bool:
+    """Whether nobody reads stdout on, as in `... | head`; then what is left to print is dropped."""
+    out, state = sys.stdout.fileno(), select.poll()
+    state.register(out, 0)
+    if not any(event & select.POLLERR for _, event in state.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), out)
+    return True
+
+
 def command(
     failed: int = 1, codes: dict[type[FeedrankError], int] | None = None, found: str = "error"
 ) -> Callable[[Callable[..., int | None]], Callable[..., int]]:
@@ -79,13 +91,20 @@ def command(
         @wraps(main)
         def run(*arguments: Any, **options: Any) -> int:
             try:
-                return main(*arguments, **options) or 0
+                code = main(*arguments, **options) or 0
+                sys.stdout.flush()
+                return code
             except KeyboardInterrupt:
                 print("error: interrupted. Run again to go on.", file=sys.stderr)
                 return INTERRUPTED
+            except BrokenPipeError:
+                if not _is_unread():
+                    raise
+                return CLOSED_PIPE
             except FeedrankError as error:
                 print(f"{found}: {error}", file=sys.stderr)
-                return (codes or {}).get(type(error), failed)
+                known = (code for kind, code in (codes or {}).items() if isinstance(error, kind))
+                return next(known, failed)
 
         return run
 

@@ -90,7 +90,7 @@ def lists_of(log: Log, params: Params) -> np.ndarray:
     """Lists of up to 400 users at the end of the log, shape (n, 5)."""
     store = fit_store(log, params)
     rows = training_rows(log, store, params)
-    ranker = fit_ranker(rows, None, features_of(store.fitted), params.train)
+    ranker = fit_ranker(rows, None, features_of(store.fitted), params.train, store)
     made = Recommender(store, ranker, params.export.candidates, params.export.exclude)
     users = range(0, log.meta.n_users, -(-log.meta.n_users // 400))
     return np.array([made.rank(user, log.meta.last_at, 5).post for user in users])

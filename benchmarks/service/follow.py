@@ -147,9 +147,8 @@ def build(network: Network, rows: Impressions, params: Params, scratch: Path) ->
     """The artifact of a log."""
     log = write_simulated_log(network, scratch / "log", LEAST_BUCKETS, rows)
     store = fit_store(log, params)
-    ranker = fit_ranker(
-        training_rows(log, store, params), None, features_of(store.fitted), params.train
-    )
+    rows = training_rows(log, store, params)
+    ranker = fit_ranker(rows, None, features_of(store.fitted), params.train, store)
     (scratch / "features").mkdir()
     store.save(scratch / "features")
     (scratch / "ranker").mkdir()

@@ -23,11 +23,12 @@ from feedrank.engines.processes import one_thread_of_algebra
 from feedrank.errors import command
 from feedrank.experiments.ablated_ranker import result_without
 from feedrank.experiments.comparison.pairs import Pairs
+from feedrank.features.feature import TERM
 from feedrank.features.row_files import load_rows
 from feedrank.features.row_pass import training_rows
 from feedrank.features.rows import EVER, TrainingRows
-from feedrank.features.spec import AGED, REPEATED, WINDOWED
-from feedrank.features.topics import features_of_topics
+from feedrank.features.spec import AGED, REPEATED, WINDOWED, features_of
+from feedrank.features.topics import GROUPS
 from feedrank.io.progress import log_to_stderr
 from feedrank.io.storage import url_of
 from feedrank.io.writer_lock import LOCK, one_writer
@@ -80,7 +81,8 @@ class Ablation:
 
 def ablations(fitted: FittedParameters) -> list[Ablation]:
     """The full ranker of these parameters, then one without each part."""
-    of_topics = tuple(feature.name for feature in features_of_topics(fitted))
+    terms = [feature for feature in features_of(fitted) if feature.weight == TERM]
+    of_topics = tuple(f.name for f in terms if (f.group or f.grain) in GROUPS)
     found = [
         Ablation("user state", "the user's history is ignored", muted=USER_STATE),
         Ablation("pair", "that a post was liked or shown before is not known", muted=PAIR_STATE),

@@ -26,10 +26,10 @@ class Feature:
             term, whose weight is of any sign; None: of trees alone. NaN only there.
         grain: what tells the value within a step: the user's segment and the post (`POST`), the
             user and the post's cluster or topic, the user and the moment (`USER`), or the pair.
-        group: of a term: those of one group count together or not at all, as rows decide. By
-            default its grain; each of `PAIR` is alone.
         has_extremes: of `PAIR`: whether `read` also tells the highest and the lowest value of
             posts that are alike (`feedrank.ranking.tiles`); lists of others score every post.
+        group: of a term: those of one group count together or not at all, as rows decide. By
+            default its grain; each of `PAIR` is alone.
     """
 
     name: str
@@ -37,5 +37,5 @@ class Feature:
     words: str
     weight: float | None
     grain: str = PAIR
-    group: str = ""
     has_extremes: bool = False
+    group: str = ""

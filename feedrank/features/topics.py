@@ -18,13 +18,17 @@ from feedrank.state.posts.topic_contexts import (
 )
 from feedrank.state.shared import WINDOWS
 
+# Terms of topics that count together: docs/ranking.md, "Terms".
+CONTEXTS, PROFILES, TRENDS = "contexts of topics", "profiles by topic", "trends of topics"
+GROUPS = (CONTEXTS, PROFILES, TRENDS, TOPIC)
+
 
 def features_of_topics(fitted: FittedParameters) -> tuple[Feature, ...]:
     """Those that tell a post's topic from others; none where all posts are of one."""
     columns = enumerate(zip(fitted.column_names, fitted.column_offsets.tolist()))
     by_topic = (
         Feature(f"{name}_topic_log_ratio", partial(_topic_of_code, column=i, offset=offset),
-                f"people with this {name} like this topic", TERM, TOPIC, "topics of profiles")
+                f"people with this {name} like this topic", TERM, TOPIC, group=PROFILES)
         for i, (name, offset) in columns
     )  # fmt: skip
     return (*TOPICAL, *by_topic) if fitted.has_topics else ()
@@ -54,7 +58,7 @@ def _topic_impressions(q: Question, window: int) -> np.ndarray:
     return q.cell(q.tables.latest.n_shown[window], q.of, q.topic)
 
 
-CONTEXTS: tuple[tuple[str, Read, str, str], ...] = (
+OF_CONTEXTS: tuple[tuple[str, Read, str, str], ...] = (
     ("hour", lambda q: _in_context(q, q.hour),
      "this topic does better at this hour of the day", TOPIC),
     ("weekday", lambda q: _in_context(q, FIRST_DAY + day_of_week(q.at)),
@@ -62,14 +66,14 @@ CONTEXTS: tuple[tuple[str, Read, str, str], ...] = (
     ("age", _topic_of_age, "posts of this topic do better at this age", POST),
 )  # fmt: skip
 OF_WINDOWS = (
-    ("topic_trend", _topic_trend, "this topic is liked more just now", "trends of topics"),
+    ("topic_trend", _topic_trend, "this topic is liked more just now", TRENDS),
     ("user_topic_log_ratio", _topic_ratio, "this user liked this topic just now", TOPIC),
     ("user_topic_impressions", _topic_impressions, "this user was shown this topic just now",
      TOPIC),
 )  # fmt: skip
 TOPICAL = (
-    *(Feature(f"topic_{context}_log_ratio", read, words, TERM, grain, "contexts of topics")
-      for context, read, words, grain in CONTEXTS),
-    *(Feature(f"{name}_{steps}", partial(read, window=window), words, TERM, TOPIC, group)
+    *(Feature(f"topic_{context}_log_ratio", read, words, TERM, grain, group=CONTEXTS)
+      for context, read, words, grain in OF_CONTEXTS),
+    *(Feature(f"{name}_{steps}", partial(read, window=window), words, TERM, TOPIC, group=group)
       for window, steps in enumerate(WINDOWS) for name, read, words, group in OF_WINDOWS),
 )  # fmt: skip

@@ -72,6 +72,8 @@ def _faults(feature: Any) -> Iterator[str]:
         yield f"has the words {feature.words!r}. Write a text"
     if feature.weight not in (None, 0, 1):
         yield f"has the weight {feature.weight!r}. Write 0, 1 or None"
+    if not isinstance(feature.group, str):
+        yield f"has the group {feature.group!r}. Write a text"
 
 
 def _check_parts(plugins: Plugins, n_posts: int) -> None:

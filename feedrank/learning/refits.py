@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice, repeat
@@ -43,7 +43,7 @@ TRIAL_SHARE = 0.85
 
 NO_TEXT = np.empty((0, 0))  # posts come after the last refit
 
-OfBucket = tuple[Tally, Tally, Tally]  # sampled users by cluster and topic; all by context
+OfUsers = tuple[Tally, Tally]  # of sampled users, by cluster and by topic
 
 
 def refit_days(warmup_days: int, n_days: int, most: int) -> list[int]:
@@ -148,24 +148,26 @@ def _count_refits(
 ) -> list[RefitCounts]:
     first_step = by_post.first_steps().reshape(fixed.n_segments, -1).min(0)
     job = partial(_refits_of_bucket, log, profiles, fixed, firsts, clusters, first_step)
-    buckets: list[list[OfBucket]] = []
-    words = "counting by cluster"
-    by_column = sum_parts(job, added, log.meta.n_buckets, words, buckets.append)
+    of_users: list[list[OfUsers]] = []
+    by_context = np.zeros((len(firsts), 2, n_contexts(fixed), fixed.n_topics), np.int64)
+
+    def add(of_bucket: tuple[list[OfUsers], np.ndarray]) -> None:
+        of_users.append(of_bucket[0])
+        np.add(by_context, of_bucket[1], out=by_context)
+
+    by_column = sum_parts(job, added, log.meta.n_buckets, "counting by cluster", add)
     found = []
-    for counts, refit in zip(by_column, zip(*buckets, strict=True), strict=True):
-        of_cluster, of_topic, of_context = zip(*refit, strict=True)
-        by_context = _by(np.sum, of_context)
-        found.append(
-            RefitCounts(
-                counts, _by(np.concatenate, of_cluster), _by(np.concatenate, of_topic), by_context
-            )
-        )
+    for counts, of_refit, context in zip(
+        by_column, zip(*of_users, strict=True), by_context, strict=True
+    ):
+        of_cluster, of_topic = (_joined(parts) for parts in zip(*of_refit, strict=True))
+        found.append(RefitCounts(counts, of_cluster, of_topic, Tally(*context)))
     return found
 
 
-def _by(join: Callable[..., np.ndarray], parts: Sequence[Tally]) -> Tally:
-    """Counts of several buckets as one, joined or added up."""
-    return Tally(*(join([getattr(p, name) for p in parts], axis=0) for name in ("shown", "liked")))
+def _joined(parts: Sequence[Tally]) -> Tally:
+    """Counts of the users of several buckets, one after another."""
+    return Tally(*(np.concatenate([getattr(p, name) for p in parts]) for name in vars(parts[0])))
 
 
 def _refits_of_bucket(
@@ -176,7 +178,7 @@ def _refits_of_bucket(
     clusters: list[PostClusters],
     first_step: np.ndarray,
     bucket: int,
-) -> tuple[list[StepCounts], list[OfBucket]]:
+) -> tuple[list[StepCounts], tuple[list[OfUsers], np.ndarray]]:
     """By refit: counts by profile column; sampled users' by cluster and topic; all by context."""
     rows = log.bucket(bucket)
     first_user, end_user = log.meta.user_range(bucket)
@@ -187,9 +189,8 @@ def _refits_of_bucket(
     sampled = np.isin(rows.user, users)
     some, some_steps = rows[sampled], steps[sampled]
     steps_old = steps - first_step[rows.post]
-    by_context = np.zeros((2, n_contexts(fixed), fixed.n_topics), np.int64)
     contexts_of = partial(count_contexts, fixed, profiles.codes[first_user:end_user], first_user)
-    by_column, of_users, begin = [], [], 0
+    by_column, of_users, by_context, begin = [], [], [], 0
     for first, last, refit in zip(firsts, [*firsts[1:], total], clusters, strict=True):
         count = partial(
             _column_cells, (first_user, end_user), profiles, fixed.knowing(first), refit
@@ -200,12 +201,12 @@ def _refits_of_bucket(
         cells = chain(repeat(none, n_before), map(count, parts), repeat(none, total - last))
         by_column.append(StepCounts.of(cells, fixed.knowing(first).n_column_keys(n_clusters)))
         before = slice(begin, begin := int(np.searchsorted(steps, first)))
-        by_context += contexts_of(rows[before], steps_old[before])
+        by_context.append(contexts_of(rows[before], steps_old[before]))
         earlier = some[: int(np.searchsorted(some_steps, first))]
         by_cluster = _by_user(users, earlier, refit.cluster, n_clusters)
         by_topic = _by_user(users, earlier, fixed.topic, fixed.n_topics)
-        of_users.append((by_cluster, by_topic, Tally(*by_context.copy())))
-    return by_column, of_users
+        of_users.append((by_cluster, by_topic))
+    return by_column, (of_users, np.cumsum(by_context, axis=0))
 
 
 def _column_cells(

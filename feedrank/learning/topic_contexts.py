@@ -58,13 +58,14 @@ def count_contexts(
     of_time = of_time.reshape(2, DAYS_A_WEEK, HOURS_A_DAY, n)
     age_by_step = age_of(as_feature(np.log1p(np.arange(int(steps_old.max(initial=0)) + 1))))
     of_age = counts(age_by_step[steps_old], AGES)
-    # By user first, of whom each has one code of each column: there are fewer cells than rows.
-    of_user = counts(rows.user - np.int64(first_user), len(codes))
+    # By user first, of whom each has one code of each column.
+    user, one = rows.user - np.int64(first_user), np.ones(len(rows), np.int64)
+    of_users = [csr_matrix((of, (user, topic)), (len(codes), n)) for of in (one, rows.liked * one)]
     code = (fixed.column_offsets[:-1] + codes).ravel()
-    user = np.repeat(np.arange(len(codes)), codes.shape[1])
+    owner = np.repeat(np.arange(len(codes)), codes.shape[1])
     shape = (int(fixed.column_offsets[-1]), len(codes))
-    has_code = csr_matrix((np.ones(len(code), np.int64), (code, user)), shape)
-    of_code = np.stack([has_code @ of for of in of_user])
+    has_code = csr_matrix((np.ones(len(code), np.int64), (code, owner)), shape)
+    of_code = np.stack([(has_code @ of_user).toarray() for of_user in of_users])
     return np.concatenate([of_time.sum(1), of_time.sum(2), of_age, of_code], axis=1)
 
 

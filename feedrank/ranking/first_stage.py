@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import compress, product
-from typing import Callable
+from typing import Callable, NamedTuple
 
 import numpy as np
 from scipy.special import softmax
@@ -23,7 +23,10 @@ WEIGHT_SPREAD = 0.3
 # to 1 order alike: docs/ranking.md, "Terms".
 TERM_SPREAD = 0.5
 NO_SPREAD = 2.0**-13  # of terms that do not count
-MOST_ALONE = 8  # groups of terms that are not of posts: 2**9 models take some .03 s
+# Groups of several terms cost each request, and must count in most models (the median probability
+# model: Barbieri and Berger 2004). A term of pairs may save a list where few rows tell of it.
+LIKELY_SHARE, LEAST_SHARE = 0.5, 0.02
+MOST_GROUPS, MOST_TOGETHER = 12, 6  # groups, and those of several terms: 2**12 models take .4 s
 BIAS_PRECISION = 1e-6  # as good as no prior
 
 
@@ -97,34 +100,60 @@ class FirstStage:
         return design.stage(weights[:-1], float(weights[-1]))
 
 
+class TermGroup(NamedTuple):
+    """Terms that count together or not at all.
+
+    Attributes:
+        places: of their columns.
+        least_share: of all models by their evidence, in which they must count.
+    """
+
+    places: np.ndarray
+    least_share: float
+
+
 def averaged_weights(
-    wide: LogisticFit, mean: np.ndarray, precision: np.ndarray, groups: Sequence[np.ndarray]
+    wide: LogisticFit, mean: np.ndarray, precision: np.ndarray, groups: Sequence[TermGroup]
 ) -> np.ndarray:
     """Mean of the weights over all models, in each of which some groups of terms count.
 
     Bayesian model averaging (Hoeting et al. 1999); a model weighs as much as its evidence (MacKay
     1992). The likelihood is taken for normal, as the fit with all terms found it, so that no other
-    model needs a fit of its own.
+    model needs a fit of its own. A group that counts in too small a share of them never does, and
+    costs no request.
 
     Args:
         wide: posterior mode with all terms.
         mean: of each weight's prior.
         precision: of each weight's prior.
-        groups: places of the terms that count together.
+        groups: of terms.
     """
     likelihood = wide.curvature - np.diag(precision)
     slope = wide.curvature @ wide.weights - precision * mean
+    models = np.array([*product((True, False), repeat=len(groups))], dtype=bool)
     modes, evidence = [], []
-    for left_out in product((False, True), repeat=len(groups)):
+    for counts in models:
         prior = precision.copy()
-        for group in compress(groups, left_out):
-            prior[group] = NO_SPREAD**-2
+        for group in compress(groups, ~counts):
+            prior[group.places] = NO_SPREAD**-2
         posterior, pull = likelihood + np.diag(prior), slope + prior * mean
         mode = np.linalg.solve(posterior, pull)
         fit = pull @ mode - mean @ (prior * mean)
         modes.append(mode)
         evidence.append((fit + np.log(prior).sum() - np.linalg.slogdet(posterior)[1]) / 2)
-    return np.asarray(softmax(evidence) @ np.array(modes))
+    share, least = softmax(evidence), np.array([group.least_share for group in groups])
+    # One after another, for of two groups that tell the same, each may count in half of the models.
+    while ((counted := share @ models) < least).any(where=counted > 0):
+        rarest = np.argmin(np.where((counted < least) & (counted > 0), counted, np.inf))
+        share = np.where(models[:, rarest], 0, share)
+        share /= share.sum()
+    return np.asarray(share @ np.array(modes))
+
+
+def _at_most(groups: list[np.ndarray], most: int) -> list[np.ndarray]:
+    """The first groups, and the rest as one."""
+    rest = groups[most - 1 :]
+    return groups[: most - 1] + ([np.concatenate(rest)] if rest else [])
 
 
 @dataclass(frozen=True)
@@ -161,17 +190,19 @@ class Design:
         groups = tuple(features[i].group or features[i].grain for i in columns)
         return cls(columns, values, mean, precision, grains, groups)
 
-    def groups(self) -> list[np.ndarray]:
-        """Places of the terms that count together.
+    def groups(self) -> list[TermGroup]:
+        """Groups of terms, the last of pairs and of others together where there are too many.
 
         All of posts are one group, whose noise lifts the same posts in all lists, those of topics
         are a few. A term of pairs is alone: few rows may hold it, and many posts of a list.
         """
         places = np.flatnonzero(self.mean == TERM)
         groups = np.array(self.groups_of)[places]
-        together = [places[groups == group] for group in dict.fromkeys(groups) if group != PAIR]
-        alone = places[groups == PAIR]
-        return [*together, *np.array_split(alone, min(len(alone), MOST_ALONE) or 1)]
+        named = [places[groups == group] for group in dict.fromkeys(groups) if group != PAIR]
+        together = _at_most(named, MOST_TOGETHER)
+        alone = _at_most([*places[groups == PAIR][:, None]], MOST_GROUPS - len(together))
+        shares = zip((together, alone), (LIKELY_SHARE, LEAST_SHARE))
+        return [TermGroup(group, share) for some, share in shares for group in some]
 
     def stage(self, weights: np.ndarray, bias: float) -> FirstStage:
         """The first stage of fitted weights, one a column; terms that do not count weigh 0."""

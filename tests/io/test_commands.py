@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
-from feedrank.errors import INTERRUPTED, FeedrankError, ParamsError, SourceError, command
+from feedrank.errors import (
+    CLOSED_PIPE,
+    INTERRUPTED,
+    FeedrankError,
+    ParamsError,
+    SourceError,
+    command,
+)
 from feedrank.extraction.environment import DSN, own_dsn
 
 
@@ -34,6 +44,35 @@ def test_each_end_has_its_line_and_code(
 ) -> None:
     assert ended_by(error, failed=2, codes={ParamsError: 3}, found="refused") == code
     assert capsys.readouterr().err == line
+
+
+def test_whoever_stops_reading_gets_no_traceback() -> None:
+    program = (
+        "import sys; from feedrank.errors import command\n"
+        "@command()\ndef main():\n    for _ in range(100_000): print('a line')\n"
+        "sys.exit(main())"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == CLOSED_PIPE
+
+
+def test_another_pipe_that_breaks_is_a_fault() -> None:
+    with pytest.raises(BrokenPipeError):
+        ended_by(BrokenPipeError())
+
+
+def test_a_kind_of_error_has_the_code_of_what_it_is_a_kind_of() -> None:
+    class Worse(SourceError):
+        """A kind of it."""
+
+    assert ended_by(Worse("x"), codes={SourceError: 3}) == 3
 
 
 def test_a_fault_of_the_program_keeps_its_traceback() -> None:

@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from feedrank.features.feature import PAIR, POST, RATIO, TERM, TOPIC, Feature
 from feedrank.features.rows import TrainingRows
-from feedrank.ranking.first_stage import TERM_SPREAD, WEIGHT_SPREAD
+from feedrank.ranking.first_stage import MOST_TOGETHER, TERM_SPREAD, WEIGHT_SPREAD, Design
 from feedrank.training.plan import Plan
 from tests.support.simulated_logs import params
 
@@ -110,3 +110,21 @@ def test_any_number_of_terms_of_pairs_is_judged() -> None:
     stage = Plan.of(rows, None, of_pairs, params().train).first_stage
     assert abs(stage.weights[1] - 0.5) < 0.1
     assert np.abs(stage.weights[4:]).max() < 0.02
+
+
+def test_of_two_groups_that_tell_the_same_one_counts() -> None:
+    rows, features = _with_noise(_rows(), 1, TOPIC)
+    twice = replace(rows, matrix=rows.matrix[:, [0, 1, 1, 2]])
+    same = (features[0], features[1], replace(features[1], name="again", grain=TOPIC), features[2])
+    weights = Plan.of(twice, None, same, params().train).first_stage.weights
+    assert abs(weights[1] + weights[2] - 0.5) < 0.1
+    assert min(map(abs, weights[1:3])) == 0
+
+
+def test_terms_of_many_groups_of_ones_own_are_judged_together() -> None:
+    rows, features = _with_noise(_rows(), 20)
+    own = (*features[:2], *(replace(f, group=f.name) for f in features[2:]))
+    design = Design.of(rows.matrix, own)
+    groups = design.groups()
+    assert len(groups) == MOST_TOGETHER
+    assert sorted(np.concatenate([g.places for g in groups])) == list(range(1, len(design.columns)))

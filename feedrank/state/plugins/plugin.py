@@ -112,7 +112,7 @@ class Plugin:
 
     @property
     def features(self) -> tuple[Any, ...]:
-        """Features of the matrix (`feedrank.features.spec.Feature`), in order."""
+        """Features of the matrix (`feedrank.features.feature.Feature`), in order."""
         return tuple(getattr(self.module, "FEATURES", ()))
 
     @property

@@ -47,7 +47,7 @@ class Plugins:
 
     @property
     def features(self) -> tuple[Any, ...]:
-        """Features of all modules (`feedrank.features.spec.Feature`), their values checked."""
+        """Features of all modules (`feedrank.features.feature.Feature`), their values checked."""
         return tuple(
             replace(feature, read=partial(_read, module.name, feature))
             for module in self.modules
