@@ -10,7 +10,7 @@ import pytest
 import xgboost as xgb
 from scipy.special import expit
 
-from feedrank.features.feature import TERM, Feature
+from feedrank.features.feature import TERM, TOPIC, Feature
 from feedrank.features.rows import EVER, TrainingRows
 from feedrank.training.fit import fit_ranker
 from feedrank.training.order import fit_ordered, rescaled
@@ -74,6 +74,19 @@ def test_terms_order_where_trees_find_no_split() -> None:
     ranker = fit_ranker(few, None, features, stiff)
     assert ranker.first_stage.columns == (0, 1)
     assert ranker.first_stage.weights[1] > 0.1
+
+
+def test_terms_that_tell_nothing_of_the_order_weigh_nothing() -> None:
+    rows, rng = _rows(mood=2.0), np.random.default_rng(8)
+    noise = rng.normal(size=(len(rows), 6)).astype(np.float32)
+    rows = replace(rows, matrix=np.column_stack([rows.matrix, noise]))
+    term = replace(FEATURES[1], weight=TERM)
+    terms = (replace(term, name=f"noise {i}", grain=TOPIC) for i in range(6))
+    plan = Plan.of(rows, None, (FEATURES[0], term, *terms), PARAMS)
+    ranker = fit_ordered(plan, grow_in_memory(plan, 50, True), EVER)
+    assert ranker is not None
+    assert ranker.first_stage.weights[1] > 0.02
+    assert ranker.first_stage.weights[2:] == (0,) * 6
 
 
 def test_probabilities_of_ordered_trees_are_as_high_as_likes() -> None:
