@@ -79,7 +79,7 @@ def _is_unread() -> bool:
 def command(
     failed: int = 1, codes: dict[type[FeedrankError], int] | None = None, found: str = "error"
 ) -> Callable[[Callable[..., int | None]], Callable[..., int]]:
-    """Decorate a command's `main`, so that it gives an exit code, whatever ends it.
+    """Decorate a command's `main`: it gives an exit code, also for errors, Ctrl-C, a closed pipe.
 
     Args:
         failed: code of a `FeedrankError`, which is written to stderr.

@@ -26,7 +26,7 @@ NO_SPREAD = 2.0**-13  # of terms that do not count
 # Groups of several terms cost each request, and must count in most models (the median probability
 # model: Barbieri and Berger 2004). A term of pairs may save a list where few rows tell of it.
 LIKELY_SHARE, LEAST_SHARE = 0.5, 0.02
-MOST_GROUPS, MOST_TOGETHER = 12, 6  # groups, and those of several terms: 2**12 models take .4 s
+MOST_GROUPS, MOST_TOGETHER = 12, 6  # groups, and those of several terms: 2**12 models take .2 s
 BIAS_PRECISION = 1e-6  # as good as no prior
 
 

@@ -43,9 +43,13 @@ def test_muted_features_change_no_probability(learned: Learned) -> None:
 def test_every_muted_feature_exists(learned: Learned) -> None:
     fitted = learned.store.fitted
     of_one_topic = replace(fitted, vocabulary=replace(fitted.vocabulary, n_topics=1))
-    for parameters in (fitted, of_one_topic):
+    odd_names = replace(fitted, column_names=("tags[a]", "user", *fitted.column_names[2:]))
+    for parameters in (fitted, of_one_topic, odd_names):
         muted = {name for ablation in ablations(parameters) for name in ablation.muted}
         assert set(USER_STATE) <= muted <= {f.name for f in features_of(parameters)}
+    (of_topics,) = (a for a in ablations(odd_names) if a.name == "topics")
+    assert {"tags_a__topic_log_ratio", "user_topic_log_ratio_"} <= set(of_topics.muted)
+    assert "user_topic_log_ratio" not in of_topics.muted
 
 
 def test_the_ablations_begin_with_the_full_ranker(learned: Learned) -> None:

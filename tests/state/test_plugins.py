@@ -134,6 +134,7 @@ AUTHORS = "USER_COUNTS = ['a']\nPOSTS = {'a': lambda posts"
         (f"{FEATURE}'f', 3, 'words', None)]", "feature 'f' of plugin 'mine' reads by 3"),
         (f"{FEATURE}'f', len, 3, None)]", "has the words 3. Write a text"),
         (f"{FEATURE}'f', len, 'words', 'heavy')]", "has the weight 'heavy'. Write 0, 1 or None"),
+        (f"{FEATURE}'f', len, 'words', 0, group=3)]", "has the group 3. Write a text"),
         ("USER_COUNTS = ['a']", "of plugin 'mine' names 'a', which no plugin has"),
         (f"{AUTHORS}: [-1, 2]}}", "values are -1 to 2"),
         (f"{AUTHORS}: [0.5, 2]}}", "whole and below 1,000"),

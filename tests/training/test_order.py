@@ -12,11 +12,12 @@ from scipy.special import expit
 
 from feedrank.features.feature import TERM, TOPIC, Feature
 from feedrank.features.rows import EVER, TrainingRows
+from feedrank.training import fit
 from feedrank.training.fit import fit_ranker
 from feedrank.training.order import fit_ordered, rescaled
 from feedrank.training.plan import Plan
 from feedrank.training.trees import grow_in_memory
-from tests.support.simulated_logs import params
+from tests.support.simulated_logs import params, simulated
 
 FEATURES = (
     Feature("known", lambda q: 0.0, "a log ratio", 1.0),
@@ -87,6 +88,14 @@ def test_terms_that_tell_nothing_of_the_order_weigh_nothing() -> None:
     assert ranker is not None
     assert ranker.first_stage.weights[1] > 0.02
     assert ranker.first_stage.weights[2:] == (0,) * 6
+
+
+def test_sittings_end_with_the_steps_of_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = list[int]()
+    monkeypatch.setattr(fit, "fit_ordered", lambda *_: steps.append(_[-1]))
+    store = simulated().store
+    fit_ranker(_rows(mood=0.0, n_requests=200), None, FEATURES, PARAMS, store)
+    assert steps == [store.fitted.step_seconds]
 
 
 def test_probabilities_of_ordered_trees_are_as_high_as_likes() -> None:
