@@ -16,7 +16,7 @@ from feedrank.stats.logistic import platt
 from feedrank.training.conditional_logit import fit_conditional
 from feedrank.training.plan import Plan
 from feedrank.training.query_groups import QueryGroups
-from feedrank.training.trees import tree_settings
+from feedrank.training.trees import quantised, tree_settings
 
 
 def fit_ordered(plan: Plan, logistic: xgb.Booster, step_seconds: int) -> XGBoostRanker | None:
@@ -74,25 +74,18 @@ def _grow(
     """Trees by pairwise loss; fewer once they stop helping the watched requests."""
     params = plan.params
 
-    def quantised(rows: TrainingRows, groups: QueryGroups, ref: xgb.DMatrix | None) -> xgb.DMatrix:
+    def some(
+        rows: TrainingRows, groups: QueryGroups, ref: xgb.DMatrix | None = None
+    ) -> xgb.DMatrix:
         matrix = rows.matrix[groups.row]
-        return xgb.QuantileDMatrix(
-            matrix,
-            label=groups.liked,
-            base_margin=stage(matrix),
-            qid=groups.request,
-            feature_names=[f.name for f in plan.features],
-            max_bin=params.max_bin,
-            nthread=params.threads,
-            ref=ref,
-        )
+        return quantised(plan, matrix, groups.liked, stage, ref, qid=groups.request)
 
     def conditional_loss(score: np.ndarray, _: xgb.DMatrix) -> tuple[str, float]:
         assert watched is not None
         return "order", float(watched[1].loss(score.astype(np.float64)).mean())
 
-    train = quantised(*known, None)
-    late = [] if watched is None else [(quantised(*watched, train), "late")]
+    train = some(*known)
+    late = [] if watched is None else [(some(*watched, train), "late")]
     settings = tree_settings(plan) | {
         "objective": "rank:pairwise",
         "disable_default_eval_metric": True,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import tee
 
 import numpy as np
 from scipy.sparse import csr_matrix, diags
@@ -17,6 +19,8 @@ TEXT_COMPONENTS, NULL_DRAWS, ITERATIONS = 100, 3, 15
 LEAST_SPREAD = 0.05  # of log-odds, 5 % of the odds: factors of less hardly move a list
 LEAST_VARIANCE = 1e-9  # instead of 0 in a denominator
 
+Decompose = Callable[[csr_matrix], tuple[np.ndarray, np.ndarray]]  # vectors, singular values
+
 
 @dataclass(frozen=True)
 class Surplus:
@@ -25,12 +29,13 @@ class Surplus:
     Attributes:
         likes: by user and post, shape (n_users, n_posts).
         information: variance of `likes` if expectations are right, same shape.
-        null: draws of `likes` if expectations are right (parametric bootstrap).
+        null: draws of `likes` if expectations are right (parametric bootstrap), made when asked
+            for.
     """
 
     likes: csr_matrix
     information: csr_matrix
-    null: list[csr_matrix]
+    null: Iterator[csr_matrix]
 
     @classmethod
     def of(
@@ -42,7 +47,7 @@ class Surplus:
         return cls(
             user_post_matrix(sample, sample.liked - expected, n_posts),
             user_post_matrix(sample, expected * (1 - expected), n_posts),
-            [user_post_matrix(sample, draw - expected, n_posts) for draw in draws],
+            (user_post_matrix(sample, draw - expected, n_posts) for draw in draws),
         )
 
 
@@ -85,20 +90,15 @@ def fit_factors(
 def _first_guess(surplus: Surplus, text: np.ndarray, most: int, seed: int) -> np.ndarray:
     """Singular vectors of the surplus beyond the largest of null draws, those of texts first.
 
-    The test is parallel analysis (Horn 1965), the scale that of a spiked model.
+    The test is parallel analysis (Horn 1965), the scale that of a spiked model. A log without
+    factors needs one draw, for others only raise what singular values must exceed.
     """
     of_user, of_post = (np.asarray(surplus.information.sum(a)).ravel() for a in (1, 0))
     total = max(of_user.sum(), LEAST_VARIANCE)
     by_user = diags(1 / np.sqrt(of_user + of_user.mean() + LEAST_VARIANCE))
     by_post = diags(np.sqrt(total) / np.sqrt(of_post + of_post.mean() + LEAST_VARIANCE))
-    likes, *null = (by_user @ m @ by_post for m in (surplus.likes, *surplus.null))
-    n_users, n_posts = likes.shape
-    noise = total * null[0].multiply(null[0]).mean()
+    n_users, n_posts = surplus.likes.shape
     margin = 1 + 2 / np.sqrt(n_users)  # about two standard errors of a null singular value
-
-    def beyond(found: np.ndarray, size: np.ndarray, edge: float) -> np.ndarray:
-        kept = size > margin * edge
-        return found[:, kept] * np.sqrt((size[kept] ** 2 - edge**2 / 2) * n_posts / noise)
 
     def in_text(matrix: csr_matrix) -> tuple[np.ndarray, np.ndarray]:
         product = matrix @ text
@@ -111,11 +111,22 @@ def _first_guess(surplus: Surplus, text: np.ndarray, most: int, seed: int) -> np
         _, size, found = randomized_svd(matrix, n, random_state=seed)
         return found.T, size
 
-    parts = []
-    for decompose in (in_text, anywhere):
-        edge = max(float(decompose(draw)[1][0]) for draw in null)
-        parts.append(beyond(*decompose(likes), edge))
-    return np.hstack(parts)[:, :most]
+    def scaled(matrix: csr_matrix) -> csr_matrix:
+        return by_user @ matrix @ by_post
+
+    first, of_text, of_all = tee(map(scaled, surplus.null), 3)
+    chance, likes = next(first), scaled(surplus.likes)
+    noise = total * chance.multiply(chance).mean()
+
+    def beyond(decompose: Decompose, null: Iterator[csr_matrix]) -> np.ndarray:
+        (found, size), edge = decompose(likes), 0.0
+        kept = size > edge
+        while kept.any() and (draw := next(null, None)) is not None:
+            edge = max(edge, float(decompose(draw)[1][0]))
+            kept = size > margin * edge
+        return found[:, kept] * np.sqrt((size[kept] ** 2 - edge**2 / 2) * n_posts / noise)
+
+    return np.hstack([beyond(in_text, of_text), beyond(anywhere, of_all)])[:, :most]
 
 
 def _refined(surplus: Surplus, text: np.ndarray, post: np.ndarray) -> np.ndarray:
