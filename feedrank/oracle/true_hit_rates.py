@@ -62,7 +62,7 @@ def true_hits(
 ) -> dict[str, np.ndarray]:
     """Each request's probability of a hit, by method and limit, each of shape (n_requests,).
 
-    The limits choose from the posts that the methods choose from: all but the barred.
+    The limits choose from all posts but the barred, also from those that the feed never showed.
     """
     replayed = joined(results)
     lists = dict(zip(results[0].names, replayed.top[:, :, :k], strict=True))

@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from feedrank.features.feature import TERM, TOPIC, Feature
 from feedrank.features.rows import EVER, TrainingRows
-from feedrank.training import fit
+from feedrank.training import fit, trees
 from feedrank.training.fit import fit_ranker
 from feedrank.training.order import fit_ordered, rescaled
 from feedrank.training.plan import Plan
@@ -118,3 +118,15 @@ def test_leaves_are_scaled_and_the_objective_is_a_probability() -> None:
     )
     config = json.loads(scaled.save_config())
     assert config["learner"]["objective"]["name"] == "binary:logistic"
+
+
+@pytest.mark.parametrize("n_binned", [500, 23_999])
+def test_bins_of_some_rows_order_as_those_of_all(
+    monkeypatch: pytest.MonkeyPatch, n_binned: int
+) -> None:
+    rows = _rows(mood=2.0)
+    in_all_bins = fit_ranker(rows, None, FEATURES, PARAMS).probability(rows.matrix)
+    monkeypatch.setattr(trees, "BINNED_ROWS", n_binned)
+    in_some = fit_ranker(rows, None, FEATURES, PARAMS).probability(rows.matrix)
+    assert np.corrcoef(in_all_bins, in_some)[0, 1] > 0.99
+    assert len(np.unique(in_some)) > 50  # rows beyond the sample have bins too

@@ -13,7 +13,7 @@ from feedrank.validation.replay.matches import NO_MATCHES, Matches
 # Standard deviation of a shift's prior, in logits: docs/validation.md, "Coverage".
 SHIFT_SPREAD = 0.05
 # Shift of posts that the feed did not show near the request, in leads of their log-odds over the
-# impressions: 95 % of the prior are from half a lead above the model to a post far below average.
+# impressions: 95 % of the prior are from 1.5 leads above the model to 2.5 below it.
 BARE_SHIFT, BARE_SPREAD = -0.5, 1.0
 # Seven nodes are exact for polynomials of degree 13, and within .0002 of 60 at a variance of 1.
 NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(7)

@@ -25,7 +25,7 @@ from feedrank.validation.replay.support import presence
 LEAST_CHANCE = 0.02
 # Matches are looked for in lists so many times as long as those that are judged. A match at place
 # 10 k weighs 1 / 100; lists of 3 k take as long, those of 70 k a quarter longer:
-# docs/validation.md, "Matches of other requests".
+# docs/validation-results.md, "Tried and not taken".
 NEAR = 10
 
 

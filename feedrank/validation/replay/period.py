@@ -20,7 +20,7 @@ from feedrank.validation.replay.requests import Requests, Sessions, n_asked
 
 logger = logging.getLogger(__name__)
 # Other requests that are looked at, at most, for each that is replayed; at the reference size 3.4
-# are, in two thirds of the time of the replay.
+# are, in 1.6 times the time of the replay.
 OTHERS = 10
 
 

@@ -18,7 +18,7 @@ from feedrank.validation.replay.replay import ReplayResult
 from feedrank.validation.results.trust import Trust
 
 # The standard error of a log-odds of n equal impressions at a like rate p is 1 / sqrt(n p (1 - p)):
-# at p = .1 it is .33 for 100 of them, twice the prior's spread of the shift, so that the prior then
+# at p = .1 it is .33 for 100 of them, six times the least spread of the shift's prior, which then
 # outweighs the matches.
 FEWEST_EFFECTIVE = 100.0
 # Percentile intervals of n clusters are 1.96 / t(n - 1) * sqrt((n - 1) / n) as wide as they should
@@ -28,7 +28,7 @@ FEWEST_LIKES = 30  # of a fold, and of impressions that were not liked: log-odds
 LEAST_SUPPORT = 0.9  # an even feed misses .05 by chance: see `LEAST_IMPRESSIONS` of support
 NO_SUPPORT = 0.5  # below, most of what our lists hold is not in the log at all
 SLOPES = (0.5, 1.5)  # one spread of the slope's prior around 1
-MOST_SHIFT = 0.5  # more than three spreads of the shift's prior
+MOST_SHIFT = 0.5  # ten times the least spread of the shift's prior
 USUAL_SHARE = 0.05  # of places that explore: docs/exploration.md
 ONLY_LONG = "It judges requests with more than k posts shown: shorten 'validate.k'. "
 LEADS = ("most_liked", "most_liked_by_segment")  # baselines whose own estimates are examined

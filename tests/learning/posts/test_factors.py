@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix, identity
 
+from feedrank.learning.posts import factors
 from feedrank.learning.posts.factors import LEAST_SPREAD, fit_factors, text_components
-from feedrank.learning.posts.sample import expected_likes
+from feedrank.learning.posts.sample import expected_likes, user_post_matrix
 from feedrank.state.history import InteractionSample
 from tests.support.network.taste_samples import likes
 
@@ -44,6 +46,23 @@ def test_directions_in_which_users_differ_are_found() -> None:
 def test_chance_alone_has_no_direction(seed: int) -> None:
     sample = likes(np.zeros((N_USERS, N_POSTS)), 200, RATE, seed)
     assert _fit(sample).shape == (N_POSTS, 0)
+
+
+@pytest.mark.parametrize(("spread", "n_draws"), [(0.0, 1), (0.6, factors.NULL_DRAWS)])
+def test_chance_is_drawn_again_only_while_something_exceeds_it(
+    monkeypatch: pytest.MonkeyPatch, spread: float, n_draws: int
+) -> None:
+    made: list[csr_matrix] = []
+
+    def counted(*of: Any) -> csr_matrix:
+        made.append(user_post_matrix(*of))
+        return made[-1]
+
+    monkeypatch.setattr(factors, "user_post_matrix", counted)
+    users, posts = _planted(spread=spread)
+    found = _fit(likes(users @ posts.T, 200, RATE, seed=1))
+    assert len(made) == 2 + n_draws  # beside the surplus and its variance
+    assert (found.shape[1] > 0) == (spread > 0)
 
 
 def test_users_who_like_more_of_everything_are_no_direction() -> None:
