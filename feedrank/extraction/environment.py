@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from feedrank.demo.fill import TRUTH, ensure_demo
 from feedrank.errors import SchemaError, SourceError
 from feedrank.extraction.postgres.connection import Source
 from feedrank.extraction.postgres.waiting import exit_on_sigterm
@@ -72,6 +71,9 @@ class Database:
             with exit_on_sigterm():
                 yield cls(Source(dsn, params.source), REAL, None)
             return
+        # Here, because the simulation's imports take half a second of each command.
+        from feedrank.demo.fill import TRUTH, ensure_demo
+
         with ensure_demo(demo, params.demo) as url:
             yield cls(Source(url, params.source), DEMO, demo / TRUTH)
 
