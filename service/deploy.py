@@ -26,7 +26,7 @@ from feedrank.io.writer_lock import one_writer
 from service.deployment.gate import reasons_against
 from service.deployment.record import recorded
 from service.deployment.switch import switch, target_of
-from service.serving.model_slot import next_path, previous_path
+from service.links import next_path, previous_path
 from service.serving.worker_registry import live_workers
 from service.settings import Settings
 

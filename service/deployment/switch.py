@@ -10,7 +10,7 @@ from time import monotonic, sleep
 
 from feedrank.artifact.manifest import version_of
 from feedrank.errors import ArtifactError
-from service.serving.model_slot import next_path, previous_path
+from service.links import next_path, previous_path
 from service.serving.worker_registry import live_workers
 
 POLL_SECONDS = 0.1  # any value well below the second that a worker needs to load an artifact

@@ -11,7 +11,7 @@ from pathlib import Path
 from feedrank.errors import blaming
 from feedrank.live.delta_log import DeltaLog
 from feedrank.log.metadata import LogMeta
-from service.serving.model_slot import previous_path
+from service.links import previous_path
 
 
 def drop_held(log: DeltaLog, artifacts: Sequence[Path]) -> int:

@@ -14,6 +14,7 @@ from feedrank.artifact.proof import UnprovedError
 from feedrank.errors import ArtifactError, FeedrankError
 from feedrank.live.delta_log import DeltaLogError
 from feedrank.log.exposures import Arm
+from service.links import next_path
 from service.live.tail import OpenLog, Tail
 from service.monitoring import metrics
 from service.monitoring.drift import Drift
@@ -85,16 +86,6 @@ def identity_of(path: Path) -> Identity | None:
     if not any(name == MANIFEST for name, _ in found):
         return None
     return str(directory), tuple((n, s.st_ino, s.st_size, s.st_mtime_ns) for n, s in found)
-
-
-def next_path(path: Path) -> Path:
-    """Link that names the artifact to prepare beside the running one."""
-    return path.with_name(f"{path.name}.next")
-
-
-def previous_path(path: Path) -> Path:
-    """Link that names the artifact that a rollback takes."""
-    return path.with_name(f"{path.name}.previous")
 
 
 class Slot:

@@ -20,7 +20,7 @@ from service import deploy as deploying
 from service.deploy import deploy, main, roll_back
 from service.deployment import switch
 from service.deployment.record import RECORD
-from service.serving.model_slot import next_path, previous_path
+from service.links import next_path, previous_path
 from tests.support.small_artifact import edit_manifest
 
 pytest_plugins = ("tests.support.service_fixtures",)

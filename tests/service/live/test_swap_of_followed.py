@@ -12,8 +12,9 @@ from feedrank.live.delta_log import DeltaLog
 from feedrank.live.events import Happened
 from feedrank.state.feature_store import FeatureStore
 from service.deployment.switch import point
+from service.links import previous_path
 from service.live.retention import drop_held
-from service.serving.model_slot import Slot, previous_path
+from service.serving.model_slot import Slot
 from tests.live.followed import CUT, END, Followed, followed
 from tests.support.simulated_logs import DAY, recommender_of
 

@@ -20,8 +20,9 @@ from service import deploy as deploying
 from service.deploy import deploy, main, roll_back
 from service.deployment import switch
 from service.deployment.switch import point
+from service.links import next_path, previous_path
 from service.serving.background import worker_state
-from service.serving.model_slot import Slot, next_path, previous_path
+from service.serving.model_slot import Slot
 from service.serving.worker_registry import Registration, WorkerState, live_workers
 from tests.support.small_artifact import export_again, small_params
 
