@@ -6,9 +6,11 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -59,8 +61,11 @@ def command(link, state, *arguments):
     )
 
 
+REST_SECONDS = 0.01  # between requests; without it, callers take the processor from the service
+
+
 class Load:
-    """Callers who ask without a break, each on a connection of its own."""
+    """Callers who go on asking, each on a connection of its own."""
 
     def __init__(self, address: str, user_id: int, callers: int = 4) -> None:
         self.answers: list[tuple[int, str, str]] = []
@@ -71,7 +76,7 @@ class Load:
     def _ask(self) -> None:
         url, query = self._asked
         with httpx2.Client() as client:
-            while not self._over.is_set():
+            while not self._over.wait(REST_SECONDS):
                 got = client.get(url, params=query)
                 self.answers.append((got.status_code, got.headers.get("X-Artifact", ""), got.text))
 
@@ -181,18 +186,25 @@ def test_a_hangup_makes_the_service_poll_and_does_not_end_it(
     link, newer_path, tmp_path, artifact_path
 ):
     calm = {"FEEDRANK_POLL_SECONDS": "3600"}
-    with serving(link, tmp_path / "state", **calm) as server:
+    with (
+        serving(link, tmp_path / "state", **calm) as server,
+        httpx2.Client(base_url=server.address) as client,
+    ):
         point(link, newer_path)
         server.process.send_signal(signal.SIGHUP)  # sees other files
-        while httpx2.get(f"{server.address}/ready").json()["artifact"] != version_of(newer_path):
+        while client.get("/ready").json()["artifact"] != version_of(newer_path):
             server.process.send_signal(signal.SIGHUP)  # they lie still: takes them up
+            time.sleep(REST_SECONDS)
         assert server.process.poll() is None
 
 
 def test_any_worker_tells_the_metrics_of_all(artifact_path, tmp_path, user_id):
+    context = ssl.create_default_context()  # making one takes far longer than a request
     with serving(artifact_path, tmp_path, workers=2) as server:
         for _ in range(40):  # each on a new connection, so that both workers get some
-            httpx2.get(f"{server.address}{PATH}", params={"id": user_id, "time": MOMENT})
+            httpx2.get(
+                f"{server.address}{PATH}", params={"id": user_id, "time": MOMENT}, verify=context
+            )
         counted = {
             line
             for _ in range(6)

@@ -38,6 +38,7 @@ def until(holds):
     give_up_at = time.monotonic() + PATIENCE
     while not holds():
         assert time.monotonic() < give_up_at, "it never held"
+        time.sleep(0.02)
 
 
 def test_a_link_to_itself_is_told_and_a_later_artifact_is_still_followed(versions, tmp_path):
