@@ -18,6 +18,7 @@ from feedrank.experiments.ablation import (
     table_of,
 )
 from feedrank.features.spec import features_of
+from feedrank.params import Params
 from feedrank.state.feature_store import FeatureStore
 from tests.support.request_tables import hits_table, reordered
 from tests.support.simulated_logs import Learned, fitted, saved, simulated, workers
@@ -72,38 +73,58 @@ def test_the_ablations_begin_with_the_full_ranker(learned: Learned) -> None:
 
 @pytest.fixture
 def folder(learned: Learned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with what `features` leaves behind."""
-    saved(learned, tmp_path / "data")
-    (tmp_path / "data" / "rows").mkdir()
-    learned.rows.save(tmp_path / "data" / "rows")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return _leave_features(learned, tmp_path, monkeypatch)
+
+
+def _leave_features(learned: Learned, folder: Path, patch: pytest.MonkeyPatch) -> Path:
+    """Go to a folder with what `features` leaves behind."""
+    saved(learned, folder / "data")
+    (folder / "data" / "rows").mkdir()
+    learned.rows.save(folder / "data" / "rows")
+    patch.chdir(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def one_fold(learned: Learned) -> Params:
+    return replace(learned.params, validate=replace(learned.params.validate, folds=1))
+
+
+@pytest.fixture(scope="module")
+def full(
+    learned: Learned, one_fold: Params, tmp_path_factory: pytest.TempPathFactory
+) -> pd.DataFrame:
+    """Requests of the full ranker."""
+    with pytest.MonkeyPatch.context() as patch, workers(1):
+        _leave_features(learned, tmp_path_factory.mktemp("full"), patch)
+        return requests_without(ablations(learned.store.fitted)[0], learned.log, one_fold)
 
 
 # This network has no factors to leave out.
 @pytest.mark.parametrize("name", ["user state", "age x post", "clusters", "refits", "text"])
 def test_an_ablation_has_other_hits_on_the_same_requests(
-    learned: Learned, folder: Path, name: str
+    learned: Learned, one_fold: Params, full: pd.DataFrame, folder: Path, name: str
 ) -> None:
-    params = replace(learned.params, validate=replace(learned.params.validate, folds=1))
     by_name = {a.name: a for a in ablations(learned.store.fitted)}
     with workers(1):
-        full, other = (requests_without(by_name[n], learned.log, params) for n in ("full", name))
+        other = requests_without(by_name[name], learned.log, one_fold)
     for key in ("user_id", "at"):
         pd.testing.assert_series_equal(full[key], other[key])
     ours = "feedrank/expected@5"
     assert not np.array_equal(full[ours], other[ours])
-    table = table_of({"full": full, name: other}, params)
+    table = table_of({"full": full, name: other}, one_fold)
     assert table[0]["expected_change"] == 0
     assert table[1]["expected_low"] <= table[1]["expected_change"] <= table[1]["expected_high"]
     assert lines_of(table)[2].startswith("| full | 0.")
 
 
-def test_an_ablation_that_refits_leaves_the_log_as_it_was(learned: Learned, folder: Path) -> None:
+def test_an_ablation_that_refits_leaves_the_log_as_it_was(
+    learned: Learned, one_fold: Params, folder: Path
+) -> None:
     before = {p.name: p.read_bytes() for p in learned.log.directory.iterdir()}
-    params = replace(learned.params, validate=replace(learned.params.validate, folds=1))
+    without = Ablation("x", "x", posts=lambda p: p.assign(text=""))
     with workers(1):
-        requests_without(Ablation("x", "x", posts=lambda p: p.assign(text="")), learned.log, params)
+        requests_without(without, learned.log, one_fold)
     assert {p.name: p.read_bytes() for p in learned.log.directory.iterdir()} == before
     assert FeatureStore.load(folder / "data" / "features")
 
