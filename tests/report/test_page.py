@@ -74,6 +74,12 @@ def found(learned: Learned, results: list[FoldResult]) -> Reports:
     )
 
 
+@pytest.fixture(scope="module")
+def usual(found: Reports) -> str:
+    """The page of these reports."""
+    return page_of(found)
+
+
 ENDS = ("", "_low", "_high")
 XMLNS = re.compile(r'xmlns(:xlink)?="[^"]*"')  # a name, which nobody fetches
 
@@ -104,16 +110,15 @@ def _read(page: str) -> _Reader:
     return reader
 
 
-def test_the_page_is_whole_and_fetches_nothing(found: Reports) -> None:
-    page = page_of(found)
-    reader = _read(page)
+def test_the_page_is_whole_and_fetches_nothing(usual: str) -> None:
+    reader = _read(usual)
     assert reader.open == []
     assert reader.fetched == []
-    assert not re.search(r"https?:|@import|url\(|nan|None|undefined", XMLNS.sub("", page))
+    assert not re.search(r"https?:|@import|url\(|nan|None|undefined", XMLNS.sub("", usual))
 
 
-def test_the_page_has_the_numbers_of_the_metrics(found: Reports) -> None:
-    page = page_of(found)
+def test_the_page_has_the_numbers_of_the_metrics(found: Reports, usual: str) -> None:
+    page = usual
     ours = found.metrics["hitrate@5"]
     assert f"<b>{ours['expected']:.3f}</b>" in page
     for method in ("feedrank", *found.metrics["baselines@5"]):
@@ -122,20 +127,18 @@ def test_the_page_has_the_numbers_of_the_metrics(found: Reports) -> None:
     assert "width=device-width" in page
 
 
-def test_light_and_dark_sides_know_every_colour_of_the_page(found: Reports) -> None:
-    page = page_of(found)
-    assert "prefers-color-scheme: dark" in page
-    used = set(re.findall(r"var\(--([\w-]+)\)", page))
+def test_light_and_dark_sides_know_every_colour_of_the_page(usual: str) -> None:
+    assert "prefers-color-scheme: dark" in usual
+    used = set(re.findall(r"var\(--([\w-]+)\)", usual))
     assert {"tone0", "tone1", "ink"} <= used <= set(LIGHT)
     assert set(LIGHT) == set(DARK)
     for side in (LIGHT, DARK):
-        assert " ".join(f"--{name}: {colour};" for name, colour in side.items()) in page
+        assert " ".join(f"--{name}: {colour};" for name, colour in side.items()) in usual
 
 
-def test_every_chart_has_a_title_for_a_screen_reader(found: Reports) -> None:
-    page = page_of(found)
-    assert page.count("<svg") > 5  # and at least one kind of slices
-    assert page.count("<svg") == page.count('<div role="img" aria-label="')
+def test_every_chart_has_a_title_for_a_screen_reader(usual: str) -> None:
+    assert usual.count("<svg") > 5  # and at least one kind of slices
+    assert usual.count("<svg") == usual.count('<div role="img" aria-label="')
 
 
 def test_the_page_warns_where_the_estimate_is_not_to_be_trusted(found: Reports) -> None:
@@ -149,7 +152,7 @@ def test_the_page_warns_where_the_estimate_is_not_to_be_trusted(found: Reports) 
     assert "Read with care." not in page_of(calm)
 
 
-def test_no_lead_rests_on_an_estimate_that_is_void(found: Reports) -> None:
+def test_no_lead_rests_on_an_estimate_that_is_void(found: Reports, usual: str) -> None:
     ahead = {"expected": 0.05, "expected_low": 0.01, "expected_high": 0.09}
     unsure = {"shown": 0.01, "shown_low": -0.02, "shown_high": 0.04}
     metrics = found.metrics | {f"lead@{found.k}": {"most_liked": ahead | unsure}}
@@ -162,7 +165,7 @@ def test_no_lead_rests_on_an_estimate_that_is_void(found: Reports) -> None:
         assert f'data-name="{name}"' not in page
     assert ">expected</text>" not in page  # no legend of a chart, so no dot
     assert "Shown hit rate; the band" in page
-    assert ">expected</text>" in page_of(found)
+    assert ">expected</text>" in usual
     tiles = re.findall(r'class="tile"><span class="soft">([^<]*)</span><b>([^<]*)<', page)
     ours = found.metrics[f"hitrate@{found.k}"]
     assert tiles[0] == (f"Shown hit rate@{found.k}", f"{ours['shown']:.3f}")
@@ -179,8 +182,10 @@ def test_the_page_goes_without_what_was_not_run(found: Reports) -> None:
     assert _read(page).open == []
 
 
-def test_an_ablation_of_another_run_is_not_shown_beside_this_one(found: Reports) -> None:
-    assert '<th scope="row">text</th>' in page_of(found)
+def test_an_ablation_of_another_run_is_not_shown_beside_this_one(
+    found: Reports, usual: str
+) -> None:
+    assert '<th scope="row">text</th>' in usual
     page = page_of(replace(found, ablation=ABLATION))
     assert "make ablation" in page
     assert "without a part" not in page
@@ -191,8 +196,8 @@ def test_an_ablation_of_lists_of_another_length_is_of_another_run(found: Reports
     assert "make ablation" in page
 
 
-def test_the_page_says_from_what_state_its_lists_are(found: Reports) -> None:
-    fresh = page_of(found)
+def test_the_page_says_from_what_state_its_lists_are(found: Reports, usual: str) -> None:
+    fresh = usual
     assert "ranked from the log before that moment" in fresh
     assert "<b>feedrank aged</b>: feedrank with its state frozen" in fresh
     baselines = found.metrics[f"baselines@{found.k}"]
@@ -203,8 +208,8 @@ def test_the_page_says_from_what_state_its_lists_are(found: Reports) -> None:
     assert "<b>feedrank aged</b>" not in aged
 
 
-def test_the_words_on_slices_are_those_of_the_charts(found: Reports) -> None:
-    said = page_of(found)
+def test_the_words_on_slices_are_those_of_the_charts(found: Reports, usual: str) -> None:
+    said = usual
     assert "shown and expected hit rates with intervals. The dashed line is" in said.replace(
         "\n    ", " "
     )
@@ -345,12 +350,11 @@ def test_a_void_rate_is_in_no_table_of_slices_that_is_written(found: Reports) ->
     pd.testing.assert_frame_equal(void.filter(like="shown"), kept.filter(like="shown"))
 
 
-def test_every_number_of_a_table_has_its_name_on_a_phone(found: Reports) -> None:
-    page = page_of(found)
+def test_every_number_of_a_table_has_its_name_on_a_phone(usual: str) -> None:
     for name in ("shown lift", "shown", "\N{GREEK CAPITAL LETTER DELTA} shown", "AUC", "verdict"):
-        assert f'data-name="{name}"' in page
-        assert f">{name}</th>" in page
-    assert len(re.findall(r"<td[ >]", page)) == page.count("data-name=")
+        assert f'data-name="{name}"' in usual
+        assert f">{name}</th>" in usual
+    assert len(re.findall(r"<td[ >]", usual)) == usual.count("data-name=")
 
 
 def test_plots_read_only_columns_that_are_written(found: Reports) -> None:
