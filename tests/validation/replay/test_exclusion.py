@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+from feedrank.demo.truth import Truth
 from feedrank.log.calendar import Calendar
 from feedrank.oracle.limits import informed_lists, oracle_lists
 from feedrank.oracle.true_hit_rates import hits_of_lists, true_hits
@@ -66,8 +67,8 @@ def test_all_methods_choose_from_the_same_posts(rule: str, state: str, tmp_path:
     assert n_barred_shown > 0
 
 
-def test_the_limits_of_the_demo_choose_from_the_same_posts() -> None:
-    learned, truth = simulated(), simulated_network()[0].truth
+def test_the_limits_of_the_demo_choose_from_the_same_posts(truth: Truth) -> None:
+    learned = simulated()
     users, at = np.array([3, 77, 200]), np.array([20, 25, 29]) * DAY + 40_000
     usual = oracle_lists(truth, users, at, 40), informed_lists(truth, learned.log, users, at, 40)
     barred = [np.sort(lists) for lists in usual[0][:, ::2]]
@@ -82,10 +83,20 @@ def test_the_limits_of_the_demo_choose_from_the_same_posts() -> None:
             assert not set(without[i].tolist()) & set(barred[i].tolist())
 
 
-def test_the_limits_of_all_requests_are_those_of_each(tmp_path: Path) -> None:
-    truth, log, result = (
-        simulated_network()[0].truth, simulated().log, _result("nothing", "fresh", tmp_path)
-    )  # fmt: skip
+@pytest.fixture(scope="module")
+def without_a_rule(tmp_path_factory: pytest.TempPathFactory) -> FoldResult:
+    return _result("nothing", "fresh", tmp_path_factory.mktemp("nothing"))
+
+
+@pytest.fixture(scope="module")
+def truth() -> Truth:
+    return simulated_network()[0].truth
+
+
+def test_the_limits_of_all_requests_are_those_of_each(
+    truth: Truth, without_a_rule: FoldResult
+) -> None:
+    log, result = simulated().log, without_a_rule
     user, at = result.replayed.user, result.replayed.at
     best = oracle_lists(truth, user, at, 3)
     barred = [np.sort(best[i, : i % 4]) for i in range(len(user))]
@@ -100,9 +111,10 @@ def test_the_limits_of_all_requests_are_those_of_each(tmp_path: Path) -> None:
         np.testing.assert_array_equal(hits[name], expected, name)
 
 
-def test_a_limit_with_too_few_posts_leaves_places_empty(tmp_path: Path) -> None:
-    truth = simulated_network()[0].truth
-    result = _result("nothing", "fresh", tmp_path)
+def test_a_limit_with_too_few_posts_leaves_places_empty(
+    truth: Truth, without_a_rule: FoldResult
+) -> None:
+    result = without_a_rule
     barred = [np.arange(2, truth.n_posts)] * len(result.replayed.user)
     hits = true_hits(truth, simulated().log, [result], K, barred)
     two = np.tile([0, 1], (len(result.replayed.user), 1))
