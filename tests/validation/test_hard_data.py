@@ -38,6 +38,7 @@ from tests.support.simulated_logs import (
 )
 
 N_USERS, N_POSTS = 60, 40
+FEW = {"validate": {"requests": 60, "bootstrap": 50}, "train": {"trees": 10}}
 RNG = np.random.default_rng(0)
 AGE = RNG.integers(14, 60, N_USERS).astype(float)
 CITY = RNG.choice(["Kazan", "Moscow", "Perm"], N_USERS)
@@ -152,7 +153,7 @@ HARD = {
 def test_hard_data_goes_all_the_way(name: str, tmp_path: Path) -> None:
     hard = HARD[name]()
     log = hard.log(tmp_path / "log")
-    made = Learned.of(log, params(**hard.params))
+    made = Learned.of(log, params(**FEW, **hard.params))
     linear = list(made.ranker.first_stage.columns)
     assert not np.isnan(made.rows.matrix[:, linear]).any()
     _lists_are_sound(made)
@@ -244,6 +245,7 @@ def test_a_log_without_a_day_for_each_use_is_refused(days: int, tmp_path: Path) 
 def test_fifty_thousand_posts_are_ranked(tmp_path: Path) -> None:
     n = 50_000
     hard = Hard(posts=posts_table(n, topics=20), rows=random_rows(20_000, N_USERS, n, 10))
-    made = Learned.of(hard.log(tmp_path), params(export={"candidates": 400}))
+    changes = {"export": {"candidates": 400}, "features": {"refits": 1}}
+    made = Learned.of(hard.log(tmp_path), params(**changes))
     found = made.recommender.recommend(10, made.log.meta.moment(9 * DAY), 5)
     assert len(found) == 5
