@@ -267,7 +267,7 @@ def divided(step: str = "1d") -> Learned:
     """A log of 300 users who like by side and, less, by age, from day 9 on, as a refit finds."""
     rng = np.random.default_rng(5)
     side, age = rng.integers(0, 2, 300), rng.integers(20, 60, 300)
-    rows = random_rows(60_000, 300, 250, USUAL.days, seed=6)
+    rows = random_rows(40_000, 300, 250, USUAL.days, seed=6)
     is_own = rows.post % 2 == side[rows.user]
     is_of_age = rows.post // 2 % 2 == (age >= 40)[rows.user]
     after = np.where(is_own, 0.4, 0.08) * np.where(is_of_age, 2, 0.5)
