@@ -24,6 +24,14 @@ from tests.support.scratch import SCRATCH
 
 ROOT = Path(__file__).parents[1]
 NUMBERS = itertools.count()
+LONGEST = (
+    "tests/test_pipeline.py",
+    "tests/validation/test_hard_data.py",
+    "tests/service/serving/test_process.py",
+    "tests/test_leakage.py",
+    "tests/extraction/check/test_company.py",
+    "tests/test_parity.py",
+)
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,12 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = TemporaryDirectory(prefix="feedrank-session-")
         os.environ[SCRATCH] = folder.name
         config.add_cleanup(folder.cleanup)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the files first that take longest, lest one process works on the last one alone."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.nodeid.split("::")[0], len(places)))
 
 
 @pytest.fixture(scope="session", autouse=True)
