@@ -135,8 +135,8 @@ def _intersection(a: TrainingRows, b: TrainingRows) -> tuple[np.ndarray, np.ndar
     """Places of the rows that both hold, in each."""
 
     def keys(rows: TrainingRows) -> np.ndarray:
-        of_pair = rows.user.astype(np.uint64) * np.uint64(250) + rows.post.astype(np.uint64)
-        return of_pair * np.uint64(1 << 32) + rows.at.astype(np.uint64)
+        user, post, at = (of.astype(np.uint64) for of in (rows.user, rows.post, rows.at))
+        return user << 48 | post << 32 | at
 
     _, of_a, of_b = np.intersect1d(keys(a), keys(b), return_indices=True)
     return of_a, of_b
