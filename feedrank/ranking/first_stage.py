@@ -15,7 +15,7 @@ from scipy.special import softmax
 from feedrank.features.feature import PAIR, RATIO, TERM, Feature
 from feedrank.stats.logistic import LogisticFit, fit_logistic
 
-FITTED_ROWS = 1_000_000  # at most, evenly spread: bounds memory to some 130 MB
+FITTED_ROWS = 1_000_000  # at most, evenly spread: of 64 columns two copies take 512 MB
 # Prior standard deviation of a weight around 1; other values: docs/ranking.md, "Constants".
 WEIGHT_SPREAD = 0.3
 # Of the terms' weights around 0, if they count. Terms are logarithms and counts, whose own units
@@ -92,7 +92,7 @@ class FirstStage:
         """Logistic regression on log ratios and terms, with the prior of `Design`."""
         thin = slice(None, None, max(1, len(liked) // FITTED_ROWS))
         design = Design.of(matrix[thin], features)
-        rows = np.column_stack([design.values, np.ones(len(design.values))])
+        rows = np.column_stack([design.values, np.ones(len(design.values), np.float32)])
         mean = np.array([*design.mean, 0.0])
         precision = np.array([*design.precision, BIAS_PRECISION])
         wide = fit_logistic(rows, liked[thin], mean, precision)
@@ -165,7 +165,7 @@ class Design:
 
     Attributes:
         columns: of the matrix, in order.
-        values: float64, shape (n, len(columns)).
+        values: float32, shape (n, len(columns)).
         mean: of each weight's prior.
         precision: inverse variance of each weight's prior.
         grains: of the features, one a column.
@@ -184,7 +184,7 @@ class Design:
         """Log ratios and terms of a matrix of shape (n, n_features)."""
         columns = tuple(i for i, f in enumerate(features) if f.weight is not None)
         mean = np.array([features[i].weight for i in columns], dtype=np.float64)
-        values = matrix[:, list(columns)].astype(np.float64)
+        values = matrix[:, list(columns)]
         precision = np.where(mean == RATIO, WEIGHT_SPREAD, TERM_SPREAD) ** -2.0
         grains = tuple(features[i].grain for i in columns)
         groups = tuple(features[i].group or features[i].grain for i in columns)

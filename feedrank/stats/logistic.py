@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Callable
 
@@ -13,6 +14,9 @@ from scipy.special import expit, logit
 NEWTON_STEPS, LEAST_GAIN = 30, 1e-6
 FLAT = 1e-6  # precision of a prior: as good as none
 LEAST_SCALE = 0.1  # of scores; float32 still tells their order
+# Rows of a design that are float64 at once: of half a million rows and 64 columns a product of all
+# would take 256 MB, and twice the time.
+BLOCK = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -40,24 +44,36 @@ def fit_logistic(
     """Weights that maximise the likelihood of labels times a Gaussian prior.
 
     Args:
-        design: shape (n_rows, n_columns).
+        design: float32 or float64, shape (n_rows, n_columns); sums are float64.
         liked: labels, 0 or 1, shape (n_rows,).
         prior_mean: of each weight, shape (n_columns,).
         prior_precision: inverse variance of each weight, same shape.
         offset: log-odds of each row that no weight scales.
         row_weight: how many times each row counts.
     """
+    n = len(design)
+    columns = (liked, np.broadcast_to(offset, n), np.broadcast_to(row_weight, n))
+
+    def blocks() -> Iterator[tuple[np.ndarray, ...]]:
+        """Rows, labels, offsets and weights, some at a time."""
+        for first in range(0, n, BLOCK):
+            some = slice(first, first + BLOCK)
+            yield design[some].astype(np.float64, copy=False), *(column[some] for column in columns)
 
     def loss(weights: np.ndarray) -> float:
-        log_odds = offset + design @ weights
-        surprise = np.sum(row_weight * (np.logaddexp(0, log_odds) - liked * log_odds))
-        return float(surprise + np.sum(prior_precision * (weights - prior_mean) ** 2) / 2)
+        total = np.sum(prior_precision * (weights - prior_mean) ** 2) / 2
+        for rows, label, known, count in blocks():
+            log_odds = known + rows @ weights
+            total += np.sum(count * (np.logaddexp(0, log_odds) - label * log_odds))
+        return float(total)
 
     def derivatives(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        p = expit(offset + design @ weights)
-        slope = design.T @ (row_weight * (liked - p)) - prior_precision * (weights - prior_mean)
-        spread = (row_weight * p * (1 - p))[:, None]
-        return slope, design.T @ (design * spread) + np.diag(prior_precision)
+        slope, hessian = -prior_precision * (weights - prior_mean), np.diag(prior_precision)
+        for rows, label, known, count in blocks():
+            p = expit(known + rows @ weights)
+            slope = slope + rows.T @ (count * (label - p))
+            hessian = hessian + rows.T @ (rows * (count * p * (1 - p))[:, None])
+        return slope, hessian
 
     return LogisticFit(*minimise(loss, derivatives, prior_mean))
 

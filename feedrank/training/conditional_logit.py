@@ -30,8 +30,9 @@ def fit_conditional(
     def derivatives(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         expected = likes * np.exp(groups.log_shares(design @ weights))
         slope = design.T @ (groups.liked - expected) - prior_precision * (weights - prior_mean)
-        total = np.add.reduceat(design * expected[:, None], groups.start)
+        weighted = design * expected[:, None]
+        total = np.add.reduceat(weighted, groups.start)
         between = total.T @ (total / groups.n_liked[:, None])
-        return slope, design.T @ (design * expected[:, None]) - between + np.diag(prior_precision)
+        return slope, design.T @ weighted - between + np.diag(prior_precision)
 
     return LogisticFit(*minimise(loss, derivatives, prior_mean))
