@@ -67,7 +67,7 @@ def _verdict(result: dict[str, Any]) -> str:
     build = [stages[name] for name in BUILD if name in stages]
     seconds = sum(cost["seconds"] for cost in build)
     truth = stages["validate"]["seconds"] - stages[UNKNOWN]["seconds"]
-    highest = max(cost["together"] for cost in build)
+    highest = max(cost["together"] for cost in (*build, stages[UNKNOWN]))
     beside = sum(size for place, size in result["bytes"].items() if place != "data/demo")
     return (
         f"From the {'database' if 'extract' in stages else 'log'} to the artifact, with "

@@ -59,12 +59,17 @@ def count_contexts(
     age_by_step = age_of(as_feature(np.log1p(np.arange(int(steps_old.max(initial=0)) + 1))))
     of_age = counts(age_by_step[steps_old], AGES)
     # By user first, of whom each has one code of each column.
-    user, one = rows.user - np.int64(first_user), np.ones(len(rows), np.int64)
-    of_users = [csr_matrix((of, (user, topic)), (len(codes), n)) for of in (one, rows.liked * one)]
+    user, shape = rows.user - np.int64(first_user), (len(codes), n)
+    if len(rows) > len(codes) * n:  # counted in a ninth of the time
+        found = tally(user * n + topic, rows.liked, len(codes) * n).reshape(*shape)
+        of_users = [csr_matrix(of) for of in (found.shown, found.liked)]
+    else:
+        one = np.ones(len(rows), np.int64)
+        of_users = [csr_matrix((of, (user, topic)), shape) for of in (one, rows.liked * one)]
     code = (fixed.column_offsets[:-1] + codes).ravel()
     owner = np.repeat(np.arange(len(codes)), codes.shape[1])
-    shape = (int(fixed.column_offsets[-1]), len(codes))
-    has_code = csr_matrix((np.ones(len(code), np.int64), (code, owner)), shape)
+    n_codes = int(fixed.column_offsets[-1])
+    has_code = csr_matrix((np.ones(len(code), np.int64), (code, owner)), (n_codes, len(codes)))
     of_code = np.stack([(has_code @ of_user).toarray() for of_user in of_users])
     return np.concatenate([of_time.sum(1), of_time.sum(2), of_age, of_code], axis=1)
 

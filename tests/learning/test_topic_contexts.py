@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from feedrank.learning.topic_contexts import count_contexts, n_contexts, topic_ratios
 from feedrank.state.counts.tally import Tally
@@ -49,12 +50,13 @@ def test_days_ages_and_codes_are_each_judged_by_their_own_kind() -> None:
         assert np.abs(found).max() < 0.01  # a code or an age has no neighbours
 
 
-def test_every_row_counts_once_in_each_of_its_contexts() -> None:
+@pytest.mark.parametrize("n_rows", [200, 2000])  # less, and more, than one a user and topic
+def test_every_row_counts_once_in_each_of_its_contexts(n_rows: int) -> None:
     learned = simulated()
     fitted, codes = learned.store.fitted, np.asarray(learned.store.catalogue.codes)
     first, end = learned.log.meta.user_range(1)
-    rows = learned.log.bucket(1)[:500]
-    steps_old = np.arange(500) % 40
+    rows = learned.log.bucket(1)[:n_rows]
+    steps_old = np.arange(n_rows) % 40
     expected = np.zeros((2, n_contexts(fitted), fitted.n_topics), np.int64)
     age = age_of(np.log1p(steps_old))
     columns = (rows.user, rows.post, rows.at, rows.liked, age)
