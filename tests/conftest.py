@@ -24,6 +24,7 @@ from tests.support.scratch import SCRATCH
 
 ROOT = Path(__file__).parents[1]
 NUMBERS = itertools.count()
+# With `--no-loadscope-reorder`, as `make test`, they go first.
 LONGEST = (
     "tests/test_pipeline.py",
     "tests/validation/test_hard_data.py",

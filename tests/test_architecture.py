@@ -269,6 +269,13 @@ def test_every_pass_goes_through_the_engine(module: str) -> None:
     )
 
 
+@pytest.mark.parametrize("module", ["service.follower.__main__", "stages.source", "stages.extract"])
+def test_who_only_reads_loads_no_library_that_learns(module: str) -> None:
+    heavy = {"xgboost", "scipy", "sklearn", "feedrank.demo.fill"}
+    check = f"import sys, {module}; sys.exit(bool({heavy!r} & {{*sys.modules}}))"
+    subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)
+
+
 def test_no_stage_loads_spark_on_one_machine() -> None:
     modules = ", ".join(sorted([*STAGES, "service.app"]))
     check = f"import sys, {modules}; sys.exit('pyspark' in sys.modules or 'py4j' in sys.modules)"

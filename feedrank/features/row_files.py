@@ -25,8 +25,8 @@ from feedrank.log.sampling import hash_uniform, lowest
 
 FILE = "rows.json"
 LABELS = ("liked", "at", "user", "post")
-GROUP_ROWS = 100_000  # of one Parquet row group: 11 MB of 25 features
-SAMPLE_ROWS = 1_000_000  # at most in one process: 110 MB of 25 features
+GROUP_ROWS = 100_000  # of one Parquet row group: 26 MB of 65 features
+SAMPLE_ROWS = 1_000_000  # at most in one process: 260 MB of 65 features
 SAMPLE_SEED = 2  # any number
 SHARES = 4  # of the held rows: XGBoost holds as many quantised batches at once
 

@@ -188,7 +188,7 @@ REPEATED = tuple(
     for steps in WINDOWS
 )  # fmt: skip
 # A post's appeal does not fade by one power of its age: what its log age exceeds that of each
-# window by is a term of its own (a linear spline). Measured on a news log: docs/ranking.md.
+# window by is a term of its own (a linear spline). Measured: docs/ranking-results.md.
 AGED = tuple(
     Feature(
         f"post_log_age_beyond_{steps}",

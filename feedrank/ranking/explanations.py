@@ -75,7 +75,7 @@ def explain(recommender: Recommender, user: int, at: int, ranked: Ranked) -> Rea
     ranker = recommender.ranker
     matrix = recommender.matrix(user, at, ranked.post)
     n_posts = len(recommender.catalogue.post_ids)
-    some = np.arange(0, n_posts, max(1, n_posts // MOST_AVERAGED))
+    some = np.arange(0, n_posts, max(1, -(-n_posts // MOST_AVERAGED)))
     average = recommender.matrix(user, at, some).mean(0, dtype=np.float64)
 
     first = ranker.first_stage

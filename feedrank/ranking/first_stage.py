@@ -90,7 +90,7 @@ class FirstStage:
     @classmethod
     def fit(cls, matrix: np.ndarray, liked: np.ndarray, features: Sequence[Feature]) -> FirstStage:
         """Logistic regression on log ratios and terms, with the prior of `Design`."""
-        thin = slice(None, None, max(1, len(liked) // FITTED_ROWS))
+        thin = slice(None, None, max(1, -(-len(liked) // FITTED_ROWS)))
         design = Design.of(matrix[thin], features)
         rows = np.column_stack([design.values, np.ones(len(design.values), np.float32)])
         mean = np.array([*design.mean, 0.0])

@@ -21,7 +21,7 @@ from feedrank.state.rates import StepRates
 KEPT_STATES, FEWEST_KEPT, KEPT_BYTES = 128, 4, 3 << 30
 POST_BYTES, CELL_BYTES = 170, 20  # of a post, and of a segment and a post
 # Half-lives of further recent counts, in steps, beside `features.half_life_days`: with steps of an
-# hour, the last hour, quarter of a day and day. Measured on a news log: docs/ranking.md.
+# hour, the last hour, quarter of a day and day. Measured: docs/ranking-results.md.
 WINDOWS = (1, 6, 24)
 MOST_SETTLED = 4  # states that are derived again at once; requests derive others
 FEWEST_SHOWN = 100  # posts, the service's longest list: with fewer, every post is a candidate

@@ -22,7 +22,7 @@ def importance(ranker: Ranker, matrix: np.ndarray) -> pd.DataFrame:
         ranker: fitted.
         matrix: rows of all features, of which evenly spread ones are used.
     """
-    some = np.ascontiguousarray(matrix[:: max(1, len(matrix) // MOST_ROWS)])
+    some = np.ascontiguousarray(matrix[:: max(1, -(-len(matrix) // MOST_ROWS))])
     gain = ranker.gains()
     names, first = ranker.feature_names, ranker.first_stage
     weight = np.zeros(len(names))

@@ -59,6 +59,7 @@ def _first_stage(plan: Plan, rows: TrainingRows, groups: QueryGroups) -> FirstSt
     """Log ratios and terms, weighed by the order within requests; without a level."""
     some = groups.thinned(FITTED_ROWS)
     design = Design.of(rows.matrix[some.row], plan.features)
+    # Whole, since no request may be cut: of a million rows and 64 columns two copies take 1 GB.
     wide = fit_conditional(design.values.astype(np.float64), some, design.mean, design.precision)
     weights = averaged_weights(wide, design.mean, design.precision, design.groups())
     return design.stage(weights, 0.0)

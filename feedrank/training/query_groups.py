@@ -99,7 +99,7 @@ class QueryGroups:
     def is_less(self, less: np.ndarray, more: np.ndarray) -> bool:
         """Whether a loss is less than another: of lists, on average; of sittings, surely.
 
-        A list is what a request is, a sitting a guess. Users are resampled as a whole.
+        A list is what a request is, a sitting a guess. The standard error is clustered by user.
         """
         _, of = np.unique(self.user, return_inverse=True)
         lead = np.bincount(of, more - less)

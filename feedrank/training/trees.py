@@ -14,8 +14,8 @@ from feedrank.features.rows import TrainingRows
 from feedrank.ranking.first_stage import FirstStage
 from feedrank.training.plan import Plan
 
-# At most, or up to twice as many, evenly spread, that tell bins: those of half a million rows take
-# twice as long, 1.5 s.
+# Rows, evenly spread, from which bins are computed: so many, and less than twice as many. Bins of
+# all of half a million rows take twice as long, 1.5 s.
 BINNED_ROWS = 100_000
 # Trees by plan and number. True: on early rows, fewer once they stop helping late ones; False: on
 # all rows.
@@ -78,8 +78,9 @@ def quantised(
         max_bin=plan.params.max_bin,
         nthread=plan.params.threads,
     )
-    if ref is None and len(matrix) > BINNED_ROWS:
-        ref = binned(matrix[:: len(matrix) // BINNED_ROWS])
+    apart = len(matrix) // BINNED_ROWS
+    if ref is None and apart > 1:
+        ref = binned(matrix[::apart])
     return binned(matrix, label=liked, base_margin=stage(matrix), ref=ref, **of_rows)
 
 

@@ -30,7 +30,7 @@ def learning_curve(
     """
     n_trees = ranker.n_rounds
     points = np.unique(np.linspace(0, n_trees, min(MOST_POINTS, n_trees) + 1).astype(int))
-    first, second = (rows[:: max(1, len(rows) // MOST_ROWS)] for rows in (training, test))
+    first, second = (rows[:: max(1, -(-len(rows) // MOST_ROWS))] for rows in (training, test))
     loss = partial(_loss, ranker, store)
     return [(n, loss(first, n), loss(second, n)) for n in points.tolist()]
 

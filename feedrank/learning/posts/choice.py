@@ -16,8 +16,8 @@ from feedrank.stats.shrinkage import HIGHEST_RATE, PRIOR_LOG_STRENGTH, ratio
 
 LOWEST_RATE = 1e-6  # above 0, as log-odds need; a post's like rate is some percent
 # Nats an impression by which factors must be ahead. Where a log is just long enough for clusters of
-# tastes to be found, factors lead by .0001 and are behind at the next refit (docs/ranking.md,
-# *interests*); where tastes lie in factors (*films*), they lead by .006.
+# tastes to be found, factors lead by .0001 and are behind at the next refit; where tastes lie in
+# factors (*films*), they lead by .005: docs/ranking-results.md.
 LEAST_LEAD = 1e-3
 CALIBRATION_PRECISION = 1e-6  # as good as no prior
 

@@ -30,7 +30,7 @@ class Surplus:
         likes: by user and post, shape (n_users, n_posts).
         information: variance of `likes` if expectations are right, same shape.
         null: draws of `likes` if expectations are right (parametric bootstrap), made when asked
-            for.
+            for, and read once.
     """
 
     likes: csr_matrix
@@ -90,8 +90,9 @@ def fit_factors(
 def _first_guess(surplus: Surplus, text: np.ndarray, most: int, seed: int) -> np.ndarray:
     """Singular vectors of the surplus beyond the largest of null draws, those of texts first.
 
-    The test is parallel analysis (Horn 1965), the scale that of a spiked model. A log without
-    factors needs one draw, for others only raise what singular values must exceed.
+    The test is parallel analysis (Horn 1965), the scale that of a spiked model. Further
+    draws can only raise that edge: they are made while a singular value still exceeds it, so that a
+    log without factors mostly needs one.
     """
     of_user, of_post = (np.asarray(surplus.information.sum(a)).ravel() for a in (1, 0))
     total = max(of_user.sum(), LEAST_VARIANCE)

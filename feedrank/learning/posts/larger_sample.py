@@ -23,7 +23,7 @@ from feedrank.state.history import History, InteractionSample
 # Impressions and users at most: bounds memory and time; a twentieth of full size is used whole.
 FIRST, MOST_USERS = 3_000_000, 100_000
 # Of the larger sample: four times as many would take 3.7 GB, and add a fourth of what twice as many
-# do (docs/ranking.md, *interests*).
+# do (docs/ranking-results.md).
 LARGER = 6_000_000
 WORTHWHILE = 1.25  # times as many impressions before a refit as its first sample has
 

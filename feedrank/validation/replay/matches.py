@@ -24,7 +24,7 @@ from feedrank.validation.replay.support import presence
 # request is shown too few for one.
 LEAST_CHANCE = 0.02
 # Matches are looked for in lists so many times as long as those that are judged. A match at place
-# 10 k weighs 1 / 100; lists of 3 k take as long, those of 70 k a quarter longer:
+# 10 k weighs 1 / 100; lists of 3 k take as long, those of 70 k 30 % longer:
 # docs/validation-results.md, "Tried and not taken".
 NEAR = 10
 

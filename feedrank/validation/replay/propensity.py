@@ -55,7 +55,7 @@ def _shrunk(shown: np.ndarray, prior: np.ndarray) -> np.ndarray:
     total = shown.sum(1, keepdims=True)
     expected = total * prior
     known = np.flatnonzero(expected > 0)
-    some = known[:: max(1, len(known) // MOST_CELLS)]
+    some = known[:: max(1, -(-len(known) // MOST_CELLS))]
     counts, means = shown.ravel()[some].astype(float), expected.ravel()[some]
     strength = fit_strength(counts, np.broadcast_to(total, shown.shape).ravel()[some], means)
     return _shares(prior * (shown + strength) / (expected + strength))

@@ -18,8 +18,8 @@ from feedrank.validation.replay.replay import ReplayResult
 from feedrank.validation.results.trust import Trust
 
 # The standard error of a log-odds of n equal impressions at a like rate p is 1 / sqrt(n p (1 - p)):
-# at p = .1 it is .33 for 100 of them, six times the least spread of the shift's prior, which then
-# outweighs the matches.
+# at p = .1 it is .33 for 100 of them, nearly seven times the least spread of the shift's prior,
+# which then outweighs the matches.
 FEWEST_EFFECTIVE = 100.0
 # Percentile intervals of n clusters are 1.96 / t(n - 1) * sqrt((n - 1) / n) as wide as they should
 # be, 6 % too narrow at 30 (Hesterberg, *What teachers should know about the bootstrap*, 2015).
