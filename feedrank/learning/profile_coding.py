@@ -17,11 +17,13 @@ def code_profiles(users: pd.DataFrame, bands: int) -> Profiles:
     columns = [
         _column(users[name], bands) for name in users.columns if name not in (USER_ID, USER_KEY)
     ]
-    kept = tuple(c for c in columns if c.n_codes > 2 or users[c.name].isna().any())
-    kept = tuple(c for c in kept if len(np.unique(encode(c, users[c.name]))) > 1)
-    codes = [encode(c, users[c.name]) for c in kept]
-    shape = (len(users), len(kept))
-    return Profiles(kept, np.stack(codes, axis=1) if kept else np.zeros(shape, np.uint16))
+    told = [c for c in columns if c.n_codes > 2 or users[c.name].isna().any()]
+    coded = [(column, encode(column, users[column.name])) for column in told]
+    kept = [(column, codes) for column, codes in coded if len(np.unique(codes)) > 1]
+    found = np.zeros((len(users), len(kept)), np.uint16)
+    for i, (_, codes) in enumerate(kept):
+        found[:, i] = codes
+    return Profiles(tuple(column for column, _ in kept), found)
 
 
 def users_at_start(log: Log) -> pd.DataFrame:
@@ -42,8 +44,9 @@ def encode(column: ProfileColumn, values: pd.Series) -> np.ndarray:
         codes: np.ndarray = 1 + np.searchsorted(column.edges, numbers, side="left")
     else:
         code_of = {category: code for code, category in enumerate(column.categories, start=1)}
-        found = values.astype(str).map(code_of)
-        codes = found.fillna(code_of.get(OTHER, MISSING)).to_numpy(dtype=np.intp)
+        number, names = pd.factorize(values.astype(str))
+        of_name = [code_of.get(name, code_of.get(OTHER, MISSING)) for name in names]
+        codes = np.array([*of_name, MISSING])[number]  # number -1: the last, of missing values
     return np.where(given, codes, MISSING).astype(np.uint16)
 
 

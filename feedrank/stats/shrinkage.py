@@ -21,7 +21,7 @@ WEAKEST, STRONGEST = 0.05, 1e5
 PRIOR_LOG_STRENGTH, PRIOR_LOG_SPREAD = np.log(50.0), np.log(5.0)
 # Units that a strength is fitted to, whole rows evenly spread, at most: those of 70,000 posts in 12
 # clusters took a fifth of a fit's time. So many tell a strength to some hundredths.
-MOST_UNITS = 200_000
+MOST_UNITS = 50_000
 TOLERANCE = 0.01  # of a strength's logarithm; scipy's 1e-5 takes a quarter more evaluations
 HIGHEST_RATE = 0.99  # of an impression, below 1 as odds need; any from 0.9 to 0.999
 # A Beta(1, 9) prior of like rates: mean 10 %, near the 12 % of the reference log, and worth ten

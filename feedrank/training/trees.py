@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,6 @@ from feedrank.features.rows import TrainingRows
 from feedrank.ranking.first_stage import FirstStage
 from feedrank.training.plan import Plan
 
-# Rows, evenly spread, from which bins are computed: so many, and less than twice as many. Bins of
-# all of half a million rows take twice as long, 1.5 s.
-BINNED_ROWS = 100_000
 # Trees by plan and number. True: on early rows, fewer once they stop helping late ones; False: on
 # all rows.
 Grow = Callable[[Plan, int, bool], xgb.Booster]
@@ -62,26 +58,18 @@ def quantised(
     ref: xgb.DMatrix | None = None,
     **of_rows: Any,
 ) -> xgb.QuantileDMatrix:
-    """Rows over a first stage, in bins of their features.
+    """Rows over a first stage, in the plan's bins of their features.
 
     Args:
         plan: of the trees.
         matrix: shape (n, n_features).
         liked: shape (n,).
         stage: that the trees start from.
-        ref: rows that the trees grow on, if these are watched alone.
+        ref: rows that the trees grow on, if these are watched alone: XGBoost asks for them.
         of_rows: further arguments of XGBoost.
     """
-    binned = partial(
-        xgb.QuantileDMatrix,
-        feature_names=[f.name for f in plan.features],
-        max_bin=plan.params.max_bin,
-        nthread=plan.params.threads,
-    )
-    apart = len(matrix) // BINNED_ROWS
-    if ref is None and apart > 1:
-        ref = binned(matrix[::apart])
-    return binned(matrix, label=liked, base_margin=stage(matrix), ref=ref, **of_rows)
+    ref = plan.bins if ref is None else ref
+    return plan.binned(matrix, label=liked, base_margin=stage(matrix), ref=ref, **of_rows)
 
 
 def grow_in_memory(plan: Plan, n_trees: int, stops_early: bool) -> xgb.Booster:

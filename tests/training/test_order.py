@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from scipy.special import expit
 
 from feedrank.features.feature import TERM, TOPIC, Feature
 from feedrank.features.rows import EVER, TrainingRows
-from feedrank.training import fit, trees
+from feedrank.training import fit, plan
 from feedrank.training.fit import fit_ranker
 from feedrank.training.order import fit_ordered, rescaled
 from feedrank.training.plan import Plan
@@ -126,7 +127,23 @@ def test_bins_of_some_rows_order_as_those_of_all(
 ) -> None:
     rows = _rows(mood=2.0)
     in_all_bins = fit_ranker(rows, None, FEATURES, PARAMS).probability(rows.matrix)
-    monkeypatch.setattr(trees, "BINNED_ROWS", n_binned)
+    monkeypatch.setattr(plan, "BINNED_ROWS", n_binned)
     in_some = fit_ranker(rows, None, FEATURES, PARAMS).probability(rows.matrix)
     assert np.corrcoef(in_all_bins, in_some)[0, 1] > 0.99
     assert len(np.unique(in_some)) > 50  # rows beyond the sample have bins too
+
+
+def test_all_trees_of_a_ranker_share_bins(monkeypatch: pytest.MonkeyPatch) -> None:
+    refs: list[Any] = []
+    binned = Plan.binned
+
+    def noted(self: Plan, matrix: np.ndarray, **of_rows: Any) -> xgb.QuantileDMatrix:
+        refs.append(of_rows.get("ref"))
+        return binned(self, matrix, **of_rows)
+
+    monkeypatch.setattr(Plan, "binned", noted)
+    monkeypatch.setattr(plan, "BINNED_ROWS", 6_000)
+    fit_ranker(_rows(mood=2.0), None, FEATURES, PARAMS)
+    assert len(refs) == 6  # the bins; early and late by likes, early and late by order; all
+    assert [ref is None for ref in refs] == [True] + 5 * [False]
+    assert len({id(refs[of]) for of in (1, 3, 5)}) == 1

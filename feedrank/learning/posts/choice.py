@@ -74,7 +74,7 @@ def _tastes(
     if clusters.taste_strength is None:
         return np.zeros((sample.n_users, n_clusters))
     expected = rate[sample.segment[sample.user], sample.post] * own[sample.user]
-    member = np.eye(n_clusters)[clusters.cluster]
+    member = np.eye(n_clusters, dtype=np.float32)[clusters.cluster]
     liked, total = (user_post_matrix(sample, x, n_posts) @ member for x in (sample.liked, expected))
     return np.log(ratio(liked, total, clusters.taste_strength))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import tee
 
 import numpy as np
-from scipy.sparse import csr_matrix, diags
+from scipy.sparse import csr_matrix
 from sklearn.utils.extmath import randomized_svd
 
 from feedrank.learning.posts.sample import user_post_matrix
@@ -94,15 +94,16 @@ def _first_guess(surplus: Surplus, text: np.ndarray, most: int, seed: int) -> np
     draws can only raise that edge: they are made while a singular value still exceeds it, so that a
     log without factors mostly needs one.
     """
-    of_user, of_post = (np.asarray(surplus.information.sum(a)).ravel() for a in (1, 0))
+    of_user, of_post = (np.asarray(surplus.information.sum(a, float)).ravel() for a in (1, 0))
     total = max(of_user.sum(), LEAST_VARIANCE)
-    by_user = diags(1 / np.sqrt(of_user + of_user.mean() + LEAST_VARIANCE))
-    by_post = diags(np.sqrt(total) / np.sqrt(of_post + of_post.mean() + LEAST_VARIANCE))
+    by_user = 1 / np.sqrt(of_user + of_user.mean() + LEAST_VARIANCE)
+    by_post = np.sqrt(total) / np.sqrt(of_post + of_post.mean() + LEAST_VARIANCE)
     n_users, n_posts = surplus.likes.shape
+    text = text.astype(np.float32)
     margin = 1 + 2 / np.sqrt(n_users)  # about two standard errors of a null singular value
 
     def in_text(matrix: csr_matrix) -> tuple[np.ndarray, np.ndarray]:
-        product = matrix @ text
+        product = (matrix @ text).astype(float)
         # Of many users and few components: the same vectors in a hundredth of an SVD's time.
         square, found = np.linalg.eigh(product.T @ product)
         return text @ found[:, ::-1], np.sqrt(np.maximum(square[::-1], 0))
@@ -113,11 +114,13 @@ def _first_guess(surplus: Surplus, text: np.ndarray, most: int, seed: int) -> np
         return found.T, size
 
     def scaled(matrix: csr_matrix) -> csr_matrix:
-        return by_user @ matrix @ by_post
+        of_rows = np.repeat(by_user, np.diff(matrix.indptr)) * by_post[matrix.indices]
+        values = matrix.data * of_rows.astype(np.float32)
+        return csr_matrix((values, matrix.indices, matrix.indptr), matrix.shape)
 
     first, of_text, of_all = tee(map(scaled, surplus.null), 3)
     chance, likes = next(first), scaled(surplus.likes)
-    noise = total * chance.multiply(chance).mean()
+    noise = total * float((chance.data**2).sum(dtype=float)) / (n_users * n_posts)
 
     def beyond(decompose: Decompose, null: Iterator[csr_matrix]) -> np.ndarray:
         (found, size), edge = decompose(likes), 0.0
@@ -143,14 +146,21 @@ def _refined(surplus: Surplus, text: np.ndarray, post: np.ndarray) -> np.ndarray
     likes_t, information_t = likes.T.tocsr(), information.T.tocsr()
     prior, precision = post, 1 / np.maximum((post**2).mean(0), LEAST_VARIANCE)
     covariance = np.zeros((n_posts, d, d))
+
+    def sums(
+        information: csr_matrix, likes: csr_matrix, mean: np.ndarray, covariance: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        second = _second(mean, covariance)[:, upper[0], upper[1]].astype(np.float32)
+        of_mean = likes @ mean.astype(np.float32)
+        return (information @ second).astype(float), of_mean.astype(float)
+
     for _ in range(ITERATIONS):
-        products = information @ _second(post, covariance)[:, upper[0], upper[1]]
-        user, spread = ridge(products, likes @ post, np.eye(d))
+        user, spread = ridge(*sums(information, likes, post, covariance), np.eye(d))
         scale = np.linalg.cholesky(_second(user, spread).mean(0))
         back = np.linalg.inv(scale)
         user, spread, prior = user @ back.T, back @ spread @ back.T, prior @ scale
-        products = information_t @ _second(user, spread)[:, upper[0], upper[1]]
-        post, covariance = ridge(products, likes_t @ user + prior * precision, np.diag(precision))
+        products, surpluses = sums(information_t, likes_t, user, spread)
+        post, covariance = ridge(products, surpluses + prior * precision, np.diag(precision))
         own = np.einsum("nii->i", covariance) / n_posts
         weight = text.T @ post
         noise = ((post - text @ weight) ** 2).mean(0) + own

@@ -29,6 +29,10 @@ def user_ratios(sample: InteractionSample, rate: np.ndarray) -> np.ndarray:
 
 
 def user_post_matrix(sample: InteractionSample, values: np.ndarray, n_posts: int) -> csr_matrix:
-    """Values of impressions added up by user and post, shape (n_users, n_posts)."""
-    shape = (sample.n_users, n_posts)
-    return csr_matrix((values.astype(float), (sample.user, sample.post)), shape)
+    """Values of impressions by user and post, float32, shape (n_users, n_posts).
+
+    Impressions stand as they are in the sample, those of one pair side by side: products add them
+    up. To sort them takes as long as ten products, and float64 twice as long as float32.
+    """
+    begin = np.searchsorted(sample.user, np.arange(sample.n_users + 1))
+    return csr_matrix((values.astype(np.float32), sample.post, begin), (sample.n_users, n_posts))

@@ -80,13 +80,14 @@ class _Half:
         self._shown = user_post_matrix(sample, np.ones(len(expected)), n_posts)
         self._expected = user_post_matrix(sample, expected, n_posts)
         self._squared = user_post_matrix(sample, expected**2, n_posts)
-        self._liked = user_post_matrix(sample, sample.liked, n_posts)
-        liked = sample.liked.astype(bool)
-        self._user, self._post = sample.user[liked], sample.post[liked]
-        self._of_liked = expected[liked]
+        likes = sample[sample.liked]
+        self._liked = user_post_matrix(likes, np.ones(len(likes)), n_posts)
+        self._user, self._post = likes.user, likes.post
+        self._of_liked = expected[sample.liked].astype(np.float32)
 
     def update(self, membership: np.ndarray, strength: float) -> np.ndarray:
         """Leave-one-out predictive log probabilities, to second order in an impression's rate."""
+        membership = membership.astype(np.float32)
         likes = self._liked @ membership + strength
         expected = self._expected @ membership + strength
         unliked = self._expected.T @ (likes / expected)
@@ -103,7 +104,8 @@ class _Half:
         others = likes[self._user] - own
         without = expected[self._user] - own * self._of_liked[:, None]
         n = len(self._post)
-        of_post = csr_matrix((np.ones(n), (self._post, np.arange(n))), (self._n_posts, n))
+        one = np.ones(n, np.float32)
+        of_post = csr_matrix((one, (self._post, np.arange(n))), (self._n_posts, n))
         share = self._of_liked[:, None] / without
         # The impression itself is among the unliked ones of `update`, one like too many.
         return np.asarray(of_post @ (np.log(others / without) - np.log1p(share) + own * share))
@@ -112,9 +114,10 @@ class _Half:
         self, cluster: np.ndarray, n_clusters: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Likes, impressions and expected likes of some users by cluster, each of shape (n,)."""
-        member = np.eye(n_clusters)[cluster]
-        of_users = (m @ member for m in (self._liked, self._shown, self._expected))
-        liked, shown, expected = (c[:: max(1, 2 * c.size // MOST_CELLS)].ravel() for c in of_users)
+        member = np.eye(n_clusters, dtype=np.float32)[cluster]
+        every = max(1, 2 * self._liked.shape[0] * n_clusters // MOST_CELLS)
+        of_users = (self._liked, self._shown, self._expected)
+        liked, shown, expected = ((m[::every] @ member).ravel() for m in of_users)
         return liked, shown, expected
 
 

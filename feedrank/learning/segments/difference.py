@@ -17,9 +17,9 @@ from feedrank.state.profiles import Profiles
 # Standard deviations. On seven simulated networks of 530 and 800 users, columns that split nobody
 # reach 3.5 at most at any refit, and age on *course* 6.9 to 27 at the last.
 CERTAIN = 4.0
-# Of the codes, as many as read 20 million rows. 20 tell the standard deviation to a sixth; of few
+# Of the codes, as many as read 8 million rows. 20 tell the standard deviation to a sixth; of few
 # users chance has long tails, and 20 made 4.9 of what 8 % of 1,000 permutations reach.
-PERMUTED_ROWS, FEWEST_PERMUTATIONS, MOST_PERMUTATIONS = 20_000_000, 20, 200
+PERMUTED_ROWS, FEWEST_PERMUTATIONS, MOST_PERMUTATIONS = 8_000_000, 20, 200
 FIRST_PERMUTATIONS = 5  # a column that these reach is not looked at further
 # Of users who like about as often: 5 to 20 tell columns whose codes differ in that alone, of five
 # impressions a post, from chance by .3 standard deviations on average; without any, by 4.9.
