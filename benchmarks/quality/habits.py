@@ -1,6 +1,6 @@
 """Habits: networks of tastes by hour, weekday, author, profile, age of posts, what was just shown.
 
-    python -m benchmarks.quality.habits                        # eleven networks, two seeds each
+    python -m benchmarks.quality.habits                        # twelve networks, two seeds each
     python -m benchmarks.quality.habits --without topics repeats     # without some features
 
 No kind of the demo has them. Each list is the best five of the posts that a request showed;
@@ -54,6 +54,8 @@ class Habit:
         aging: spread of a topic's effect of log(1 + hours) of a post's age.
         bored: effect of impressions of this very post, which halve in 24 hours.
         waves: spread of a topic's appeal that is another after four days.
+        member: effect of the four topics, about, that a user is a member of. The feed knows them,
+            and shows their posts ten times as often.
         posts: of the catalogue.
         life: hours that a post is shown for.
     """
@@ -72,6 +74,7 @@ class Habit:
     aging: float = 0.0
     bored: float = 0.0
     waves: float = 0.0
+    member: float = 0.0
     posts: int = 900
     life: float = np.inf
 
@@ -88,6 +91,7 @@ HABITS = {
     "aging": Habit(topics=12, taste=0.3, aging=0.5, posts=1500, life=96),
     "bored": Habit(base=-2.2, taste=0.4, bored=-2.0, posts=150),
     "waves": Habit(topics=30, taste=0.4, waves=0.8, posts=1400, life=48),
+    "members": Habit(base=-3.2, topics=150, taste=0.2, member=1.6, posts=3500, life=30),
 }
 
 
@@ -118,6 +122,7 @@ def simulated(habit: Habit, seed: int) -> tuple[pd.DataFrame, np.ndarray, pd.Dat
     slope = later.normal(0, habit.aging, habit.topics)
     wave = later.normal(0, habit.waves, habit.topics)
     born = later.uniform(-habit.life, DAYS * 24, n) if np.isfinite(habit.life) else np.zeros(n)
+    is_member = later.random((USERS, habit.topics if habit.member else 1)) * habit.topics < 4
     met, met_at = np.zeros((USERS, n if habit.bored else 1)), np.zeros(USERS)
     for day in range(DAYS):
         wave = np.exp(-0.25) * wave + np.sqrt(1 - np.exp(-0.5)) * later.normal(
@@ -132,6 +137,12 @@ def simulated(habit: Habit, seed: int) -> tuple[pd.DataFrame, np.ndarray, pd.Dat
             now = day * 24 + hour
             alive = np.flatnonzero((born <= now) & (born > now - habit.life))
             post = np.stack([rng.choice(alive, habit.length, replace=False) for _ in user])
+            if habit.member:
+                often = 1 + 9 * is_member[user[:, None], topic[alive]]
+                chances = often / often.sum(1, keepdims=True)
+                post = np.stack(
+                    [later.choice(alive, habit.length, replace=False, p=p) for p in chances]
+                )
             own, of = user[:, None], topic[post]
             seen[user] *= 0.5 ** ((now - seen_at[user]) / 12)[:, None]
             seen_at[user] = now
@@ -140,6 +151,8 @@ def simulated(habit: Habit, seed: int) -> tuple[pd.DataFrame, np.ndarray, pd.Dat
             odds += (side[:, own] * appeal[:, post]).sum(0)
             odds += of_day[int(day % 7 >= 5), of] + wave[of]
             odds += slope[of] * (np.log1p(now - born[post]) - 3)
+            if habit.member:
+                odds += habit.member * is_member[own, of]
             if habit.bored:
                 met[user] *= 0.5 ** ((now - met_at[user]) / 24)[:, None]
                 met_at[user] = now

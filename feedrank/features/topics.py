@@ -1,4 +1,4 @@
-"""Features of topics: contexts, trend, and what a user liked and was shown of them just now."""
+"""Features of topics: contexts, trend, and what a user liked and was shown of them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,11 @@ OF_WINDOWS = (
     ("user_topic_impressions", _topic_impressions, "this user was shown this topic just now",
      TOPIC),
 )  # fmt: skip
+# A feed shows what it knows a user to like.
+EVER = Feature("user_topic_impression_count", lambda q: q.cell(q.tables.topic_shown, q.of, q.topic),
+               "how often this user was shown this topic", TERM, TOPIC)  # fmt: skip
 TOPICAL = (
+    EVER,
     *(Feature(f"topic_{context}_log_ratio", read, words, TERM, grain, group=CONTEXTS)
       for context, read, words, grain in OF_CONTEXTS),
     *(Feature(f"{name}_{steps}", partial(read, window=window), words, TERM, TOPIC, group=group)

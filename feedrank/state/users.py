@@ -90,6 +90,7 @@ class UserTables:
         like_rate: log ratio of likes over expected, shape (n,).
         cluster: log ratio within a cluster beyond the like rate, shape (n, n_clusters).
         topic: log ratio within a topic beyond the like rate, shape (n, n_topics).
+        topic_shown: log1p of impressions of a topic, same shape.
         factors: the user's, of the refit, float64, shape (n, n_factors).
         topic_rate: likes expected of an impression by topic, float64, shape (n, n_topics).
     """
@@ -101,6 +102,7 @@ class UserTables:
     like_rate: np.ndarray
     cluster: np.ndarray
     topic: np.ndarray
+    topic_shown: np.ndarray
     factors: np.ndarray
     topic_rate: np.ndarray
 
@@ -133,6 +135,7 @@ def user_tables(state: UserState, shared: SharedState, users: np.ndarray) -> Use
         like_rate=np.log(like_rate).astype(np.float32),
         cluster=log_ratio(cluster.liked, expected * by, strengths.user_cluster),
         topic=as_feature(np.log(in_topic)),
+        topic_shown=as_feature(np.log1p(topic.shown)),
         factors=state.evidence.factors_of(users, strengths.user),
         topic_rate=topic_rate * by * in_topic,
     )

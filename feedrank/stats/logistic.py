@@ -84,11 +84,16 @@ def platt(score: np.ndarray, liked: np.ndarray) -> tuple[float, float]:
     Lists of few likes may hold the better posts, which alone would turn the order round: the scale
     stays positive.
     """
-    flat, ones = np.full(1, FLAT), np.ones((len(liked), 1))
-    both = np.column_stack([score, ones])
-    slope = fit_logistic(both, liked, np.array([1.0, 0.0]), np.repeat(flat, 2)).weights[0]
+    both = np.column_stack([score, np.ones(len(liked))])
+    slope = fit_logistic(both, liked, np.array([1.0, 0.0]), np.full(2, FLAT)).weights[0]
     scale = max(float(slope), LEAST_SCALE)
-    return scale, float(fit_logistic(ones, liked, np.zeros(1), flat, scale * score).weights[0])
+    return scale, level_of(scale * score, liked)
+
+
+def level_of(score: np.ndarray, liked: np.ndarray) -> float:
+    """Intercept by which scores are as high as likes."""
+    ones = np.ones((len(liked), 1))
+    return float(fit_logistic(ones, liked, np.zeros(1), np.full(1, FLAT), score).weights[0])
 
 
 def minimise(

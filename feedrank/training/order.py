@@ -12,7 +12,7 @@ import xgboost as xgb
 from feedrank.features.rows import TrainingRows
 from feedrank.ranking.first_stage import FITTED_ROWS, Design, FirstStage, averaged_weights
 from feedrank.ranking.rankers.xgboost_ranker import XGBoostRanker
-from feedrank.stats.logistic import platt
+from feedrank.stats.logistic import level_of, platt
 from feedrank.training.conditional_logit import fit_conditional
 from feedrank.training.plan import Plan
 from feedrank.training.query_groups import QueryGroups
@@ -43,13 +43,18 @@ def fit_ordered(plan: Plan, logistic: xgb.Booster, step_seconds: int) -> XGBoost
     early_stage = _first_stage(plan, early, known)
     pairwise = _grow(plan, early_stage, plan.params.trees, (early, known), (late, watched))
     ordered, stages = (pairwise, logistic), (early_stage, plan.early_stage)
-    scores = [_log_odds(*model, late) for model in zip(ordered, stages, strict=True)]
+    scores = [
+        _log_odds(booster, stage, late, int(booster.best_iteration) + 1)
+        for booster, stage in zip(ordered, stages, strict=True)
+    ]
     loss, other = (watched.calibrated_loss(s[watched.row]) for s in scores)
     if not watched.is_less(loss, other):
         return None
-    scale, level = platt(scores[0], late.liked)
+    scale, _ = platt(scores[0], late.liked)
     n_trees, stage = int(pairwise.best_iteration) + 1, _first_stage(plan, plan.rows, every)
     grown = _grow(plan, stage, n_trees, (plan.rows, every), None)
+    # Anew: other weights of columns far from 0 move all log-odds.
+    level = level_of(scale * _log_odds(grown, stage, late, n_trees), late.liked)
     weights = tuple(scale * weight for weight in stage.weights)
     first_stage = replace(stage, weights=weights, bias=scale * stage.bias + level)
     return XGBoostRanker(rescaled(grown, scale), first_stage)
@@ -104,12 +109,14 @@ def _grow(
     )
 
 
-def _log_odds(booster: xgb.Booster, stage: FirstStage, rows: TrainingRows) -> np.ndarray:
-    """Margin of the best number of trees over a first stage, float64, shape (n,)."""
+def _log_odds(
+    booster: xgb.Booster, stage: FirstStage, rows: TrainingRows, n_trees: int
+) -> np.ndarray:
+    """Margin of the first trees over a first stage, float64, shape (n,)."""
     booster.set_param({"nthread": 1})
     margin = booster.inplace_predict(
         rows.matrix,
-        iteration_range=(0, int(booster.best_iteration) + 1),
+        iteration_range=(0, n_trees),
         base_margin=stage(rows.matrix),
         predict_type="margin",
         validate_features=False,

@@ -145,6 +145,16 @@ def test_a_topic_is_judged_by_the_user_s_last_steps_too(learned: Learned) -> Non
     assert (_column(learned, f"user_topic_log_ratio_{days}", user, at) != 0).any()
 
 
+def test_all_that_a_user_was_shown_of_a_topic_counts(learned: Learned) -> None:
+    user, at = 6, 18 * DAY + 7 * HOUR
+    topic = learned.store.fitted.topic
+    rows = [b[(b.user == user) & (b.at // DAY < 18)] for b in learned.log.buckets()]
+    shown = sum(np.bincount(topic[b.post], minlength=topic.max() + 1) for b in rows)
+    assert len(set(shown.tolist())) > 1
+    found = _column(learned, "user_topic_impression_count", user, at)
+    np.testing.assert_array_equal(found, as_feature(np.log1p(shown))[topic])
+
+
 def test_what_a_pair_was_shown_just_now_counts_apart(learned: Learned) -> None:
     day, n = 28, learned.log.meta.n_posts
     for steps in WINDOWS:

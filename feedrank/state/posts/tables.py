@@ -10,6 +10,9 @@ from feedrank.state.rates import WINDOW_STRENGTH, StepRates
 from feedrank.stats.shrinkage import as_feature, log_ratio
 
 LEAST_RATE = 1e-5  # rates are clipped this far from 0 and 1, as log-odds need
+# Of a cluster; less is 0. A post of thousands of impressions is in other clusters with 1e-40, and
+# products of such numbers, which are denormal as float32, take ten times as long.
+LEAST_MEMBERSHIP = 1e-30
 
 
 def post_tables(
@@ -42,7 +45,7 @@ def post_tables(
         "post_logit": _logit(state.rate),
         "cluster_logit": _logit(state.base),
         "segment_post": log_ratio(own.liked, own.shown * state.rate, strengths.segment_post),
-        "membership": np.ascontiguousarray(state.membership.T, np.float32),
+        "membership": _membership(state.membership),
         "quality": as_feature(np.log(state.quality)),
         "trend": log_ratio(liked[0], expected[0], strengths.trend),
         "log_age": as_feature(np.log1p(age)),
@@ -52,6 +55,12 @@ def post_tables(
         "window_likes": as_feature(np.log1p(liked[1:])),
         "window_trend": log_ratio(liked[1:], expected[1:], WINDOW_STRENGTH),
     }
+
+
+def _membership(probability: np.ndarray) -> np.ndarray:
+    """Float32, shape (n_clusters, n_posts), of probabilities of shape (n_posts, n_clusters)."""
+    known = np.where(probability < LEAST_MEMBERSHIP, 0.0, probability)
+    return np.ascontiguousarray(known.T, np.float32)
 
 
 def _logit(rate: np.ndarray) -> np.ndarray:

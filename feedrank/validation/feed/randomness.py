@@ -11,6 +11,9 @@ deviates, and a standard score z.
     liked_again  the same of posts that the user liked before
                  size: standard deviation of the propensity over its mean; below 0 where pairs of
                  impressions are rarer than expected
+    follows_likes  whether the rest of a step shows more of the topic (the cluster, where all posts
+                 are of one topic) of what a user liked earlier in it
+                 size: difference after a like and after none, over the mean
     past_likes   whether users are shown what the model, as of the cutoff, predicts that they like
                  more than their segment does
                  size: mean of that log ratio over its standard deviation, both against random draws
@@ -28,6 +31,7 @@ from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.state.feature_store import FeatureStore
 from feedrank.state.history import InteractionSample
 from feedrank.validation.feed.excess import CERTAIN, FEWEST_PAIRS, Excess
+from feedrank.validation.feed.following import Following, following_of
 from feedrank.validation.feed.homogeneity import excess_of
 from feedrank.validation.feed.preference import again, periods_of, tastes
 from feedrank.validation.feed.strata import Strata
@@ -100,7 +104,9 @@ def randomness_of(
     found.append(_by_user("repeats", shown, words))
     words = "posts that a user liked are shown again more, or less, often than under a random feed"
     found.append(_by_user("liked_again", liked, words))
-    return [*found, _past_likes(tastes(store, sample, steps))]
+    clusters = fitted.refit(steps.start).clusters.cluster
+    following = following_of(now, day, fitted.topic if fitted.has_topics else clusters)
+    return [*found, _follows(following), _past_likes(tastes(store, sample, steps))]
 
 
 def said_of(findings: Sequence[Finding]) -> str:
@@ -131,6 +137,13 @@ def _by_user(name: str, excess: Excess, words: str) -> Finding:
     if excess.expected < FEWEST_PAIRS or not excess.variance:
         return _untested(name, "too few posts are shown again to any user")
     return Finding(name, excess.relative_spread, excess.z, MOST_SPREAD, words)
+
+
+def _follows(following: Following) -> Finding:
+    if following.n_liked < FEWEST_PAIRS:
+        return _untested("follows_likes", "too few likes are followed by posts of the same step")
+    words = "after a like, the same step shows more, or less, of its topic than after none"
+    return Finding("follows_likes", following.size, following.z, MOST_SPREAD, words)
 
 
 def _past_likes(excess: Excess) -> Finding:

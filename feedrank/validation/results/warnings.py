@@ -166,7 +166,8 @@ def _of_support(support: float) -> Iterator[str]:
         yield (
             "Most posts of our lists were not shown to anybody near the request, so no hit rate "
             "judges the lists; 'shown' judges only their order among other posts. See whether the "
-            "posts are still up, and whether the ranker favours those that were never shown."
+            "posts are still up: a column that 'source.hidden' names keeps those that are not out "
+            "of lists."
         )
 
 

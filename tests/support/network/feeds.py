@@ -71,6 +71,27 @@ def true_tastes(network: Network, rows: Impressions, rng: np.random.Generator) -
     return rows[rng.random(len(rows)) < 1 / (1 + np.exp(-6 * taste))]
 
 
+def follows_likes(network: Network, rows: Impressions, rng: np.random.Generator) -> Impressions:
+    """After a like, a third of the day's other impressions are of its topic."""
+    order = np.lexsort((rows.at, rows.user))
+    user, at = rows.user[order].astype(np.int64), rows.at[order].astype(np.int64)
+    post, liked = rows.post[order], rows.liked[order]
+    _, topic = np.unique(network.posts["topic"], return_inverse=True)
+    of_topic = [np.flatnonzero(topic == t) for t in range(int(topic.max()) + 1)]
+    is_other, which, chance = rng.random((3, len(order)))
+    last, sitting = -1, (-1, -1)
+    for i in range(len(order)):
+        if sitting != (sitting := (int(user[i]), int(at[i] // SECONDS_A_DAY))):
+            last = -1
+        if last >= 0 and is_other[i] < 1 / 3:
+            some = of_topic[last]
+            post[i] = some[int(which[i] * len(some))]
+            liked[i] = chance[i] < network.truth.probability(user[[i]], post[[i]], at[[i]])[0]
+        if liked[i]:
+            last = int(topic[post[i]])
+    return Impressions(rows.user[order], post, rows.at[order], liked)
+
+
 def private_halves(network: Network, rows: Impressions, rng: np.random.Generator) -> Impressions:
     """Half of the posts, each user's own, are shown 3.3 times as often as the others."""
     own = rng.random((len(network.users), len(network.posts))) < 0.5
@@ -111,6 +132,7 @@ FEEDS: dict[str, Feed] = {
     "liked again": liked_again,
     "liked clusters": liked_clusters,
     "true tastes": true_tastes,
+    "follows likes": follows_likes,
     "private halves": private_halves,
     "by age": by_age,
     "by gender": by_gender,

@@ -9,6 +9,7 @@ from feedrank.demo.simulation import Network
 from feedrank.log.impressions import Impressions
 from feedrank.state.history import InteractionSample
 from feedrank.validation.feed.excess import CERTAIN
+from feedrank.validation.feed.following import following_of
 from feedrank.validation.feed.homogeneity import excess_of
 from feedrank.validation.feed.randomness import Finding, exposure_in_words, randomness_of, said_of
 from feedrank.validation.feed.strata import Strata, strata_of
@@ -119,7 +120,7 @@ def test_z_of_repeats_and_tastes_is_a_z_however_few_the_rows(small: Learned) -> 
     mixed = [replace(rows, post=rng.permutation(rows.post))[rng.random(len(rows)) < 0.1]
              for _ in range(20)]  # fmt: skip
     found = [_findings(_of_rows(small, some)) for some in mixed]
-    for name in ("repeats", "past_likes"):
+    for name in ("repeats", "past_likes", "follows_likes"):
         z = np.array([f[name].z for f in found])
         assert abs(z.mean()) < 3 / np.sqrt(len(z)), name
         assert 0.6 < z.std() < 1.4, name
@@ -127,8 +128,8 @@ def test_z_of_repeats_and_tastes_is_a_z_however_few_the_rows(small: Learned) -> 
 
 def test_a_random_feed_is_found_to_be_random(small: Learned) -> None:
     found = _findings(small)
-    assert {"by_day", "repeats", "liked_again", "past_likes"} <= found.keys()
-    assert len(found) == 4 + len(small.store.fitted.column_names)
+    assert {"by_day", "repeats", "liked_again", "follows_likes", "past_likes"} <= found.keys()
+    assert len(found) == 5 + len(small.store.fitted.column_names)
     assert [f.name for f in found.values() if not f.is_fair] == []
 
 
@@ -137,6 +138,7 @@ def test_a_random_feed_is_found_to_be_random(small: Learned) -> None:
     [
         ("liked again", "liked_again"),
         ("liked clusters", "repeats"),
+        ("follows likes", "follows_likes"),
         ("true tastes", "repeats"),
         ("private halves", "repeats"),
         ("by day", "by_day"),
@@ -203,7 +205,21 @@ def test_a_log_without_tastes_cannot_be_tested_for_them() -> None:
     assert found["past_likes"].verdict == "cannot be tested"
     assert "set no post apart" in found["past_likes"].words
     assert found["by_day"].verdict == "passed"
-    assert "1 cannot be tested (past_likes)" in said_of(list(found.values()))
+    assert "2 cannot be tested (follows_likes, past_likes)" in said_of(list(found.values()))
+
+
+def test_what_follows_is_counted_within_the_step_and_after_the_like() -> None:
+    rows = [  # user, step, post, liked
+        (0, 0, 0, 1), (0, 0, 2, 0), (0, 1, 1, 0), (0, 1, 0, 0), (0, 1, 2, 0),
+        (1, 0, 0, 1), (1, 0, 1, 0), (1, 1, 2, 1),
+    ]  # fmt: skip
+    user, step, post, liked = np.array(rows).T
+    users = np.arange(2)
+    sample = InteractionSample(users, 0 * users, user, post, step, liked.astype(bool))
+    found = following_of(sample, 0 * user, np.array([0, 0, 1]))
+    # Impressions of topic 0 that others follow: liked ones with shares 0 and 1, others 1/2 and 0.
+    assert found.n_liked == 2
+    assert found.size == pytest.approx((1 / 2 - 1 / 4) / (3 / 8))
 
 
 def test_one_post_or_one_unit_cannot_be_unlike_others() -> None:
