@@ -72,10 +72,12 @@ OF_WINDOWS = (
      TOPIC),
 )  # fmt: skip
 # A feed shows what it knows a user to like.
-EVER = Feature("user_topic_impression_count", lambda q: q.cell(q.tables.topic_shown, q.of, q.topic),
-               "how often this user was shown this topic", TERM, TOPIC)  # fmt: skip
+OF_ALL_TIME = Feature(
+    "user_topic_impression_count", lambda q: q.cell(q.tables.topic_shown, q.of, q.topic),
+    "how often this user was shown this topic", TERM, TOPIC,
+)  # fmt: skip
 TOPICAL = (
-    EVER,
+    OF_ALL_TIME,
     *(Feature(f"topic_{context}_log_ratio", read, words, TERM, grain, group=CONTEXTS)
       for context, read, words, grain in OF_CONTEXTS),
     *(Feature(f"{name}_{steps}", partial(read, window=window), words, TERM, TOPIC, group=group)

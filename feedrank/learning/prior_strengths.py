@@ -19,7 +19,7 @@ from feedrank.stats.shrinkage import STRONGEST, fit_strength
 # A cell that takes more than this share of the expected total cannot differ from the total;
 # 0.99 to 0.9999 give the same lists.
 WHOLE_SHARE = 0.999
-MOST_CELLS = 200_000  # bounds memory: of 12 clusters, 16,000 users are used whole
+MOST_CELLS = 200_000  # bounds memory: of 12 clusters, 16,000 users are counted
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from feedrank.params import TrainParams
 from feedrank.ranking.first_stage import FirstStage
 
 EARLY_SHARE = 0.9  # of time: early stopping on the last tenth, as a customary hold-out
-# Rows, evenly spread, from which bins are computed where there are twice as many: so many, and less
-# than twice as many. One of 128 bins holds 400 of them; all of half a million rows take 4 s.
+# Rows, evenly spread, from which bins are computed where there are twice as many: so many, and half
+# as many more at most. One of 128 bins holds 400 of them; all of half a million rows take 4 s.
 BINNED_ROWS = 50_000
 
 

@@ -11,6 +11,7 @@ from feedrank.state import shared as module
 from feedrank.state.counts.by_user import PairCounts
 from feedrank.state.counts.tally import Tally
 from feedrank.state.posts.clusters import RATE_PRIOR
+from feedrank.state.posts.tables import _membership
 from feedrank.state.rates import StepRates, rates_within
 from feedrank.state.shared import SharedHistory, SharedState
 from feedrank.state.users import UserState, user_tables
@@ -226,3 +227,9 @@ def test_posts_that_came_after_the_fit_are_candidates_at_once(learned: Learned) 
     found = shared.candidates_among(posts, 1, 5)
     assert set(range(200, 250)) <= set(found.tolist())
     assert len(found) < 250
+
+
+def test_memberships_that_are_denormal_as_float32_are_none() -> None:
+    table = _membership(np.array([[1e-40, 1.0], [1e-20, 0.5]]))
+    assert table.dtype == np.float32
+    assert table.tolist() == [[0.0, np.float32(1e-20)], [1.0, 0.5]]

@@ -143,15 +143,17 @@ def test_bins_of_some_rows_order_as_those_of_all(
 
 def test_all_trees_of_a_ranker_share_bins(monkeypatch: pytest.MonkeyPatch) -> None:
     refs: list[Any] = []
-    binned = Plan.binned
+    rows, binned = _rows(mood=2.0), Plan.binned
 
     def noted(self: Plan, matrix: np.ndarray, **of_rows: Any) -> xgb.QuantileDMatrix:
         refs.append(of_rows.get("ref"))
+        if len(refs) == 1:  # the bins: 24,000 rows, every fourth
+            np.testing.assert_array_equal(matrix, rows.matrix[::4])
         return binned(self, matrix, **of_rows)
 
     monkeypatch.setattr(Plan, "binned", noted)
     monkeypatch.setattr(plan, "BINNED_ROWS", 6_000)
-    fit_ranker(_rows(mood=2.0), None, FEATURES, PARAMS)
+    fit_ranker(rows, None, FEATURES, PARAMS)
     assert len(refs) == 6  # the bins; early and late by likes, early and late by order; all
     assert [ref is None for ref in refs] == [True] + 5 * [False]
     assert len({id(refs[of]) for of in (1, 3, 5)}) == 1

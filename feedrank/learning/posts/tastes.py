@@ -7,9 +7,8 @@ from scipy.sparse import csr_matrix
 
 from feedrank.learning.posts.sample import expected_likes, user_post_matrix
 from feedrank.state.history import InteractionSample
-from feedrank.stats.shrinkage import fit_strength, ratio
+from feedrank.stats.shrinkage import MOST_UNITS, fit_strength, ratio
 
-MOST_CELLS = 200_000  # bounds memory: of 12 clusters, 16,000 users are used whole
 # Least and first prior strength in expected likes. Below the least, the second-order terms of
 # `_Half.update` no longer hold; the first may be 2 to 15 (docs/ranking.md, "Constants").
 LEAST_STRENGTH, FIRST_STRENGTH = 0.5, 5.0
@@ -114,11 +113,13 @@ class _Half:
     def cells(
         self, cluster: np.ndarray, n_clusters: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Likes, impressions and expected likes of some users by cluster, each of shape (n,)."""
+        """Likes, impressions and expected likes by cluster of some users, (n, n_clusters) each."""
         member = np.eye(n_clusters, dtype=np.float32)[cluster]
-        every = max(1, 2 * self._liked.shape[0] * n_clusters // MOST_CELLS)
-        of_users = (self._liked, self._shown, self._expected)
-        liked, shown, expected = ((m[::every] @ member).ravel() for m in of_users)
+        own = np.flatnonzero(np.diff(self._shown.indptr))  # the matrices hold all users' rows
+        own = own[:: max(1, -(-2 * len(own) * n_clusters // MOST_UNITS))]
+        liked, shown, expected = (
+            m[own] @ member for m in (self._liked, self._shown, self._expected)
+        )
         return liked, shown, expected
 
 

@@ -142,6 +142,8 @@ def _by_user(name: str, excess: Excess, words: str) -> Finding:
 def _follows(following: Following) -> Finding:
     if following.n_liked < FEWEST_PAIRS:
         return _untested("follows_likes", "too few likes are followed by posts of the same step")
+    if np.isnan(following.size):
+        return _untested("follows_likes", "what follows a like cannot differ: all posts are alike")
     words = "after a like, the same step shows more, or less, of its topic than after none"
     return Finding("follows_likes", following.size, following.z, MOST_SPREAD, words)
 

@@ -8,10 +8,6 @@ import numpy as np
 
 from feedrank.stats.shrinkage import fit_strength
 
-# Cells of a stratum and a post that a prior strength is fitted on: one number from so many cells
-# has no error that matters, and the reference installation has 20,000 to 140,000.
-MOST_CELLS = 200_000
-
 
 @dataclass(frozen=True)
 class Propensity:
@@ -55,9 +51,8 @@ def _shrunk(shown: np.ndarray, prior: np.ndarray) -> np.ndarray:
     total = shown.sum(1, keepdims=True)
     expected = total * prior
     known = np.flatnonzero(expected > 0)
-    some = known[:: max(1, -(-len(known) // MOST_CELLS))]
-    counts, means = shown.ravel()[some].astype(float), expected.ravel()[some]
-    strength = fit_strength(counts, np.broadcast_to(total, shown.shape).ravel()[some], means)
+    counts, means = shown.ravel()[known].astype(float), expected.ravel()[known]
+    strength = fit_strength(counts, np.broadcast_to(total, shown.shape).ravel()[known], means)
     return _shares(prior * (shown + strength) / (expected + strength))
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import nbinom
 
+from feedrank.learning.posts import tastes as module
 from feedrank.learning.posts.sample import expected_likes
 from feedrank.learning.posts.tastes import LEAST_STRENGTH, Tastes, taste_ratios
 from tests.support.network.taste_samples import likes
@@ -98,3 +99,24 @@ def test_a_prior_is_never_weaker_than_an_impression_can_bear(
     tastes = _tastes(0.8)
     _found(tastes, _softly(GROUP), 2)
     assert tastes.strength == LEAST_STRENGTH
+
+
+def test_a_strength_is_fitted_to_all_clusters_of_some_users_of_both_halves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    units: list[np.ndarray] = []
+
+    def noted(liked: np.ndarray, shown: np.ndarray, expected: np.ndarray) -> float:
+        units.append(shown)
+        return 5.0
+
+    monkeypatch.setattr(module, "fit_strength", noted)
+    monkeypatch.setattr(module, "MOST_UNITS", 400)
+    sample = likes(np.zeros((300, 40)), 30, 0.2, seed=1)
+    found = Tastes(sample, np.full((1, 40), 0.2), np.zeros((40, 0)), 0.8)
+    membership = np.eye(4)[np.arange(40) % 4]
+    for _ in range(2):
+        found.evidence(membership)
+    (shown,) = units
+    assert shown.shape == (100, 4)  # of each half, every third of its 150 users
+    assert (shown.sum(1) == 30).all()

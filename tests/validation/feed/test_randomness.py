@@ -222,6 +222,23 @@ def test_what_follows_is_counted_within_the_step_and_after_the_like() -> None:
     assert found.size == pytest.approx((1 / 2 - 1 / 4) / (3 / 8))
 
 
+@pytest.mark.parametrize("what", ["day", "stratum"])
+def test_what_is_shown_and_liked_more_on_a_day_or_in_a_stratum_does_not_follow(what: str) -> None:
+    rng = np.random.default_rng(2)
+    user = np.repeat(np.arange(2000), 10)
+    of = user % 2  # a topic is shown thrice as often in one half, and liked more there
+    post = (rng.random(len(user)) < np.where(of == 1, 0.6, 0.2)).astype(np.int64)
+    liked = rng.random(len(user)) < np.where((post == 1) & (of == 1), 0.5, 0.1)
+    users, zeros = np.arange(2000), np.zeros(len(user), np.int64)
+    segment, day = (users % 2, zeros) if what == "stratum" else (0 * users, of)
+    found, pooled = (
+        following_of(InteractionSample(users, s, user, post, zeros, liked), d, np.arange(2))
+        for s, d in ((segment, day), (0 * users, zeros))
+    )
+    assert pooled.z > CERTAIN
+    assert abs(found.z) < 3
+
+
 def test_one_post_or_one_unit_cannot_be_unlike_others() -> None:
     sample = _sample(500, 1, seed=0)
     for some, unit in ((sample, sample.user % 7), (_sample(500, 9, seed=0), 0 * sample.user)):
