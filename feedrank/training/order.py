@@ -24,8 +24,9 @@ def fit_ordered(plan: Plan, logistic: xgb.Booster, step_seconds: int) -> XGBoost
 
     The logistic loss spends weights and trees on how much is liked in a request. A conditional
     logit and trees by a pairwise loss (Burges 2010) learn the order within it alone.
-    Late requests decide by their conditional loss. Then leaves and first stage are scaled, and an
-    intercept added, by a logistic regression on late rows: probabilities stay probabilities.
+    Late requests decide by their conditional loss. Then leaves and first stage are scaled, by a
+    logistic regression on late rows, and an intercept added, by one on all rows: probabilities stay
+    probabilities.
 
     Args:
         plan: with rows in memory and late rows.
@@ -53,8 +54,8 @@ def fit_ordered(plan: Plan, logistic: xgb.Booster, step_seconds: int) -> XGBoost
     scale, _ = platt(scores[0], late.liked)
     n_trees, stage = int(pairwise.best_iteration) + 1, _first_stage(plan, plan.rows, every)
     grown = _grow(plan, stage, n_trees, (plan.rows, every), None)
-    # Anew: other weights of columns far from 0 move all log-odds.
-    level = level_of(scale * _log_odds(grown, stage, late, n_trees), late.liked)
+    # Of all rows: late ones are few, and other weights of columns far from 0 move all log-odds.
+    level = level_of(scale * _log_odds(grown, stage, plan.rows, n_trees), plan.rows.liked)
     weights = tuple(scale * weight for weight in stage.weights)
     first_stage = replace(stage, weights=weights, bias=scale * stage.bias + level)
     return XGBoostRanker(rescaled(grown, scale), first_stage)
