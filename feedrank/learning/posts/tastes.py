@@ -12,7 +12,7 @@ from feedrank.stats.shrinkage import MOST_UNITS, fit_strength, ratio
 # Least and first prior strength in expected likes. Below the least, the second-order terms of
 # `_Half.update` no longer hold; the first may be 2 to 15 (docs/ranking.md, "Constants").
 LEAST_STRENGTH, FIRST_STRENGTH = 0.5, 5.0
-LEAST_PROBABILITY = 1e-30  # instead of 0 in a logarithm; in sums of products, 0 instead of less
+LEAST_PROBABILITY = 1e-30  # instead of 0 in a logarithm
 
 
 class Tastes:
@@ -86,8 +86,7 @@ class _Half:
 
     def update(self, membership: np.ndarray, strength: float) -> np.ndarray:
         """Leave-one-out predictive log probabilities, to second order in an impression's rate."""
-        # Products of denormal numbers, which lesser ones are as float32, take ten times as long.
-        membership = np.where(membership < LEAST_PROBABILITY, 0, membership).astype(np.float32)
+        membership = membership.astype(np.float32)
         likes = self._liked @ membership + strength
         expected = self._expected @ membership + strength
         unliked = self._expected.T @ (likes / expected)

@@ -166,7 +166,7 @@ def _of_support(support: float) -> Iterator[str]:
         yield (
             "Most posts of our lists were not shown to anybody near the request, so no hit rate "
             "judges the lists; 'shown' judges only their order among other posts. See whether the "
-            "posts are still up: 'source.hidden' names the column that says which are not."
+            "posts are still up, and let 'source.hidden' name the column that says so."
         )
 
 
