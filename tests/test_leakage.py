@@ -26,6 +26,7 @@ from tests.support.simulated_logs import (
     Learned,
     divided,
     learned,
+    named,
     plugged,
     recommender_of,
     saved,
@@ -39,7 +40,7 @@ CUTOFF = 20 * DAY + 40_000  # within a day, so that the step it falls into is te
 STEPS = ("1h", "1d", "7d")
 
 
-@pytest.fixture(params=[*STEPS, "1d, tastes", "1d, sides", "1d, plugin", "1h, plugin"])
+@pytest.fixture(params=[*STEPS, "1d, tastes", "1d, names", "1d, sides", "1d, plugin", "1h, plugin"])
 def kind(request: pytest.FixtureRequest) -> str:
     return request.param
 
@@ -51,7 +52,8 @@ def usual(kind: str) -> Learned:
 
 def _usual(kind: str) -> Learned:
     step, _, name = kind.partition(", ")
-    return {"": simulated, "tastes": tasteful, "sides": divided, "plugin": plugged}[name](step)
+    kinds = {"": simulated, "tastes": tasteful, "names": named, "sides": divided, "plugin": plugged}
+    return kinds[name](step)
 
 
 @cache

@@ -10,6 +10,7 @@ import pytest
 
 from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.export import export
+from feedrank.features.spec import OF_WORDS, features_of
 from feedrank.log.calendar import Calendar
 from feedrank.state.feature_store import FeatureStore
 from feedrank.validation.replay.replay import replay_requests
@@ -18,6 +19,7 @@ from tests.support.simulated_logs import (
     DAY,
     Learned,
     divided,
+    named,
     plugged,
     ranked,
     saved,
@@ -26,12 +28,14 @@ from tests.support.simulated_logs import (
 )
 
 STEPS = ["1h", "12h", "1d", "7d"]
-OTHERS = {"tastes": tasteful, "sides": divided, "plugin": plugged, "own ranker": ranked}
-KINDS = [
-    (step, kind)
-    for step in STEPS
-    for kind in ("with profiles", "no profiles", "tastes", "sides", "plugin", "own ranker")
-]
+OTHERS = {
+    "tastes": tasteful,
+    "names": named,
+    "sides": divided,
+    "plugin": plugged,
+    "own ranker": ranked,
+}
+KINDS = [(step, kind) for step in STEPS for kind in ("with profiles", "no profiles", *OTHERS)]
 KINDS = [kind for kind in KINDS if kind[0] != "12h"] + [("12h", "with profiles")]
 
 
@@ -46,6 +50,18 @@ def learned(request: pytest.FixtureRequest) -> Learned:
 def test_some_logs_have_factors_from_some_refit_on() -> None:
     assert [tasteful(step).factors[-1] > 0 for step in ("1h", "1d", "7d")] == [True] * 3
     assert len(set(tasteful().factors)) > 1  # refits of different widths
+
+
+def test_one_log_has_taste_words_from_some_refit_on() -> None:
+    learned = named()
+    found = [len(refit.words) for refit in learned.store.fitted.refits]
+    assert 0 <= found[0] < found[-1]
+    names = [feature.name for feature in features_of(learned.store.fitted)]
+    column, first_stage = names.index(OF_WORDS.name), learned.ranker.first_stage
+    assert dict(zip(first_stage.columns, first_stage.weights, strict=True))[column] > 0.3
+    rows = learned.rows
+    late = rows.matrix[rows.at >= learned.store.fitted.refits[-1].first_step * DAY, column]
+    assert late.std() > 0.1
 
 
 @pytest.mark.parametrize("step", ["1h", "1d", "7d"])

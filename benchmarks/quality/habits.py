@@ -1,6 +1,6 @@
-"""Habits: networks of tastes by hour, weekday, author, profile, age of posts, what was just shown.
+"""Habits: networks of tastes by hour, weekday, author, word, profile, age, what was just shown.
 
-    python -m benchmarks.quality.habits                        # twelve networks, two seeds each
+    python -m benchmarks.quality.habits                        # fourteen networks, two seeds each
     python -m benchmarks.quality.habits --without topics repeats     # without some features
 
 No kind of the demo has them. Each list is the best five of the posts that a request showed;
@@ -21,11 +21,13 @@ import pandas as pd
 from feedrank.engines.processes import one_thread_of_algebra
 from feedrank.features import spec
 from feedrank.features.row_pass import training_rows
+from feedrank.learning import refits
 from feedrank.learning.fit import fit_store
 from feedrank.log.calendar import Calendar
 from feedrank.log.impressions import Impressions
 from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.params import load_params
+from feedrank.state.posts.taste_words import TasteWords
 from feedrank.validation.fold import FoldResult, run_fold
 from tests.support.simulated_logs import write_log
 
@@ -56,6 +58,9 @@ class Habit:
         waves: spread of a topic's appeal that is another after four days.
         member: effect of the four topics, about, that a user is a member of. The feed knows them,
             and shows their posts ten times as often.
+        words: spread of a user's taste in a word that says something.
+        vocabulary: number of these words.
+        in_text: of a text, at most; ten others are of 3,000 that say nothing.
         posts: of the catalogue.
         life: hours that a post is shown for.
     """
@@ -75,6 +80,9 @@ class Habit:
     bored: float = 0.0
     waves: float = 0.0
     member: float = 0.0
+    words: float = 0.0
+    vocabulary: int = 1
+    in_text: int = 1
     posts: int = 900
     life: float = np.inf
 
@@ -92,11 +100,13 @@ HABITS = {
     "bored": Habit(base=-2.2, taste=0.4, bored=-2.0, posts=150),
     "waves": Habit(topics=30, taste=0.4, waves=0.8, posts=1400, life=48),
     "members": Habit(base=-3.2, topics=150, taste=0.2, member=1.6, posts=3500, life=30),
+    "names": Habit(taste=0.3, words=1.2, vocabulary=200),
+    "genres": Habit(taste=0.3, words=0.5, vocabulary=18, in_text=3),
 }
 
 
-def simulated(habit: Habit, seed: int) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame]:
-    """Impressions with their probabilities of a like `p`, and topic of each post, and the users."""
+def simulated(habit: Habit, seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Impressions with their probabilities of a like `p`, the posts and the users."""
     rng = np.random.default_rng(seed)
     n = habit.posts
     topic, quality = rng.integers(0, habit.topics, n), rng.normal(0, 0.35, n)
@@ -123,6 +133,11 @@ def simulated(habit: Habit, seed: int) -> tuple[pd.DataFrame, np.ndarray, pd.Dat
     wave = later.normal(0, habit.waves, habit.topics)
     born = later.uniform(-habit.life, DAYS * 24, n) if np.isfinite(habit.life) else np.zeros(n)
     is_member = later.random((USERS, habit.topics if habit.member else 1)) * habit.topics < 4
+    says = np.random.default_rng((seed, 2))
+    word = says.integers(0, habit.vocabulary, (n, habit.in_text))
+    word[says.random(word.shape) < np.arange(habit.in_text) / habit.in_text] = habit.vocabulary
+    liking = says.normal(0, habit.words, (USERS, habit.vocabulary + 1))
+    liking[:, -1] = 0  # of a text of fewer words
     met, met_at = np.zeros((USERS, n if habit.bored else 1)), np.zeros(USERS)
     for day in range(DAYS):
         wave = np.exp(-0.25) * wave + np.sqrt(1 - np.exp(-0.5)) * later.normal(
@@ -150,6 +165,8 @@ def simulated(habit: Habit, seed: int) -> tuple[pd.DataFrame, np.ndarray, pd.Dat
             odds += habit.mood * (of == wanted[own]) + habit.fatigue * np.log1p(seen[own, of])
             odds += (side[:, own] * appeal[:, post]).sum(0)
             odds += of_day[int(day % 7 >= 5), of] + wave[of]
+            if habit.words:
+                odds += liking[own[..., None], word[post]].sum(-1)
             odds += slope[of] * (np.log1p(now - born[post]) - 3)
             if habit.member:
                 odds += habit.member * is_member[own, of]
@@ -168,11 +185,18 @@ def simulated(habit: Habit, seed: int) -> tuple[pd.DataFrame, np.ndarray, pd.Dat
             columns = {"user": own + 0 * post, "post": post, "at": at, "p": p}
             parts.append(pd.DataFrame({name: values.ravel() for name, values in columns.items()}))
     rows = pd.concat(parts, ignore_index=True)
-    return rows.assign(liked=rng.random(len(rows)) < rows.p), topic, users
+    posts = pd.DataFrame({"post_id": np.arange(n), "topic": [f"t{t}" for t in topic], "text": ""})
+    if habit.words:
+        others = (says.pareto(0.5, (n, 10)) % 3000).astype(int)
+        posts["text"] = [
+            " ".join([*(f"other{o}" for o in some), *(f"word{w}" for w in {*own})])
+            for some, own in zip(others.tolist(), word.tolist(), strict=True)
+        ]
+    return rows.assign(liked=rng.random(len(rows)) < rows.p), posts, users
 
 
 def replayed(
-    rows: pd.DataFrame, topic: np.ndarray, users: pd.DataFrame, scratch: Path
+    rows: pd.DataFrame, posts: pd.DataFrame, users: pd.DataFrame, scratch: Path
 ) -> FoldResult:
     """The last days, by the pipeline's own code and parameters with steps of an hour."""
     params = load_params()
@@ -180,9 +204,6 @@ def replayed(
         params,
         features=replace(params.features, step="1h", max_rows=250_000),
         validate=replace(params.validate, test_days=TEST_DAYS, folds=1, requests=1500),
-    )
-    posts = pd.DataFrame(
-        {"post_id": np.arange(len(topic)), "text": "", "topic": [f"t{t}" for t in topic]}
     )
     columns = {"user": np.uint32, "post": np.uint32, "at": np.uint32, "liked": np.uint8}
     impressions = Impressions(*(rows[name].to_numpy(kind) for name, kind in columns.items()))
@@ -214,19 +235,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--habits", nargs="+", default=list(HABITS), choices=HABITS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--without", nargs="+", default=[], choices=["topics", "repeats"])
+    parser.add_argument("--without", nargs="+", default=[], choices=["topics", "repeats", "words"])
     given = parser.parse_args()
     os.environ["FEEDRANK_WORKERS"] = "1"  # other processes would not know of the next line
     if "topics" in given.without:
         vars(spec)["features_of_topics"] = lambda _: ()
     if "repeats" in given.without:
         vars(spec)["REPEATED"] = ()
+    if "words" in given.without:
+        vars(refits)["find_taste_words"] = lambda words, *_: TasteWords.none(len(words.topic))
     one_thread_of_algebra()
     for name in given.habits:
         for seed in given.seeds:
-            rows, topic, users = simulated(HABITS[name], seed)
+            rows, posts, users = simulated(HABITS[name], seed)
             with tempfile.TemporaryDirectory(prefix="feedrank-habits-") as scratch:
-                found = true_rates(replayed(rows, topic, users, Path(scratch)), rows)
+                found = true_rates(replayed(rows, posts, users, Path(scratch)), rows)
             words = ", ".join(f"{m} {rate:.3f} ({error:.3f})" for m, (rate, error) in found.items())
             print(f"{name}, {seed}: {len(rows):,} impressions: {words}", flush=True)
 

@@ -11,6 +11,7 @@ from benchmarks.real_logs.tables import Tables, feed_of_lists, files, joined
 from feedrank.schema import POST_ID, TEXT, TOPIC, USER_ID
 
 EBNERD_PROFILE = ["is_sso_user", "gender", "postcode", "age", "is_subscriber"]
+EBNERD_LISTS = ("topics", "ner_clusters")
 MIND_NEWS = [POST_ID, TOPIC, "subcategory", "title", "abstract"]
 
 
@@ -29,6 +30,8 @@ def ebnerd(folder: Path) -> Tables:
     articles = joined((pd.read_parquet(f) for f in files(folder, "articles.parquet")), "article_id")
     posts = pd.DataFrame({POST_ID: articles["article_id"], TOPIC: articles["category_str"]})
     posts[TEXT] = articles["title"].str.cat(articles["subtitle"], sep=" ", na_rep="")
+    for name in [n for n in EBNERD_LISTS if n in articles]:  # of people, places and themes
+        posts[TEXT] += " " + articles[name].map(" ".join)
     return Tables(joined([users], USER_ID), posts, feed_of_lists(feed))
 
 
@@ -45,6 +48,6 @@ def mind(folder: Path) -> Tables:
     lists["target"] = [[clicked for _, clicked in shown] for shown in pairs]
     columns = {"names": MIND_NEWS, "usecols": range(len(MIND_NEWS))}
     news = joined((pd.read_csv(f, **columns, **tsv) for f in files(folder, "news.tsv")), POST_ID)
-    news[TEXT] = news["title"].str.cat(news["abstract"], sep=" ", na_rep="")
+    news[TEXT] = news["title"].str.cat(news[["abstract", "subcategory"]], sep=" ", na_rep="")
     feed = feed_of_lists(lists[["timestamp", USER_ID, POST_ID, "target"]])
     return Tables(feed[[USER_ID]].drop_duplicates(), news[[POST_ID, TEXT, TOPIC]], feed)

@@ -27,7 +27,7 @@ from feedrank.features.feature import TERM
 from feedrank.features.row_files import load_rows
 from feedrank.features.row_pass import training_rows
 from feedrank.features.rows import EVER, TrainingRows
-from feedrank.features.spec import AGED, REPEATED, WINDOWED, features_of
+from feedrank.features.spec import AGED, OF_WORDS, REPEATED, WINDOWED, features_of
 from feedrank.features.topics import GROUPS
 from feedrank.io.progress import log_to_stderr
 from feedrank.io.storage import url_of
@@ -81,10 +81,12 @@ class Ablation:
 
 def ablations(fitted: FittedParameters) -> list[Ablation]:
     """The full ranker of these parameters, then one without each part."""
-    terms = [feature for feature in features_of(fitted) if feature.weight == TERM]
+    features = features_of(fitted)
+    terms = [feature for feature in features if feature.weight == TERM]
+    of_words = tuple(feature.name for feature in features if feature.name == OF_WORDS.name)
     of_topics = tuple(f.name for f in terms if (f.group or f.grain) in GROUPS)
     found = [
-        Ablation("user state", "the user's history is ignored", muted=USER_STATE),
+        Ablation("user state", "the user's history is ignored", muted=(*USER_STATE, *of_words)),
         Ablation("pair", "that a post was liked or shown before is not known", muted=PAIR_STATE),
         Ablation("windows", "likes of the last steps do not count apart", muted=SHORT_WINDOWS),
         Ablation("topics", "topics have no contexts, and no last steps", muted=of_topics),
@@ -94,6 +96,8 @@ def ablations(fitted: FittedParameters) -> list[Ablation]:
         Ablation("refits", "fitted once, on the warm-up", features={"refits": 1}),
         Ablation("text", "posts have a topic, but no text", posts=lambda t: t.assign(**{TEXT: ""})),
     ]
+    if of_words:
+        found.append(Ablation("taste words", "no word tells a user's taste", muted=of_words))
     if fitted.segment_column >= 0:
         column = fitted.column_names[fitted.segment_column]
         name, words = f"{column} x post", f"'{column}' does not split users"

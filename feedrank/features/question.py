@@ -69,6 +69,19 @@ class Question(Pairs):
             return np.zeros(())
         return self._sum_of_products(self.tables.factors.T, self.users.refit.factors.post.T)
 
+    @cached_property
+    def word_log_ratio(self) -> np.ndarray:
+        """Log ratios of each user, added up over the post's taste words, (n,); () of none."""
+        total = np.zeros((), np.float32)
+        for word in self.words:
+            total = total + self.cell(self.tables.word, self.of, word)
+        return total
+
+    @property
+    def words(self) -> np.ndarray:
+        """Taste words of each post, `TasteWords.of_post`, shape (n_words_a_post, n)."""
+        return self.users.refit.words.rows[:, self.post]
+
     def _sum_of_products(self, of_users: np.ndarray, of_posts: np.ndarray) -> np.ndarray:
         """Sum of a user's values times the post's, added up in one order, shape (n,)."""
         total = np.zeros(np.broadcast_shapes(self.of.shape, self.post.shape))
@@ -162,6 +175,11 @@ class WholeGrid(Grid):
         super().__init__(shared, users, np.arange(users.fitted.n_posts), at, tables)
         self.cluster = users.refit.clusters.cluster
         self.topic = users.fitted.topic
+
+    @property
+    def words(self) -> np.ndarray:
+        """Those of all posts."""
+        return self.users.refit.words.rows
 
     def cell(self, table: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
         """As of a grid; of all columns, whole rows."""

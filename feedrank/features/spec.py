@@ -45,7 +45,8 @@ def features_of(fitted: FittedParameters) -> tuple[Feature, ...]:
                 USER)
         for i, name in enumerate(fitted.moment_names)
     ]  # fmt: skip
-    fixed = (*FIXED, *WINDOWED, *REPEATED, *AGED)
+    of_words = (OF_WORDS,) if any(len(refit.words) for refit in fitted.refits) else ()
+    fixed = (*FIXED, *WINDOWED, *REPEATED, *AGED, *of_words)
     shipped = _named_apart((*fixed, *features_of_topics(fitted), *by_cluster, *encoded, *ages))
     return (*shipped, *_own_features(fitted, {feature.name for feature in shipped}))
 
@@ -171,7 +172,11 @@ FIXED = tuple(
     for columns, weight in ((LINEAR, RATIO), (OTHER, None), (TERMS, TERM))
     for name, read, words, grain in columns
 )
-
+# Of logs with a refit that found such words.
+OF_WORDS = Feature(
+    "user_word_log_ratio", lambda q: q.word_log_ratio,
+    "this user liked posts with the same words before", TERM, PAIR, has_extremes=True,
+)  # fmt: skip
 WINDOWED = tuple(
     Feature(f"post_{name}_{steps}", partial(read, window=window), words, weight, POST)
     for window, steps in enumerate(WINDOWS)

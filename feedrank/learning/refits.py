@@ -16,8 +16,9 @@ from feedrank.learning.posts.choice import choose_kind
 from feedrank.learning.posts.factors import text_components
 from feedrank.learning.posts.fit import FittedPosts, fit_posts
 from feedrank.learning.posts.larger_sample import fitted_again, sample_of
-from feedrank.learning.posts.text import text_design
 from feedrank.learning.prior_strengths import RefitCounts, fit_strengths, sampled_users
+from feedrank.learning.texts.design import text_design
+from feedrank.learning.texts.taste_words import TextWords, find_taste_words
 from feedrank.learning.topic_contexts import count_contexts, n_contexts, topic_ratios
 from feedrank.log.embeddings import embeddings_of
 from feedrank.log.files import Log
@@ -32,6 +33,7 @@ from feedrank.state.fitted import FittedParameters, WarmupParameters
 from feedrank.state.history import History, InteractionSample
 from feedrank.state.posts.clusters import PostClusters
 from feedrank.state.posts.refit import Refit, Strengths
+from feedrank.state.posts.taste_words import TasteWords
 from feedrank.state.profiles import Profiles
 
 # The last refit has 75 of the reference log's 90 days; at 1.5 it had 70. At 1.25 nine refits, not
@@ -89,8 +91,10 @@ def fit_refits(
     earlier = [fixed.by_segment(by_post.before(end), first) for first, end in ends]
     trials = list(zip(since, earlier, strict=True))
     design = (texts, text_components(texts, params.seed))
-    job = partial(_fit_one, before, samples, trials, design, params)
-    posts = list(map_parts(job, len(firsts), "finding clusters and factors of posts"))
+    of_texts = TextWords.of(texts, len(vocabulary.words), fixed.topic)
+    job = partial(_fit_one, before, samples, trials, design, of_texts, params)
+    fits = map_parts(job, len(firsts), "finding clusters and factors of posts")
+    posts, words = map(list, zip(*fits, strict=True))
     n_first = [len(sample) for sample in samples]
     del job, samples  # before larger ones are made
     posts = fitted_again(posts, n_first, firsts, before, history, segments, design, params)
@@ -99,10 +103,10 @@ def fit_refits(
     counts = _count_refits(log, profiles, fixed, by_post, firsts, clusters)
     strengths_of = partial(_strengths_of, fixed, firsts, clusters, profiles.codes, by_post, counts)
     strengths = map_parts(strengths_of, len(firsts), "fitting prior strengths")
-    of_refits = zip(firsts, posts, strengths, counts, strict=True)
+    of_refits = zip(firsts, posts, words, strengths, counts, strict=True)
     refits = tuple(
-        Refit(f, *of, s, topic_ratios(c.by_context, fixed.column_offsets))
-        for f, of, s, c in of_refits
+        Refit(f, *of, w, s, topic_ratios(c.by_context, fixed.column_offsets))
+        for f, of, w, s, c in of_refits
     )
     return FittedParameters(**vars(fixed), refits=refits, vocabulary=vocabulary), tuple(
         c.by_column for c in counts
@@ -114,15 +118,17 @@ def _fit_one(
     samples: list[InteractionSample],
     trials: list[tuple[int, Tally]],
     design: tuple[csr_matrix, np.ndarray],
+    words: TextWords,
     params: FeaturesParams,
     number: int,
-) -> FittedPosts:
+) -> tuple[FittedPosts, TasteWords]:
     sample, (since, earlier) = samples[number], trials[number]
-    kinds = fit_posts(before[number], sample, *design, params)
-    if len(kinds) == 1:
-        return kinds[0]
-    trial = fit_posts(earlier, sample[sample.step < since], *design, params)
-    return choose_kind(kinds, trial, earlier, since, sample)
+    kinds, posts = fit_posts(before[number], sample, *design, params), None
+    if len(kinds) > 1:
+        trial = fit_posts(earlier, sample[sample.step < since], *design, params)
+        posts = choose_kind(kinds, trial, earlier, since, sample)
+    posts = posts or kinds[0]
+    return posts, find_taste_words(words, posts, before[number], sample)
 
 
 def _strengths_of(

@@ -11,9 +11,9 @@ import numpy as np
 from feedrank.engines.engine import sum_parts
 from feedrank.errors import SchemaError
 from feedrank.learning.own_plugins import own_plugins
-from feedrank.learning.posts.text import topic_codes
 from feedrank.learning.segments.find import with_segments_of
 from feedrank.learning.target_encoding import static_encodings
+from feedrank.learning.texts.design import topic_codes
 from feedrank.log.calendar import Calendar
 from feedrank.log.files import Log
 from feedrank.log.impressions import Impressions

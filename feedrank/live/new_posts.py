@@ -26,7 +26,7 @@ def fitted_with(
 
     A post has the prior of a known post of its content that nobody has been shown. Topics that no
     post had at the fit share one code. In refits before the last one, which serve moments when the
-    posts were not there, all clusters are equally likely, and texts tell no quality.
+    posts were not there, all clusters are equally likely, and texts tell nothing.
 
     Args:
         fitted: parameters.
@@ -41,14 +41,13 @@ def fitted_with(
     tables = (last.clusters.gate, last.factors.of_text, _quality_table(last))
     told = [np.stack([vocabulary.times(*text, table) for text in texts]) for table in tables]
     n, n_clusters = len(posts), fitted.n_clusters
-    before = [
-        _with(refit, np.zeros((n, n_clusters)), np.zeros((n, refit.factors.n_factors)), np.zeros(n))
-        for refit in earlier
-    ]
+    columns_of = [vocabulary.design(text, topic)[0] for text, topic, _ in texts]
+    words = np.stack([last.words.numbers(columns) for columns in columns_of], axis=1)
+    before = [_alike(refit, n, n_clusters) for refit in earlier]
     topic = np.concatenate([fitted.topic, np.array(codes, np.int64)])
     columns = [[getattr(post, name) for post in posts] for name in ("post_id", "text", "topic")]
     plugins = fitted.plugins.with_posts(Posts(*columns))
-    refits = (*before, _with(last, *told))
+    refits = (*before, _with(last, told[0], told[1], told[2], words))
     n_later = fitted.n_later_posts + len(posts)
     return replace(fitted, topic=topic, refits=refits, plugins=plugins, n_later_posts=n_later)
 
@@ -75,7 +74,16 @@ def _quality_table(refit: Refit) -> np.ndarray:
     return clusters.quality_of_text if clusters.tells_quality else np.zeros(len(clusters.gate))
 
 
-def _with(refit: Refit, log_odds: np.ndarray, factors: np.ndarray, told: np.ndarray) -> Refit:
+def _alike(refit: Refit, n: int, n_clusters: int) -> Refit:
+    """A refit with so many further posts, of which it knows nothing."""
+    words = np.full((len(refit.words.of_post), n), len(refit.words))
+    factors = np.zeros((n, refit.factors.n_factors))
+    return _with(refit, np.zeros((n, n_clusters)), factors, np.zeros(n), words)
+
+
+def _with(
+    refit: Refit, log_odds: np.ndarray, factors: np.ndarray, told: np.ndarray, words: np.ndarray
+) -> Refit:
     """A refit with further posts, a row each.
 
     Args:
@@ -83,6 +91,7 @@ def _with(refit: Refit, log_odds: np.ndarray, factors: np.ndarray, told: np.ndar
         log_odds: of clusters, shape (n, n_clusters).
         factors: shape (n, n_factors).
         told: quality that texts tell beyond 1, shape (n,).
+        words: numbers of their taste words, as `TasteWords.of_post`.
     """
     known = refit.clusters
     log_gate, quality = log_softmax(log_odds, axis=1), clipped_quality(told)
@@ -99,4 +108,5 @@ def _with(refit: Refit, log_odds: np.ndarray, factors: np.ndarray, told: np.ndar
     rate = np.concatenate([refit.factors.rate, new_rate], axis=1)
     post = np.concatenate([refit.factors.post, factors])
     of_factors = Factors.of(post, rate, refit.factors.of_text)
-    return replace(refit, clusters=clusters, factors=of_factors)
+    known_words = refit.words.followed_by(words)
+    return replace(refit, clusters=clusters, factors=of_factors, words=known_words)

@@ -14,10 +14,10 @@ def similar_posts(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the posts that are most similar to a post, best first, and their similarity.
 
-    A user's log ratio for a post is that of its clusters, its topic and its factors added up. Over
-    users these are independent, with variances of about 1 / prior strength (that of a gamma prior's
-    ratio) and 1 for factors. The similarity is the correlation of the log ratios of two posts, as
-    of the end of the log. Equal ones, in three decimals, are ordered by quality.
+    A user's log ratio for a post is that of its clusters, topic, taste words and factors added up.
+    Over users these are independent, with variances of about 1 / prior strength (that of a gamma
+    prior's ratio) and 1 for factors. The similarity is the correlation of the log ratios of two
+    posts, as of the end of the log. Equal ones, in three decimals, are ordered by quality.
 
     Args:
         store: of the posts.
@@ -33,6 +33,9 @@ def similar_posts(
     values = np.hstack([state.membership.T / strengths.user_cluster**0.5, state.refit.factors.post])
     covariance += values @ values[post]
     variance += (values**2).sum(1)
+    words, of_word = state.refit.words.rows, np.append(1 / state.refit.words.strength, 0)
+    covariance += (of_word[words] * np.isin(words, words[:, post])).sum(0)
+    variance += of_word[words].sum(0)
     similarity = np.round(covariance / np.sqrt(variance * variance[post]), DECIMALS)[rows]
     best = np.lexsort((rows, -state.quality[rows], -similarity))[:k]
     return rows[best], similarity[best]

@@ -125,6 +125,15 @@ class Extremes(Grid):
         """As of pairs, of the grid's shape."""
         return self._extreme(self.tables.factors, self._tiles.factors)
 
+    @cached_property
+    def word_log_ratio(self) -> np.ndarray:
+        """As of pairs, of the grid's shape; that of every post, since words are many."""
+        total = np.zeros((), np.float32)
+        for word in self.users.refit.words.rows:
+            total = total + self.tables.word.take(word[self._tiles.post], axis=1)
+        side = np.maximum if self._are_highest else np.minimum
+        return side.reduceat(total, self._tiles.edges[:-1], axis=1) if total.ndim else total
+
     def _extreme(self, of_users: np.ndarray, of_tiles: np.ndarray) -> np.ndarray:
         low, high = of_tiles if self._are_highest else of_tiles[::-1]
         return np.asarray(np.maximum(of_users, 0) @ high + np.minimum(of_users, 0) @ low)

@@ -13,6 +13,7 @@ from feedrank.state.counts.tally import ordered_sum
 from feedrank.state.fitted import FittedParameters
 from feedrank.state.posts.factors import UserEvidence
 from feedrank.state.posts.refit import Refit
+from feedrank.state.posts.taste_words import WordEvidence
 from feedrank.state.rates import WINDOW_STRENGTH
 from feedrank.state.shared import WINDOWS, SharedState
 from feedrank.stats.shrinkage import as_feature, log_ratio, ratio
@@ -59,11 +60,13 @@ class UserState:
         }
         self.counts = UserCounts(len(codes), groupings)
         self.evidence = UserEvidence(refit.factors, self.segment)
+        self.words = WordEvidence(refit.words, refit.factors.rate, self.segment)
 
     def update(self, user: np.ndarray, post: np.ndarray, liked: np.ndarray) -> None:
         """Add impressions; `user` counts from 0 within these users."""
         self.counts.update(user, post, liked)
         self.evidence.update(user, post, liked)
+        self.words.update(user, post, liked)
 
 
 class Latest(NamedTuple):
@@ -92,6 +95,7 @@ class UserTables:
         topic: log ratio within a topic beyond the like rate, shape (n, n_topics).
         topic_shown: log1p of impressions of a topic, same shape.
         factors: the user's, of the refit, float64, shape (n, n_factors).
+        word: log ratio of a taste word beyond the like rate, shape (n, n_words + 1), 0 at last.
         topic_rate: likes expected of an impression by topic, float64, shape (n, n_topics).
     """
 
@@ -104,6 +108,7 @@ class UserTables:
     topic: np.ndarray
     topic_shown: np.ndarray
     factors: np.ndarray
+    word: np.ndarray
     topic_rate: np.ndarray
 
     @cached_property
@@ -137,5 +142,6 @@ def user_tables(state: UserState, shared: SharedState, users: np.ndarray) -> Use
         topic=as_feature(np.log(in_topic)),
         topic_shown=as_feature(np.log1p(topic.shown)),
         factors=state.evidence.factors_of(users, strengths.user),
+        word=state.words.log_ratios(users, like_rate),
         topic_rate=topic_rate * by * in_topic,
     )

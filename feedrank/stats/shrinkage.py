@@ -33,7 +33,7 @@ BASE_LIKES, BASE_IMPRESSIONS = 1, 10
 DECIMALS = 4
 
 
-def base_rate(liked: np.ndarray, shown: np.ndarray) -> np.ndarray:
+def base_rate(liked: np.ndarray, shown: np.ndarray | int) -> np.ndarray:
     """Like rate under a weak prior, never 0 or 1: the posterior mean of a Beta-binomial."""
     return (liked + BASE_LIKES) / (shown + BASE_IMPRESSIONS)
 
@@ -52,7 +52,7 @@ def ratio(liked: np.ndarray, expected: np.ndarray, strength: float | np.ndarray)
     return (liked + strength) / (expected + strength)
 
 
-def log_ratio(liked: np.ndarray, expected: np.ndarray, strength: float) -> np.ndarray:
+def log_ratio(liked: np.ndarray, expected: np.ndarray, strength: float | np.ndarray) -> np.ndarray:
     """Logarithm of `ratio`, as a feature."""
     return as_feature(np.log(ratio(liked, expected, strength)))
 

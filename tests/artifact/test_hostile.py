@@ -159,6 +159,10 @@ CONTENT: dict[str, tuple[Damage, str]] = {
         _array("fitted_cluster_0", lambda a: a.__setitem__(7, 6)),
         r"fitted_cluster_0.npy' .*to 6 are not within 0 to 5",
     ),
+    "a taste word that is not there": (
+        _array("fitted_word_of_post_0", lambda a: np.ones((1, a.shape[1]), np.uint8)),
+        r"\(ValueError: 'word_of_post_0' holds a word that is none",
+    ),
     "offsets that fall": (
         _array("history_offsets", lambda a: a.__setitem__(7, 0)),
         r"history_offsets.npy' .*offsets do not rise",

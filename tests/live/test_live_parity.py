@@ -17,7 +17,7 @@ from tests.live.followed import CUT, END, Followed, followed
 from tests.support.simulated_logs import DAY, recommender_of
 
 KINDS = [("1h", "profiles"), ("1h", "plugin")]
-OTHERS = ("profiles", "tastes", "sides", "pictures", "own ranker", "words")
+OTHERS = ("profiles", "tastes", "names", "sides", "pictures", "own ranker", "words")
 KINDS += [("1d", kind) for kind in OTHERS]
 MOMENTS = (-5, 9 * DAY, CUT - 90_000, CUT, CUT + 5_000, CUT + DAY, END - 4_000, END, END + 3 * DAY)
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from feedrank.learning.posts.text import text_design
 from feedrank.learning.profile_coding import encode
+from feedrank.learning.texts.design import text_design
 from feedrank.live.events import NewPost
 from feedrank.live.live_store import LiveStore
 from feedrank.live.profile_codes import code_of
@@ -21,6 +21,7 @@ from feedrank.state.profiles import ProfileColumn
 from tests.live.followed import followed
 from tests.support.simulated_logs import learned as fit
 from tests.support.simulated_logs import (
+    named,
     params,
     pictured,
     posts_table,
@@ -69,6 +70,23 @@ def test_texts_of_posts_tell_the_factors_of_tastes() -> None:
     refit = followed("1d", "tastes").learned.store.fitted.refits[-1]
     assert refit.factors.n_factors > 0
     assert refit.factors.of_text.shape == (len(refit.clusters.gate), refit.factors.n_factors)
+
+
+def test_a_new_post_has_the_taste_words_of_its_text() -> None:
+    learned = named()
+    live, first = LiveStore(learned.store), learned.store.meta.n_posts
+    texts = [learned.log.posts["text"][7], "nothing known", "name3 by name3 and name5"]
+    live.apply(posts=[NewPost(i, 10**6 + i, text, "topic 0") for i, text in enumerate(texts)])
+    *earlier, last = [refit.words for refit in live.store().fitted.refits]
+    np.testing.assert_array_equal(last.of_post[:, first], last.of_post[:, 7])
+    none = len(last)
+    assert (last.of_post[:, first + 1] == none).all()
+    assert (last.of_post[:, first + 2] < none).sum() == 2
+    vocabulary = live.store().fitted.vocabulary
+    known = [vocabulary.words[c - vocabulary.n_topics - 1] for c in last.column.tolist()]
+    assert {known[n] for n in last.of_post[:2, first + 2]} == {"name3", "name5"}
+    for words in earlier:
+        assert (words.of_post[:, first:] == len(words)).all()
 
 
 def test_a_new_post_with_an_embedding_has_the_prior_of_a_known_one() -> None:

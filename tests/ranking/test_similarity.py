@@ -10,7 +10,9 @@ from feedrank.log.embeddings import EMBEDDING
 from feedrank.ranking.similarity import similar_posts
 from feedrank.schema import TOPIC
 from feedrank.state.catalogue import Texts
-from tests.support.simulated_logs import Learned, pictured
+from tests.support.simulated_logs import Learned, named, pictured
+
+N_DRAWN = 200_000  # users
 
 
 def _users_tastes(learned: Learned) -> np.ndarray:
@@ -20,11 +22,14 @@ def _users_tastes(learned: Learned) -> np.ndarray:
     strengths, factors = state.refit.strengths, state.refit.factors.post
 
     def drawn(n: int, strength: float) -> np.ndarray:
-        return rng.normal(0, strength**-0.5, (200_000, n))
+        return rng.normal(0, strength**-0.5, (N_DRAWN, n))
 
     clusters = drawn(len(state.membership), strengths.user_cluster) @ state.membership
     topics = drawn(store.fitted.n_topics, strengths.user_topic)[:, store.fitted.topic]
-    return np.asarray(clusters + topics + drawn(factors.shape[1], 1.0) @ factors.T)
+    words = state.refit.words
+    of_words = np.hstack([drawn(1, s) for s in words.strength] + [np.zeros((N_DRAWN, 1))])
+    named = np.sum([of_words[:, row] for row in words.rows], axis=0)
+    return np.asarray(clusters + topics + named + drawn(factors.shape[1], 1.0) @ factors.T)
 
 
 def test_the_similarity_is_the_correlation_of_tastes_over_users(learned: Learned) -> None:
@@ -37,6 +42,15 @@ def test_the_similarity_is_the_correlation_of_tastes_over_users(learned: Learned
     assert np.allclose(similarity, [expected[row] for row in rows.tolist()], atol=0.01)
     assert similarity.tolist() == sorted(similarity.tolist(), reverse=True)
     assert len(set(np.round(similarity, 1).tolist())) > 1
+
+
+def test_posts_of_one_taste_word_are_more_similar() -> None:
+    learned = named()
+    words = learned.store.fitted.refits[-1].words.rows
+    test_the_similarity_is_the_correlation_of_tastes_over_users(learned)
+    rows, similarity = similar_posts(learned.store, 4, 1_000, np.arange(250))
+    is_shared = (words[:, rows] == words[0, 4]).any(0)
+    assert similarity[is_shared].min() > similarity[~is_shared].mean()
 
 
 def test_a_post_is_not_similar_to_itself_and_fewer_are_found_than_asked(learned: Learned) -> None:

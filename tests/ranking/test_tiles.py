@@ -22,6 +22,7 @@ from tests.support.simulated_logs import (
     ORIGIN,
     USUAL,
     Learned,
+    named,
     params,
     plugged,
     recommender_of,
@@ -48,6 +49,7 @@ def _of_kind(kind: str) -> Learned:
 LOGS = {
     "profiles": simulated,
     "factors": tasteful,
+    "names": named,
     **{kind: partial(_of_kind, kind) for kind in ("interests", "films", "news", "video")},
 }
 

@@ -32,7 +32,8 @@ def _ebnerd(folder: Path) -> None:
     }
     pd.DataFrame(columns).to_parquet(folder / "train" / "behaviors.parquet")
     articles = {"article_id": [11, 12, 13], "title": ["a", "b", "c"], "subtitle": ["x", None, "z"],
-                "category_str": ["sport", "nyheder", "sport"]}  # fmt: skip
+                "category_str": ["sport", "nyheder", "sport"],
+                "topics": [["Cup", "Final"], [], ["Cup"]]}  # fmt: skip
     pd.DataFrame(articles).to_parquet(folder / "articles.parquet")
 
 
@@ -112,18 +113,18 @@ def _run(*arguments: object) -> str:
 
 
 @pytest.mark.parametrize(
-    ("log", "write", "topic", "profile"),
+    ("log", "write", "topic", "word", "profile"),
     [
-        ("ebnerd", _ebnerd, "sport", 5),
-        ("mind", _mind, "sport", 0),
-        ("movielens", _movielens_csv, "Animation", 0),
-        ("movielens", _movielens_dat, "Animation", 3),
-        ("movielens", _movielens_100k, "Animation", 3),
-        ("kuairand", _kuairand, "tag 11", 7),
+        ("ebnerd", _ebnerd, "sport", "Final", 5),
+        ("mind", _mind, "sport", "sub", 0),
+        ("movielens", _movielens_csv, "Animation", "Animation", 0),
+        ("movielens", _movielens_dat, "Animation", "Animation", 3),
+        ("movielens", _movielens_100k, "Animation", "Animation", 3),
+        ("kuairand", _kuairand, "tag 11", "author1", 7),
     ],
 )
 def test_each_published_format_becomes_the_same_three_tables(
-    tmp_path: Path, log: str, write: Written, topic: str, profile: int
+    tmp_path: Path, log: str, write: Written, topic: str, word: str, profile: int
 ) -> None:
     folder, out = tmp_path / "log", tmp_path / "out"
     folder.mkdir()
@@ -142,6 +143,7 @@ def test_each_published_format_becomes_the_same_three_tables(
     assert sorted(posts.index) == [11, 12, 13]
     assert posts.loc[11, "topic"] == topic
     assert posts["text"].notna().all()
+    assert word in posts.loc[11, "text"].split()
 
 
 @pytest.mark.parametrize(("stars", "liked"), [(4, 2), (5, 1)])

@@ -241,6 +241,25 @@ def worded(step: str = "1d") -> Learned:
 
 
 @made_once
+def named(step: str = "1d") -> Learned:
+    """A log of 300 users who like, from day 9 on, by one or two of a dozen names in texts."""
+    rng = np.random.default_rng(8)
+    name = rng.integers(0, 12, (2, 250))
+    tastes = rng.normal(0, 0.8, (300, 12))
+    sample = likes(tastes[:, name].sum(1), 100, rate=0.15, seed=9)
+    at = np.sort(rng.integers(0, USUAL.days * DAY, len(sample.user)))
+    mixed = rng.permutation(len(at))
+    columns = (sample.user[mixed], sample.post[mixed], at)
+    liked = np.where(at < 9 * DAY, rng.random(len(at)) < 0.15, sample.liked[mixed])
+    rows = Impressions(*(c.astype(np.uint32) for c in columns), liked.astype(np.uint8))
+    posts = posts_table(250)
+    posts["text"] = [f"words of name{a} and name{b}" for a, b in name.T]
+    log = write_log(scratch() / f"{step}-names", users_table(300), posts, rows)
+    features = {"step": step, "warmup_days": 7, "clusters": 2, "factors": 0}
+    return Learned.of(log, params(features=features))
+
+
+@made_once
 def tasteful(step: str = "1d") -> Learned:
     """A log of 300 users whose tastes no profile tells, so that its refits have factors.
 

@@ -95,6 +95,9 @@ def arrays_of(sizes: Sizes) -> Iterator[Array]:
         yield Array(f"fitted_cluster_{i}", INT, (n_posts,), high="clusters")
         yield Array(f"fitted_factor_post_{i}", FLOAT, (n_posts, f"factors_{i}"), lowest)
         yield Array(f"fitted_factor_rate_{i}", FLOAT, (sizes.segments_of(i), n_posts), high=1)
+        yield Array(f"fitted_word_of_post_{i}", UINT, (f"words_a_post_{i}", n_posts))
+        yield Array(f"fitted_word_strength_{i}", FLOAT, (f"taste_words_{i}",))
+        yield Array(f"fitted_word_column_{i}", INT, (f"taste_words_{i}",), high="design")
         is_last = i == sizes.n_refits - 1
         for name, width in (("gate", "clusters"), ("factor_of_text", f"factors_{i}")):
             shape = ("design", width) if is_last else (0, 0)

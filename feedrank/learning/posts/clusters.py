@@ -10,7 +10,7 @@ from sklearn.cluster import KMeans
 from sklearn.linear_model import Ridge
 
 from feedrank.learning.posts.tastes import Tastes
-from feedrank.learning.posts.text_quality import with_text_quality
+from feedrank.learning.texts.quality import with_text_quality
 from feedrank.state.counts.tally import Tally
 from feedrank.state.posts.clusters import PostClusters, cluster_rates_of, expect
 from feedrank.stats.correspondence import LEAST_EVENTS, contrasts

@@ -75,6 +75,18 @@ class Tally:
         return Tally(*wide.reshape(2, -1))
 
 
+def add_values(total: np.ndarray, cells: np.ndarray, values: np.ndarray) -> None:
+    """Add values to the cells of a total, in place; cells may be several rows, values one for all.
+
+    Where values are to be repeated, `np.add.at` of numpy 2.4 adds what lies behind them in memory.
+    """
+    cells, values = cells.ravel(), np.broadcast_to(values, cells.shape).ravel()
+    if len(cells) < FEW * len(total):
+        np.add.at(total, cells, values)
+    else:
+        total += np.bincount(cells, values, len(total))
+
+
 def tally(key: np.ndarray, liked: np.ndarray, n_keys: int) -> Tally:
     """Impressions and likes by key: additive, so any split and order of rows gives the same."""
     return Tally(

@@ -8,7 +8,7 @@ own that multiplies it, and a post's text says which clusters are likely:
 
 Clusters, their first rates and the gate are fitted at each refit by expectation maximisation
 (`feedrank.learning.posts.clusters`), then the quality that texts tell, if they tell any
-(`feedrank.learning.posts.text_quality`). The posterior of a post follows its counts as of any step,
+(`feedrank.learning.texts.quality`). The posterior of a post follows its counts as of any step,
 so that a new post is judged by its text and an old one by its likes.
 """
 

@@ -9,8 +9,10 @@ import numpy as np
 
 from feedrank.state.posts.clusters import PostClusters, array_names
 from feedrank.state.posts.factors import Factors
+from feedrank.state.posts.taste_words import TasteWords
 
 FACTOR_ARRAYS = ("post", "rate", "of_text")
+WORD_ARRAYS = ("of_post", "strength", "column")
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Refit:
         first_step: of the refit.
         clusters: of posts.
         factors: of posts.
+        words: taste words of posts.
         strengths: prior strengths.
         topic_ratio: log ratio of each topic's likes by context (`topic_contexts`), 0 for topics
             that came later, shape (n_contexts, n_topics + 1).
@@ -50,6 +53,7 @@ class Refit:
     first_step: int
     clusters: PostClusters
     factors: Factors
+    words: TasteWords
     strengths: Strengths
     topic_ratio: np.ndarray
 
@@ -68,6 +72,7 @@ class Refit:
             "topic_ratio": self.topic_ratio,
             **{n: getattr(self.clusters, n) for n in array_names(self.clusters.tells_quality)},
             **{f"factor_{name}": getattr(self.factors, name) for name in FACTOR_ARRAYS},
+            **{f"word_{name}": getattr(self.words, name) for name in WORD_ARRAYS},
         }
 
     @classmethod
@@ -84,7 +89,8 @@ class Refit:
         arrays: Any = {name: array(name) for name in array_names(tells_quality)}
         scalars: Any = {name: about[name] for name in ("quality_strength", "taste_strength")}
         factors = Factors(*(array(f"factor_{name}") for name in FACTOR_ARRAYS))
+        words = TasteWords(*(array(f"word_{name}") for name in WORD_ARRAYS))
         strengths = {**about["strengths"], "columns": tuple(about["strengths"]["columns"])}
         clusters = PostClusters(**arrays, **scalars)
-        fitted = (clusters, factors, Strengths(**strengths), array("topic_ratio"))
+        fitted = (clusters, factors, words, Strengths(**strengths), array("topic_ratio"))
         return cls(about["first_step"], *fitted)

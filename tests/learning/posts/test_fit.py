@@ -7,7 +7,7 @@ from sklearn.metrics import normalized_mutual_info_score
 
 from feedrank.learning.posts.factors import text_components
 from feedrank.learning.posts.fit import fit_posts
-from feedrank.learning.posts.text import text_design
+from feedrank.learning.texts.design import text_design
 from feedrank.params import FeaturesParams, load_params
 from feedrank.state.counts.tally import Tally, tally
 from feedrank.state.history import InteractionSample

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_matrix, diags
 from sklearn.linear_model import Ridge
 
-from feedrank.learning.posts.text import n_fixed_columns
+from feedrank.learning.texts.design import n_fixed_columns
 from feedrank.state.counts.tally import Tally
 from feedrank.state.posts.clusters import PostClusters, clipped_quality, dispersion_of, expect
 from feedrank.stats.shrinkage import fit_strength

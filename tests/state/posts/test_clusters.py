@@ -8,7 +8,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from feedrank.learning.posts.clusters import fit_clusters
-from feedrank.learning.posts.text import text_design, topic_codes
+from feedrank.learning.texts.design import text_design, topic_codes
 from feedrank.state.counts.tally import Tally
 from feedrank.state.posts.clusters import PostClusters, expect, post_state
 from feedrank.stats.shrinkage import STRONGEST

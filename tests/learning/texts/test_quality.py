@@ -9,7 +9,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from feedrank.learning.posts.clusters import fit_clusters
-from feedrank.learning.posts.text import n_fixed_columns, text_design
+from feedrank.learning.texts.design import n_fixed_columns, text_design
 from feedrank.state.counts.tally import Tally
 from feedrank.state.posts.clusters import LEAST_TOLD, MOST_TOLD, PostClusters, expect, post_state
 
