@@ -72,7 +72,11 @@ class TestDatabase:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Makes the scratch folder of a session, whose other processes inherit its name."""
+    """Makes the scratch folder of a session, whose other processes inherit its name.
+
+    DVC asks whether it may send usage data by a file in a repository, which those of tests lack.
+    """
+    os.environ["DVC_NO_ANALYTICS"] = "1"
     if SCRATCH not in os.environ:
         folder = TemporaryDirectory(prefix="feedrank-session-")
         os.environ[SCRATCH] = folder.name
