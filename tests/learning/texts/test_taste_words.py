@@ -64,7 +64,37 @@ def test_chance_rarely_finds_a_word(seed: int) -> None:
 def test_words_that_all_users_like_more_say_nothing_of_one() -> None:
     level = np.where(np.arange(N_WORDS) < 5, 0.8, 0.0)
     flat = likes(np.tile(level @ HAS.T.astype(float), (N_USERS, 1)), 120, RATE, 3)
-    assert len(_found(flat)[0]) <= 1
+    expected = np.full(len(flat), RATE)  # which knows no post
+    assert len(tastes_of(flat, expected, csr_matrix(HAS.astype(np.float32)))[0]) <= 1
+
+
+@pytest.mark.parametrize(("name", "value"), [("MOST_STRENGTH", 2.0), ("MOST_WORDS", 2)])
+def test_of_the_words_found_the_surest_and_strongest_are_kept(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: float
+) -> None:
+    sample = _sample(np.where(np.arange(N_WORDS) < 2, 1.1, _spread_of(6, 0.5)))
+    found, strength = _found(sample)
+    assert {*found[:2].tolist()} == {0, 1}
+    assert strength.min() >= module.LEAST_STRENGTH
+    monkeypatch.setattr(module, name, value)
+    assert {*_found(sample)[0].tolist()} == {0, 1}
+
+
+def test_a_post_liked_again_and_again_is_no_taste_of_its_words() -> None:
+    tastes = np.random.default_rng(3).normal(0, 1, (300, 150))
+    text = [f"w{a} w{b}" for a, b in np.random.default_rng(4).integers(0, 60, (150, 2))]
+    assert len(_network(text, ["one"] * 150, tastes)[0]) <= 1
+
+
+def test_a_time_in_which_a_user_likes_more_is_no_taste() -> None:
+    rng, n_posts = np.random.default_rng(5), 240
+    at = np.arange(n_posts) / n_posts  # each post has its time, and some words with it
+    text = [f"w{p // 20} other{rng.integers(0, 30)}" for p in range(n_posts)]
+    drift = rng.normal(0, 1, (400, 1)) * (2 * at - 1)
+    sample = likes(drift, 150, RATE, 6)
+    sample = sample[np.lexsort((sample.post, sample.user))]
+    sample = replace(sample, step=sample.post.astype(np.uint8))
+    assert len(_network_of(sample, text, ["one"] * n_posts)[0]) <= 1
 
 
 def test_rare_words_need_more_than_one_user_who_likes_two() -> None:
@@ -83,9 +113,22 @@ def test_chance_counts_pairs_of_likes() -> None:
     # Of a word that lets expect a two-hundredth of a pair, one pair is by chance once in 200 logs;
     # of many pairs, three standard deviations more once in 740.
     many = 10_000.0
-    excess, square = np.array([2.0, 2 * 3 * np.sqrt(many), -1.0]), 2 * np.array([0.005, many, 1.0])
-    found = module._chance(excess, square)
+    excess, variance = np.array([1.0, 3 * np.sqrt(many), -1.0]), np.array([0.005, many, 1.0])
+    found = module._chance(excess, variance, np.zeros(3))
     np.testing.assert_allclose(found, [0.005, norm.sf(3), 1], rtol=0.1)
+
+
+def test_few_users_of_many_likes_are_as_likely_by_chance_as_nominal() -> None:
+    rng, n_users, views, n_words = np.random.default_rng(7), 10, 3_000, 3_000
+    share = np.full((1, n_words), 1 / n_words) * np.ones((n_users, 1))
+    likes = rng.binomial(views, 0.1 * share * n_words / 20, (n_users, n_words)) * 1.0
+    told = np.full((n_users, n_words), views * 0.1 / 20)
+    dispersion = 1 - 0.1 / 20
+    excess = ((likes - told) ** 2 - dispersion * likes).sum(0) / 2
+    variance, cube = dispersion**2 * (told**2).sum(0) / 2, dispersion**3 * (told**3).sum(0)
+    found = module._chance(excess, variance, cube)
+    assert (found < 0.002).mean() < 0.005
+    assert (module._chance(excess, variance, 0 * cube) < 0.002).mean() > 0.005
 
 
 def _with_a_fan(sample: InteractionSample, word: int) -> InteractionSample:
@@ -94,11 +137,16 @@ def _with_a_fan(sample: InteractionSample, word: int) -> InteractionSample:
     return replace(sample, liked=sample.liked | is_fan)
 
 
-def _network(text: list[str], topic: list[str], tastes: np.ndarray) -> TasteWords:
+def _network(text: list[str], topic: list[str], tastes: np.ndarray) -> tuple[TasteWords, list[str]]:
+    return _network_of(likes(tastes, 150, RATE, 2), text, topic)
+
+
+def _network_of(
+    sample: InteractionSample, text: list[str], topic: list[str]
+) -> tuple[TasteWords, list[str]]:
     codes = topic_codes(pd.Series(topic))
     no_vectors = embeddings_of(pd.DataFrame({"text": text}))
     texts, vocabulary = text_design(text, codes, 100, no_vectors)
-    sample = likes(tastes, 150, RATE, 2)
     counts = tally(sample.post, sample.liked, len(text)).reshape(1, -1)
     params = replace(DEFAULTS.features, clusters=1, factors=0)
     (posts,) = fit_posts(counts, sample, texts, np.empty((len(text), 0)), params)

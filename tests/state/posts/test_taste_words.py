@@ -11,20 +11,25 @@ from feedrank.state.posts.taste_words import (
 )
 
 HAS = np.array([[1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0]], bool)  # of four posts, three words
-WORDS = TasteWords(words_of_posts(HAS), np.array([1.0, 2.0, 4.0]), np.array([7, 5, 9]))
+WORDS = TasteWords(
+    words_of_posts(*np.nonzero(HAS), HAS.shape), np.array([1.0, 2.0, 4.0]), np.array([7, 5, 9])
+)
 RATE = np.array([[0.25, 0.5, 0.125, 0.25], [0.5, 0.5, 0.25, 0.125]])  # of two segments
 
 
 def test_a_post_has_its_surest_words() -> None:
     expected = [[0, 2, 3, 3], [3, 3, 3, 3], [0, 1, 2, 3], [1, 3, 3, 3]]
     np.testing.assert_array_equal(WORDS.of_post.T, expected)
-    many = words_of_posts(np.ones((2, 9), bool))
+    many = words_of_posts(*np.nonzero(np.ones((2, 9))), (2, 9))
     np.testing.assert_array_equal(many.T, [np.arange(MOST_OF_A_POST)] * 2)
 
 
 def test_a_text_has_the_words_of_its_columns_the_surest_first() -> None:
     assert WORDS.numbers(np.array([0, 7, 9])).tolist() == [0, 2, 3, 3]
     assert WORDS.numbers(np.array([5, 6])).tolist() == [1, 3, 3, 3]
+    assert WORDS.numbers(np.array([9, 7, 5])).tolist() == [0, 1, 2, 3]
+    six = TasteWords(WORDS.of_post, np.ones(6), np.arange(6))
+    assert six.numbers(np.array([5, 1, 2, 0, 4])).tolist() == [0, 1, 2, 4]
     longer = WORDS.followed_by(np.array([[0], [2], [3], [3]]))
     assert longer.of_post[:, -1].tolist() == [0, 2, 3, 3]
     assert longer.of_post.dtype == WORDS.of_post.dtype
