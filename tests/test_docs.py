@@ -41,6 +41,16 @@ def test_every_number_of_the_results_is_the_measured_one() -> None:
             assert shown == f"{values[name]['shown']:.3f}", name
 
 
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.stem)
+def test_rows_of_a_table_have_as_many_cells_as_its_head(path: Path) -> None:
+    n_cells = 0
+    for line in path.read_text().splitlines():
+        is_row = line.startswith("|")
+        found = re.sub(r"`[^`]*`|\\\|", "", line).count("|") if is_row else 0
+        assert not (n_cells and found) or found == n_cells, line
+        n_cells = found
+
+
 def test_every_key_of_the_headline_is_described() -> None:
     text = (ROOT / "docs" / "validation.md").read_text()
     table = text[text.index("The keys of") : text.index("## Three hit rates")]

@@ -32,7 +32,7 @@ def kuairand(folder: Path) -> Tables:
     tags = videos["tag"].fillna("").str.split(",")
     posts[TOPIC] = "tag " + videos["tag"].str.split(",").str[0]
     posts[TEXT] = [
-        " ".join([f"author{author}", *(f"tag{tag}" for tag in own)])
+        " ".join([f"author{author}", *(f"tag{tag}" for tag in own if tag)])
         for author, own in zip(videos["author_id"], tags, strict=True)
     ]
     return Tables(users[[USER_ID, *PROFILE]], posts, feed)

@@ -31,7 +31,9 @@ def ebnerd(folder: Path) -> Tables:
     posts = pd.DataFrame({POST_ID: articles["article_id"], TOPIC: articles["category_str"]})
     posts[TEXT] = articles["title"].str.cat(articles["subtitle"], sep=" ", na_rep="")
     for name in [n for n in EBNERD_LISTS if n in articles]:  # of people, places and themes
-        posts[TEXT] += " " + articles[name].map(" ".join)
+        posts[TEXT] += " " + articles[name].map(
+            lambda words: "" if words is None else " ".join(words)
+        )
     return Tables(joined([users], USER_ID), posts, feed_of_lists(feed))
 
 

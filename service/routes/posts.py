@@ -42,7 +42,7 @@ class Hidden(BaseModel):
 async def similar(
     inference: Running, named: PostId, restriction: Restricted, limit: Limit = 5
 ) -> JSONResponse:
-    """Posts that the same users like, by clusters, topic and latent factors; no exposure."""
+    """Posts that the same users like, by clusters, topic, words and factors; no exposure."""
     loaded = inference.slots["control"].current
     store = loaded.artifact.store
     at = store.meta.last_at

@@ -161,7 +161,7 @@ CONTENT: dict[str, tuple[Damage, str]] = {
     ),
     "a taste word that is not there": (
         _array("fitted_word_of_post_0", lambda a: np.ones((1, a.shape[1]), np.uint8)),
-        r"\(ValueError: 'word_of_post_0' holds a word that is none",
+        r"\(ValueError: 'word_of_post_0' numbers word 1 of 0",
     ),
     "offsets that fall": (
         _array("history_offsets", lambda a: a.__setitem__(7, 0)),

@@ -33,7 +33,7 @@ def _ebnerd(folder: Path) -> None:
     pd.DataFrame(columns).to_parquet(folder / "train" / "behaviors.parquet")
     articles = {"article_id": [11, 12, 13], "title": ["a", "b", "c"], "subtitle": ["x", None, "z"],
                 "category_str": ["sport", "nyheder", "sport"],
-                "topics": [["Cup", "Final"], [], ["Cup"]]}  # fmt: skip
+                "topics": [["Cup", "Final"], None, ["Cup"]]}  # fmt: skip
     pd.DataFrame(articles).to_parquet(folder / "articles.parquet")
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from feedrank.log.metadata import HOURS_A_DAY
 from feedrank.state.posts.clusters import LEAST_TOLD, MOST_TOLD
+from feedrank.state.posts.taste_words import LEAST_STRENGTH, MOST_STRENGTH
 from feedrank.state.posts.topic_contexts import FIRST_CODE
 
 INT, FLOAT, UINT = ("<i8",), ("<f8",), ("|u1", "<u2", "<u4", "<u8")
@@ -96,7 +97,8 @@ def arrays_of(sizes: Sizes) -> Iterator[Array]:
         yield Array(f"fitted_factor_post_{i}", FLOAT, (n_posts, f"factors_{i}"), lowest)
         yield Array(f"fitted_factor_rate_{i}", FLOAT, (sizes.segments_of(i), n_posts), high=1)
         yield Array(f"fitted_word_of_post_{i}", UINT, (f"words_a_post_{i}", n_posts))
-        yield Array(f"fitted_word_strength_{i}", FLOAT, (f"taste_words_{i}",))
+        strengths = (LEAST_STRENGTH, MOST_STRENGTH)
+        yield Array(f"fitted_word_strength_{i}", FLOAT, (f"taste_words_{i}",), *strengths)
         yield Array(f"fitted_word_column_{i}", INT, (f"taste_words_{i}",), high="design")
         is_last = i == sizes.n_refits - 1
         for name, width in (("gate", "clusters"), ("factor_of_text", f"factors_{i}")):

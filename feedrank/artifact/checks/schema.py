@@ -200,9 +200,11 @@ def _check_together(directory: Path, sizes: Sizes, dimensions: dict[str, int]) -
     is_whole = dimensions["design"] == n_design
     _require(is_whole, "'gate' has not one row a topic, one more, and one a word and axis")
     for i in range(sizes.n_refits):
-        word = np.load(directory / f"fitted_word_of_post_{i}.npy", mmap_mode="r")
-        is_known = int(word.max(initial=0)) <= dimensions[f"taste_words_{i}"]
-        _require(is_known, f"'word_of_post_{i}' holds a word that is none")
+        highest = int(np.load(directory / f"fitted_word_of_post_{i}.npy").max(initial=0))
+        n_words = dimensions[f"taste_words_{i}"]
+        _require(highest <= n_words, f"'word_of_post_{i}' numbers word {highest} of {n_words}")
+        column = np.load(directory / f"fitted_word_column_{i}.npy")
+        _require(len({*column.tolist()}) == n_words, f"'word_column_{i}' holds a column twice")
     for name in ("text", "topic", "fitted_words"):
         texts = Texts.load(directory, name)
         for row in range(len(texts.offsets) - 1):

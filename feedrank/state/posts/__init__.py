@@ -1,1 +1,1 @@
-"""What is fitted about posts: clusters, latent factors, and both as their text alone says."""
+"""What is fitted about posts: clusters, latent factors, taste words, and what a text alone says."""
