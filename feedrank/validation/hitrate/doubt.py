@@ -15,12 +15,17 @@ import numpy as np
 from feedrank.params import ValidateParams
 from feedrank.validation.hitrate.hit_model import SHIFT_SPREAD
 
+# Variance of a post's error over that of its quality: clusters and segments err too. Chosen with
+# `SHIFT_SPREAD`: docs/validation-results.md, "Tried and not taken".
+QUALITY_FACTOR = 3.0
+
 
 def post_covariance(lists: np.ndarray, spread: np.ndarray) -> np.ndarray:
     """Covariance of the mean log-odds of methods' lists, shape (n_methods, n_methods).
 
-    That of methods a and b is the sum over posts of (w_a s)(w_b s), where w is the share of a post
-    in all places of a method's lists and s the standard deviation of its error.
+    That of methods a and b is `QUALITY_FACTOR` times the sum over posts of (w_a s)(w_b s), where w
+    is the share of a post in all places of a method's lists and s the standard deviation of its
+    quality.
 
     Args:
         lists: rows of posts, -1 is an empty place, shape (n_methods, n_requests, k).
@@ -31,13 +36,13 @@ def post_covariance(lists: np.ndarray, spread: np.ndarray) -> np.ndarray:
 
     >>> lists = np.array([[[0, 1, 2, 3]], [[2, -1, -1, -1]]])
     >>> post_covariance(lists, np.full(lists.shape, 0.2)).round(2).tolist()
-    [[0.01, 0.01], [0.01, 0.04]]
+    [[0.03, 0.03], [0.03, 0.12]]
     """
     n, taken = int(lists.max(initial=0)) + 1, lists >= 0
     methods = zip(lists, spread, taken, strict=True)
     total = [np.bincount(of[there], s[there], n) for of, s, there in methods]
     mean = np.array(total) / np.maximum(taken.sum(axis=(1, 2)), 1)[:, None]
-    return np.asarray(mean @ mean.T)
+    return np.asarray(QUALITY_FACTOR * mean @ mean.T)
 
 
 def shared_normals(lists: np.ndarray, spread: np.ndarray, params: ValidateParams) -> np.ndarray:

@@ -10,8 +10,8 @@ from feedrank.validation.hitrate.calibration import Calibration
 from feedrank.validation.hitrate.dependence import mean_product
 from feedrank.validation.replay.matches import NO_MATCHES, Matches
 
-# Standard deviation of a shift's prior, in logits: docs/validation.md, "Coverage".
-SHIFT_SPREAD = 0.05
+# Standard deviation of a shift's prior, in logits, beside what is not known of posts.
+SHIFT_SPREAD = 0.03
 # Shift of posts that the feed did not show near the request, in leads of their log-odds over the
 # impressions: 95 % of the prior are from 1.5 leads above the model to 2.5 below it.
 BARE_SHIFT, BARE_SPREAD = -0.5, 1.0

@@ -47,14 +47,14 @@ class Kind:
     least: float = 0.85
 
 
-SHORT = {"posts": 1500, "days": 10, "least": 0.6}
+SHORT = {"posts": 1500, "days": 10}
 KINDS = {
     "course": Kind(),
     "one segment of users": Kind(features={"segments": 1}),
     "no profile": Kind(has_profile=False),
     "strong tastes": Kind(effects=Effects(taste=0.5, factors=0.3, like_rate=0.4)),
     "good and bad posts": Kind(effects=Effects(quality=0.4)),
-    "rare likes": Kind(effects=Effects(base_rate=0.01)),
+    "rare likes": Kind(effects=Effects(base_rate=0.01), least=0.8),
     "interests": Kind("interests"),
     "films": Kind("films"),
     "news": Kind("news", features={"step": "1h", "warmup_days": 2}, **SHORT),

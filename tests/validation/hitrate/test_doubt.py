@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from feedrank.validation.hitrate.doubt import post_covariance, shared_normals
+from feedrank.validation.hitrate.doubt import QUALITY_FACTOR, post_covariance, shared_normals
 from feedrank.validation.hitrate.hit_model import SHIFT_SPREAD
 from tests.support.simulated_logs import DEFAULTS
 
@@ -28,20 +28,21 @@ def test_the_more_posts_share_the_places_of_lists_the_less_their_errors_matter()
     alike = np.tile(np.arange(5), (1, 20, 1))  # five posts for everybody
     apart = np.arange(100).reshape(1, 20, 5)
     one, other = (post_covariance(lists, np.full(lists.shape, 0.2)) for lists in (alike, apart))
-    assert one[0, 0] == pytest.approx(0.2**2 / 5)
-    assert other[0, 0] == pytest.approx(0.2**2 / 100)
+    assert one[0, 0] == pytest.approx(QUALITY_FACTOR * 0.2**2 / 5)
+    assert other[0, 0] == pytest.approx(QUALITY_FACTOR * 0.2**2 / 100)
 
 
 def test_methods_share_the_errors_of_posts_that_they_show_to_different_users() -> None:
     lists = np.array([[[0, 1], [2, 3]], [[2, 3], [0, 1]], [[4, 5], [6, 7]]])
     covariance = post_covariance(lists, np.full(lists.shape, 0.2))
-    np.testing.assert_allclose(covariance[0], [0.01, 0.01, 0])
+    np.testing.assert_allclose(covariance[0], [0.03, 0.03, 0])
     normal = np.corrcoef(shared_normals(lists, np.full(lists.shape, 0.2), VALIDATE))
-    assert normal[0, 1] == pytest.approx(0.01 / (0.01 + SHIFT_SPREAD**2), abs=0.02)
+    assert normal[0, 1] == pytest.approx(0.03 / (0.03 + SHIFT_SPREAD**2), abs=0.02)
     assert normal[0, 2] == pytest.approx(0, abs=0.02)
 
 
 def test_posts_that_are_known_well_are_hardly_in_doubt() -> None:
     lists = np.tile(np.arange(5), (1, 20, 1))
     spread = np.where(lists == 4, 0.5, 0.01)  # four old posts and a new one
-    assert post_covariance(lists, spread)[0, 0] == pytest.approx((0.5**2 + 4 * 0.01**2) / 25)
+    variance = QUALITY_FACTOR * (0.5**2 + 4 * 0.01**2) / 25
+    assert post_covariance(lists, spread)[0, 0] == pytest.approx(variance)
