@@ -16,7 +16,7 @@ from feedrank.errors import ArtifactError, blaming
 from feedrank.io.files import sha256_of
 from feedrank.params import ExportParams
 
-FORMAT = 4
+FORMAT = 5
 MANIFEST, GOLDEN = "manifest.json", "golden.json"
 REQUESTS = "requests.parquet"  # hits of every request of validation, for a deployment's gate
 LARGEST_MANIFEST = 1 << 24  # bytes; the demo's has 10 kB
@@ -59,7 +59,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     if found != FORMAT:
         raise ArtifactError(
             f"'{directory}' is of format {found}, this code reads {FORMAT}. "
-            "Export again with this code, or serve with the code that made it."
+            "Run `dvc repro` with this code, or serve with the code that made it."
         )
     for key, kind in (("features", list), ("files", dict), ("recommend", dict)):
         if not isinstance(manifest.get(key), kind):
