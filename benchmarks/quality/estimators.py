@@ -47,7 +47,8 @@ def _as_given(rank: np.ndarray, propensity: np.ndarray, k: int) -> np.ndarray:
 
 
 CHOSEN, ALONE = "(k / place)^2", "the same, of the replayed requests alone"
-# Weights of impressions, standard deviation of the prior of a shift, and whether clusters match.
+# Weights of impressions, standard deviation of a shift's prior beside what is not known of
+# posts, and whether clusters match.
 # Without a prior the model corrected by matches in the list is the doubly robust form.
 ESTIMATORS: dict[str, tuple[Weigh, float, bool]] = {
     CHOSEN: (OF_PRODUCT, SHIFT_SPREAD, False),

@@ -15,8 +15,8 @@ import numpy as np
 from feedrank.params import ValidateParams
 from feedrank.validation.hitrate.hit_model import SHIFT_SPREAD
 
-# Variance of a post's error over that of its quality: clusters and segments err too. Chosen with
-# `SHIFT_SPREAD`: docs/validation-results.md, "Tried and not taken".
+# Variance of a post's error over that of its quality. Chosen, with `SHIFT_SPREAD`, by how often
+# intervals hold the truth of simulated networks: docs/validation-results.md, "Coverage".
 QUALITY_FACTOR = 3.0
 
 

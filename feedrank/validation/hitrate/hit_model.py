@@ -15,6 +15,7 @@ SHIFT_SPREAD = 0.03
 # Shift of posts that the feed did not show near the request, in leads of their log-odds over the
 # impressions: 95 % of the prior are from 1.5 leads above the model to 2.5 below it.
 BARE_SHIFT, BARE_SPREAD = -0.5, 1.0
+LEAST_BARE_SPREAD = 0.05  # in logits, of posts that are no better than others
 # Seven nodes are exact for polynomials of degree 13, and within .0002 of 60 at a variance of 1.
 NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
 
@@ -86,7 +87,7 @@ class HitModel:
         """
         weights, (variance, shift) = at[:-2], at[-2:]
         lead = self.bare_lead
-        bare = BARE_SHIFT * max(lead, 0.0) + z * max(SHIFT_SPREAD, BARE_SPREAD * abs(lead))
+        bare = BARE_SHIFT * max(lead, 0.0) + z * max(LEAST_BARE_SPREAD, BARE_SPREAD * abs(lead))
         moved = self.design @ weights + np.where(self.supported, shift, bare)
         return hit_probability(np.where(self.listed, moved, -np.inf), variance)
 

@@ -19,8 +19,8 @@ from feedrank.validation.replay.propensity import Propensity
 from feedrank.validation.replay.requests import Requests, Sessions, n_asked
 
 logger = logging.getLogger(__name__)
-# Other requests that are looked at, at most, for each that is replayed; at the reference size 3.4
-# are, in 1.6 times the time of the replay.
+# Other requests that are looked at, at most, for each that is replayed; at the reference size six
+# are.
 OTHERS = 10
 
 

@@ -14,7 +14,7 @@ import pytest
 from feedrank.validation.hitrate.scores import score
 from tests.support.network.known_truth import KINDS, K, known_truth, outcomes
 
-SEEDS = range(600, 605)  # one network each; no constant was chosen on them
+SEEDS = range(600, 605)  # one network each
 
 
 @pytest.mark.slow

@@ -16,8 +16,11 @@ N, K, N_SHOWN, N_POSTS = 400, 5, 12, 40
 VALIDATE = replace(DEFAULTS.validate, bootstrap=1000)
 
 
-def _scores(hit_shown: np.ndarray) -> Scores:
-    """Two methods' scores, whose hits among the posts shown are given, shape (2, N)."""
+def _scores(hit_shown: np.ndarray, spread: float = 0.0) -> Scores:
+    """Two methods' scores, whose hits among the posts shown are given, shape (2, N).
+
+    The quality of every listed post is known up to a standard deviation of `spread`.
+    """
     rng = np.random.default_rng(2)
     post = np.argsort(rng.random((N, N_POSTS)), axis=1)[:, :N_SHOWN]
     p = rng.random((N, N_SHOWN)) / 2
@@ -25,7 +28,7 @@ def _scores(hit_shown: np.ndarray) -> Scores:
     hits = np.repeat(hit_shown[:, :, None], K, axis=2)
     replayed = ReplayResult(
         np.arange(N) // 2, np.arange(N), top, np.full(top.shape, 0.2), top >= 0,
-        np.zeros(top.shape), np.zeros(top.shape), top,
+        np.zeros(top.shape), np.full(top.shape, spread), top,
         hits, np.zeros_like(hits), np.full((2, N * N_SHOWN), -1, np.int32),
         post.ravel(), np.ones(post.size), np.zeros(post.size), p.ravel(),
         (rng.random((N, N_SHOWN)) < p).ravel(), np.repeat(np.arange(N), N_SHOWN),
@@ -63,3 +66,14 @@ def test_what_judges_nothing_has_no_interval() -> None:
     assert not bare.methods[OURS].expected.has_interval
     assert not bare.lead(OURS, "other").has_interval
     assert bare.lead(OURS, "other", "shown") == found.lead(OURS, "other", "shown")
+
+
+def test_what_is_not_known_of_listed_posts_widens_every_interval_of_expected() -> None:
+    hits = _judged(1.0, 0.0, N)
+    known, some, little = (_scores(hits, spread) for spread in (0.0, 0.5, 1.5))
+    for method in (OURS, "other"):
+        of_each = [s.methods[method] for s in (known, some, little)]
+        narrow, wide, wider = (h.expected.high - h.expected.low for h in of_each)
+        assert narrow < 0.98 * wide < 0.9 * wider
+        assert 0.02 < narrow < wider < 0.5
+        assert of_each[0].shown == of_each[2].shown
