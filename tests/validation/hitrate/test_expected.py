@@ -346,14 +346,14 @@ def test_without_a_match_the_model_is_all_there_is() -> None:
     assert found.value == pytest.approx(1 - 0.9**K)
 
 
-def _matched(n: int, supported: bool = True) -> Expected:
+def _matched(n: int, supported: bool = True, listed: float = 0.2) -> Expected:
     """Lists twice as likely to be liked as the impressions, by the model, and n matches."""
     n_shown = 400
     rng = np.random.default_rng(2)
     shown = _shown(np.full(2 * n_shown, 0.1), rng.random(2 * n_shown) < 0.1,
                   np.repeat(np.arange(n_shown), 2), np.ones(2 * n_shown), n_shown)  # fmt: skip
     places = np.where(np.arange(2 * n_shown) < n, 0, -1)
-    lists = _lists(np.full((n_shown, K), 0.2), places, supported)
+    lists = _lists(np.full((n_shown, K), listed), places, supported)
     calibration = replace(calibrate(shown), dependence=_apart(n_shown))
     return expected_hitrate(shown, calibration, lists)
 
@@ -364,6 +364,12 @@ def test_doubt_is_that_of_the_prior_without_a_match_and_falls_with_matches() -> 
     slope = (1 - 0.2) ** K * K * 0.2  # of the hit rate by the log-odds of all five
     assert none[2] - none[0] == pytest.approx(2 * SHIFT_SPREAD * slope, rel=0.15)
     assert none[2] > some[2] > many[2] > 0
+
+
+def test_posts_that_the_feed_did_not_show_are_in_doubt_though_no_better_than_others() -> None:
+    low, _, high = _matched(0, supported=False, listed=0.1).doubts(np.array([-1.0, 0.0, 1.0]))
+    slope = (1 - 0.1) ** K * K * 0.1
+    assert high - low == pytest.approx(2 * 0.05 * slope, rel=0.15)
 
 
 def test_an_error_that_all_users_share_is_in_the_interval() -> None:

@@ -70,9 +70,9 @@ def test_what_judges_nothing_has_no_interval() -> None:
 
 def test_what_is_not_known_of_listed_posts_widens_every_interval_of_expected() -> None:
     hits = _judged(1.0, 0.0, N)
-    known, some, little = (_scores(hits, spread) for spread in (0.0, 0.5, 1.5))
+    by_spread = [_scores(hits, spread) for spread in (0.0, 0.5, 1.5)]
     for method in (OURS, "other"):
-        of_each = [s.methods[method] for s in (known, some, little)]
+        of_each = [scores.methods[method] for scores in by_spread]
         narrow, wide, wider = (h.expected.high - h.expected.low for h in of_each)
         assert narrow < 0.98 * wide < 0.9 * wider
         assert 0.02 < narrow < wider < 0.5
