@@ -7,10 +7,12 @@ CHECKS := $(VENV)/.checks
 SPARK := $(VENV)/.spark
 SEARCH := $(VENV)/.search
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-UV := $(BIN)/python -m uv pip install --quiet --system-certs --compile-bytecode -c constraints.txt
+UV := $(BIN)/python -m uv pip install --quiet --system-certs -c constraints.txt
 # uv takes half of pip's time; pip follows where uv is missing, or finds no index but pip's own.
 install = $(UV) $(1) 2>/dev/null || $(PIP) $(1)
 
+# Packages are compiled when they are first imported, which is a fifth of them, and stay so.
+unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
 .PHONY: help check-source demo serve deploy daily rollback ab-report bench-service soak check checker-test api lint test test-slow test-spark \
@@ -27,7 +29,7 @@ $(BIN)/python:
 $(RUNTIME): requirements.txt constraints.txt pyproject.toml | $(BIN)/python
 	@echo "installing requirements.txt into $(VENV) (once, a minute or two)"
 	@$(PIP) uv || true
-	@$(call install,-r requirements.txt) && $(PIP) --no-deps -e . && touch $@
+	@$(call install,-r requirements.txt) && $(call install,--no-deps -e .) && touch $@
 
 $(CHECKS): requirements-dev.txt $(RUNTIME)
 	@$(call install,-r requirements-dev.txt) && touch $@

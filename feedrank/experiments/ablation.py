@@ -45,7 +45,7 @@ from feedrank.validation.results.metrics_json import write_json
 from feedrank.validation.results.summary import Summary
 
 DATA, REPORT = Path("data"), Path("reports/ablation.json")
-PAIR_STATE = ("pair_impression_count", "pair_like_count", *(f.name for f in REPEATED))
+PAIR_STATE = tuple(f.name for f in REPEATED)
 USER_STATE = ("user_log_ratio", "user_cluster_log_ratio", "user_topic_log_ratio",
               "factor_log_ratio", "user_impression_count", *PAIR_STATE)  # fmt: skip
 SHORT_WINDOWS = tuple(feature.name for feature in WINDOWED)

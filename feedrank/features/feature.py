@@ -11,7 +11,9 @@ from feedrank.features.question import Question
 
 Read = Callable[[Question], Union[np.ndarray, float]]
 RATIO, TERM = 1.0, 0.0  # prior means of weights
-POST, CLUSTER, TOPIC, USER, PAIR = "post", "cluster", "topic", "user", "pair"  # grains
+# Grains. A pair of `SHOWN` is one of those that the feed showed before.
+POST, CLUSTER, TOPIC, USER = "post", "cluster", "topic", "user"
+PAIR, SHOWN = "pair", "shown"
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class Feature:
         weight: prior mean of its weight in a first stage. 1: a log ratio or log-odds; 0: a
             term, whose weight is of any sign; None: of trees alone. NaN only there.
         grain: what tells the value within a step: the user's segment and the post (`POST`), the
-            user and the post's cluster or topic, the user and the moment (`USER`), or the pair.
+            user and the post's cluster or topic, the user and the moment (`USER`), the pair, or
+            the pair where it was shown before (`SHOWN`): the value of any other is 0.
         has_extremes: of `PAIR`: whether `read` also tells the highest and the lowest value of
             posts that are alike (`feedrank.ranking.tiles`); lists of others score every post.
         group: of a term: those of one group count together or not at all, as rows decide. By

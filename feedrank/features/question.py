@@ -191,3 +191,23 @@ class WholeGrid(Grid):
 
     def _pair_counts(self, step: int) -> Tally:
         return self.users.pairs.table(len(self.at), step)
+
+
+class ShownPairs(Question):
+    """The pairs of some users and the posts that each was shown, each pair once, in order.
+
+    Args:
+        shared: state of posts as of the step.
+        users: state of the users as of the step, all of whom ask.
+        at: seconds since the log's origin, shape (n_users,).
+        tables: of the users.
+    """
+
+    def __init__(
+        self, shared: SharedState, users: UserState, at: np.ndarray, tables: UserTables
+    ) -> None:
+        user, post = users.pairs.distinct
+        super().__init__(shared, users, user, post, at[user], tables)
+
+    def _pair_counts(self, step: int) -> Tally:
+        return self.users.pairs.of_distinct(step)

@@ -12,7 +12,18 @@ from typing import Tuple
 import numpy as np
 
 from feedrank.errors import SchemaError
-from feedrank.features.feature import CLUSTER, PAIR, POST, RATIO, TERM, TOPIC, USER, Feature, Read
+from feedrank.features.feature import (
+    CLUSTER,
+    PAIR,
+    POST,
+    RATIO,
+    SHOWN,
+    TERM,
+    TOPIC,
+    USER,
+    Feature,
+    Read,
+)
 from feedrank.features.question import Question
 from feedrank.features.topics import features_of_topics
 from feedrank.state.fitted import FittedParameters
@@ -46,7 +57,7 @@ def features_of(fitted: FittedParameters) -> tuple[Feature, ...]:
         for i, name in enumerate(fitted.moment_names)
     ]  # fmt: skip
     of_words = (OF_WORDS,) if any(len(refit.words) for refit in fitted.refits) else ()
-    fixed = (*FIXED, *WINDOWED, *REPEATED, *AGED, *of_words)
+    fixed = (*FIXED, *REPEATED, *WINDOWED, *AGED, *of_words)
     shipped = _named_apart((*fixed, *features_of_topics(fitted), *by_cluster, *encoded, *ages))
     return (*shipped, *_own_features(fitted, {feature.name for feature in shipped}))
 
@@ -164,9 +175,7 @@ OTHER: tuple[Column, ...] = (
 )  # fmt: skip
 TERMS: tuple[Column, ...] = (
     ("post_log_age", lambda q: q.shared.log_age[q.post], "the post's age", POST),
-    ("pair_impression_count", lambda q: q.pair_counts.shown, "shown to this user before", PAIR),
-    ("pair_like_count", lambda q: q.pair_counts.liked, "liked by this user before", PAIR),
-)  # fmt: skip
+)
 FIXED = tuple(
     Feature(name, read, words, weight, grain, has_extremes=True)
     for columns, weight in ((LINEAR, RATIO), (OTHER, None), (TERMS, TERM))
@@ -187,11 +196,18 @@ WINDOWED = tuple(
     )
 )
 # A user is bored by what was shown an hour ago, not by what was shown last month.
-REPEATED = tuple(
-    Feature(f"pair_impressions_{steps}", partial(_pair_impressions, steps=steps),
-            "shown to this user just now", TERM, has_extremes=True)
-    for steps in WINDOWS
+OF_PAIRS: tuple[tuple[str, Read, str], ...] = (
+    ("pair_impression_count", lambda q: q.pair_counts.shown, "shown to this user before"),
+    ("pair_like_count", lambda q: q.pair_counts.liked, "liked by this user before"),
+    *(
+        (f"pair_impressions_{steps}", partial(_pair_impressions, steps=steps),
+         "shown to this user just now")
+        for steps in WINDOWS
+    ),
 )  # fmt: skip
+REPEATED = tuple(
+    Feature(name, read, words, TERM, SHOWN, group=PAIR) for name, read, words in OF_PAIRS
+)
 # A post's appeal does not fade by one power of its age: what its log age exceeds that of each
 # window by is a term of its own (a linear spline). Measured: docs/ranking-results.md.
 AGED = tuple(

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from feedrank.features.feature import CLUSTER, PAIR, POST, TOPIC, USER, Feature
+from feedrank.features.feature import CLUSTER, PAIR, POST, SHOWN, TOPIC, USER, Feature
 from feedrank.features.question import Question
 from feedrank.ranking.first_stage import FirstStage
 from feedrank.ranking.step_requests import StepRequests
@@ -143,6 +143,9 @@ class CandidateGenerator:
             USER: parts[USER],
             PAIR: self._first_stage.part(PAIR, extreme),
         }
+        if SHOWN in parts:
+            shown = requests.shown()
+            of_tiles[SHOWN] = tiles.highest_of(shown, parts[SHOWN][shown.of, shown.post])
         return self._first_stage.total(of_tiles.__getitem__, of_tiles[POST].shape)
 
     def _tiles_of(self, shared: SharedState) -> Tiles | None:
@@ -159,7 +162,8 @@ class CandidateGenerator:
     def parts(self, requests: StepRequests) -> dict[str, np.ndarray]:
         """The parts of the sum that many pairs share, by grain.
 
-        Shapes are (n_segments, n_posts), (n_users, n_clusters), (n_users, n_topics), (n_users, 1).
+        Shapes are (n_segments, n_posts), (n_users, n_clusters), (n_users, n_topics), (n_users, 1)
+        and, of pairs that were shown before, (n_users, n_posts).
         """
         of_clusters = self._of_clusters[requests.shared.refit.first_step]
         one_of_each = {CLUSTER: of_clusters, TOPIC: self._of_topics, USER: ONE}
@@ -168,6 +172,10 @@ class CandidateGenerator:
             of_users = self._part(grain, requests.grid(post))
             # In a sixth of the time of `np.broadcast_to`.
             parts[grain] = np.zeros((len(requests.at), len(post))) + of_users
+        if self._first_stage.reads(SHOWN):
+            shown = requests.shown()
+            parts[SHOWN] = np.zeros((len(requests.at), self._fitted.n_posts))
+            parts[SHOWN][shown.of, shown.post] = self._part(SHOWN, shown)
         return parts
 
     def log_odds(self, pairs: Question, parts: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -177,6 +185,7 @@ class CandidateGenerator:
             CLUSTER: (pairs.of, pairs.cluster),
             TOPIC: (pairs.of, pairs.topic),
             USER: (pairs.of, ONE),
+            SHOWN: (pairs.of, pairs.post),
         }
 
         def part(grain: str) -> np.ndarray:

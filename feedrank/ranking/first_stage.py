@@ -59,6 +59,10 @@ class FirstStage:
             total += part_of(grain)
         return total.astype(np.float32)
 
+    def reads(self, grain: str) -> bool:
+        """Whether a column of this grain has a weight."""
+        return grain in self._of_grain
+
     def part(self, grain: str, column_of: Callable[[int], np.ndarray | float]) -> np.ndarray:
         """Weighted sum, float64, of the columns of one grain; they broadcast to each other."""
         total = np.zeros(())
@@ -70,11 +74,11 @@ class FirstStage:
     @cached_property
     def _of_grain(self) -> dict[str, list[tuple[int, float]]]:
         """Columns and weights by grain, in order; a column without weight is not read."""
-        found: dict[str, list[tuple[int, float]]] = {grain: [] for grain in sorted(self.grains)}
+        found: dict[str, list[tuple[int, float]]] = {}
         for column, weight, grain in zip(self.columns, self.weights, self.grains):
             if weight:
-                found[grain].append((column, weight))
-        return found
+                found.setdefault(grain, []).append((column, weight))
+        return dict(sorted(found.items()))
 
     def to_json(self) -> str:
         """All of it as a text."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from feedrank.features.question import Grid, Question, WholeGrid
+from feedrank.features.question import Grid, Question, ShownPairs, WholeGrid
 from feedrank.ranking.tiles import Extremes, Tiles
 from feedrank.state.past import Past
 from feedrank.state.shared import SharedState
@@ -46,6 +46,10 @@ class StepRequests:
     def whole(self) -> WholeGrid:
         """All pairs of these users and all posts."""
         return WholeGrid(self.shared, self.users, self.at, self.tables)
+
+    def shown(self) -> ShownPairs:
+        """The pairs of these users and the posts that each was shown before."""
+        return ShownPairs(self.shared, self.users, self.at, self.tables)
 
     def extremes(self, tiles: Tiles, are_highest: bool) -> Extremes:
         """All pairs of these users and tiles of posts."""

@@ -11,8 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from feedrank.features.question import Grid
-from feedrank.state.counts.tally import Tally
+from feedrank.features.question import Grid, Question
 from feedrank.state.shared import SharedState
 from feedrank.state.users import UserState, UserTables
 
@@ -79,6 +78,17 @@ class Tiles:
     def __len__(self) -> int:
         return len(self.edges) - 1
 
+    def highest_of(self, pairs: Question, values: np.ndarray) -> np.ndarray:
+        """The highest value of each user's pairs by tile, 0 at least, shape (n_users, n_tiles).
+
+        Args:
+            pairs: of users and posts, any other of which has 0.
+            values: of the pairs.
+        """
+        found = np.zeros((len(pairs.tables.users), len(self) + 1))
+        np.maximum.at(found, (pairs.of, self.of_post[pairs.post]), values)
+        return found[:, :-1]
+
     def posts(self, tiles: np.ndarray) -> np.ndarray:
         """Rows of the posts of some tiles."""
         first, end = self.edges[tiles].tolist(), self.edges[tiles + 1].tolist()
@@ -137,11 +147,3 @@ class Extremes(Grid):
     def _extreme(self, of_users: np.ndarray, of_tiles: np.ndarray) -> np.ndarray:
         low, high = of_tiles if self._are_highest else of_tiles[::-1]
         return np.asarray(np.maximum(of_users, 0) @ high + np.minimum(of_users, 0) @ low)
-
-    def _pair_counts(self, step: int) -> Tally:
-        """Those of a tile's posts together, or 0: they bound each post's, of the grid's shape."""
-        n_users, n = len(self.user), len(self._tiles)
-        if not self._are_highest:
-            return Tally(*np.zeros((2, n_users, 1), np.int64))
-        counts = self.users.pairs.table(n_users, step, self._tiles.of_post, n + 1)
-        return Tally(counts.shown[:, :n], counts.liked[:, :n])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from feedrank.features.feature import CLUSTER, POST, TOPIC, USER, Feature
+from feedrank.features.feature import CLUSTER, POST, SHOWN, TOPIC, USER, Feature
 from feedrank.features.question import Question
 from feedrank.features.spec import assemble
 from feedrank.ranking.candidates import ROUGH, CandidateGenerator
@@ -51,6 +51,25 @@ def test_the_grain_of_a_feature_tells_its_value(learned: Learned) -> None:
         if feature.grain in keys:
             _, first, cell = np.unique(keys[feature.grain], return_index=True, return_inverse=True)
             assert values.tobytes() == values[first][cell].tobytes(), feature.name
+
+
+def test_features_of_shown_pairs_are_0_of_others(learned: Learned) -> None:
+    requests, user, post, matrix = _all_pairs(learned, 22)
+    features = recommender_of(learned).features
+    is_shown = requests.users.pairs.before(user, post, 22).shown > 0
+    columns = [i for i, feature in enumerate(features) if feature.grain == SHOWN]
+    assert not matrix[~is_shown][:, columns].any()
+    assert matrix[is_shown][:, columns].any(axis=0).all()
+
+
+def test_pairs_that_were_shown_are_each_asked_once(learned: Learned) -> None:
+    requests, user, post, matrix = _all_pairs(learned, 22)
+    shown = requests.shown()
+    is_shown = requests.users.pairs.before(user, post, 22).shown > 0
+    assert shown.user.tolist() == user[is_shown].tolist()
+    assert shown.post.tolist() == post[is_shown].tolist()
+    found = assemble(recommender_of(learned).features, shown)
+    assert found.tobytes() == matrix[is_shown].tobytes()
 
 
 @pytest.mark.parametrize("day", [0, 8, 25])

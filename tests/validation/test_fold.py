@@ -21,6 +21,7 @@ from feedrank.validation.methods import AGED, BY_SEGMENT, OURS, method_names
 from feedrank.validation.replay.replay import ReplayResult
 from feedrank.validation.results.details import calibration_of, days_of
 from feedrank.validation.results.metrics_json import headline_of, write_json
+from feedrank.validation.results.requests_table import read_requests, write_requests
 from feedrank.validation.results.slices import AGAINST, large_slices, slice_table, slices_of
 from feedrank.validation.results.summary import Summary
 from tests.support.simulated_logs import DAY, DEFAULTS, Learned, saved, simulated, workers
@@ -140,6 +141,18 @@ def test_the_table_of_requests_tells_what_was_shown_and_liked(
         shown = sorted(_shown(replayed, i).items())
         posts = b"".join(int(ids[post]).to_bytes(8, "little") for post, _ in shown)
         assert checksum == zlib.crc32(posts + bytes(liked for _, liked in shown))
+
+
+def test_the_table_of_requests_names_our_lists(
+    learned: Learned, results: list[FoldResult], replayed: ReplayResult, tmp_path: Path
+) -> None:
+    summary = Summary.of(results, learned.params.validate)
+    write_requests(tmp_path / "table", summary.requests(learned.log, learned.store.catalogue))
+    table = read_requests((tmp_path / "table").read_bytes(), "table")
+    ids, ours = learned.log.posts["post_id"].to_numpy(), replayed.top[0]
+    assert [of.tolist() for of in table["posts"]] == ids[ours].tolist()
+    spreads = np.stack(table["post_spreads"].tolist())
+    np.testing.assert_array_equal(spreads, replayed.top_spread[0].astype(np.float32))
 
 
 def test_a_fold_s_lists_are_the_recommender_s(

@@ -16,8 +16,17 @@ from feedrank.stats.intervals import (
     estimate,
     user_weights,
 )
+from feedrank.validation.hitrate.doubt import doubt_correlation
 from feedrank.validation.methods import OURS
-from feedrank.validation.results.requests_table import DOUBT, LIST, OUTCOMES, VOID, column
+from feedrank.validation.results.requests_table import (
+    DOUBT,
+    LIST,
+    OUTCOMES,
+    POSTS,
+    SPREADS,
+    VOID,
+    column,
+)
 
 KEYS = ["user_id", "at"]
 RESAMPLES = 2_000  # of users, unless `make compare` is asked for others
@@ -154,15 +163,28 @@ class Pairs:
     def _doubts(self, k: int) -> np.ndarray:
         """Standard deviations of what no request tells: of A, of B, and of B less A.
 
-        The doubts of A and B correlate by the share of requests with equal lists. An older table
-        says nothing of its doubt.
+        An older table says nothing of its doubt.
         """
         names = (_column_of(t, DOUBT, k) for t in (self.a, self.b))
         tables = zip((self.a, self.b), names, strict=True)
         a, b = (float(t[name].iloc[0]) if name in t else 0.0 for t, name in tables)
-        n_differ = self.n_lists_that_differ(k)
-        equal = 0.0 if n_differ is None else 1 - n_differ / len(self.a)
-        return np.array([a, b, np.sqrt(max(a**2 + b**2 - 2 * equal * a * b, 0.0))])
+        shared = self._correlation(k) * a * b
+        return np.array([a, b, np.sqrt(max(a**2 + b**2 - 2 * shared, 0.0))])
+
+    def _correlation(self, k: int) -> float:
+        """Of what no request tells of lists of k; 0 where an older table does not hold them."""
+        if not all(POSTS in table for table in (self.a, self.b)):
+            return 0.0
+        ids, spreads = (
+            [row[:k] for table in (self.a, self.b) for row in table[name]]
+            for name in (POSTS, SPREADS)
+        )
+        is_taken = np.arange(k) < np.array([len(row) for row in ids])[:, None]
+        lists, spread = np.full(is_taken.shape, -1), np.zeros(is_taken.shape)
+        lists[is_taken] = pd.factorize(np.concatenate(ids))[0]
+        spread[is_taken] = np.concatenate(spreads)
+        both = (2, len(self.a), k)
+        return float(doubt_correlation(lists.reshape(both), spread.reshape(both))[0, 1])
 
     def deciding(self, kind: str) -> Difference:
         """The difference of a hit rate that a build decides by.

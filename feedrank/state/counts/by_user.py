@@ -57,7 +57,6 @@ class PairCounts:
     ) -> None:
         self._rows = user, post, step, liked
         self._n_posts = n_posts
-        self._by_post: dict[int, Tally] = {}  # tables of all posts, by step
 
     @cached_property
     def _n_steps(self) -> int:
@@ -72,8 +71,6 @@ class PairCounts:
 
     def before(self, user: np.ndarray, post: np.ndarray, step: int) -> Tally:
         """Impressions and likes of each pair strictly before a step, int64, shape (n,)."""
-        if step in self._by_post:
-            return Tally(*(counts[user, post] for counts in vars(self._by_post[step]).values()))
         keys, likes = self._sorted
         first = np.searchsorted(keys, self._key(user, post, 0))
         last = np.searchsorted(keys, self._key(user, post, min(max(step, 0), self._n_steps)))
@@ -118,32 +115,31 @@ class PairCounts:
         )
         return Tally(*counts)
 
-    def table(
-        self, n_users: int, before: int, part: np.ndarray | None = None, n_parts: int = 0
-    ) -> Tally:
-        """Counts of the first users by post, or by part of the posts, strictly before a step.
+    @cached_property
+    def _distinct(self) -> tuple[np.ndarray, np.ndarray]:
+        """Key `user * n_posts + post` of each pair once, ascending, and the pair of each row."""
+        user, post = self._rows[:2]
+        return np.unique(user.astype(np.int64) * self._n_posts + post, return_inverse=True)
 
-        Args:
-            n_users: number of users.
-            before: the step.
-            part: of each post; None: of its own.
-            n_parts: number of parts.
+    @property
+    def distinct(self) -> tuple[np.ndarray, np.ndarray]:
+        """User and post of each pair once, in order, shape (n_pairs,)."""
+        return np.divmod(self._distinct[0], self._n_posts)
 
-        Returns:
-            int64, shape (n_users, n_parts).
-        """
-        user, post, step, liked = self._rows
-        n = self._n_posts if part is None else n_parts
-        cell = user.astype(np.int64) * n + (post if part is None else part[post])
+    def of_distinct(self, before: int) -> Tally:
+        """Counts of the pairs of `distinct` strictly before a step, int64, shape (n_pairs,)."""
+        key, pair = self._distinct
+        _, _, step, liked = self._rows
         is_known = step < before
-        counts = (
-            np.bincount(cell[which], minlength=n_users * n).reshape(n_users, n)
-            for which in (is_known, is_known & (liked > 0))
-        )
-        found = Tally(*counts)
-        if part is None:
-            self._by_post[before] = found
-        return found
+        rows = pair[is_known], pair[is_known & (liked > 0)]
+        return Tally(*(np.bincount(of_row, minlength=len(key)) for of_row in rows))
+
+    def table(self, n_users: int, before: int) -> Tally:
+        """Counts of the first users by post strictly before a step, int64, (n_users, n_posts)."""
+        tables = np.zeros((2, n_users, self._n_posts), np.int64)
+        for table, counts in zip(tables, vars(self.of_distinct(before)).values()):
+            table[self.distinct] = counts
+        return Tally(*tables)
 
     def _key(self, user: np.ndarray, post: np.ndarray, step: np.ndarray | int) -> np.ndarray:
         pair = user.astype(np.int64) * self._n_posts + post

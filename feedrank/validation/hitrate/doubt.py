@@ -45,8 +45,8 @@ def post_covariance(lists: np.ndarray, spread: np.ndarray) -> np.ndarray:
     return np.asarray(QUALITY_FACTOR * mean @ mean.T)
 
 
-def shared_normals(lists: np.ndarray, spread: np.ndarray, params: ValidateParams) -> np.ndarray:
-    """Standard normal numbers of each method and resample, shape (n_methods, n_resamples).
+def doubt_correlation(lists: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Correlation of what no request tells of methods' lists, shape (n_methods, n_methods).
 
     What is not known of a post is the same for all methods, as `post_covariance` says; all else,
     of the variance of a shift's prior, is the same as far as posts of the same request are.
@@ -54,11 +54,27 @@ def shared_normals(lists: np.ndarray, spread: np.ndarray, params: ValidateParams
     Args:
         lists: rows of posts, -1 is an empty place, shape (n_methods, n_requests, k).
         spread: as of `post_covariance`.
-        params: of the bootstrap.
+
+    Lists of one post in common of four, of which all is known:
+
+    >>> lists = np.array([[[0, 1, 2, 3]], [[3, 4, 5, 6]]])
+    >>> doubt_correlation(lists, np.zeros(lists.shape)).tolist()
+    [[1.0, 0.25], [0.25, 1.0]]
     """
     covariance = SHIFT_SPREAD**2 * _in_common(lists) + post_covariance(lists, spread)
     deviation = np.sqrt(covariance.diagonal())
-    values, vectors = np.linalg.eigh(covariance / np.outer(deviation, deviation))
+    return np.asarray(covariance / np.outer(deviation, deviation))
+
+
+def shared_normals(lists: np.ndarray, spread: np.ndarray, params: ValidateParams) -> np.ndarray:
+    """Normal numbers of each method and resample that correlate, shape (n_methods, n_resamples).
+
+    Args:
+        lists: as of `doubt_correlation`.
+        spread: as of `post_covariance`.
+        params: of the bootstrap.
+    """
+    values, vectors = np.linalg.eigh(doubt_correlation(lists, spread))
     drawn = np.random.default_rng((params.seed, 1)).standard_normal((len(lists), params.bootstrap))
     return np.asarray((vectors * np.sqrt(np.maximum(values, 0))) @ drawn)
 

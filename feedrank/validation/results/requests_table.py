@@ -29,6 +29,9 @@ VOID = "expected_is_void"  # column, constant: the tests of the feed make `expec
 # Column, constant: standard deviation of what no request tells of `expected` of our list of the
 # first k, 'expected_doubt@3' of a further one.
 DOUBT = "expected_doubt"
+# Columns of our longest list: ids, best first, and standard deviations of the posts' qualities in
+# log-odds, by which the doubts of two runs correlate.
+POSTS, SPREADS = "posts", "post_spreads"
 
 
 def requests_table(
@@ -47,10 +50,11 @@ def requests_table(
     and of those liked, which is equal for two runs of the same log; `expected_is_void` says in each
     row whether `expected` counts for nothing, by the tests of the feed or a severe warning,
     `expected_doubt` the standard deviation of what no request tells of `expected` of our list.
-    Each further k has a `list@<k>` and an `expected_doubt@<k>` of its own.
+    Each further k has a `list@<k>` and an `expected_doubt@<k>` of its own. `posts` holds the ids of
+    our longest list, best first, `post_spreads` the standard deviation of each one's quality.
     """
-    replayed = joined(results)
-    top = replayed.top[results[0].names.index(OURS)]
+    replayed, ours = joined(results), results[0].names.index(OURS)
+    top, spread = replayed.top[ours], replayed.top_spread[ours].astype(np.float32)
     columns: dict[str, object] = {
         "user_id": plain_ids(np.asarray(catalogue.user_ids)[replayed.user]),
         "at": pd.to_datetime(log.meta.origin) + pd.to_timedelta(replayed.at, unit="s"),
@@ -59,6 +63,8 @@ def requests_table(
         OUTCOMES: outcome_checksums(np.asarray(catalogue.post_ids), replayed),
         VOID: is_void,
         DOUBT: float(scores[0].methods[OURS].doubt.std()),
+        POSTS: [plain_ids(np.asarray(catalogue.post_ids)[of[of >= 0]]) for of in top],
+        SPREADS: [of[posts >= 0] for of, posts in zip(spread, top, strict=True)],
     }
     for found in scores[1:]:
         lists = list_checksums(np.asarray(catalogue.post_ids), top[:, : found.k])

@@ -222,14 +222,47 @@ def test_a_build_refuses_a_significant_or_a_possible_loss() -> None:
     assert not is_refused(same, 0.0, "doubtful")
 
 
-def test_what_no_request_tells_widens_a_difference_of_other_lists_alone() -> None:
+def _listing(table: pd.DataFrame, posts: list[str], spread: float) -> pd.DataFrame:
+    """Of which every request lists the same posts."""
+    lists = {"posts": [posts] * N, "post_spreads": [np.full(len(posts), spread, np.float32)] * N}
+    return table.assign(expected_doubt=0.05, **lists)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.3])
+def test_what_no_request_tells_widens_a_difference_by_posts_that_differ(spread: float) -> None:
+    a, b = hits_table(seed=1), hits_table(gain=0.02, seed=2)
+    plain = Pairs.of(a, b, 500, 1).difference("expected@5")
+    first = _listing(a, ["a", "b", "c", "d", "e"], spread)
+    of_b = (["e", "d", "c", "b", "a"], ["a", "b", "c", "d", "x"], ["v", "w", "x", "y"])
+    found = [Pairs.of(first, _listing(b, posts, spread), 500, 1) for posts in of_b]
+    same, near, apart = (pairs.difference("expected@5").gain for pairs in found)
+    assert (same.low, same.high) == (plain.gain.low, plain.gain.high)
+    widths = [gain.high - gain.low for gain in (same, near, apart)]
+    assert widths[0] < widths[1] < 0.7 * widths[2]
+    # Of four posts in five in common, whatever the reason of the doubt.
+    doubts = np.sqrt(np.square(widths[1:]) - widths[0] ** 2)
+    assert doubts[0] / doubts[1] == pytest.approx(np.sqrt(0.2), rel=0.1)
+    assert {gain.value for gain in (same, near, apart)} == {plain.gain.value}
+
+
+def test_what_is_not_known_of_posts_is_shared_by_lists_of_other_requests() -> None:
+    a, b = hits_table(seed=1), hits_table(gain=0.02, seed=2)
+    lists = [["a", "b", "c", "d", "e"], ["v", "w", "x", "y", "z"]] * (N // 2)
+    widths = []
+    for spread in (0.0, 0.3):
+        tables = (_listing(t, lists[0], spread) for t in (a, b))
+        moved = [t.assign(posts=of) for t, of in zip(tables, (lists, lists[::-1]), strict=True)]
+        gain = Pairs.of(*moved, 500, 1).difference("expected@5").gain
+        widths.append(gain.high - gain.low)
+    assert widths[1] < 0.5 * widths[0]
+
+
+def test_doubts_of_runs_that_do_not_name_their_posts_do_not_correlate() -> None:
     a, b = hits_table(seed=1), hits_table(gain=0.02, seed=2)
     plain = Pairs.of(a, b, 500, 1).difference("expected@5")
     doubted = [t.assign(expected_doubt=0.05) for t in (a, b)]
     found = Pairs.of(*doubted, 500, 1).difference("expected@5")
-    apart = Pairs.of(doubted[0], reordered(doubted[1]), 500, 1).difference("expected@5")
-    widths = [d.gain.high - d.gain.low for d in (plain, found, apart)]
-    assert widths[0] < widths[1] < 0.7 * widths[2]
+    assert found.gain.high - found.gain.low > 1.5 * (plain.gain.high - plain.gain.low)
     assert found.gain.value == plain.gain.value
     shown = [Pairs.of(*t, 500, 1).difference("shown@5").gain for t in ((a, b), doubted)]
     assert shown[0] == shown[1]

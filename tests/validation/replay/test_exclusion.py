@@ -11,8 +11,9 @@ from threadpoolctl import threadpool_limits
 
 from feedrank.demo.truth import Truth
 from feedrank.log.calendar import Calendar
+from feedrank.oracle import true_hit_rates
 from feedrank.oracle.limits import informed_lists, oracle_lists
-from feedrank.oracle.true_hit_rates import hits_of_lists, true_hits
+from feedrank.oracle.true_hit_rates import hits_of_lists, share_of_way, true_hits, truth_of
 from feedrank.validation.fold import FoldResult, barred_posts, run_fold
 from feedrank.validation.methods import FRESH, OURS
 from tests.support.simulated_logs import DAY, Learned, saved, simulated, simulated_network, workers
@@ -109,6 +110,29 @@ def test_the_limits_of_all_requests_are_those_of_each(
     for name, posts in lists.items():
         expected = hits_of_lists(truth, log, result.replayed, posts)
         np.testing.assert_array_equal(hits[name], expected, name)
+
+
+def test_limits_are_of_some_requests_and_compared_on_the_same(
+    truth: Truth, without_a_rule: FoldResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(true_hit_rates, "LIMIT_REQUESTS", 20)
+    log, result = simulated().log, without_a_rule
+    truth.save(tmp_path)
+    n = len(result.replayed.user)
+    apart = n // 20
+    assert apart > 1
+    barred = [np.arange(i % 4) for i in range(n)]
+    params = simulated().params.validate
+    found = truth_of(tmp_path, log, [result], params, barred)
+    assert found is not None
+    every = true_hits(truth, log, [result], params.k[0], barred)
+    some = {name: float(hits[::apart].mean()) for name, hits in every.items()}
+    limits = ("informed", "oracle")
+    for name, hits in every.items():
+        expected = some[name] if name in limits else float(hits.mean())
+        assert found["true"][name] == pytest.approx(expected, abs=1e-5), name
+    assert found["share_of_way"] == pytest.approx(share_of_way(some), abs=1e-5)
+    assert found["regret"] == pytest.approx(some["oracle"] - some[OURS], abs=1e-5)
 
 
 def test_a_limit_with_too_few_posts_leaves_places_empty(
