@@ -88,7 +88,7 @@ api: $(CHECKS)            ## the API reference, from the docstrings, into data/a
 	pdoc feedrank service '!feedrank.engines.spark' '!feedrank.training.on_spark' -d google --no-show-source -o data/api
 
 test: $(CHECKS) lint      ## lint, types, all tests, and the whole pipeline on a small demo
-	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	python -m pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(CHECKS)      ## what takes many minutes: how often intervals hold the truth, the container's steps
 	python -m pytest -m slow

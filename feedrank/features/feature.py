@@ -11,7 +11,7 @@ from feedrank.features.question import Question
 
 Read = Callable[[Question], Union[np.ndarray, float]]
 RATIO, TERM = 1.0, 0.0  # prior means of weights
-# Grains. A pair of `SHOWN` is one of those that the feed showed before.
+# Grains: what tells a value.
 POST, CLUSTER, TOPIC, USER = "post", "cluster", "topic", "user"
 PAIR, SHOWN = "pair", "shown"
 

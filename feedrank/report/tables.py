@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from feedrank.stats.decisions import MORE_DAYS
 from feedrank.validation.results.leads import decided, in_words
 
 EMPTY, CHANGE, MINUS = "\N{EN DASH}", "\N{GREEK CAPITAL LETTER DELTA}", "\N{MINUS SIGN}"
@@ -109,7 +110,8 @@ def interval(values: Mapping[str, Any], kind: str) -> str:
 
 def _briefly(decision: str) -> str:
     """A decision in the width of a column: 'undecided, 5 times'."""
-    return decision.removesuffix(" the requests would tell").replace("about ", "")
+    briefly = decision.removesuffix(" the requests would tell").removesuffix(f", {MORE_DAYS}")
+    return briefly.replace("about ", "")
 
 
 def _with_ends(values: Mapping[str, Any], name: str) -> str:

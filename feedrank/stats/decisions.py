@@ -9,6 +9,7 @@ import numpy as np
 EQUAL = 0.005  # of a hit rate: one request in 200; half the least lead that a reader would act on
 LIKELY = 1.0  # standard errors: five to one
 ROUNDING = 1e-9  # of a ratio of float64: nine times are not ten
+MORE_DAYS = "more test days would tell more"
 MOST_TIMES = 100  # beyond it nobody collects them: "over 100 times" says all that is to be said
 
 
@@ -31,7 +32,7 @@ def decision(
         low: lower end of its 95 % interval; NaN without one, which decides nothing.
         high: upper end.
         tolerance: a difference that does not matter, 0 or more.
-        narrows: more requests narrow the interval by that law.
+        narrows: more requests of the same days narrow the interval by that law.
 
     >>> decision(0.02, 0.01, 0.03), decision(0.001, -0.003, 0.004)
     ('ahead', 'equal within 0.005')
@@ -47,7 +48,7 @@ def decision(
     if max(-low, high) <= tolerance:
         return f"equal within {tolerance:g}"
     if not narrows:
-        return "undecided"
+        return f"undecided, {MORE_DAYS}"
     return f"undecided, {_times(value, low, high, tolerance)} the requests would tell"
 
 

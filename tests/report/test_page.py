@@ -322,7 +322,8 @@ def test_it_is_said_in_words_whether_a_lead_is_sure(found: Reports) -> None:
         (0.01, 0.09, "Ours is better, beyond chance."),
         (-0.09, -0.01, "Ours is worse, beyond chance."),
         (-0.004, 0.005, "For all that matters, both are equal."),
-        (-0.02, 0.09, "Which one is better is undecided. "
+        (-0.02, 0.09, "Which one is better is undecided, more test days would "
+         "tell more. "
          "Among the posts that were shown anyway, ours is better beyond chance."),
     ],
 )  # fmt: skip

@@ -29,7 +29,9 @@ def test_the_end_that_has_to_move_tells_how_many_requests_it_takes(
 
 
 def test_what_more_requests_do_not_narrow_has_no_number_of_them() -> None:
-    assert decision(0.02, -0.04, 0.03, narrows=False) == "undecided"
+    assert decision(0.02, -0.04, 0.03, narrows=False) == (
+        "undecided, more test days would tell more"
+    )
     assert decision(0.02, 0.01, 0.03, narrows=False) == "ahead"
 
 

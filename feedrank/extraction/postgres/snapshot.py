@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from threading import Event, local
 from typing import TypeVar
@@ -51,22 +51,32 @@ class Snapshot:
             SourceError: the database cannot be read.
         """
         stopped = Event()
-        pending = [self._pool.submit(self._run, task, stopped) for task in tasks]
-        try:
+        of_tasks = [(task, Future[list[T]]()) for task in tasks]
+        pending = [future for _, future in of_tasks]
+        try:  # from before the first one: the interruption may come while a thread starts
+            for task, future in of_tasks:
+                self._pool.submit(self._run, task, future, stopped)
             wait(pending, return_when=FIRST_EXCEPTION)
             for future in pending:
                 if future.done():
                     future.result()
         except BaseException:
             stopped.set()
-            for future in pending:
-                future.cancel()
-            self._source.waiting.end(pending)
+            self._source.waiting.end([future for future in pending if not future.cancel()])
             raise
         return [found for future in pending for found in future.result()]
 
-    def _run(self, task: Callable[[Transaction], T], stopped: Event) -> list[T]:
-        return [] if stopped.is_set() else [retrying(lambda: self._try(task), unless=SnapshotLost)]
+    def _run(
+        self, task: Callable[[Transaction], T], future: Future[list[T]], stopped: Event
+    ) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            is_due = not stopped.is_set()
+            found = [retrying(lambda: self._try(task), unless=SnapshotLost)] if is_due else []
+            future.set_result(found)
+        except BaseException as error:  # raised again where the result is asked for
+            future.set_exception(error)
 
     def _try(self, task: Callable[[Transaction], T]) -> T:
         try:

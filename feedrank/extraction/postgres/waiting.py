@@ -62,8 +62,9 @@ class Waiting:
 
     def result(self, call: Callable[[], T]) -> T:
         """The result of a call that waits for the server, with a log line every ten seconds."""
-        since, pending = time.monotonic(), _started(call)
-        try:
+        since, pending = time.monotonic(), Future[T]()
+        try:  # from before the thread starts: the interruption may come while it does
+            _start(call, pending)
             while not wait_for([pending], BEAT_SECONDS).done:
                 self._beat(time.monotonic() - since)
         except BaseException:  # Ctrl-C and SIGTERM among them
@@ -98,7 +99,7 @@ class Waiting:
 
     def _activity(self) -> str:
         # One question at a time: behind a full pool each would take a place in the queue.
-        question = self._question or _started(self._ask)
+        question = self._question or _start(self._ask, Future())
         self._question = None if wait_for([question], ANSWER_SECONDS).done else question
         if self._question is not None:
             return (
@@ -129,9 +130,8 @@ def _words(pid: int, state: str, event: str, seconds: int, blocking: str) -> str
     return f"process {pid} is {state} for {seconds} s{waits}{held}"
 
 
-def _started(call: Callable[[], T]) -> Future[T]:
-    """The future result of a call in a thread that does not keep the process from ending."""
-    future: Future[T] = Future()
+def _start(call: Callable[[], T], future: Future[T]) -> Future[T]:
+    """Call in a thread that does not keep the process from ending; the result is the future's."""
 
     def run() -> None:
         try:

@@ -114,7 +114,7 @@ def decided(lead: Lead, kind: str) -> str:
 def decision_by(kind: str, value: float, low: float, high: float, tolerance: float = EQUAL) -> str:
     """Decision by one hit rate, such as 'shown' or 'expected@5'.
 
-    How many requests would tell is not said of `expected`: most of its width is what no request
-    tells, such as the priors of the shifts, and does not fall with the root of their number.
+    How many requests would tell is not said of `expected`: it counts the matches of all requests of
+    the test days already, and what these leave unknown falls with more days alone.
     """
     return decision(value, low, high, tolerance, narrows=not kind.startswith("expected"))

@@ -7,14 +7,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from threading import Event, Thread, main_thread
+from typing import Any
 
 import psycopg2
 import pytest
 
 from feedrank.errors import SourceError
+from feedrank.extraction.postgres import snapshot as snapshots
 from feedrank.extraction.postgres import waiting
 from feedrank.extraction.postgres.connection import Source, Transaction
 from feedrank.extraction.postgres.snapshot import Snapshot
@@ -80,6 +83,49 @@ def test_an_interruption_ends_the_statements_of_parallel_connections(
     Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt), Snapshot.of(_source(database), 2) as snapshot:
         snapshot.each(tasks)
+    assert _n_at_work(database) == 0
+
+
+def test_an_interruption_while_a_thread_starts_ends_its_statement(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended = Event()
+
+    class Interrupted(Thread):
+        def start(self) -> None:
+            super().start()
+            raise KeyboardInterrupt
+
+    class Connection:
+        def cancel(self) -> None:
+            ended.set()
+
+    monkeypatch.setattr(waiting, "Thread", Interrupted)
+    source = Waiting(lambda: None)
+    with pytest.raises(KeyboardInterrupt), source.open(Connection()):
+        source.result(partial(ended.wait, 4))
+    assert ended.is_set()
+
+
+def test_an_interruption_while_tasks_are_handed_out_ends_those_at_work(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished = Event()
+
+    class Interrupted(ThreadPoolExecutor):
+        def submit(self, *task: Any, **named: Any) -> Any:
+            super().submit(*task, **named)
+            _until(lambda: _n_at_work(database) > 0)
+            raise KeyboardInterrupt
+
+    def sleep(transaction: Transaction) -> None:
+        transaction.rows("SELECT pg_sleep(4)")
+        finished.set()
+
+    monkeypatch.setattr(snapshots, "ThreadPoolExecutor", Interrupted)
+    with pytest.raises(KeyboardInterrupt), Snapshot.of(_source(database), 2) as snapshot:
+        snapshot.each([sleep, sleep])
+    assert not finished.is_set()
     assert _n_at_work(database) == 0
 
 

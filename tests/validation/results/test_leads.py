@@ -41,7 +41,7 @@ def test_a_lead_without_an_interval_decides_nothing() -> None:
 
 def test_how_many_requests_would_tell_is_said_of_shown_alone() -> None:
     unsure = lead(0.01, 0.01)
-    assert decided(unsure, "expected") == "undecided"
+    assert decided(unsure, "expected") == "undecided, more test days would tell more"
     assert decided(unsure, "shown") == "undecided, about 4 times the requests would tell"
 
 
