@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -70,8 +71,8 @@ class Artifact:
         for found in (manifest["features"], ranker.feature_names):
             if found != expected:
                 raise ArtifactError(
-                    f"'{directory}' was made for the features {found}, this code computes "
-                    f"{expected}, in this order. Export again with this code."
+                    f"'{directory}' was made for {_other_features(found, expected)}. "
+                    "Run `dvc repro` with this code."
                 )
         artifact = cls(directory, manifest, store, recommender, version_of(directory))
         with blaming(directory / GOLDEN):
@@ -118,3 +119,11 @@ class Artifact:
     def replay_golden(self) -> None:
         """Answer the stored requests again; raises `ArtifactError` at the first difference."""
         replay(self.recommender, self.golden, str(self.directory))
+
+
+def _other_features(found: Sequence[str], expected: Sequence[str]) -> str:
+    """How the features of an artifact differ from those of this code."""
+    sides = ("it alone has", found, expected), ("this code alone has", expected, found)
+    own = [(words, [n for n in some if n not in others]) for words, some, others in sides]
+    differ = [f"{words} {', '.join(names)}" for words, names in own if names]
+    return f"other features: {'; '.join(differ)}" if differ else "features in another order"
