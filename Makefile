@@ -9,9 +9,9 @@ SEARCH := $(VENV)/.search
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 UV := $(BIN)/python -m uv pip install --quiet --system-certs -c constraints.txt
 # uv takes half of pip's time; pip follows where uv is missing, or finds no index but pip's own.
-install = $(UV) $(1) 2>/dev/null || $(PIP) $(1)
+install = { $(UV) $(1) 2>/dev/null || $(PIP) $(1); }
 
-# Packages are compiled when they are first imported, which is a fifth of them, and stay so.
+# Python compiles a module when it is first imported, and keeps it: a fifth of all are.
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help

@@ -111,3 +111,15 @@ def test_the_wheel_holds_every_file_beside_the_code(package: str) -> None:
     listed = subprocess.run(["git", "ls-files", package], cwd=ROOT, check=True,
                             capture_output=True, text=True).stdout.split()  # fmt: skip
     assert {p for p in listed if not p.endswith(".py") and ROOT / p not in held} == set()
+
+
+def test_an_install_that_fails_is_no_install(tmp_path: Path) -> None:
+    for name in ("Makefile", "requirements.txt", "constraints.txt", "pyproject.toml"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\ncase "$*" in *requirements.txt*) exit 1;; esac\n')
+    python.chmod(0o755)
+    done = subprocess.run(["make", ".venv/.runtime"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert not (tmp_path / ".venv" / ".runtime").exists()

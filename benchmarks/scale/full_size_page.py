@@ -105,8 +105,8 @@ def _hitrates(results: list[dict[str, Any]]) -> str:
     """True hit rates, known in simulations, and the share of the way to the informed limit."""
     rows = []
     for result in results:
-        true = result["metrics"]["demo"]["true"]
-        way = (true["feedrank"] - true["random"]) / (true["informed"] - true["random"])
+        demo = result["metrics"]["demo"]
+        true, way = demo["true"], demo["share_of_way"]
         rates = [f"{true[name]:.4f}" for name in METHODS]
         rows.append([f"{result['users']:,}", *rates, f"{way:.1%}"])
     head = ["users", *(f"`{name}`" for name in METHODS), "share of the way from random to informed"]

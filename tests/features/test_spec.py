@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from feedrank.features.feature import SHOWN
 from feedrank.features.spec import FIXED, features_of
 from feedrank.features.topics import TOPICAL
+from feedrank.ranking.first_stage import Design
 from feedrank.state.posts.factors import UserEvidence
 from feedrank.state.posts.topic_contexts import age_of
 from feedrank.state.shared import WINDOWS
@@ -60,6 +62,15 @@ def test_whatever_a_profile_column_is_called_the_names_stay_apart(name: str) -> 
     names = [f.name for f in features_of(replace(fitted, column_names=columns))]
     assert len(set(names)) == len(names) == len(features_of(fitted))
     assert not set("[]<") & set("".join(names))
+
+
+def test_each_term_of_shown_pairs_counts_alone(learned: Learned) -> None:
+    features = features_of(learned.store.fitted)
+    design = Design.of(np.zeros((2, len(features)), np.float32), features)
+    together = [{design.columns[place] for place in group.places} for group in design.groups()]
+    of_shown = [{i} for i, feature in enumerate(features) if feature.grain == SHOWN]
+    assert len(of_shown) == 5
+    assert all(alone in together for alone in of_shown)
 
 
 def test_linear_features_are_never_missing(learned: Learned) -> None:

@@ -233,7 +233,8 @@ def test_what_no_request_tells_widens_a_difference_by_posts_that_differ(spread: 
     a, b = hits_table(seed=1), hits_table(gain=0.02, seed=2)
     plain = Pairs.of(a, b, 500, 1).difference("expected@5")
     first = _listing(a, ["a", "b", "c", "d", "e"], spread)
-    of_b = (["e", "d", "c", "b", "a"], ["a", "b", "c", "d", "x"], ["v", "w", "x", "y"])
+    # What lists hold beyond the five that are compared does not count.
+    of_b = (["e", "d", "c", "b", "a", "y"], ["a", "b", "c", "d", "x", "e"], ["v", "w", "x", "y"])
     found = [Pairs.of(first, _listing(b, posts, spread), 500, 1) for posts in of_b]
     same, near, apart = (pairs.difference("expected@5").gain for pairs in found)
     assert (same.low, same.high) == (plain.gain.low, plain.gain.high)
