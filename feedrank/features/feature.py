@@ -11,7 +11,6 @@ from feedrank.features.question import Question
 
 Read = Callable[[Question], Union[np.ndarray, float]]
 RATIO, TERM = 1.0, 0.0  # prior means of weights
-# Grains: what tells a value.
 POST, CLUSTER, TOPIC, USER = "post", "cluster", "topic", "user"
 PAIR, SHOWN = "pair", "shown"
 
@@ -30,7 +29,8 @@ class Feature:
             user and the post's cluster or topic, the user and the moment (`USER`), the pair, or
             the pair where it was shown before (`SHOWN`): the value of any other is 0.
         has_extremes: of `PAIR`: whether `read` also tells the highest and the lowest value of
-            posts that are alike (`feedrank.ranking.tiles`); lists of others score every post.
+            posts that are alike (`feedrank.ranking.tiles`), which has no counts of pairs; lists of
+            others score every post.
         group: of a term: those of one group count together or not at all, as rows decide. By
             default its grain; each of `PAIR` is alone.
     """

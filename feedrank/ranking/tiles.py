@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from feedrank.features.question import Grid, Question
+from feedrank.state.counts.tally import Tally
 from feedrank.state.shared import SharedState
 from feedrank.state.users import UserState, UserTables
 
@@ -147,3 +148,6 @@ class Extremes(Grid):
     def _extreme(self, of_users: np.ndarray, of_tiles: np.ndarray) -> np.ndarray:
         low, high = of_tiles if self._are_highest else of_tiles[::-1]
         return np.asarray(np.maximum(of_users, 0) @ high + np.minimum(of_users, 0) @ low)
+
+    def _pair_counts(self, step: int) -> Tally:
+        raise NotImplementedError("counts of pairs have no extremes: their features are `SHOWN`")

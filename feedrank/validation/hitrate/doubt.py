@@ -67,7 +67,7 @@ def doubt_correlation(lists: np.ndarray, spread: np.ndarray) -> np.ndarray:
 
 
 def shared_normals(lists: np.ndarray, spread: np.ndarray, params: ValidateParams) -> np.ndarray:
-    """Normal numbers of each method and resample that correlate, shape (n_methods, n_resamples).
+    """Standard normal numbers that correlate, shape (n_methods, n_resamples).
 
     Args:
         lists: as of `doubt_correlation`.
