@@ -189,18 +189,11 @@ class WholeGrid(Grid):
     def _sum_of_products(self, of_users: np.ndarray, of_posts: np.ndarray) -> np.ndarray:
         return np.asarray(of_users.T @ of_posts)
 
-    def _pair_counts(self, step: int) -> Tally:
-        return self.users.pairs.table(len(self.at), step)
-
 
 class ShownPairs(Question):
     """The pairs of some users and the posts that each was shown, each pair once, in order.
 
-    Args:
-        shared: state of posts as of the step.
-        users: state of the users as of the step, all of whom ask.
-        at: seconds since the log's origin, shape (n_users,).
-        tables: of the users.
+    Its arguments are those of `WholeGrid`.
     """
 
     def __init__(

@@ -159,8 +159,8 @@ def test_a_pair_counts_its_earlier_impressions_only(views: Views, step: int) -> 
         for u, p in zip(asked_user.tolist(), asked_post.tolist(), strict=True)
     ]
     assert _plainly(pairs.before(asked_user, asked_post, step)) == expected
-    table = pairs.table(N_USERS, step)
-    assert _plainly(Tally(table.shown.ravel(), table.liked.ravel())) == expected
+    grid = pairs.before(np.arange(N_USERS)[:, None], np.arange(N_POSTS), step)
+    assert _plainly(Tally(grid.shown.ravel(), grid.liked.ravel())) == expected
     of_distinct = {(u, p) for _, u, p, _ in views}
     assert {*zip(*(a.tolist() for a in pairs.distinct), strict=True)} == of_distinct
     assert _plainly(pairs.of_distinct(step)) == _plainly(pairs.before(*pairs.distinct, step))

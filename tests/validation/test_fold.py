@@ -146,13 +146,17 @@ def test_the_table_of_requests_tells_what_was_shown_and_liked(
 def test_the_table_of_requests_names_our_lists(
     learned: Learned, results: list[FoldResult], replayed: ReplayResult, tmp_path: Path
 ) -> None:
-    summary = Summary.of(results, learned.params.validate)
+    cut = [replace(r, replayed=replace(r.replayed, top=r.replayed.top.copy())) for r in results]
+    for of_fold in cut:
+        of_fold.replayed.top[0, 0, K - 2 :] = -1  # of one request, too few posts were left
+    summary = Summary.of(cut, learned.params.validate)
     write_requests(tmp_path / "table", summary.requests(learned.log, learned.store.catalogue))
     table = read_requests((tmp_path / "table").read_bytes(), "table")
-    ids, ours = learned.log.posts["post_id"].to_numpy(), replayed.top[0]
-    assert [of.tolist() for of in table["posts"]] == ids[ours].tolist()
-    spreads = np.stack(table["post_spreads"].tolist())
-    np.testing.assert_array_equal(spreads, replayed.top_spread[0].astype(np.float32))
+    ids, ours = learned.log.posts["post_id"].to_numpy(), joined(cut).top[0]
+    assert [of.tolist() for of in table["posts"]] == [ids[of[of >= 0]].tolist() for of in ours]
+    spreads = replayed.top_spread[0].astype(np.float32)
+    found = zip(table["post_spreads"], spreads, ours, strict=True)
+    assert all(of.tolist() == spread[post >= 0].tolist() for of, spread, post in found)
 
 
 def test_a_fold_s_lists_are_the_recommender_s(

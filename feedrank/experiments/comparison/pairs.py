@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -181,7 +182,7 @@ class Pairs:
         )
         is_taken = np.arange(k) < np.array([len(row) for row in ids])[:, None]
         lists, spread = np.full(is_taken.shape, -1), np.zeros(is_taken.shape)
-        lists[is_taken] = pd.factorize(np.concatenate(ids))[0]
+        lists[is_taken] = pd.factorize(np.array([*chain.from_iterable(ids)], object))[0]
         spread[is_taken] = np.concatenate(spreads)
         both = (2, len(self.a), k)
         return float(doubt_correlation(lists.reshape(both), spread.reshape(both))[0, 1])

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
-from threading import Event, local
+from functools import partial
+from threading import local
 from typing import TypeVar
 
 from feedrank.extraction.postgres.connection import Source, Transaction
 from feedrank.extraction.postgres.driver_errors import ConnectionLost, SnapshotLost
 from feedrank.extraction.postgres.retry import retrying
+from feedrank.extraction.postgres.waiting import settle
 
 T = TypeVar("T")
 
@@ -50,33 +52,22 @@ class Snapshot:
             SnapshotLost: the snapshot's first transaction is gone.
             SourceError: the database cannot be read.
         """
-        stopped = Event()
-        of_tasks = [(task, Future[list[T]]()) for task in tasks]
-        pending = [future for _, future in of_tasks]
+        of_tasks = [(Future[T](), partial(self._run, task)) for task in tasks]
+        pending = [future for future, _ in of_tasks]
         try:  # from before the first one: the interruption may come while a thread starts
-            for task, future in of_tasks:
-                self._pool.submit(self._run, task, future, stopped)
+            for future, call in of_tasks:
+                self._pool.submit(settle, future, call)
             wait(pending, return_when=FIRST_EXCEPTION)
             for future in pending:
                 if future.done():
                     future.result()
         except BaseException:
-            stopped.set()
             self._source.waiting.end([future for future in pending if not future.cancel()])
             raise
-        return [found for future in pending for found in future.result()]
+        return [future.result() for future in pending]
 
-    def _run(
-        self, task: Callable[[Transaction], T], future: Future[list[T]], stopped: Event
-    ) -> None:
-        if not future.set_running_or_notify_cancel():
-            return
-        try:
-            is_due = not stopped.is_set()
-            found = [retrying(lambda: self._try(task), unless=SnapshotLost)] if is_due else []
-            future.set_result(found)
-        except BaseException as error:  # raised again where the result is asked for
-            future.set_exception(error)
+    def _run(self, task: Callable[[Transaction], T]) -> T:
+        return retrying(lambda: self._try(task), unless=SnapshotLost)
 
     def _try(self, task: Callable[[Transaction], T]) -> T:
         try:

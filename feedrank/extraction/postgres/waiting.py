@@ -64,7 +64,7 @@ class Waiting:
         """The result of a call that waits for the server, with a log line every ten seconds."""
         since, pending = time.monotonic(), Future[T]()
         try:  # from before the thread starts: the interruption may come while it does
-            _start(call, pending)
+            _start(pending, call)
             while not wait_for([pending], BEAT_SECONDS).done:
                 self._beat(time.monotonic() - since)
         except BaseException:  # Ctrl-C and SIGTERM among them
@@ -99,7 +99,7 @@ class Waiting:
 
     def _activity(self) -> str:
         # One question at a time: behind a full pool each would take a place in the queue.
-        question = self._question or _start(self._ask, Future())
+        question = self._question or _start(Future(), self._ask)
         self._question = None if wait_for([question], ANSWER_SECONDS).done else question
         if self._question is not None:
             return (
@@ -130,16 +130,18 @@ def _words(pid: int, state: str, event: str, seconds: int, blocking: str) -> str
     return f"process {pid} is {state} for {seconds} s{waits}{held}"
 
 
-def _start(call: Callable[[], T], future: Future[T]) -> Future[T]:
-    """Call in a thread that does not keep the process from ending; the result is the future's."""
-
-    def run() -> None:
+def settle(future: Future[T], call: Callable[[], T]) -> None:
+    """Call, unless the future was cancelled; the result or the error is the future's."""
+    if future.set_running_or_notify_cancel():
         try:
             future.set_result(call())
         except BaseException as error:  # raised again where the result is asked for
             future.set_exception(error)
 
-    Thread(target=run, daemon=True).start()
+
+def _start(future: Future[T], call: Callable[[], T]) -> Future[T]:
+    """`settle` in a thread that does not keep the process from ending."""
+    Thread(target=settle, args=(future, call), daemon=True).start()
     return future
 
 

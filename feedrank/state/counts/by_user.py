@@ -70,7 +70,7 @@ class PairCounts:
         return key[order], np.concatenate([[0], np.cumsum(liked[order], dtype=np.int64)])
 
     def before(self, user: np.ndarray, post: np.ndarray, step: int) -> Tally:
-        """Impressions and likes of each pair strictly before a step, int64, shape (n,)."""
+        """Impressions and likes of each pair strictly before a step, int64, of the pairs' shape."""
         keys, likes = self._sorted
         first = np.searchsorted(keys, self._key(user, post, 0))
         last = np.searchsorted(keys, self._key(user, post, min(max(step, 0), self._n_steps)))
@@ -133,13 +133,6 @@ class PairCounts:
         is_known = step < before
         rows = pair[is_known], pair[is_known & (liked > 0)]
         return Tally(*(np.bincount(of_row, minlength=len(key)) for of_row in rows))
-
-    def table(self, n_users: int, before: int) -> Tally:
-        """Counts of the first users by post strictly before a step, int64, (n_users, n_posts)."""
-        tables = np.zeros((2, n_users, self._n_posts), np.int64)
-        for table, counts in zip(tables, vars(self.of_distinct(before)).values()):
-            table[self.distinct] = counts
-        return Tally(*tables)
 
     def _key(self, user: np.ndarray, post: np.ndarray, step: np.ndarray | int) -> np.ndarray:
         pair = user.astype(np.int64) * self._n_posts + post
