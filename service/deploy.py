@@ -23,7 +23,6 @@ from feedrank.errors import ArtifactError, FeedrankError, blaming, command
 from feedrank.io.files import unwritable, write_whole
 from feedrank.io.outputs import new_directory
 from feedrank.io.writer_lock import one_writer
-from service.deployment.gate import reasons_against
 from service.deployment.record import recorded
 from service.deployment.switch import switch, target_of
 from service.links import next_path, previous_path
@@ -76,6 +75,8 @@ def _gate(source: Path, link: Path, forced: str) -> list[str]:
     live = link.resolve() if link.exists() else None
     if live is not None and version_of(live) == version_of(source):
         return []
+    from service.deployment.gate import reasons_against  # with all of validation
+
     with blaming(source):
         found = reasons_against(source, live)
     if found and not forced:

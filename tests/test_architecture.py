@@ -269,9 +269,19 @@ def test_every_pass_goes_through_the_engine(module: str) -> None:
     )
 
 
-@pytest.mark.parametrize("module", ["service.follower.__main__", "stages.source", "stages.extract"])
-def test_who_only_reads_loads_no_library_that_learns(module: str) -> None:
-    heavy = {"xgboost", "scipy", "sklearn", "feedrank.demo.fill"}
+LEARNS = {"xgboost", "scipy", "sklearn", "feedrank.demo.fill"}
+FOR_TABLES = {"pandas", "pyarrow", "sqlalchemy", "psycopg2"}
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        *((m, LEARNS) for m in ("service.follower.__main__", "stages.source", "stages.extract")),
+        ("service.__main__", LEARNS | FOR_TABLES | {"numpy"}),
+        ("service.app", {"xgboost", "sklearn", "scipy.stats", "scipy.optimize"} | FOR_TABLES),
+    ],
+)
+def test_a_process_loads_no_library_that_it_does_without(module: str, heavy: set[str]) -> None:
     check = f"import sys, {module}; sys.exit(bool({heavy!r} & {{*sys.modules}}))"
     subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)
 

@@ -58,7 +58,7 @@ def _flip(directory: Path) -> None:
 
 
 def _flip_the_ranker(directory: Path) -> None:
-    path = directory / "ranker.ubj"
+    path = directory / "ranker_xgboost.json"
     content = bytearray(path.read_bytes())
     content[random.randrange(len(content))] = random.randrange(256)
     path.write_bytes(content)

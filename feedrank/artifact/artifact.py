@@ -65,7 +65,8 @@ class Artifact:
         with blaming(directory / ranker_file(directory)):
             ranker = load_ranker(directory)
             if isinstance(ranker, XGBoostRanker):
-                check_trees(ranker.booster)
+                check_trees(ranker.model)
+                ranker.be_ready(params.candidates)
             recommender = Recommender(store, ranker, params.candidates, params.exclude)
         expected = [f.name for f in recommender.features]
         for found in (manifest["features"], ranker.feature_names):

@@ -16,7 +16,7 @@ from feedrank.errors import ArtifactError, blaming
 from feedrank.io.files import sha256_of
 from feedrank.params import ExportParams
 
-FORMAT = 5
+FORMAT = 6
 MANIFEST, GOLDEN = "manifest.json", "golden.json"
 REQUESTS = "requests.parquet"  # hits of every request of validation, for a deployment's gate
 LARGEST_MANIFEST = 1 << 24  # bytes; the demo's has 10 kB

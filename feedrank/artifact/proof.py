@@ -14,11 +14,11 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import NoReturn
 
 import numpy
-import xgboost
 
 import feedrank
 from feedrank.artifact.artifact import Artifact
@@ -26,13 +26,17 @@ from feedrank.artifact.manifest import check_files, manifest_bytes, read_manifes
 from feedrank.errors import ArtifactError, blaming
 from feedrank.io.files import private_directory
 from feedrank.io.writer_lock import turn
+from feedrank.ranking.rankers.by_name import ranker_file
+from feedrank.ranking.rankers.xgboost_ranker import FILE, XGBoostRanker
 
 # A load takes 0.7 s for the demo; any limit works that a full disk cache or a busy machine keeps.
 SECONDS = 120
 # Of anonymous memory, and more by bytes of the artifact's files. The demo's child takes 0.3 GB in
 # all for 32 MB of files; without a limit a changed byte of its ranker made XGBoost take 2.7 GB.
 MEMORY, MEMORY_BY_BYTE = 1 << 30, 4
-VERSIONS = (feedrank.__version__, numpy.__version__, xgboost.__version__)
+# XGBoost has two distributions, one without GPU code; its import would take a second.
+INSTALLED = [d.version for name in ("xgboost", "xgboost-cpu") for d in distributions(name=name)]
+VERSIONS = (feedrank.__version__, numpy.__version__, *INSTALLED)
 
 
 class UnprovedError(ArtifactError):
@@ -123,7 +127,7 @@ def _answer(directory: Path) -> str | None:
     end = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     return (
         f"'{directory}' ended the process that loaded it ({end}): its files were not written by "
-        "an export, most likely 'ranker.ubj'. Fetch it again from where it was exported."
+        f"an export, most likely '{FILE}'. Fetch it again from where it was exported."
     )
 
 
@@ -140,7 +144,10 @@ def _load(directory: Path, writing: int) -> NoReturn:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         for stream in (1, 2):  # a library's last words are no answer
             os.dup2(nowhere, stream)
-        Artifact.load(directory)
+        ranker = Artifact.load(directory).recommender.ranker
+        with blaming(directory / ranker_file(directory)):
+            if isinstance(ranker, XGBoostRanker):
+                assert ranker.booster  # of many rows XGBoost itself reads the file
         code = 0
     except ArtifactError as error:
         os.write(writing, str(error).encode(errors="replace"))

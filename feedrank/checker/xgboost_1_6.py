@@ -18,10 +18,8 @@ def older_ranker(ranker: XGBoostRanker, probe: Probe) -> bytes:
     Raises:
         ArtifactError: an answer differs from the probe's.
     """
-    content = for_older_readers(ranker.booster)
-    booster = xgb.Booster({"nthread": 1}, model_file=bytearray(content))
-    again = XGBoostRanker(booster, ranker.first_stage)
-    found = Probe.of(again, probe.matrix)
+    content = for_older_readers(ranker.content)
+    found = Probe.of(XGBoostRanker(content), probe.matrix)
     if not (
         np.array_equal(found.probability, probe.probability)
         and np.array_equal(found.trees, probe.trees)
@@ -34,7 +32,7 @@ def older_ranker(ranker: XGBoostRanker, probe: Probe) -> bytes:
     return content
 
 
-def for_older_readers(booster: xgb.Booster) -> bytes:
+def for_older_readers(content: bytes) -> bytes:
     """The model as JSON with its base score as a plain number, which all versions read.
 
     Since XGBoost 3.1 the base score is a list in a string. Older versions silently read "[1.2E-1]"
@@ -43,7 +41,7 @@ def for_older_readers(booster: xgb.Booster) -> bytes:
     Raises:
         ArtifactError: the model has several outputs, which older versions cannot hold.
     """
-    model = json.loads(booster.save_raw("json"))
+    model = json.loads(content)
     param = model["learner"]["learner_model_param"]
     base = param["base_score"].strip("[]")
     if "," in base:

@@ -17,10 +17,11 @@ from feedrank.extraction.source_state import SourceState
 from feedrank.extraction.spool.chunks import DROPPED, Chunk
 from feedrank.extraction.spool.encoder import Encoder, checked_days, wire_rows
 from feedrank.extraction.spool.log_writer import DROPPED_FILE
+from feedrank.extraction.tables.checks import keys
 from feedrank.io.storage import inside, opened
 from feedrank.log.files import Log
 from feedrank.log.metadata import SECONDS_A_DAY
-from feedrank.schema import POST_ID, USER_ID, keys
+from feedrank.schema import POST_ID, USER_ID
 
 logger = logging.getLogger(__name__)
 

@@ -18,10 +18,11 @@ from feedrank.extraction.postgres.feed_query import TODAY, FeedSql
 from feedrank.extraction.postgres.row_format import Layout
 from feedrank.extraction.postgres.snapshot import Snapshot
 from feedrank.extraction.relations import relations
+from feedrank.extraction.tables.checks import keys
 from feedrank.extraction.tables.users_posts import read_posts, read_users
 from feedrank.log.metadata import Offsets
 from feedrank.params import MOST_BUCKETS, ExtractParams, SourceParams
-from feedrank.schema import POST_ID, USER_ID, keys
+from feedrank.schema import POST_ID, USER_ID
 
 FORMAT = 3  # of chunks: a spool of another one is not used
 # Buckets of a log: as many as keep workers busy, doubled until one holds so many rows at most. At

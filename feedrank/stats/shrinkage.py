@@ -10,7 +10,6 @@ as `strength` expected likes.
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import betaln, gammaln
 
 # Bounds of a prior strength: units that differ by a factor of four, and by 0.3 %. For other values
@@ -93,6 +92,8 @@ def fit_strength(
     Returns:
         Expected likes, in [0.05, 1e5]; 50 without any evidence.
     """
+    from scipy.optimize import minimize_scalar  # what serves does without, and starts sooner
+
     spread = slice(None, None, max(1, -(-expected.size // MOST_UNITS)))
     columns = [np.broadcast_to(x, expected.shape)[spread] for x in (liked, shown, expected, weight)]
     liked, shown, expected, weight = (column[columns[1] > 0] for column in columns)

@@ -79,7 +79,7 @@ def _fit_xgboost(plan: Plan, grow: Grow, step_seconds: int) -> XGBoostRanker:
         n_trees = int(early.best_iteration) + 1
     booster = grow(plan, n_trees, False)
     booster.set_param({"nthread": 1})
-    return XGBoostRanker(booster, plan.first_stage)
+    return XGBoostRanker.of(booster, plan.first_stage)
 
 
 def _growth(rows: TrainingRows | StoredRows) -> Grow:

@@ -58,7 +58,7 @@ def fit_ordered(plan: Plan, logistic: xgb.Booster, step_seconds: int) -> XGBoost
     level = level_of(scale * _log_odds(grown, stage, plan.rows, n_trees), plan.rows.liked)
     weights = tuple(scale * weight for weight in stage.weights)
     first_stage = replace(stage, weights=weights, bias=scale * stage.bias + level)
-    return XGBoostRanker(rescaled(grown, scale), first_stage)
+    return XGBoostRanker.of(rescaled(grown, scale), first_stage)
 
 
 def _first_stage(plan: Plan, rows: TrainingRows, groups: QueryGroups) -> FirstStage:

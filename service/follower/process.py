@@ -9,8 +9,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from feedrank.extraction.environment import own_dsn
-
 logger = logging.getLogger("feedrank.service")
 ORPHAN = "--with-parent"
 PAUSE_SECONDS = 1.0  # before another start, so that one that cannot start costs little
@@ -19,6 +17,8 @@ PATIENCE_SECONDS = 10.0  # from SIGTERM; what it had not appended is read again 
 
 def dsn_to_follow() -> str:
     """FEED_DSN; raises `SourceError` if it names no database that could be followed."""
+    from feedrank.extraction.environment import own_dsn  # with drivers that no other service needs
+
     found = "there is no database to follow: the demo's does not grow"
     return own_dsn(found, "or start without `--follow` and FEEDRANK_FOLLOW")
 

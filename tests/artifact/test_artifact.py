@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +23,7 @@ from feedrank.errors import ArtifactError
 from feedrank.features.spec import features_of
 from feedrank.log.metadata import NEVER
 from feedrank.params import CheckerParams
-from feedrank.ranking.rankers.xgboost_ranker import XGBoostRanker
+from feedrank.ranking.rankers.xgboost_ranker import FILE, XGBoostRanker
 from stages import export as stage
 from tests.support.simulated_logs import DAY, Learned, pictured, saved, simulated, worded
 from tests.support.small_artifact import CODE, edit_manifest, sign_again
@@ -162,7 +164,7 @@ def _remove_a_file(directory: Path) -> None:
 
 
 def _flip_a_byte_of_the_ranker(directory: Path) -> None:
-    _flip_a_byte(directory / "ranker.ubj")
+    _flip_a_byte(directory / FILE)
 
 
 def _flip_a_byte_of_the_history(directory: Path) -> None:
@@ -211,14 +213,14 @@ def _fewer_features(directory: Path) -> None:
 
 
 def _another_file_for_a_ranker(directory: Path) -> None:
-    (directory / "ranker.ubj").write_bytes(b"not a booster")
+    (directory / FILE).write_bytes(b"not a booster")
     sign_again(directory)
 
 
 def _a_ranker_without_a_first_stage(directory: Path) -> None:
     booster = XGBoostRanker.load(directory).booster
     booster.set_attr(feedrank_first_stage=None)
-    booster.save_model(directory / "ranker.ubj")
+    booster.save_model(directory / FILE)
     sign_again(directory)
 
 
@@ -226,7 +228,7 @@ def _a_ranker_that_answers_otherwise(directory: Path) -> None:
     ranker = XGBoostRanker.load(directory)
     first = ranker.first_stage
     weights = (first.weights[0] * 1.1, *first.weights[1:])
-    XGBoostRanker(ranker.booster, replace(first, weights=weights)).save(directory)
+    ranker.with_first_stage(replace(first, weights=weights)).save(directory)
     sign_again(directory)
 
 
@@ -253,22 +255,36 @@ DAMAGE = {
     _remove_the_manifest: r"holds no artifact \('manifest.json' is missing\).*`dvc repro`",
     _cut_the_manifest: r"manifest.json' is not whole.*Copy the whole directory again",
     _empty_the_manifest: r"manifest.json' is not whole.*Copy the whole directory again",
-    _other_format: r"is of format 99, this code reads 5\. Run `dvc repro`",
-    _no_format: r"is of format None, this code reads 5\. Run `dvc repro`",
+    _other_format: r"is of format 99, this code reads 6\. Run `dvc repro`",
+    _no_format: r"is of format None, this code reads 6\. Run `dvc repro`",
     _no_list_of_files: r"manifest.json' is not whole: it lacks 'files'",
     _no_way_to_recommend: r"manifest.json' is not whole: it lacks 'recommend'",
     _unknown_way_to_recommend: r"recommends by .*'magic'.*Export again with this code",
     _remove_a_file: r"history_post.npy' is missing. Copy the whole directory again",
-    _flip_a_byte_of_the_ranker: r"ranker.ubj' is not the file that was exported: its sha256",
+    _flip_a_byte_of_the_ranker: rf"{FILE}' is not the file that was exported: its sha256",
     _flip_a_byte_of_the_history: r"history_liked.npy' is not the file that was exported",
     _other_order_of_features: r"was made for features in another order\. Run `dvc repro`",
     _fewer_features: r"was made for other features: this code alone has \w+\. Run `dvc repro`",
-    _another_file_for_a_ranker: r"ranker.ubj' is not a ranker",
-    _a_ranker_without_a_first_stage: r"ranker.ubj' lacks the first stage",
+    _another_file_for_a_ranker: rf"{FILE}' is not a ranker",
+    _a_ranker_without_a_first_stage: rf"{FILE}' lacks the first stage",
     _a_ranker_that_answers_otherwise: r"answers request user \d+, second -?\d+ with .*was stored",
     _other_posts_stored: r"answers request user \d+, second -?\d+ with .*was stored at export",
     _a_longer_list_stored: r"answers request user \d+, second -?\d+ with .*was stored at export",
 }
+
+
+def test_lists_and_their_reasons_need_no_library_of_the_pipeline(made: Path) -> None:
+    code = f"""
+import sys
+from pathlib import Path
+from feedrank.artifact.artifact import Artifact
+from feedrank.ranking.explanations import explain
+recommender = Artifact.load(Path({str(made)!r})).recommender
+assert recommender.ranker.columns, "trees that split"
+explain(recommender, 0, {DAY} * 20, recommender.rank(0, {DAY} * 20, 5))
+assert not {{"xgboost", "sklearn", "pandas"}} & {{*sys.modules}}
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=CODE, check=True)
 
 
 @pytest.mark.parametrize("damage", DAMAGE, ids=lambda f: f.__name__.strip("_").replace("_", " "))

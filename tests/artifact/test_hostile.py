@@ -22,7 +22,7 @@ from feedrank.artifact.manifest import MANIFEST
 from feedrank.artifact.proof import Prover, prove_once
 from feedrank.artifact.signature import VARIABLE, sign
 from feedrank.errors import ArtifactError
-from feedrank.ranking.rankers.xgboost_ranker import XGBoostRanker
+from feedrank.ranking.rankers.xgboost_ranker import FILE, XGBoostRanker
 from tests.support.small_artifact import CODE, edit_manifest, kill_its_reader, sign_again
 
 pytest_plugins = ("tests.support.service_fixtures",)
@@ -124,12 +124,11 @@ def _cut(directory: Path) -> None:
 
 
 def _tree_that_leaves_itself(directory: Path) -> None:
-    path = directory / "ranker.ubj"
-    raw = path.read_bytes()
-    at = raw.index(b"left_children")
-    # The array's type and length follow the key; a leaf's -1 becomes a node that is not there.
-    leaf = raw.index(b"\xff\xff\xff\xff", at)
-    path.write_bytes(raw[:leaf] + b"\x00\x0f\xff\xff" + raw[leaf + 4 :])
+    path = directory / FILE
+    model = json.loads(path.read_text())
+    tree = model["learner"]["gradient_booster"]["model"]["trees"][0]
+    tree["left_children"] = [1_048_575 if child < 0 else child for child in tree["left_children"]]
+    path.write_text(json.dumps(model))
 
 
 CONTENT: dict[str, tuple[Damage, str]] = {
@@ -227,7 +226,7 @@ CONTENT: dict[str, tuple[Damage, str]] = {
     },
     "a tree that leaves itself": (
         _tree_that_leaves_itself,
-        r"ranker.ubj' cannot be read \(ValueError: tree 0 does not hang together",
+        rf"{FILE}' cannot be read \(ValueError: tree 0 does not hang together",
     ),
     "no golden request": (
         _json("golden.json", lambda v: v.clear()),
@@ -255,25 +254,20 @@ def test_content_that_does_not_fit_is_refused_though_its_sha256_does(
         Artifact.load(copy)
 
 
-class Forged:
-    """A booster whose one tree says what a test wants."""
-
-    def __init__(self, **tree: list[int]) -> None:
-        whole = {
-            "left_children": [1, -1, -1], "right_children": [2, -1, -1],
-            "split_indices": [0, 0, 0], "split_type": [0, 0, 0],
-            "split_conditions": [0.5, 0.1, 0.2],
-        } | tree  # fmt: skip
-        self.model = {"name": "gbtree", "model": {"trees": [whole]}}
-        self.feature_names = ["x"]
-
-    def save_raw(self, _: str) -> bytes:
-        return json.dumps({"learner": {"gradient_booster": self.model}}).encode()
+def _forged(**tree: list[float]) -> dict[str, Any]:
+    """A model whose one tree says what a test wants."""
+    whole = {
+        "left_children": [1, -1, -1], "right_children": [2, -1, -1],
+        "split_indices": [0, 0, 0], "split_type": [0, 0, 0], "default_left": [0, 0, 0],
+        "split_conditions": [0.5, 0.1, 0.2], "sum_hessian": [3.0, 2.0, 1.0],
+    } | tree  # fmt: skip
+    booster = {"name": "gbtree", "model": {"trees": [whole]}}
+    return {"learner": {"gradient_booster": booster, "feature_names": ["x"]}}
 
 
 def test_a_tree_that_hangs_together_is_taken(artifact: Artifact) -> None:
-    check_trees(Forged())  # type: ignore[arg-type]
-    check_trees(artifact.recommender.ranker.booster)
+    check_trees(_forged())
+    check_trees(artifact.recommender.ranker.model)
 
 
 @pytest.mark.parametrize(
@@ -286,11 +280,14 @@ def test_a_tree_that_hangs_together_is_taken(artifact: Artifact) -> None:
         {"split_indices": [1, 0, 0]},
         {"split_type": [1, 0, 0]},
         {"split_conditions": [float("nan"), 0.1, 0.2]},
+        {"sum_hessian": [float("inf"), 2, 1]},
+        {"sum_hessian": [3, 2]},
+        {"default_left": [0]},
     ],
 )
-def test_a_tree_that_leaves_itself_or_goes_round_is_refused(tree: dict[str, list[int]]) -> None:
+def test_a_tree_that_leaves_itself_or_goes_round_is_refused(tree: dict[str, list[float]]) -> None:
     with pytest.raises(ValueError, match="tree 0 does not hang together"):
-        check_trees(Forged(**tree))  # type: ignore[arg-type]
+        check_trees(_forged(**tree))
 
 
 def test_a_file_that_kills_xgboost_is_refused_by_a_process_apart(
@@ -298,7 +295,7 @@ def test_a_file_that_kills_xgboost_is_refused_by_a_process_apart(
 ) -> None:
     kill_its_reader(copy)
     code = "from feedrank.ranking.rankers.by_name import load_ranker; from pathlib import Path\n"
-    code += f"load_ranker(Path({str(copy)!r}))"
+    code += f"load_ranker(Path({str(copy)!r})).booster"
     died = subprocess.run([sys.executable, "-c", code], cwd=CODE, capture_output=True)
 
     with pytest.raises(ArtifactError, match=r"ended the process that loaded it \(SIG\w+\).*Fetch"):

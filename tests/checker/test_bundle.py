@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import xgboost as xgb
 import yaml
 
 from feedrank.artifact.artifact import Artifact
@@ -199,14 +198,14 @@ def test_an_unknown_user_and_an_empty_list_are_refused(model: Model, artifact: A
 
 def _as_written(ranker: XGBoostRanker) -> str:
     """The base score as this XGBoost writes it."""
-    model = json.loads(ranker.booster.save_raw("json"))
+    model = ranker.model
     return str(model["learner"]["learner_model_param"]["base_score"])
 
 
 def test_the_base_score_is_a_plain_number(artifact: Artifact) -> None:
     ranker = artifact.recommender.ranker
     assert _as_written(ranker).startswith("["), "this XGBoost needs no conversion any more"
-    model = json.loads(for_older_readers(ranker.booster))
+    model = json.loads(for_older_readers(ranker.content))
     base = model["learner"]["learner_model_param"]["base_score"]
     assert [float(base)] == json.loads(_as_written(ranker))
 
@@ -214,11 +213,11 @@ def test_the_base_score_is_a_plain_number(artifact: Artifact) -> None:
 def test_what_older_versions_would_read_is_refused(artifact: Artifact, matrix: np.ndarray) -> None:
     ranker = artifact.recommender.ranker
     probe = Probe.of(ranker, matrix)
-    model = json.loads(for_older_readers(ranker.booster))
+    model = json.loads(for_older_readers(ranker.content))
     model["learner"]["learner_model_param"]["base_score"] = "5E-1"  # what 1.6 makes of a list
-    wrong = xgb.Booster(model_file=bytearray(json.dumps(model).encode()))
+    wrong = XGBoostRanker(json.dumps(model).encode())
     with pytest.raises(ArtifactError, match="misreads the ranker of 'model'"):
-        check(XGBoostRanker(wrong, ranker.first_stage), probe, "model")
+        check(wrong, probe, "model")
 
 
 def test_a_ranker_that_is_written_otherwise_is_not_exported(
@@ -231,7 +230,7 @@ def test_a_ranker_that_is_written_otherwise_is_not_exported(
 
 
 def test_the_ranker_s_trees_matter_here(artifact: Artifact) -> None:
-    assert artifact.recommender.ranker.booster.num_boosted_rounds() > 5
+    assert artifact.recommender.ranker.n_rounds > 5
 
 
 def test_a_bundle_that_fails_leaves_the_former_one_alone(

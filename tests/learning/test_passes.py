@@ -60,9 +60,7 @@ def test_the_number_of_buckets_does_not_change_a_byte(
         for name, made in (("features", store), ("rows", rows)):
             (tmp_path / f"{name}-{n}").mkdir()
             made.save(tmp_path / f"{name}-{n}")
-        (tmp_path / f"rows-{n}" / "ranker.json").write_bytes(
-            fitted(store, rows, changed).booster.save_raw("json")
-        )
+        (tmp_path / f"rows-{n}" / "ranker.json").write_bytes(fitted(store, rows, changed).content)
     for n in (1, 7):
         # The log's own meta data say how many buckets there are.
         assert different_files(tmp_path / "features-2", tmp_path / f"features-{n}") == [

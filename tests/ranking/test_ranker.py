@@ -12,7 +12,7 @@ from feedrank.features.feature import POST, USER, Feature
 from feedrank.features.rows import TrainingRows
 from feedrank.params import TrainParams
 from feedrank.ranking.first_stage import FirstStage
-from feedrank.ranking.rankers.xgboost_ranker import XGBoostRanker
+from feedrank.ranking.rankers.xgboost_ranker import FILE, XGBoostRanker
 from feedrank.stats.classification import auc, log_loss
 from feedrank.training.fit import fit_ranker
 from feedrank.training.importance import importance
@@ -136,10 +136,10 @@ def test_the_latest_rows_decide_how_many_trees_grow() -> None:
     late = at >= np.quantile(at, 0.9)
     noise[late] = np.random.default_rng(1).permutation(noise[late])
     trees = [
-        fit_ranker(_training(matrix, labels, at), None, FEATURES, PARAMS).booster
+        fit_ranker(_training(matrix, labels, at), None, FEATURES, PARAMS).n_rounds
         for labels in (liked, noise)
     ]
-    assert trees[1].num_boosted_rounds() < trees[0].num_boosted_rounds()
+    assert trees[1] < trees[0]
 
 
 @pytest.mark.parametrize("like", [0, 1])
@@ -160,18 +160,18 @@ def test_latest_rows_of_one_label_cannot_decide_and_do_not_stop_training(late_li
     matrix, liked, at, _ = _rows(400)
     liked[at >= np.quantile(at, 0.9, method="lower")] = late_liked
     found = fit_ranker(_training(matrix, liked, at), None, FEATURES, PARAMS)
-    assert found.booster.num_boosted_rounds() == 60
+    assert found.n_rounds == 60
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"{}"])
 def test_another_file_is_no_ranker(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "ranker.ubj").write_bytes(content)
-    with pytest.raises(ArtifactError, match=r"ranker.ubj' is not a ranker\. Run `dvc repro`"):
+    (tmp_path / FILE).write_bytes(content)
+    with pytest.raises(ArtifactError, match=rf"{FILE}' is not a ranker\. Run `dvc repro`"):
         XGBoostRanker.load(tmp_path)
 
 
 def test_a_missing_file_is_no_ranker(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"ranker.ubj' is not a ranker\. Run `dvc repro`"):
+    with pytest.raises(ArtifactError, match=rf"{FILE}' is not a ranker\. Run `dvc repro`"):
         XGBoostRanker.load(tmp_path)
 
 

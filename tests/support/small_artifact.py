@@ -20,6 +20,7 @@ from feedrank.learning.fit import fit_store
 from feedrank.log.files import Log
 from feedrank.params import DemoParams, ExportParams, Params, load_params
 from feedrank.ranking.rankers.ranker import Ranker
+from feedrank.ranking.rankers.xgboost_ranker import FILE
 from feedrank.state.feature_store import FeatureStore
 from feedrank.training.fit import fit_ranker
 from tests.support.network.log_files import write_simulated_log
@@ -103,9 +104,14 @@ def sign_again(directory: Path) -> None:
 
 
 def kill_its_reader(directory: Path) -> None:
-    """Change the ranker so that XGBoost ends the process that reads it; every sha256 fits."""
-    path = directory / "ranker.ubj"
-    raw, name = path.read_bytes(), b"right_children[$l#L"
-    at = raw.index(name) + len(name)  # of eight bytes that say how many numbers follow
-    path.write_bytes(raw[: at + 5] + b"\x7f" + raw[at + 6 :])
+    """Change the ranker so that XGBoost reads it, and ends that process; every sha256 fits."""
+    path = directory / FILE
+    model = json.loads(path.read_text())
+    for tree in model["learner"]["gradient_booster"]["model"]["trees"]:
+        for values in tree.values():  # nodes that no row comes to
+            if isinstance(values, list) and values:
+                values += values[-1:] * 1000
+        tree["parents"] = [10**8] * len(tree["parents"])
+        tree["tree_param"]["num_nodes"] = str(len(tree["parents"]))
+    path.write_text(json.dumps(model))
     sign_again(directory)

@@ -67,7 +67,7 @@ def _fit(rows: TrainingRows | StoredRows, train: TrainParams = TRAIN) -> XGBoost
 
 
 def _bytes(ranker: XGBoostRanker) -> bytes:
-    return bytes(ranker.booster.save_raw("json"))
+    return ranker.content
 
 
 @pytest.fixture(scope="module")
@@ -143,12 +143,12 @@ def test_it_says_nearly_what_a_ranker_of_held_rows_says(stored: StoredRows) -> N
     p, q = (r.probability(rows.matrix).astype(float) for r in (ranker, expected))
     assert abs(log_loss(rows.liked, p) - log_loss(rows.liked, q)) < 0.001
     assert np.mean(np.abs(p - q)) < 0.01
-    assert ranker.booster.num_boosted_rounds() > 1
+    assert ranker.n_rounds > 1
 
 
 def test_in_one_batch_the_bytes_are_those_of_held_rows(tmp_path: Path) -> None:
     found = _fit(_stored(ROWS, tmp_path, n_files=1, held=SHARES * N))
-    assert 1 < found.booster.num_boosted_rounds() < TRAIN.trees
+    assert 1 < found.n_rounds < TRAIN.trees
     assert _bytes(found) == _bytes(_fit(ROWS))
 
 
@@ -167,7 +167,7 @@ def test_the_latest_rows_decide_how_many_trees_grow(tmp_path: Path) -> None:
     late = rows.at >= np.quantile(rows.at, 0.9)
     noise[late] = np.random.default_rng(1).permutation(noise[late])
     trees = [
-        _fit(_stored(replace(rows, liked=liked), tmp_path / name)).booster.num_boosted_rounds()
+        _fit(_stored(replace(rows, liked=liked), tmp_path / name)).n_rounds
         for name, liked in (("true", rows.liked), ("noise", noise))
     ]
     assert trees[1] < trees[0]
@@ -177,7 +177,7 @@ def test_latest_rows_of_one_label_cannot_decide_and_do_not_stop_training(tmp_pat
     rows = ROWS
     liked = np.where(rows.at >= np.quantile(rows.at, 0.9, method="lower"), 0, rows.liked)
     found = _fit(_stored(replace(rows, liked=liked.astype(np.uint8)), tmp_path / "rows"))
-    assert found.booster.num_boosted_rounds() == TRAIN.trees
+    assert found.n_rounds == TRAIN.trees
 
 
 def test_rows_of_one_label_are_refused(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from feedrank.extraction.audit.day_counts import Days, days_of, sum_days
 from feedrank.extraction.postgres.row_format import Layout, WireRows
 from feedrank.extraction.spool.chunks import DROPPED, Chunk, Header, Spool
 from feedrank.extraction.spool.packing import Packing
+from feedrank.extraction.tables.checks import keys
 from feedrank.log.metadata import SECONDS_A_DAY
-from feedrank.schema import POST_ID, USER_ID, keys
+from feedrank.schema import POST_ID, USER_ID
 
 # A table of all ids is used up to so many entries an id; beyond, binary search. Memory, 4 bytes an
 # entry, is the only difference: any value from 1 to some dozens will do.

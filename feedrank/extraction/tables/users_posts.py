@@ -11,6 +11,7 @@ from feedrank.errors import SchemaError
 from feedrank.extraction.postgres.catalog import Relation
 from feedrank.extraction.postgres.connection import Transaction, quoted
 from feedrank.extraction.postgres.feed_query import TIMES, WHOLE, id_key, moment, share
+from feedrank.extraction.tables.checks import check_posts, check_users
 from feedrank.extraction.tables.csv_table import Column, id_columns, plain, read_table
 from feedrank.extraction.tables.profile_choice import ARRAYS, ProfileChoice
 from feedrank.log.embeddings import (
@@ -23,7 +24,7 @@ from feedrank.log.embeddings import (
 )
 from feedrank.log.metadata import ALWAYS, NEVER
 from feedrank.params import ExtractParams, SourceParams
-from feedrank.schema import HIDDEN, POST_ID, TEXT, TOPIC, USER_ID, check_posts, check_users
+from feedrank.schema import HIDDEN, POST_ID, TEXT, TOPIC, USER_ID
 
 # Days that pandas can hold; the infinite ones are before, or after, all others.
 FIRST, LAST = "timestamp '0001-01-01'", "timestamp '9999-12-31'"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from functools import cached_property
-from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
-import xgboost as xgb
 from scipy.special import expit
 
 from feedrank.errors import ArtifactError
@@ -15,7 +15,12 @@ from feedrank.ranking.first_stage import FirstStage
 from feedrank.ranking.rankers.ranker import Asked, Ranker
 from feedrank.ranking.rankers.xgboost_trees import Trees
 
-FILE, ATTRIBUTE = "ranker.ubj", "feedrank_first_stage"
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import xgboost as xgb
+
+FILE, ATTRIBUTE = "ranker_xgboost.json", "feedrank_first_stage"
 # Rows times nodes up to which numpy sums the trees: five rows of 400 deep trees, or 1,000 of the
 # demo's, whose trees are mostly single leaves. It takes a tenth to nine tenths of XGBoost's time.
 FEW_NODES = 75_000
@@ -23,40 +28,82 @@ LOWEST = np.float32(-88.7)  # log-odds whose exponential a float32 still holds
 
 
 class XGBoostRanker(Ranker):
-    """Probabilities of a like: `sigmoid(first stage + trees)`."""
+    """Probabilities of a like: `sigmoid(first stage + trees)`.
+
+    Few rows are scored without XGBoost, whose import takes a second and 120 MB.
+
+    Args:
+        content: of the booster, in JSON, with the first stage among its attributes.
+    """
 
     name = "xgboost"
 
-    def __init__(self, booster: xgb.Booster, first_stage: FirstStage) -> None:
-        self.booster = booster
-        self.first_stage = first_stage
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    @classmethod
+    def of(cls, booster: xgb.Booster, first_stage: FirstStage) -> XGBoostRanker:
+        """The ranker of a booster that was grown on a first stage."""
+        whole = booster.copy()
+        whole.set_attr(**{ATTRIBUTE: first_stage.to_json()})
+        return cls(bytes(whole.save_raw("json")))
+
+    def __reduce__(self) -> tuple[Callable[..., XGBoostRanker], tuple[Any, ...]]:
+        """Without what is derived of the content."""
+        return XGBoostRanker, (self.content,)
+
+    @cached_property
+    def model(self) -> dict[str, Any]:
+        """The booster, as XGBoost saves it in JSON."""
+        found: dict[str, Any] = json.loads(self.content)
+        return found
+
+    @cached_property
+    def first_stage(self) -> FirstStage:  # type: ignore[override]
+        """The first stage that the trees start from."""
+        return FirstStage.from_json(self.model["learner"]["attributes"][ATTRIBUTE])
+
+    @cached_property
+    def booster(self) -> xgb.Booster:
+        """The same, read by XGBoost."""
+        import xgboost as xgb
+
+        booster = xgb.Booster({"nthread": 1})
+        booster.load_model(bytearray(self.content))
+        return booster
+
+    def be_ready(self, n_rows: int) -> None:
+        """Import XGBoost now, and not with a first request, if so many rows are scored by it."""
+        if not self._are_few(n_rows):
+            assert self.booster
+
+    def _are_few(self, n_rows: int) -> bool:
+        return n_rows * self.trees.n_nodes <= FEW_NODES
 
     @property
     def feature_names(self) -> list[str]:
         """The ordered features that the trees were grown on."""
-        return list(self.booster.feature_names or [])
+        return list(self.model["learner"]["feature_names"])
 
     @property
     def n_rounds(self) -> int:  # type: ignore[override]
         """Number of trees."""
-        return int(self.booster.num_boosted_rounds())
+        return self.trees.n_trees
 
     @property
     def spread(self) -> float:  # type: ignore[override]
         """The trees' own."""
-        return self._trees.spread
+        return self.trees.spread
 
     @cached_property
-    def _trees(self) -> Trees:
-        return Trees(self.booster)
+    def trees(self) -> Trees:
+        """The trees as arrays."""
+        return Trees(self.model)
 
     @cached_property
     def columns(self) -> list[int]:
         """Columns of the matrix that a tree splits on; the trees read no other."""
-        names = self.feature_names
-        return sorted(
-            names.index(name) for name in self.booster.get_score(importance_type="weight")
-        )
+        return self.trees.features.tolist()
 
     def probability(
         self,
@@ -67,9 +114,9 @@ class XGBoostRanker(Ranker):
     ) -> np.ndarray:
         """Probability of a like, float32, shape (n,), as `Ranker` says."""
         margin = self.first_stage(matrix) if log_odds is None else log_odds
-        if n_rounds is None and len(matrix) * self._trees.n_nodes <= FEW_NODES:
+        if n_rounds is None and self._are_few(len(matrix)):
             # XGBoost's own sigmoid, its lower bound included, to the last bit.
-            return np.asarray(expit(np.maximum(self._trees.margin(matrix, margin), LOWEST)))
+            return np.asarray(expit(np.maximum(self.trees.margin(matrix, margin), LOWEST)))
         return np.asarray(
             self.booster.inplace_predict(
                 matrix,
@@ -81,17 +128,11 @@ class XGBoostRanker(Ranker):
 
     def with_first_stage(self, first_stage: FirstStage) -> XGBoostRanker:
         """The same trees on another first stage."""
-        return XGBoostRanker(self.booster, first_stage)
+        return XGBoostRanker.of(self.booster, first_stage)
 
     def contributions(self, matrix: np.ndarray) -> tuple[np.ndarray, float]:
         """SHAP values of the trees (Lundberg et al. 2018), and their mean."""
-        if not len(matrix):
-            return np.zeros(matrix.shape), 0.0
-        rows = xgb.DMatrix(
-            matrix, base_margin=np.zeros(len(matrix)), feature_names=self.feature_names, nthread=1
-        )
-        parts = np.asarray(self.booster.predict(rows, pred_contribs=True), dtype=np.float64)
-        return parts[:, :-1], float(parts[0, -1])
+        return self.trees.contributions(matrix)
 
     def gains(self) -> dict[str, float]:
         """Gain of all splits on a feature, by name."""
@@ -100,19 +141,17 @@ class XGBoostRanker(Ranker):
 
     def save(self, directory: Path) -> None:
         """Write one file: the booster, with the first stage among its attributes."""
-        self.booster.set_attr(**{ATTRIBUTE: self.first_stage.to_json()})
-        self.booster.save_model(directory / FILE)
+        (directory / FILE).write_bytes(self.content)
 
     @classmethod
     def load(cls, directory: Place, name: str = FILE) -> XGBoostRanker:
         """A ranker that `save` wrote; raises `ArtifactError` for any other file."""
-        place, booster = directory / name, xgb.Booster({"nthread": 1})
+        place = directory / name
         try:
-            # By its path where it has one: XGBoost 3.2 dies of bytes that are no model.
-            booster.load_model(place if isinstance(place, Path) else bytearray(place.read_bytes()))
-        except xgb.core.XGBoostError as error:
+            found = cls(place.read_bytes())
+            is_whole = ATTRIBUTE in found.model["learner"]["attributes"]
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
             raise ArtifactError(f"'{place}' is not a ranker. Run `dvc repro`.") from error
-        first_stage = booster.attr(ATTRIBUTE)
-        if first_stage is None:
+        if not is_whole:
             raise ArtifactError(f"'{place}' lacks the first stage. Run `dvc repro --force train`.")
-        return cls(booster, FirstStage.from_json(first_stage))
+        return found

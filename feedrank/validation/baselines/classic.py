@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -76,12 +77,13 @@ class Classic(Baseline):
         train = xgb.QuantileDMatrix(matrix, label=sample.liked, nthread=1)
         settings = {"objective": "binary:logistic", "max_depth": CLASSIC_DEPTH, "eta": CLASSIC_ETA,
                     "seed": seed, "nthread": 1}  # fmt: skip
-        leaves = Trees(xgb.train(settings, train, CLASSIC_TREES)).leaves(matrix.shape[1])
+        model = json.loads(xgb.train(settings, train, CLASSIC_TREES).save_raw("json"))
+        leaves = Trees(model).leaves(matrix.shape[1])
         (low, post_low), (high, post_high) = (np.split(x, [-2], axis=1) for x in leaves[:2])
         kind, of_post = _kinds(post_low, post)
         holds = ((post_low[:, None] <= kind) & (kind < post_high[:, None])).all(axis=2)
-        unit = np.spacing(CLASSIC_TREES * np.abs(leaves[2]).max())
-        value = np.round(leaves[2] / unit) * unit
+        unit = np.spacing(CLASSIC_TREES * np.abs(leaves.value).max())
+        value = np.round(leaves.value / unit) * unit
         return cls(user, low, high, value, np.asarray(holds, np.float32), of_post)
 
 

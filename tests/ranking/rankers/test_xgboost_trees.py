@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import xgboost as xgb
@@ -31,12 +33,16 @@ def _booster(n_trees: int, depth: int) -> xgb.Booster:
     return xgb.train(params, xgb.DMatrix(matrix, liked, nthread=1), n_trees)
 
 
+def _trees(booster: xgb.Booster) -> Trees:
+    return Trees(json.loads(booster.save_raw("json")))
+
+
 @pytest.mark.parametrize(("n_trees", "depth"), [(1, 1), (40, 1), (40, 2), (30, 6)])
 @pytest.mark.parametrize("n_rows", [0, 1, 2, 500])
 def test_probabilities_have_the_bits_of_xgboost(
     monkeypatch: pytest.MonkeyPatch, n_trees: int, depth: int, n_rows: int
 ) -> None:
-    ranker, (matrix, start) = XGBoostRanker(_booster(n_trees, depth), NOTHING), _rows(n_rows)
+    ranker, (matrix, start) = XGBoostRanker.of(_booster(n_trees, depth), NOTHING), _rows(n_rows)
     found = []
     for few in (0 if n_rows else -1, 10**9):
         monkeypatch.setattr(module, "FEW_NODES", few)
@@ -48,7 +54,7 @@ def test_probabilities_have_the_bits_of_xgboost(
 
 def test_log_odds_have_the_bits_of_xgboost_and_lie_within_the_spread() -> None:
     booster, (matrix, start) = _booster(40, 3), _rows(500)
-    trees = Trees(booster)
+    trees = _trees(booster)
     expected = booster.inplace_predict(matrix, base_margin=start, predict_type="margin")
     assert trees.margin(matrix, start).tobytes() == expected.tobytes()
     lifted = trees.margin(matrix, np.zeros(500, np.float32))
@@ -58,11 +64,27 @@ def test_log_odds_have_the_bits_of_xgboost_and_lie_within_the_spread() -> None:
 
 @pytest.mark.parametrize(("n_trees", "depth"), [(1, 1), (3, 0), (40, 2), (30, 6)])
 def test_a_row_lies_in_one_leaf_of_each_tree(n_trees: int, depth: int) -> None:
-    trees, (matrix, _) = Trees(_booster(n_trees, depth)), _rows(500)
+    trees, (matrix, _) = _trees(_booster(n_trees, depth)), _rows(500)
     matrix = np.nan_to_num(matrix)
-    low, high, value = trees.leaves(N_FEATURES)
+    low, high, _, _, value = trees.leaves(N_FEATURES)
     row = matrix[:, None]
     within = ((low <= row) & (row < high)).all(axis=2)
     assert (within.sum(axis=1) == n_trees).all()
     nothing = np.zeros(500, np.float32)
     assert np.allclose(within @ value, trees.margin(matrix, nothing), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("n_trees", "depth"), [(1, 1), (3, 0), (40, 1), (40, 2), (30, 7)])
+@pytest.mark.parametrize("n_rows", [0, 1, 200])
+def test_contributions_are_the_shap_values_of_xgboost(
+    n_trees: int, depth: int, n_rows: int
+) -> None:
+    booster, (matrix, _) = _booster(n_trees, depth), _rows(n_rows)
+    found, mean = _trees(booster).contributions(matrix)
+    assert found.shape == matrix.shape
+    rows = xgb.DMatrix(
+        np.vstack([matrix, _rows(1)[0]]), nthread=1, base_margin=np.zeros(n_rows + 1)
+    )
+    *expected, (*_, expected_mean) = booster.predict(rows, pred_contribs=True)
+    assert mean == pytest.approx(expected_mean, abs=1e-6)
+    assert found == pytest.approx(np.array(expected)[:, :-1] if n_rows else found, abs=1e-5)

@@ -40,7 +40,7 @@ def write_unconverted(directory: Path, artifact: Artifact, converted: Path) -> P
     """The same two files, with the ranker as today's XGBoost writes it."""
     shutil.copytree(converted, directory)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bundle, "older_ranker", lambda r, _: bytes(r.booster.save_raw("json")))
+        patch.setattr(bundle, "older_ranker", lambda r, _: r.content)
         write_model(directory / MODEL, artifact, EVERYTHING)
     return directory
 

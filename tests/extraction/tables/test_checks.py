@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from feedrank.errors import SchemaError
-from feedrank.schema import NO_ID, check_posts, check_users
+from feedrank.extraction.tables.checks import check_posts, check_users
+from feedrank.schema import NO_ID
 
 NAMES = ("people", "uid")  # the table's own, of its ids too
 
