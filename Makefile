@@ -85,7 +85,8 @@ lint: $(CHECKS)           ## style and types
 	mypy
 
 api: $(CHECKS)            ## the API reference, from the docstrings, into data/api
-	pdoc feedrank service '!feedrank.engines.spark' '!feedrank.training.on_spark' -d google --no-show-source -o data/api
+	python -W "ignore:Error parsing type annotation" -W "ignore:Failed to run TYPE_CHECKING code" -W "ignore:Couldn't import feedrank.training.on_spark" \
+	  -m pdoc feedrank service '!feedrank.engines.spark' '!feedrank.training.on_spark' -d google --no-show-source -o data/api
 
 test: $(CHECKS) lint      ## lint, types, all tests, and the whole pipeline on a small demo
 	python -m pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder

@@ -65,7 +65,7 @@ class Prover:
         """Load an artifact and replay its golden requests in a process of its own.
 
         Raises:
-            UnprovedError: this prover has ended.
+            UnprovedError: this prover has ended, or somebody killed the process.
             ArtifactError: it was refused there, or ended that process, or took too long.
         """
         assert self._process.stdin is not None
@@ -74,13 +74,9 @@ class Prover:
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         if not answer:
-            raise UnprovedError(
-                f"'{directory}' could not be proved: the process that does it ended. Free some "
-                "memory, and try again."
-            )
-        reason = json.loads(answer)
-        if reason is not None:
-            raise ArtifactError(reason)
+            raise _unproved(directory)
+        if (found := json.loads(answer)) is not None:
+            raise (UnprovedError if found["may_be_good"] else ArtifactError)(found["reason"])
 
 
 def prove_once(directory: Path, state: Path) -> None:
@@ -110,7 +106,14 @@ def _fingerprint(directory: Path) -> str:
     return hashlib.sha256(manifest_bytes(directory) + repr(VERSIONS).encode()).hexdigest()
 
 
-def _answer(directory: Path) -> str | None:
+def _unproved(directory: Path) -> UnprovedError:
+    return UnprovedError(
+        f"'{directory}' could not be proved: the process that does it ended. Free some memory, and "
+        "try again."
+    )
+
+
+def _answer(directory: Path) -> ArtifactError | None:
     """Reason why an artifact is refused, from a fork of this process; None if it is not."""
     reading, writing = os.pipe()
     child = os.fork()
@@ -121,11 +124,13 @@ def _answer(directory: Path) -> str | None:
         reason = pipe.read().decode(errors="replace")
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if reason or code == 0:
-        return reason or None
+        return ArtifactError(reason) if reason else None
+    if code == -signal.SIGKILL:  # no file does this: the kernel, for want of memory, or a person
+        return _unproved(directory)
     if code == -signal.SIGALRM:
-        return f"'{directory}' was not loaded within {SECONDS} s. Export it again."
+        return ArtifactError(f"'{directory}' was not loaded within {SECONDS} s. Export it again.")
     end = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-    return (
+    return ArtifactError(
         f"'{directory}' ended the process that loaded it ({end}): its files were not written by "
         f"an export, most likely '{FILE}'. Fetch it again from where it was exported."
     )
@@ -156,9 +161,12 @@ def _load(directory: Path, writing: int) -> NoReturn:
 
 
 def main() -> None:
-    """Answer for each directory on stdin, a JSON string a line, with a reason or null."""
+    """Answer for each directory on stdin, a JSON string a line, with a refusal or null."""
     for line in sys.stdin:
-        print(json.dumps(_answer(Path(json.loads(line)))), flush=True)
+        found, answer = _answer(Path(json.loads(line))), None
+        if found is not None:
+            answer = {"reason": str(found), "may_be_good": isinstance(found, UnprovedError)}
+        print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":

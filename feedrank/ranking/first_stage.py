@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from itertools import compress, product
+from itertools import product
 from typing import Callable, NamedTuple
 
 import numpy as np
@@ -26,7 +26,8 @@ NO_SPREAD = 2.0**-13  # of terms that do not count
 # Groups of several terms cost each request, and must count in most models (the median probability
 # model: Barbieri and Berger 2004). A term of pairs may save a list where few rows tell of it.
 LIKELY_SHARE, LEAST_SHARE = 0.5, 0.02
-MOST_GROUPS, MOST_TOGETHER = 12, 6  # groups, and those of several terms: 2**12 models take .2 s
+MOST_GROUPS, MOST_TOGETHER = 12, 6  # groups, and those of several terms: 2**12 models take .1 s
+MODELS_AT_ONCE = 64  # any number: bounds memory
 BIAS_PRECISION = 1e-6  # as good as no prior
 
 
@@ -128,30 +129,39 @@ def averaged_weights(
 
     Args:
         wide: posterior mode with all terms.
-        mean: of each weight's prior.
+        mean: of each weight's prior, 0 of terms.
         precision: of each weight's prior.
         groups: of terms.
     """
-    likelihood = wide.curvature - np.diag(precision)
-    slope = wide.curvature @ wide.weights - precision * mean
+    pull, likelihood = wide.curvature @ wide.weights, wide.curvature - np.diag(precision)
+    sizes = [len(group.places) for group in groups]
+    terms = np.concatenate([np.empty(0, np.int64), *(group.places for group in groups)])
+    others = np.setdiff1d(np.arange(len(mean)), terms)
+    # What counts in all models is eliminated once (Schur complement): few columns are terms.
+    cross, both = likelihood[np.ix_(terms, others)], np.ix_(others, others)
+    given = np.linalg.solve(wide.curvature[both], np.column_stack([cross.T, pull[others]]))
+    likelihood = likelihood[np.ix_(terms, terms)] - cross @ given[:, :-1]
+    pull = pull[terms] - cross @ given[:, -1]
     models = np.array([*product((True, False), repeat=len(groups))], dtype=bool)
+    counts = models[:, np.repeat(np.arange(len(groups)), sizes)]
+    priors = np.where(counts, precision[terms], NO_SPREAD**-2)
     modes, evidence = [], []
-    for counts in models:
-        prior = precision.copy()
-        for group in compress(groups, ~counts):
-            prior[group.places] = NO_SPREAD**-2
-        posterior, pull = likelihood + np.diag(prior), slope + prior * mean
-        mode = np.linalg.solve(posterior, pull)
-        fit = pull @ mode - mean @ (prior * mean)
-        modes.append(mode)
-        evidence.append((fit + np.log(prior).sum() - np.linalg.slogdet(posterior)[1]) / 2)
-    share, least = softmax(evidence), np.array([group.least_share for group in groups])
+    for prior in np.array_split(priors, -(-len(priors) // MODELS_AT_ONCE)):
+        posterior = likelihood + prior[:, None] * np.eye(len(terms))
+        modes.append(np.linalg.solve(posterior, pull[:, None])[..., 0])
+        fit = modes[-1] @ pull
+        evidence.append((fit + np.log(prior).sum(1) - np.linalg.slogdet(posterior)[1]) / 2)
+    share = softmax(np.concatenate(evidence))
+    least = np.array([group.least_share for group in groups])
     # One after another, for of two groups that tell the same, each may count in half of the models.
     while ((counted := share @ models) < least).any(where=counted > 0):
         rarest = np.argmin(np.where((counted < least) & (counted > 0), counted, np.inf))
         share = np.where(models[:, rarest], 0, share)
         share /= share.sum()
-    return np.asarray(share @ np.array(modes))
+    weights = np.empty(len(mean))
+    weights[terms] = share @ np.concatenate(modes)
+    weights[others] = given[:, -1] - given[:, :-1] @ weights[terms]
+    return weights
 
 
 def _at_most(groups: list[np.ndarray], most: int) -> list[np.ndarray]:

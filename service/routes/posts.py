@@ -13,7 +13,7 @@ from feedrank.ranking.similarity import similar_posts
 from feedrank.state.catalogue import Id
 from service.routes.errors import LONGEST_ECHO
 from service.routes.replies import PROBLEMS, UNWRITTEN, Restricted, Running, append, id_among
-from service.routes.schemas import Limit, Post, PostId, Problem
+from service.routes.schemas import Limit, Post, PostId, Problem, given_id
 from service.serving.feed_request import post_content
 from service.serving.inference import Inference
 
@@ -94,5 +94,9 @@ async def _set_hidden(inference: Inference, named: str, is_hidden: bool) -> JSON
             403, "hiding a post needs an API key: set FEEDRANK_API_KEY and start the service again."
         )
     post_id = id_among(inference.catalogue.post_ids, "id", named)
+    try:
+        given_id(post_id)  # a post that is not known yet
+    except ValueError as error:
+        raise HTTPException(422, f"{str(post_id)[:LONGEST_ECHO]}: {error}.") from error
     await append(inference, Happened(hidden=[(post_id, is_hidden)]))
     return JSONResponse({"id": post_id, "hidden": is_hidden})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ from feedrank.artifact import proof
 from feedrank.artifact.artifact import Artifact
 from feedrank.artifact.checks.trees import check_trees
 from feedrank.artifact.manifest import MANIFEST
-from feedrank.artifact.proof import Prover, prove_once
+from feedrank.artifact.proof import Prover, UnprovedError, prove_once
 from feedrank.artifact.signature import VARIABLE, sign
 from feedrank.errors import ArtifactError
 from feedrank.ranking.rankers.xgboost_ranker import FILE, XGBoostRanker
@@ -321,6 +323,29 @@ def test_a_load_that_never_ends_is_refused(
 
     monkeypatch.setattr(Artifact, "load", forever)
     assert "was not loaded within" in str(proof._answer(artifact_path))
+
+
+@pytest.mark.parametrize(
+    ("killed_by", "kind"), [("SIGKILL", UnprovedError), ("SIGSYS", ArtifactError)]
+)
+def test_a_kill_from_outside_says_nothing_against_an_artifact(
+    artifact_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    killed_by: str,
+    kind: type[ArtifactError],
+) -> None:
+    number = getattr(signal, killed_by)
+    monkeypatch.setattr(Artifact, "load", lambda _: os.kill(os.getpid(), number))
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{json.dumps(str(artifact_path))}\n"))
+    proof.main()
+    prover = Prover()
+    prover._process = SimpleNamespace(
+        stdin=io.StringIO(), stdout=io.StringIO(capsys.readouterr().out)
+    )
+    with pytest.raises(ArtifactError, match="process that") as refused:
+        prover.prove(artifact_path)
+    assert type(refused.value) is kind
 
 
 class Noting:

@@ -111,7 +111,7 @@ def kill_its_reader(directory: Path) -> None:
         for values in tree.values():  # nodes that no row comes to
             if isinstance(values, list) and values:
                 values += values[-1:] * 1000
-        tree["parents"] = [10**8] * len(tree["parents"])
         tree["tree_param"]["num_nodes"] = str(len(tree["parents"]))
+        tree |= {"categories_nodes": [0], "categories_segments": [0], "categories_sizes": [10**9]}
     path.write_text(json.dumps(model))
     sign_again(directory)

@@ -45,7 +45,7 @@ class FeedSample:
     """Counts of a sample.
 
     Attributes:
-        n_rows: of the whole feed, about.
+        n_rows: of the feed that an extract reads, about: `extract.since`, `.until`, `.user_share`.
         n: rows of the sample.
         days: its impressions and likes, by day.
         strange_actions: rows of another action than 'view' and 'like'.
@@ -80,8 +80,8 @@ class FeedSample:
         """A sample of blocks spread over a table, or the first rows of anything else."""
         source = params.source
         users, posts, _ = relations(transaction, source)
-        sql = FeedSql.of(feed, source, None, Layout.for_bounds([]))
-        n_rows, now = _n_rows(transaction, feed), _now(source.time_zone)
+        sql, n_rows = _statements(transaction, feed, params)
+        now = _now(source.time_zone)
         rows = transaction.rows(
             QUERY.format(
                 rows=_rows(sql, n_rows), view=literal(VIEW), like=literal(LIKE),
@@ -207,8 +207,16 @@ class FeedSample:
 
 def sample_rows(transaction: Transaction, feed: Relation, params: Params) -> str:
     """Query of a sample: at, u (user), p (post), a (action) and t (target) of each row."""
-    sql = FeedSql.of(feed, params.source, None, Layout.for_bounds([]))
-    return _rows(sql, _n_rows(transaction, feed))
+    return _rows(*_statements(transaction, feed, params))
+
+
+def _statements(transaction: Transaction, feed: Relation, params: Params) -> tuple[FeedSql, int]:
+    """Statements for the rows that an extract reads, and how many there are, about."""
+    every, read = (
+        FeedSql.of(feed, params.source, extract, Layout.for_bounds([]))
+        for extract in (None, params.extract)
+    )
+    return read, _n_rows(transaction, feed, read.where if read != every else ())
 
 
 def _now(time_zone: str) -> str:
@@ -229,20 +237,22 @@ def _rows(sql: FeedSql, n_rows: int) -> str:
         share = 100 * ROWS / n_rows
         return f"{rows} TABLESAMPLE SYSTEM ({share:.6f}) REPEATABLE (1) {all_of(sql.where)}"
     if not sql.likes_apart:
-        return f"{rows} LIMIT {ROWS}"
+        return f"{rows} {all_of(sql.where)} LIMIT {ROWS}"
     # The first rows of two tables are all of the first one.
     kinds = (all_of((*sql.where, f"{sql.target} = {t}")) for t in (0, 1))
     return " UNION ALL ".join(f"({rows} {of_kind} LIMIT {ROWS // 2})" for of_kind in kinds)
 
 
-def _n_rows(transaction: Transaction, feed: Relation) -> int:
-    """Rows of a feed: counted up to those of a sample, else as the server's planner expects.
+def _n_rows(transaction: Transaction, feed: Relation, where: tuple[str, ...]) -> int:
+    """Rows of a feed: counted in a small one, else as many as the server's planner expects.
 
     Its expectation follows the size of a table, also where it was never analysed.
     """
-    first = f"SELECT 1 FROM {feed.path}"
-    n = int(transaction.rows(f"SELECT count(*) FROM ({first} LIMIT {ROWS}) AS first")[0][0])
-    if n < ROWS:
+    every, some = f"SELECT 1 FROM {feed.path}", all_of(where)
+    n = int(transaction.rows(f"SELECT count(*) FROM ({every} LIMIT {ROWS}) AS first")[0][0])
+    if n < ROWS and not where:
         return n
-    plan = transaction.rows(f"EXPLAIN (FORMAT JSON) {first}")[0][0]
-    return max(n, int(plan[0]["Plan"]["Plan Rows"]))
+    if n < ROWS:
+        return int(transaction.rows(f"SELECT count(*) FROM ({every} {some}) AS read")[0][0])
+    plan = transaction.rows(f"EXPLAIN (FORMAT JSON) {every} {some}")[0][0]
+    return max(1 if where else n, int(plan[0]["Plan"]["Plan Rows"]))

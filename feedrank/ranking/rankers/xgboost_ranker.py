@@ -132,7 +132,15 @@ class XGBoostRanker(Ranker):
 
     def contributions(self, matrix: np.ndarray) -> tuple[np.ndarray, float]:
         """SHAP values of the trees (Lundberg et al. 2018), and their mean."""
-        return self.trees.contributions(matrix)
+        if self._are_few(len(matrix)):
+            return self.trees.contributions(matrix)
+        import xgboost as xgb
+
+        rows = xgb.DMatrix(
+            matrix, base_margin=np.zeros(len(matrix)), feature_names=self.feature_names, nthread=1
+        )
+        parts = np.asarray(self.booster.predict(rows, pred_contribs=True), dtype=np.float64)
+        return parts[:, :-1], float(parts[0, -1])
 
     def gains(self) -> dict[str, float]:
         """Gain of all splits on a feature, by name."""

@@ -151,6 +151,30 @@ def test_a_large_table_that_was_never_analysed_is_not_taken_for_a_small_one(
     assert len(sample.days.days) == 10
 
 
+@pytest.mark.parametrize("rows", [feed_sample.ROWS, 4000])
+def test_only_what_an_extract_would_read_is_looked_at(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    large(database)
+    database.execute(
+        "UPDATE feed_data SET action = 'share', user_id = 99 WHERE timestamp < '2021-10-05'",
+        "CREATE VIEW ordered AS SELECT * FROM feed_data ORDER BY timestamp",
+    )
+    database.alone("ANALYZE")
+    monkeypatch.setattr(feed_sample, "ROWS", rows)
+    extract = replace(DEFAULTS.extract, since="2021-10-05")
+    for feed in ("feed_data", "ordered"):
+        params = replace(DEFAULTS, source=source_params(feed=feed))
+        found = in_words(check_source(Source(database.url, params.source), params))
+        assert "holds other values than 'view' and 'like'" in found
+        found = in_words(
+            check_source(Source(database.url, params.source), replace(params, extract=extract))
+        )
+        assert found.endswith("problems: 0"), found
+        (n,) = re.findall(rf"'{feed}' is a \w+ of about ([\d,]+) rows", found)
+        assert 6_000 < int(n.replace(",", "")) < 18_000, n  # of 20,000
+
+
 CHOICE = (
     "INSERT INTO user_data SELECT 2 * g, g % 70 FROM generate_series(51, 120) g",
     """ALTER TABLE user_data ADD legacy_id int, ADD handle text, ADD registered timestamptz,

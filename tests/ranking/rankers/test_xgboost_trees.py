@@ -30,7 +30,9 @@ def _booster(n_trees: int, depth: int) -> xgb.Booster:
     signal = np.nan_to_num(matrix[:, 0]) * np.nan_to_num(matrix[:, 1]) + np.isnan(matrix[:, 2])
     liked = np.random.default_rng(2).random(3000) < 1 / (1 + np.exp(-2 * signal))
     params = {"objective": "binary:logistic", "max_depth": depth, "gamma": 2, "nthread": 1}
-    return xgb.train(params, xgb.DMatrix(matrix, liked, nthread=1), n_trees)
+    names = [f"feature {i}" for i in range(N_FEATURES)]
+    rows = xgb.DMatrix(matrix, liked, feature_names=names, nthread=1)
+    return xgb.train(params, rows, n_trees)
 
 
 def _trees(booster: xgb.Booster) -> Trees:
@@ -75,16 +77,17 @@ def test_a_row_lies_in_one_leaf_of_each_tree(n_trees: int, depth: int) -> None:
 
 
 @pytest.mark.parametrize(("n_trees", "depth"), [(1, 1), (3, 0), (40, 1), (40, 2), (30, 7)])
-@pytest.mark.parametrize("n_rows", [0, 1, 200])
+@pytest.mark.parametrize("n_rows", [1, 200])
 def test_contributions_are_the_shap_values_of_xgboost(
-    n_trees: int, depth: int, n_rows: int
+    monkeypatch: pytest.MonkeyPatch, n_trees: int, depth: int, n_rows: int
 ) -> None:
-    booster, (matrix, _) = _booster(n_trees, depth), _rows(n_rows)
-    found, mean = _trees(booster).contributions(matrix)
-    assert found.shape == matrix.shape
-    rows = xgb.DMatrix(
-        np.vstack([matrix, _rows(1)[0]]), nthread=1, base_margin=np.zeros(n_rows + 1)
-    )
-    *expected, (*_, expected_mean) = booster.predict(rows, pred_contribs=True)
+    ranker, (matrix, _) = XGBoostRanker.of(_booster(n_trees, depth), NOTHING), _rows(n_rows)
+    found = []
+    for few in (0, 10**9):
+        monkeypatch.setattr(module, "FEW_NODES", few)
+        found.append(ranker.contributions(matrix))
+    (expected, expected_mean), (of_arrays, mean) = found
+    assert of_arrays.shape == matrix.shape
+    assert of_arrays == pytest.approx(expected, abs=1e-5)
     assert mean == pytest.approx(expected_mean, abs=1e-6)
-    assert found == pytest.approx(np.array(expected)[:, :-1] if n_rows else found, abs=1e-5)
+    assert ranker.contributions(matrix[:0])[0].shape == (0, N_FEATURES)

@@ -97,6 +97,15 @@ def test_an_id_that_no_database_holds_is_refused_also_as_a_number(
     assert text_client.post("/feed", json={"posts": [{"id": 10**254}]}).status_code == 200
 
 
+def test_a_post_that_no_row_can_name_is_not_hidden(text_path: Path, tmp_path: Path) -> None:
+    settings = Settings(artifact=text_path, state=tmp_path / "state", api_key="sesame")
+    with TestClient(create_app(settings)) as client:
+        for post, status in ((f"{'é' * 127}x", 200), ("é" * 128, 422)):
+            answer = client.put(f"/posts/{post}/hidden", headers={"X-API-Key": "sesame"})
+            assert answer.status_code == status
+        assert "an id has at most 255 bytes" in answer.json()["detail"]
+
+
 def test_the_document_and_the_page_name_users_by_text(
     client: TestClient, text_client: TestClient, user_id: int
 ) -> None:
