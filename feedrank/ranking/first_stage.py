@@ -27,6 +27,9 @@ NO_SPREAD = 2.0**-13  # of terms that do not count
 # model: Barbieri and Berger 2004). A term of pairs may save a list where few rows tell of it.
 LIKELY_SHARE, LEAST_SHARE = 0.5, 0.02
 MOST_GROUPS, MOST_TOGETHER = 12, 6  # groups, and those of several terms: 2**12 models take .1 s
+# Log-odds by which a term moves the rows that hold it (root mean square), for it to count: what
+# moves the odds by less than a fiftieth costs requests, and lists are as good without it.
+LEAST_EFFECT = 0.02
 MODELS_AT_ONCE = 64  # any number: bounds memory
 BIAS_PRECISION = 1e-6  # as good as no prior
 
@@ -220,6 +223,8 @@ class Design:
 
     def stage(self, weights: np.ndarray, bias: float) -> FirstStage:
         """The first stage of fitted weights, one a column; terms that do not count weigh 0."""
-        counts_not = (self.mean == TERM) & (np.abs(weights) < NO_SPREAD)
+        n_held = np.maximum(np.count_nonzero(self.values, axis=0), 1)
+        typical = np.sqrt(np.einsum("ij,ij->j", self.values, self.values) / n_held)
+        counts_not = (self.mean == TERM) & (np.abs(weights) * typical < LEAST_EFFECT)
         weights = np.where(counts_not, 0.0, weights)
         return FirstStage(self.columns, tuple(weights.tolist()), bias, self.grains)

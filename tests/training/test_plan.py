@@ -10,7 +10,13 @@ from scipy.special import expit
 
 from feedrank.features.feature import PAIR, POST, RATIO, TERM, TOPIC, Feature
 from feedrank.features.rows import TrainingRows
-from feedrank.ranking.first_stage import MOST_TOGETHER, TERM_SPREAD, WEIGHT_SPREAD, Design
+from feedrank.ranking.first_stage import (
+    LEAST_EFFECT,
+    MOST_TOGETHER,
+    TERM_SPREAD,
+    WEIGHT_SPREAD,
+    Design,
+)
 from feedrank.training.plan import Plan
 from tests.support.simulated_logs import params
 
@@ -63,6 +69,22 @@ def test_rows_choose_whether_terms_count() -> None:
     assert abs(weak) < 0.01  # within a standard error of none, .02
     assert abs(strong - 0.5) < 0.1
     assert all(abs(stage.weights[0] - 1) < WEIGHT_SPREAD for stage in stages)
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0])
+@pytest.mark.parametrize("grain", [POST, PAIR])
+def test_a_term_that_hardly_moves_the_rows_that_hold_it_costs_no_request(
+    scale: float, grain: str
+) -> None:
+    """Seven rows of eight hold none: what the others are moved by decides, in log-odds."""
+    rows, features = _rows(n=500, scale=scale), (FEATURES[0], replace(FEATURES[1], grain=grain))
+    matrix = rows.matrix.copy()
+    matrix[:, 1] = np.where(np.arange(len(matrix)) % 8, 0, scale)
+    design = Design.of(matrix, features)
+    for effect, weight in ((1.1 * LEAST_EFFECT, 1.1 * LEAST_EFFECT), (0.9 * LEAST_EFFECT, 0)):
+        stage = design.stage(np.array([0.0, effect / scale]), 0.0)
+        assert stage.weights == pytest.approx((0, weight / scale))
+        assert stage.reads(grain) == (weight > 0)
 
 
 def _with_noise(
