@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from feedrank.state.counts.by_user import PairCounts, UserCounts
-from feedrank.state.counts.tally import ordered_sum
+from feedrank.state.counts.tally import Tally, ordered_sum
 from feedrank.state.fitted import FittedParameters
 from feedrank.state.posts.factors import UserEvidence
 from feedrank.state.posts.refit import Refit
@@ -89,11 +89,11 @@ class UserTables:
         state: of these users and others.
         step: as of which.
         users: rows of the state, ascending, shape (n,).
-        n_shown: log1p of impressions, shape (n,).
+        of_clusters: impressions and likes by cluster, int64, shape (n, n_clusters).
+        of_topics: likewise by topic, shape (n, n_topics).
         like_rate: log ratio of likes over expected, shape (n,).
         cluster: log ratio within a cluster beyond the like rate, shape (n, n_clusters).
         topic: log ratio within a topic beyond the like rate, shape (n, n_topics).
-        topic_shown: log1p of impressions of a topic, same shape.
         factors: the user's, of the refit, float64, shape (n, n_factors).
         word: log ratio of a taste word beyond the like rate, shape (n, n_words + 1), 0 at last.
         topic_rate: likes expected of an impression by topic, float64, shape (n, n_topics).
@@ -102,14 +102,24 @@ class UserTables:
     state: UserState
     step: int
     users: np.ndarray
-    n_shown: np.ndarray
+    of_clusters: Tally
+    of_topics: Tally
     like_rate: np.ndarray
     cluster: np.ndarray
     topic: np.ndarray
-    topic_shown: np.ndarray
     factors: np.ndarray
     word: np.ndarray
     topic_rate: np.ndarray
+
+    @cached_property
+    def n_shown(self) -> np.ndarray:
+        """log1p of impressions, float32, shape (n,)."""
+        return np.log1p(self.of_clusters.shown.sum(1)).astype(np.float32)
+
+    @cached_property
+    def topic_shown(self) -> np.ndarray:
+        """log1p of impressions of a topic, float32, shape (n, n_topics)."""
+        return as_feature(np.log1p(self.of_topics.shown))
 
     @cached_property
     def latest(self) -> Latest:
@@ -136,11 +146,11 @@ def user_tables(state: UserState, shared: SharedState, users: np.ndarray) -> Use
         state,
         shared.step,
         users,
-        n_shown=np.log1p(cluster.shown.sum(1)).astype(np.float32),
+        cluster,
+        topic,
         like_rate=np.log(like_rate).astype(np.float32),
         cluster=log_ratio(cluster.liked, expected * by, strengths.user_cluster),
         topic=as_feature(np.log(in_topic)),
-        topic_shown=as_feature(np.log1p(topic.shown)),
         factors=state.evidence.factors_of(users, strengths.user),
         word=state.words.log_ratios(users, like_rate),
         topic_rate=topic_rate * by * in_topic,
