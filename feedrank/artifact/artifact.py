@@ -125,6 +125,6 @@ class Artifact:
 def _other_features(found: Sequence[str], expected: Sequence[str]) -> str:
     """How the features of an artifact differ from those of this code."""
     sides = ("it alone has", found, expected), ("this code alone has", expected, found)
-    own = [(words, [n for n in some if n not in others]) for words, some, others in sides]
+    own = [(words, [str(n) for n in some if n not in others]) for words, some, others in sides]
     differ = [f"{words} {', '.join(names)}" for words, names in own if names]
     return f"other features: {'; '.join(differ)}" if differ else "features in another order"

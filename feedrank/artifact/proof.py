@@ -1,7 +1,7 @@
 """Proof of a new artifact: a child process loads it first, so that a crash there is a refusal.
 
-XGBoost ends its process for some files that are no ranker. The child runs this module: it imports
-the library once, then forks for each artifact that it is asked about.
+XGBoost ends its process for some files that are no ranker. The child runs this module, which forks
+for each artifact that it is asked about.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import NoReturn
 
-import numpy
+import numpy as np
 
 import feedrank
 from feedrank.artifact.artifact import Artifact
+from feedrank.artifact.golden import close
 from feedrank.artifact.manifest import check_files, manifest_bytes, read_manifest
 from feedrank.errors import ArtifactError, blaming
 from feedrank.io.files import private_directory
@@ -36,7 +37,7 @@ SECONDS = 120
 MEMORY, MEMORY_BY_BYTE = 1 << 30, 4
 # XGBoost has two distributions, one without GPU code; its import would take a second.
 INSTALLED = [d.version for name in ("xgboost", "xgboost-cpu") for d in distributions(name=name)]
-VERSIONS = (feedrank.__version__, numpy.__version__, *INSTALLED)
+VERSIONS = (feedrank.__version__, np.__version__, *INSTALLED)
 
 
 class UnprovedError(ArtifactError):
@@ -149,15 +150,32 @@ def _load(directory: Path, writing: int) -> NoReturn:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         for stream in (1, 2):  # a library's last words are no answer
             os.dup2(nowhere, stream)
-        ranker = Artifact.load(directory).recommender.ranker
+        artifact = Artifact.load(directory)
         with blaming(directory / ranker_file(directory)):
-            if isinstance(ranker, XGBoostRanker):
-                assert ranker.booster  # of many rows XGBoost itself reads the file
+            _read_by_xgboost(artifact)
         code = 0
     except ArtifactError as error:
         os.write(writing, str(error).encode(errors="replace"))
     finally:
         os._exit(code)
+
+
+def _read_by_xgboost(artifact: Artifact) -> None:
+    """Score a golden list by XGBoost, as many rows are; `ValueError` if it answers otherwise."""
+    recommender = artifact.recommender
+    if not isinstance(ranker := recommender.ranker, XGBoostRanker):
+        return
+    golden = artifact.golden[0]
+    matrix = recommender.matrix(golden["user"], golden["at"], np.array(golden["post"]))
+    log_odds = ranker.first_stage(matrix)
+    try:
+        found = ranker.of_xgboost(matrix, log_odds)
+    except ArtifactError:
+        raise
+    except Exception as error:  # XGBoost's, with its own stack below
+        raise ValueError(str(error).split("\n")[0]) from error
+    if not close(found, ranker.probability(matrix, log_odds)):
+        raise ValueError("XGBoost reads other trees in it")
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ LIKELY_SHARE, LEAST_SHARE = 0.5, 0.02
 MOST_GROUPS, MOST_TOGETHER = 12, 6  # groups, and those of several terms: 2**12 models take .1 s
 # Log-odds by which a term moves the rows that hold it (root mean square), for it to count: what
 # moves the odds by less than a fiftieth costs requests, and lists are as good without it.
-LEAST_EFFECT = 0.02
+LEAST_TERM = 0.02
 MODELS_AT_ONCE = 64  # any number: bounds memory
 BIAS_PRECISION = 1e-6  # as good as no prior
 
@@ -134,7 +134,7 @@ def averaged_weights(
         wide: posterior mode with all terms.
         mean: of each weight's prior, 0 of terms.
         precision: of each weight's prior.
-        groups: of terms.
+        groups: of terms, none of which is in two.
     """
     pull, likelihood = wide.curvature @ wide.weights, wide.curvature - np.diag(precision)
     sizes = [len(group.places) for group in groups]
@@ -225,6 +225,7 @@ class Design:
         """The first stage of fitted weights, one a column; terms that do not count weigh 0."""
         n_held = np.maximum(np.count_nonzero(self.values, axis=0), 1)
         typical = np.sqrt(np.einsum("ij,ij->j", self.values, self.values) / n_held)
-        counts_not = (self.mean == TERM) & (np.abs(weights) * typical < LEAST_EFFECT)
+        size = np.abs(weights)
+        counts_not = (self.mean == TERM) & ((size < NO_SPREAD) | (size * typical < LEAST_TERM))
         weights = np.where(counts_not, 0.0, weights)
         return FirstStage(self.columns, tuple(weights.tolist()), bias, self.grains)

@@ -87,7 +87,7 @@ def test_the_manifest_says_what_the_artifact_is(learned: Learned, made: Path) ->
 
 def test_an_artifact_holds_no_pickle(made: Path) -> None:
     for path in made.iterdir():
-        assert path.suffix in {".json", ".npy", ".ubj"}, path.name
+        assert path.suffix in {".json", ".npy"}, path.name
         if path.suffix == ".npy":
             np.load(path, allow_pickle=False)
 

@@ -19,7 +19,7 @@ import pytest
 
 from feedrank.artifact import proof
 from feedrank.artifact.artifact import Artifact
-from feedrank.artifact.checks.trees import check_trees
+from feedrank.artifact.checks.trees import OF_NODES, check_trees
 from feedrank.artifact.manifest import MANIFEST
 from feedrank.artifact.proof import Prover, UnprovedError, prove_once
 from feedrank.artifact.signature import VARIABLE, sign
@@ -283,8 +283,9 @@ def test_a_tree_that_hangs_together_is_taken(artifact: Artifact) -> None:
         {"split_type": [1, 0, 0]},
         {"split_conditions": [float("nan"), 0.1, 0.2]},
         {"sum_hessian": [float("inf"), 2, 1]},
-        {"sum_hessian": [3, 2]},
-        {"default_left": [0]},
+        {"right_children": [2, 1, -1]},  # a leaf's
+        {"split_indices": [0, 10**9, 0]},
+        *({name: [0]} for name in (*OF_NODES, "left_children")),
     ],
 )
 def test_a_tree_that_leaves_itself_or_goes_round_is_refused(tree: dict[str, list[float]]) -> None:
@@ -304,6 +305,36 @@ def test_a_file_that_kills_xgboost_is_refused_by_a_process_apart(
         prove_once(copy, tmp_path / "state")
 
     assert died.returncode < 0  # it does kill whoever loads it
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda learner, trees: trees[0].update(
+            categories_nodes=[0], categories_segments=[0], categories_sizes=[10**9]
+        ),
+        lambda learner, _: learner["learner_model_param"].update(num_target="3"),
+        lambda learner, _: learner["objective"].update(name="reg:squarederror"),
+    ],
+    ids=["kills it", "is of three outputs", "is of another objective"],
+)
+def test_a_ranker_that_only_many_rows_have_xgboost_read_is_tried_by_it(
+    copy: Path, tmp_path: Path, harm: Callable[..., Any]
+) -> None:
+    model = json.loads((copy / FILE).read_text())
+    harm(model["learner"], model["learner"]["gradient_booster"]["model"]["trees"])
+    (copy / FILE).write_text(json.dumps(model))
+    sign_again(copy)
+    Artifact.load(copy)  # in which lists are short
+    with pytest.raises(ArtifactError, match=FILE) as refused:
+        prove_once(copy, tmp_path / "state")
+    assert "Stack trace" not in str(refused.value)
+
+
+def test_features_of_any_kind_are_named(copy: Path) -> None:
+    edit_manifest(copy, features=[1, 2])
+    with pytest.raises(ArtifactError, match="other features: it alone has 1, 2; this code alone"):
+        Artifact.load(copy)
 
 
 def test_one_process_proves_many_and_says_why_not(artifact_path: Path, copy: Path) -> None:

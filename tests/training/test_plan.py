@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.special import expit
+from scipy.special import expit, softmax
 
 from feedrank.features.feature import PAIR, POST, RATIO, TERM, TOPIC, Feature
 from feedrank.features.rows import TrainingRows
 from feedrank.ranking.first_stage import (
-    LEAST_EFFECT,
+    LEAST_TERM,
     MOST_TOGETHER,
+    NO_SPREAD,
     TERM_SPREAD,
     WEIGHT_SPREAD,
     Design,
+    TermGroup,
+    averaged_weights,
 )
+from feedrank.stats.logistic import LogisticFit
 from feedrank.training.plan import Plan
 from tests.support.simulated_logs import params
 
@@ -71,20 +76,45 @@ def test_rows_choose_whether_terms_count() -> None:
     assert all(abs(stage.weights[0] - 1) < WEIGHT_SPREAD for stage in stages)
 
 
-@pytest.mark.parametrize("scale", [0.1, 1.0])
+@pytest.mark.parametrize("scale", [0.1, 1.0, 1000.0])
 @pytest.mark.parametrize("grain", [POST, PAIR])
 def test_a_term_that_hardly_moves_the_rows_that_hold_it_costs_no_request(
     scale: float, grain: str
 ) -> None:
-    """Seven rows of eight hold none: what the others are moved by decides, in log-odds."""
-    rows, features = _rows(n=500, scale=scale), (FEATURES[0], replace(FEATURES[1], grain=grain))
-    matrix = rows.matrix.copy()
-    matrix[:, 1] = np.where(np.arange(len(matrix)) % 8, 0, scale)
-    design = Design.of(matrix, features)
-    for effect, weight in ((1.1 * LEAST_EFFECT, 1.1 * LEAST_EFFECT), (0.9 * LEAST_EFFECT, 0)):
-        stage = design.stage(np.array([0.0, effect / scale]), 0.0)
-        assert stage.weights == pytest.approx((0, weight / scale))
-        assert stage.reads(grain) == (weight > 0)
+    """Three rows of four hold none; the root mean square of the others' values is the scale."""
+    features = (FEATURES[0], replace(FEATURES[1], grain=grain))
+    held = scale * np.sqrt([[0.5], [1.5]])
+    matrix = np.vstack([held, np.zeros((6, 1))]) * [[1.0, 1.0]]
+    design = Design.of(matrix.astype(np.float32), features)
+    for effect, counts in ((1.1 * LEAST_TERM, scale < 1000), (0.9 * LEAST_TERM, False)):
+        stage = design.stage(np.array([0.001 / scale, effect / scale]), 0.0)
+        expected = effect / scale if counts else 0.0
+        assert stage.weights == pytest.approx((0.001 / scale, expected), rel=1e-6)
+        assert stage.reads(grain) == (counts or grain == PAIR)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_weights_are_the_mean_over_all_models(seed: int) -> None:
+    """Each model fitted by itself, all columns at once."""
+    rng = np.random.default_rng(seed)
+    mean, precision = np.array([1.0, 1.0, 0, 0, 0, 0, 0]), rng.uniform(1, 9, 7)
+    rows = rng.normal(size=(40, 7))
+    wide = LogisticFit(mean + rng.normal(0, 0.3, 7), rows.T @ rows + np.diag(precision))
+    groups = [TermGroup(np.array(places), 0.0) for places in ([2, 4], [3], [5, 6])]
+    likelihood = wide.curvature - np.diag(precision)
+    modes, evidence = [], []
+    for counts in itertools.product((True, False), repeat=3):
+        prior = precision.copy()
+        for group, does in zip(groups, counts, strict=True):
+            prior[group.places] = precision[group.places] if does else NO_SPREAD**-2
+        posterior = likelihood + np.diag(prior)
+        pull = wide.curvature @ wide.weights + (prior - precision) * mean
+        modes.append(np.linalg.solve(posterior, pull))
+        fit = pull @ modes[-1] - mean @ (prior * mean)
+        evidence.append((fit + np.log(prior).sum() - np.linalg.slogdet(posterior)[1]) / 2)
+    expected = softmax(evidence) @ np.array(modes)
+    assert averaged_weights(wide, mean, precision, groups) == pytest.approx(expected, abs=1e-9)
+    assert averaged_weights(wide, mean, precision, []) == pytest.approx(wide.weights)
 
 
 def _with_noise(

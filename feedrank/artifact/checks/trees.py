@@ -42,8 +42,10 @@ def _is_sound(tree: dict[str, Any], n_features: int) -> bool:
         if node in seen or not 0 <= node < len(left):
             return False
         seen.add(node)
+        if not 0 <= feature[node] < n_features:
+            return False
         if left[node] != LEAF:
-            if not 0 <= feature[node] < n_features:
-                return False
             waiting += [left[node], right[node]]
+        elif right[node] != LEAF:
+            return False
     return True

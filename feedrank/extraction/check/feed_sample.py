@@ -45,7 +45,7 @@ class FeedSample:
     """Counts of a sample.
 
     Attributes:
-        n_rows: of the feed that an extract reads, about: `extract.since`, `.until`, `.user_share`.
+        n_rows: of the feed, about, that an extract reads: `extract.since`, `.until`, `.user_share`.
         n: rows of the sample.
         days: its impressions and likes, by day.
         strange_actions: rows of another action than 'view' and 'like'.
@@ -80,8 +80,8 @@ class FeedSample:
         """A sample of blocks spread over a table, or the first rows of anything else."""
         source = params.source
         users, posts, _ = relations(transaction, source)
-        sql, n_rows = _statements(transaction, feed, params)
-        now = _now(source.time_zone)
+        sql = _statements(feed, params)
+        n_rows, now = _n_rows(transaction, feed), _now(source.time_zone)
         rows = transaction.rows(
             QUERY.format(
                 rows=_rows(sql, n_rows), view=literal(VIEW), like=literal(LIKE),
@@ -91,12 +91,13 @@ class FeedSample:
             )
         )  # fmt: skip
         sums = [sum(row[column] for row in rows) for column in range(1, 10)]
+        n = sums[0] + sums[2] + sums[3]
         days = Days({row[0]: Day(row[1], row[2], row[3]) for row in rows if row[0] is not None})
         last = max((row for row in rows if row[0] is not None), default=None)
         return cls(
             params=params,
-            n_rows=max(n_rows, sums[0] + sums[2] + sums[3]),
-            n=sums[0] + sums[2] + sums[3],
+            n_rows=_n_read(sql, n_rows, n) if _is_part(params) else max(n_rows, n),
+            n=n,
             days=days.with_likes_apart() if sql.likes_apart else days,
             strange_actions=sums[3],
             strange_targets=sums[4],
@@ -128,7 +129,8 @@ class FeedSample:
         if (error := self._times()[1]) is not None:
             yield error
         if not self.days.total.views:
-            yield f"'{source.feed}' holds no rows of action '{VIEW}'. Fill it."
+            part = " that an extract reads, in a sample" if _is_part(self.params) else ""
+            yield f"'{source.feed}' holds no rows of action '{VIEW}'{part}. Fill it."
         elif not self.days.total.liked:
             words = (
                 f"no row is one of {source.positive}"
@@ -156,6 +158,12 @@ class FeedSample:
         if times is not None and (words := times.warning()) is not None:
             yield words
         yield from self._days()
+
+    @property
+    def size(self) -> str:
+        """How many rows an extract reads, in words that follow the kind of the feed."""
+        part = ", of which an extract reads" if _is_part(self.params) else " of"
+        return f"{part} about {self.n_rows:,} rows"
 
     def facts(self) -> Iterator[str]:
         """Span, like rate, and what is counted once."""
@@ -207,16 +215,17 @@ class FeedSample:
 
 def sample_rows(transaction: Transaction, feed: Relation, params: Params) -> str:
     """Query of a sample: at, u (user), p (post), a (action) and t (target) of each row."""
-    return _rows(*_statements(transaction, feed, params))
+    return _rows(_statements(feed, params), _n_rows(transaction, feed))
 
 
-def _statements(transaction: Transaction, feed: Relation, params: Params) -> tuple[FeedSql, int]:
-    """Statements for the rows that an extract reads, and how many there are, about."""
-    every, read = (
-        FeedSql.of(feed, params.source, extract, Layout.for_bounds([]))
-        for extract in (None, params.extract)
-    )
-    return read, _n_rows(transaction, feed, read.where if read != every else ())
+def _statements(feed: Relation, params: Params) -> FeedSql:
+    """Statements for the rows that an extract reads."""
+    return FeedSql.of(feed, params.source, params.extract, Layout.for_bounds([]))
+
+
+def _is_part(params: Params) -> bool:
+    extract = params.extract
+    return bool(extract.since or extract.until or extract.user_share < 1)
 
 
 def _now(time_zone: str) -> str:
@@ -233,7 +242,7 @@ def _rows(sql: FeedSql, n_rows: int) -> str:
     """Query of the sample's rows."""
     columns = f"{sql.at} AS at, {sql.user} AS u, {sql.post} AS p, {sql.action} AS a"
     rows = f"SELECT {columns}, {sql.target} AS t FROM {sql.relation.path}"
-    if sql.relation.has_blocks and n_rows > ROWS:
+    if _is_sampled(sql, n_rows):
         share = 100 * ROWS / n_rows
         return f"{rows} TABLESAMPLE SYSTEM ({share:.6f}) REPEATABLE (1) {all_of(sql.where)}"
     if not sql.likes_apart:
@@ -243,16 +252,31 @@ def _rows(sql: FeedSql, n_rows: int) -> str:
     return " UNION ALL ".join(f"({rows} {of_kind} LIMIT {ROWS // 2})" for of_kind in kinds)
 
 
-def _n_rows(transaction: Transaction, feed: Relation, where: tuple[str, ...]) -> int:
-    """Rows of a feed: counted in a small one, else as many as the server's planner expects.
+def _is_sampled(sql: FeedSql, n_rows: int) -> bool:
+    return sql.relation.has_blocks and n_rows > ROWS
+
+
+def _n_read(sql: FeedSql, n_rows: int, n: int) -> int:
+    """Rows that an extract reads, by those of the sample: the planner cannot tell them.
+
+    Args:
+        sql: statements for them.
+        n_rows: of the whole feed, about.
+        n: of the sample that an extract reads.
+    """
+    if _is_sampled(sql, n_rows):
+        return round(n * n_rows / ROWS)
+    return n if n < ROWS else n_rows
+
+
+def _n_rows(transaction: Transaction, feed: Relation) -> int:
+    """Rows of a feed: counted up to those of a sample, else as the server's planner expects.
 
     Its expectation follows the size of a table, also where it was never analysed.
     """
-    every, some = f"SELECT 1 FROM {feed.path}", all_of(where)
-    n = int(transaction.rows(f"SELECT count(*) FROM ({every} LIMIT {ROWS}) AS first")[0][0])
-    if n < ROWS and not where:
-        return n
+    first = f"SELECT 1 FROM {feed.path}"
+    n = int(transaction.rows(f"SELECT count(*) FROM ({first} LIMIT {ROWS}) AS first")[0][0])
     if n < ROWS:
-        return int(transaction.rows(f"SELECT count(*) FROM ({every} {some}) AS read")[0][0])
-    plan = transaction.rows(f"EXPLAIN (FORMAT JSON) {every} {some}")[0][0]
-    return max(1 if where else n, int(plan[0]["Plan"]["Plan Rows"]))
+        return n
+    plan = transaction.rows(f"EXPLAIN (FORMAT JSON) {first}")[0][0]
+    return max(n, int(plan[0]["Plan"]["Plan Rows"]))

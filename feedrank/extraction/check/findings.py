@@ -143,7 +143,7 @@ def _look_at_feed(transaction: Transaction, params: Params) -> list[Finding]:
     sample = FeedSample.of(transaction, feed, params)
     seconds = LEAST_SECONDS + sample.n_rows / ROWS_A_SECOND
     return [
-        Finding("fact", f"'{feed.name}' is {feed.kind} of about {sample.n_rows:,} rows."),
+        Finding("fact", f"'{feed.name}' is {feed.kind}{sample.size}."),
         *(Finding("problem", words) for words in sample.problems()),
         *(Finding("warning", words) for words in sample.warnings()),
         *(Finding("fact", words) for words in sample.facts()),

@@ -37,6 +37,7 @@ class XGBoostRanker(Ranker):
     """
 
     name = "xgboost"
+    is_read = False  # by XGBoost, when the artifact was loaded: it is faster with many nodes
 
     def __init__(self, content: bytes) -> None:
         self.content = content
@@ -69,13 +70,17 @@ class XGBoostRanker(Ranker):
         import xgboost as xgb
 
         booster = xgb.Booster({"nthread": 1})
-        booster.load_model(bytearray(self.content))
+        try:
+            booster.load_model(bytearray(self.content))
+        except xgb.core.XGBoostError as error:
+            reason = str(error).split("\n")[0]  # then XGBoost's own stack
+            raise ArtifactError(f"XGBoost cannot read the ranker: {reason}") from error
         return booster
 
     def be_ready(self, n_rows: int) -> None:
         """Import XGBoost now, and not with a first request, if so many rows are scored by it."""
         if not self._are_few(n_rows):
-            assert self.booster
+            self.is_read = self.booster is not None
 
     def _are_few(self, n_rows: int) -> bool:
         return n_rows * self.trees.n_nodes <= FEW_NODES
@@ -117,10 +122,16 @@ class XGBoostRanker(Ranker):
         if n_rounds is None and self._are_few(len(matrix)):
             # XGBoost's own sigmoid, its lower bound included, to the last bit.
             return np.asarray(expit(np.maximum(self.trees.margin(matrix, margin), LOWEST)))
+        return self.of_xgboost(matrix, margin, n_rounds)
+
+    def of_xgboost(
+        self, matrix: np.ndarray, log_odds: np.ndarray, n_rounds: int | None = None
+    ) -> np.ndarray:
+        """As `probability`, by XGBoost, however few the rows are."""
         return np.asarray(
             self.booster.inplace_predict(
                 matrix,
-                base_margin=margin,
+                base_margin=log_odds,
                 validate_features=False,
                 iteration_range=(0, n_rounds or 0),  # 0: all
             )
@@ -132,7 +143,7 @@ class XGBoostRanker(Ranker):
 
     def contributions(self, matrix: np.ndarray) -> tuple[np.ndarray, float]:
         """SHAP values of the trees (Lundberg et al. 2018), and their mean."""
-        if self._are_few(len(matrix)):
+        if self._are_few(len(matrix)) and not self.is_read:
             return self.trees.contributions(matrix)
         import xgboost as xgb
 

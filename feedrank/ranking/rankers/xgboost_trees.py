@@ -115,7 +115,7 @@ class Trees:
         leaves = self.leaves(matrix.shape[1])
         # The features of each path first; of others any row stays on it, and so does the share.
         is_asked = np.isfinite(leaves.low) | np.isfinite(leaves.high)
-        depth = max(self._depth, 1)
+        depth = max(int(is_asked.sum(1).max()), 1)
         path = np.argsort(~is_asked, axis=1, kind="stable")[:, :depth]
         low, high, takes_missing, share = (
             np.take_along_axis(table, path, axis=1) for table in leaves[:4]

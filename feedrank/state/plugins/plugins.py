@@ -105,9 +105,6 @@ class Plugins:
         return found
 
 
-NO_PLUGINS = Plugins((), {})
-
-
 def _columns(modules: Sequence[Plugin], posts: Posts) -> dict[str, np.ndarray]:
     """Columns of the posts by name; raises `SchemaError` for one that is no number a post."""
     columns = {}

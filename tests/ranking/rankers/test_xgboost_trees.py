@@ -25,11 +25,11 @@ def _rows(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return matrix, rng.normal(0, rng.choice([1, 100], n)).astype(np.float32)
 
 
-def _booster(n_trees: int, depth: int) -> xgb.Booster:
+def _booster(n_trees: int, depth: int, gain: float = 2) -> xgb.Booster:
     matrix, _ = _rows(3000, seed=1)
     signal = np.nan_to_num(matrix[:, 0]) * np.nan_to_num(matrix[:, 1]) + np.isnan(matrix[:, 2])
     liked = np.random.default_rng(2).random(3000) < 1 / (1 + np.exp(-2 * signal))
-    params = {"objective": "binary:logistic", "max_depth": depth, "gamma": 2, "nthread": 1}
+    params = {"objective": "binary:logistic", "max_depth": depth, "gamma": gain, "nthread": 1}
     names = [f"feature {i}" for i in range(N_FEATURES)]
     rows = xgb.DMatrix(matrix, liked, feature_names=names, nthread=1)
     return xgb.train(params, rows, n_trees)
@@ -76,18 +76,38 @@ def test_a_row_lies_in_one_leaf_of_each_tree(n_trees: int, depth: int) -> None:
     assert np.allclose(within @ value, trees.margin(matrix, nothing), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize(("n_trees", "depth"), [(1, 1), (3, 0), (40, 1), (40, 2), (30, 7)])
+@pytest.mark.parametrize(
+    ("n_trees", "depth", "gain"),
+    [(1, 1, 2), (3, 0, 2), (3, 0, 1e9), (40, 2, 2), (40, 4, 2), (30, 6, 2)],
+)
 @pytest.mark.parametrize("n_rows", [1, 200])
 def test_contributions_are_the_shap_values_of_xgboost(
-    monkeypatch: pytest.MonkeyPatch, n_trees: int, depth: int, n_rows: int
+    monkeypatch: pytest.MonkeyPatch, n_trees: int, depth: int, gain: float, n_rows: int
 ) -> None:
-    ranker, (matrix, _) = XGBoostRanker.of(_booster(n_trees, depth), NOTHING), _rows(n_rows)
-    found = []
+    ranker = XGBoostRanker.of(_booster(n_trees, depth, gain), NOTHING)
+    matrix, start = _rows(n_rows)
+    for tree in ranker.model["learner"]["gradient_booster"]["model"]["trees"][:1]:
+        split, threshold = tree["split_indices"][0], tree["split_conditions"][0]
+        matrix[0, split] = threshold  # a row at a split goes right
+    found, margins = [], []
     for few in (0, 10**9):
         monkeypatch.setattr(module, "FEW_NODES", few)
         found.append(ranker.contributions(matrix))
+        margins.append(ranker.probability(matrix, start))
     (expected, expected_mean), (of_arrays, mean) = found
     assert of_arrays.shape == matrix.shape
     assert of_arrays == pytest.approx(expected, abs=1e-5)
     assert mean == pytest.approx(expected_mean, abs=1e-6)
+    assert margins[0].tobytes() == margins[1].tobytes()
     assert ranker.contributions(matrix[:0])[0].shape == (0, N_FEATURES)
+    assert bool(ranker.columns) == (gain < 1e9)
+
+
+def test_contributions_add_up_where_no_row_weighs_anything() -> None:
+    model, (matrix, _) = json.loads(_booster(5, 3).save_raw("json")), _rows(20)
+    for tree in model["learner"]["gradient_booster"]["model"]["trees"]:
+        tree["sum_hessian"] = [0.0] * len(tree["sum_hessian"])
+    trees = Trees(model)
+    found, mean = trees.contributions(matrix)
+    expected = trees.margin(matrix, np.zeros(20, np.float32))
+    assert mean + found.sum(1) == pytest.approx(expected, abs=1e-5)
