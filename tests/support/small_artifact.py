@@ -107,11 +107,10 @@ def kill_its_reader(directory: Path) -> None:
     """Change the ranker so that XGBoost reads it, and ends that process; every sha256 fits."""
     path = directory / FILE
     model = json.loads(path.read_text())
-    for tree in model["learner"]["gradient_booster"]["model"]["trees"]:
-        for values in tree.values():  # nodes that no row comes to
-            if isinstance(values, list) and values:
-                values += values[-1:] * 1000
-        tree["tree_param"]["num_nodes"] = str(len(tree["parents"]))
-        tree |= {"categories_nodes": [0], "categories_segments": [0], "categories_sizes": [10**9]}
+    tree = model["learner"]["gradient_booster"]["model"]["trees"][0]  # one: threads read them
+    for values in tree.values():  # nodes that no row comes to
+        if isinstance(values, list) and values:
+            values += values[-1:] * 10_000
+    tree["tree_param"] |= {"num_nodes": str(len(tree["parents"])), "size_leaf_vector": "1000000"}
     path.write_text(json.dumps(model))
     sign_again(directory)

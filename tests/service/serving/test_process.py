@@ -112,7 +112,7 @@ def test_a_first_artifact_that_kills_the_process_leaves_words(artifact_path, tmp
 
     assert server.wait() < 0
     assert any("Fatal Python error" in line for line in server.lines)
-    assert any("rankers/xgboost_ranker.py" in line for line in server.lines)
+    assert any("rankers/xgboost_ranker.py" in line for line in server.lines), "".join(server.lines)
 
 
 def test_a_wrong_variable_ends_the_process_with_its_name(tmp_path):
