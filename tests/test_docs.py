@@ -41,6 +41,18 @@ def test_every_number_of_the_results_is_the_measured_one() -> None:
             assert shown == f"{values[name]['shown']:.3f}", name
 
 
+def test_the_sentence_below_the_results_is_the_measured_one() -> None:
+    def words(of: dict[str, float], kind: str) -> str:
+        return f"{of[kind]:.3f} [{of[f'{kind}_low']:.3f}, {of[f'{kind}_high']:.3f}]"
+
+    ours, lead = METRICS["hitrate@5"], METRICS["lead@5"]
+    said = " ".join(README.split())
+    assert f"Expected is {words(ours, 'expected')} over {ours['n_requests']:,} requests" in said
+    for name in ("most_liked", "classic"):
+        for kind in ("expected", "shown"):
+            assert words(lead[name], kind) in said, (name, kind)
+
+
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: path.stem)
 def test_rows_of_a_table_have_as_many_cells_as_its_head(path: Path) -> None:
     n_cells = 0
