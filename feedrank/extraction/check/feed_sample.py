@@ -9,15 +9,14 @@ from datetime import datetime
 from feedrank.errors import SchemaError
 from feedrank.extraction.audit.day_counts import EPOCH, Day, Days
 from feedrank.extraction.audit.impossible_times import PossibleTimes, safe_name
+from feedrank.extraction.check.sample_query import SampleQuery, is_part
 from feedrank.extraction.postgres.catalog import Relation, describe
 from feedrank.extraction.postgres.connection import Transaction, literal
-from feedrank.extraction.postgres.feed_query import FeedSql, all_of, id_key
-from feedrank.extraction.postgres.row_format import Layout
+from feedrank.extraction.postgres.feed_query import id_key
 from feedrank.extraction.relations import relations
 from feedrank.params import Params
 from feedrank.schema import LIKE, VIEW
 
-ROWS = 200_000  # of a sample: read, joined and sorted in about a second
 # The like rate of one day in a sample of 90 days is known to 0.7 points: a day that differs from
 # all by a factor of three is no chance.
 FACTOR, FEWEST = 3, 500
@@ -80,12 +79,12 @@ class FeedSample:
         """A sample of blocks spread over a table, or the first rows of anything else."""
         source = params.source
         users, posts, _ = relations(transaction, source)
-        sql = _statements(feed, params)
-        n_rows, now = _n_rows(transaction, feed), _now(source.time_zone)
+        query, now = SampleQuery.of(transaction, feed, params), _now(source.time_zone)
+        likes_apart = query.sql.likes_apart
         rows = transaction.rows(
             QUERY.format(
-                rows=_rows(sql, n_rows), view=literal(VIEW), like=literal(LIKE),
-                label="t" if sql.likes_apart else "0", now=now,
+                rows=query.rows, view=literal(VIEW), like=literal(LIKE),
+                label="t" if likes_apart else "0", now=now,
                 user_id=id_key(users, source.user_id, "id"), users=users.path,
                 post_id=id_key(posts, source.post_id, "id"), posts=posts.path,
             )
@@ -96,9 +95,9 @@ class FeedSample:
         last = max((row for row in rows if row[0] is not None), default=None)
         return cls(
             params=params,
-            n_rows=_n_read(sql, n_rows, n) if _is_part(params) else max(n_rows, n),
+            n_rows=query.n_read(n),
             n=n,
-            days=days.with_likes_apart() if sql.likes_apart else days,
+            days=days.with_likes_apart() if likes_apart else days,
             strange_actions=sums[3],
             strange_targets=sums[4],
             nulls=sums[5],
@@ -107,7 +106,7 @@ class FeedSample:
             newest="" if last is None else last[10],
             is_ahead=last is not None and last[11],
             now=transaction.rows(f"SELECT {now}")[0][0],
-            likes_apart=sql.likes_apart,
+            likes_apart=likes_apart,
             has_zone=_has_zone(transaction, params),
         )
 
@@ -129,7 +128,7 @@ class FeedSample:
         if (error := self._times()[1]) is not None:
             yield error
         if not self.days.total.views:
-            part = " that an extract reads, in a sample" if _is_part(self.params) else ""
+            part = " that an extract reads, in a sample" if is_part(self.params.extract) else ""
             yield f"'{source.feed}' holds no rows of action '{VIEW}'{part}. Fill it."
         elif not self.days.total.liked:
             words = (
@@ -162,7 +161,7 @@ class FeedSample:
     @property
     def size(self) -> str:
         """How many rows an extract reads, in words that follow the kind of the feed."""
-        part = ", of which an extract reads" if _is_part(self.params) else " of"
+        part = ", of which an extract reads" if is_part(self.params.extract) else " of"
         return f"{part} about {self.n_rows:,} rows"
 
     def facts(self) -> Iterator[str]:
@@ -213,21 +212,6 @@ class FeedSample:
             )
 
 
-def sample_rows(transaction: Transaction, feed: Relation, params: Params) -> str:
-    """Query of a sample: at, u (user), p (post), a (action) and t (target) of each row."""
-    return _rows(_statements(feed, params), _n_rows(transaction, feed))
-
-
-def _statements(feed: Relation, params: Params) -> FeedSql:
-    """Statements for the rows that an extract reads."""
-    return FeedSql.of(feed, params.source, params.extract, Layout.for_bounds([]))
-
-
-def _is_part(params: Params) -> bool:
-    extract = params.extract
-    return bool(extract.since or extract.until or extract.user_share < 1)
-
-
 def _now(time_zone: str) -> str:
     return f"(now() AT TIME ZONE {literal(time_zone)})"
 
@@ -236,47 +220,3 @@ def _has_zone(transaction: Transaction, params: Params) -> bool:
     source = params.source
     tables = (describe(transaction, source.schema, t) for t in (source.feed, source.events) if t)
     return all(t.columns[source.timestamp] == "timestamptz" for t in tables)
-
-
-def _rows(sql: FeedSql, n_rows: int) -> str:
-    """Query of the sample's rows."""
-    columns = f"{sql.at} AS at, {sql.user} AS u, {sql.post} AS p, {sql.action} AS a"
-    rows = f"SELECT {columns}, {sql.target} AS t FROM {sql.relation.path}"
-    if _is_sampled(sql, n_rows):
-        share = 100 * ROWS / n_rows
-        return f"{rows} TABLESAMPLE SYSTEM ({share:.6f}) REPEATABLE (1) {all_of(sql.where)}"
-    if not sql.likes_apart:
-        return f"{rows} {all_of(sql.where)} LIMIT {ROWS}"
-    # The first rows of two tables are all of the first one.
-    kinds = (all_of((*sql.where, f"{sql.target} = {t}")) for t in (0, 1))
-    return " UNION ALL ".join(f"({rows} {of_kind} LIMIT {ROWS // 2})" for of_kind in kinds)
-
-
-def _is_sampled(sql: FeedSql, n_rows: int) -> bool:
-    return sql.relation.has_blocks and n_rows > ROWS
-
-
-def _n_read(sql: FeedSql, n_rows: int, n: int) -> int:
-    """Rows that an extract reads, by those of the sample: the planner cannot tell them.
-
-    Args:
-        sql: statements for them.
-        n_rows: of the whole feed, about.
-        n: of the sample that an extract reads.
-    """
-    if _is_sampled(sql, n_rows):
-        return round(n * n_rows / ROWS)
-    return n if n < ROWS else n_rows
-
-
-def _n_rows(transaction: Transaction, feed: Relation) -> int:
-    """Rows of a feed: counted up to those of a sample, else as the server's planner expects.
-
-    Its expectation follows the size of a table, also where it was never analysed.
-    """
-    first = f"SELECT 1 FROM {feed.path}"
-    n = int(transaction.rows(f"SELECT count(*) FROM ({first} LIMIT {ROWS}) AS first")[0][0])
-    if n < ROWS:
-        return n
-    plan = transaction.rows(f"EXPLAIN (FORMAT JSON) {first}")[0][0]
-    return max(n, int(plan[0]["Plan"]["Plan Rows"]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from feedrank.errors import SchemaError
 from feedrank.extraction.audit.moments import WHY_LATE, is_late
-from feedrank.extraction.check.feed_sample import sample_rows
+from feedrank.extraction.check.sample_query import SampleQuery
 from feedrank.extraction.postgres.catalog import Relation
 from feedrank.extraction.postgres.connection import Transaction, literal, quoted
 from feedrank.extraction.postgres.feed_query import TIMES, id_key, moment
@@ -57,7 +57,7 @@ def _late(
 ) -> list[str]:
     source = params.source
     try:
-        rows = sample_rows(transaction, describe_feed(transaction, source), params)
+        rows = SampleQuery.of(transaction, describe_feed(transaction, source), params).rows
     except SchemaError:
         return []  # the look at the feed says it
     days = [f"({moment(users, c, source.time_zone)})::date" for c in moments]

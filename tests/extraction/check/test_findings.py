@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from feedrank.extraction.check import feed_sample
+from feedrank.extraction.check import sample_query
+from feedrank.extraction.check.feed_sample import FeedSample
 from feedrank.extraction.check.findings import Finding, check_source, in_words
 from feedrank.extraction.postgres.connection import Source, Transaction
 from feedrank.extraction.relations import describe_feed
@@ -126,7 +127,7 @@ def test_a_large_feed_is_neither_counted_nor_are_ids_sorted_that_an_index_keeps_
         "CREATE VIEW joined AS SELECT f.* FROM feed_data f JOIN user_data USING (user_id)",
     )
     database.alone("ANALYZE")
-    monkeypatch.setattr(feed_sample, "ROWS", 4000)
+    monkeypatch.setattr(sample_query, "ROWS", 4000)
     asked: list[str] = []
     before(monkeypatch, Transaction, "rows", lambda _, sql: asked.append(" ".join(sql.split())))
     for feed, kind in (("feed_data", "a table"), ("joined", "a view")):
@@ -143,15 +144,15 @@ def test_a_large_table_that_was_never_analysed_is_not_taken_for_a_small_one(
     database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     large(database)
-    monkeypatch.setattr(feed_sample, "ROWS", 4000)
+    monkeypatch.setattr(sample_query, "ROWS", 4000)
     with Source(database.url, DEFAULTS.source).transaction() as transaction:
         feed = describe_feed(transaction, DEFAULTS.source)
-        sample = feed_sample.FeedSample.of(transaction, feed, DEFAULTS)
+        sample = FeedSample.of(transaction, feed, DEFAULTS)
     assert sample.n_rows > 10_000
     assert len(sample.days.days) == 10
 
 
-@pytest.mark.parametrize("rows", [feed_sample.ROWS, 4000])
+@pytest.mark.parametrize("rows", [sample_query.ROWS, 4000])
 def test_only_what_an_extract_would_read_is_looked_at(
     database: TestDatabase, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
@@ -161,7 +162,7 @@ def test_only_what_an_extract_would_read_is_looked_at(
         "CREATE VIEW ordered AS SELECT * FROM feed_data ORDER BY timestamp",
     )
     database.alone("ANALYZE")
-    monkeypatch.setattr(feed_sample, "ROWS", rows)
+    monkeypatch.setattr(sample_query, "ROWS", rows)
     extract = replace(DEFAULTS.extract, since="2021-10-05")
     for feed in ("feed_data", "ordered"):
         params = replace(DEFAULTS, source=source_params(feed=feed))

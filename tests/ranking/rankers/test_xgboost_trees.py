@@ -111,3 +111,16 @@ def test_contributions_add_up_where_no_row_weighs_anything() -> None:
     found, mean = trees.contributions(matrix)
     expected = trees.margin(matrix, np.zeros(20, np.float32))
     assert mean + found.sum(1) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_ranker_that_xgboost_read_at_its_load_is_explained_by_it() -> None:
+    ranker, (matrix, _) = XGBoostRanker.of(_booster(5, 3), NOTHING), _rows(2)
+    ranker.be_ready(1)
+    assert not ranker.is_read
+    of_arrays, _ = ranker.contributions(matrix)
+    ranker.be_ready(10**9)
+    del ranker.trees  # of arrays, which are not asked again
+    found, _ = ranker.contributions(matrix)
+    assert ranker.is_read
+    assert found == pytest.approx(of_arrays, abs=1e-5)
+    assert not np.array_equal(found, of_arrays)  # float32 there
