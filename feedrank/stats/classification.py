@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import rankdata
 
 
 def auc(liked: np.ndarray, score: np.ndarray) -> float:
@@ -17,7 +16,8 @@ def auc(liked: np.ndarray, score: np.ndarray) -> float:
     n_other = len(liked) - n_liked
     if not n_liked or not n_other:
         return float("nan")
-    ranks = rankdata(score)
+    _, of, n = np.unique(score, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(n) - (n - 1) / 2)[of]  # of equal scores, their mean
     return float(
         (ranks[liked.astype(bool)].sum() - n_liked * (n_liked + 1) / 2) / n_liked / n_other
     )

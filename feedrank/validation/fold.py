@@ -170,18 +170,18 @@ def _matches(models: FoldModels, period: PeriodRequests, replayed: ReplayResult)
     store = FeatureStore.load(fetched(models.ours.features))
     segment = store.fitted.segment(store.catalogue.codes)
     seconds, n_posts = store.fitted.step_seconds, len(store.catalogue.post_ids)
-    shares = ListShares.of(replayed, segment, seconds, n_posts)
-    requests, likely = period.others(shares, models.matched)
-    parts = partial(_matches_part, models, requests, likely)
+    shares = ListShares.of(replayed, models.matched, segment, seconds, n_posts)
+    requests, asked = period.others(shares)
+    parts = partial(_matches_part, models, requests, asked)
     name = f"looking for matches in {len(requests):,} other requests"
     return Matches.joined([NO_MATCHES, *(map_parts(parts, N_PARTS, name) if len(requests) else ())])
 
 
 def _matches_part(
-    models: FoldModels, requests: Requests, likely: np.ndarray, number: int
+    models: FoldModels, requests: Requests, asked: np.ndarray, number: int
 ) -> Matches:
     low, high = (len(requests) * i // N_PARTS for i in (number, number + 1))
-    return models.matches(requests.part(number, N_PARTS), likely[:, low:high])
+    return models.matches(requests.part(number, N_PARTS), asked[:, low:high])
 
 
 def barred_posts(

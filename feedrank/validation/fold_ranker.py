@@ -86,7 +86,7 @@ class FoldRanker:
             requests,
             self.depth,
             max(self.params.validate.k),
-            self.support.near,
+            lru_cache(maxsize=1)(self.support.near),
             lru_cache(maxsize=1)(self._quality_spread),
         )
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib.util
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache, cached_property
+from dataclasses import dataclass, replace
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -114,12 +114,18 @@ class FoldModels:
         left_out = (FRESH, AGED, "random")
         return [row for row, name in enumerate(self.names) if name not in left_out]
 
-    def matches(self, requests: Requests, likely: np.ndarray) -> Matches:
-        """Matches of some requests, of which each method ranks some, as `PeriodRequests.others`."""
-        ours = self.ours
-        open_posts = ours.headline.open_posts
-        near = ours.support.near
-        return matches_of(self.methods, ours.fresh, open_posts, requests, likely, ours.depth, near)
+    def matches(self, requests: Requests, asked: np.ndarray) -> Matches:
+        """Matches of some requests with the `matched` methods, each of which ranks some of them.
+
+        Args:
+            requests: of the test period.
+            asked: which requests each method ranks, bool, shape (n_matched, n_requests).
+        """
+        ours, rows = self.ours, np.array(self.matched)
+        methods, open_posts = [self.methods[row] for row in rows], ours.headline.open_posts
+        near = lru_cache(maxsize=1)(ours.support.near)
+        found = matches_of(methods, ours.fresh, open_posts, requests, asked, ours.depth, near)
+        return replace(found, method=rows[found.method])
 
     @cached_property
     def _makers(self) -> Mapping[str, Callable[[str], Ranks]]:

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from feedrank.errors import ParamsError
-from feedrank.log.calendar import Calendar
+from feedrank.log.calendar import LARGE, Calendar
 from feedrank.log.metadata import SECONDS_A_DAY, LogMeta
 
 META = LogMeta("2021-10-01T00:00:00", 90 * SECONDS_A_DAY - 1, 10, 5, 100, 10, 1, "test")
@@ -50,6 +50,15 @@ def test_named_days_are_used_as_named() -> None:
 
 def test_a_long_log_has_two_weeks_of_warm_up_and_one_of_test() -> None:
     assert Calendar.of(_meta(90), None, None) == Calendar(14, 7, 90)
+
+
+@pytest.mark.parametrize(("days", "n_impressions", "test"), [
+    (90, LARGE - 1, 7), (90, LARGE, 14), (30, LARGE - 1, 3), (30, LARGE, 6), (3, LARGE, 1),
+])  # fmt: skip
+def test_a_large_log_tests_for_twice_as_long(days: int, n_impressions: int, test: int) -> None:
+    meta = replace(_meta(days), n_impressions=n_impressions)
+    assert Calendar.of(meta, None, None).test_days == test
+    assert Calendar.of(meta, None, 1).test_days == 1
 
 
 @pytest.mark.parametrize("days", range(3, 40))

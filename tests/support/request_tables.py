@@ -18,7 +18,7 @@ N = 900
 def requests_of(log: Log, fold: Fold, step_seconds: int, n: int, seed: int) -> Requests:
     """A seeded sample of `n` requests of a fold's test period at most, in order of time."""
     sessions = Sessions.in_test(log, fold, step_seconds, seed)
-    return sessions.requests(lowest(sessions.draw, n))
+    return sessions.requests(lowest(sessions.draw, n))[0]
 
 
 def list_of(baseline: Baseline, user: int, at: int, k: int, among: np.ndarray) -> Ranked:

@@ -87,10 +87,11 @@ class Popularity(Stepped):
         """As of any baseline, by one order of all posts for each step and group."""
         lists = []
         for user, moment, post in zip(users.tolist(), at.tolist(), candidates, strict=True):
-            order = self._order(self.step(moment), int(self._group[user]))
-            is_open = np.zeros(self.n_posts, dtype=bool)
-            is_open[post] = True
-            best = order[is_open[order]][:k]
+            if len(post) < self.n_posts / 8:
+                best = post[best_rows(self.score(user, moment, post), k)]
+            else:
+                order = self._order(self.step(moment), int(self._group[user]))
+                best = _first_among(order, post, k)
             lists.append(Ranked(best, self.score(user, moment, best), len(post)))
         return lists
 
@@ -103,6 +104,18 @@ class Popularity(Stepped):
     def _come_to(self, step: int) -> None:
         if step != self._step:
             self._step, self._scores, self._orders = step, self.scores(step), {}
+
+
+def _first_among(order: np.ndarray, posts: np.ndarray, k: int) -> np.ndarray:
+    """The first k of some posts, which are sorted, at least one, in an order of all posts."""
+    n = 2 * k
+    while True:
+        some = order[:n]  # mostly these are enough
+        at = np.minimum(np.searchsorted(posts, some), len(posts) - 1)
+        best = some[posts[at] == some]
+        if len(best) >= k or n >= len(order):
+            return best[:k]
+        n *= 8
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,13 +45,29 @@ class Likes:
         post = counts.key[liked].astype(np.int64) % n_posts
         return cls(step, post, counts.liked[liked].astype(np.float64), n_posts)
 
-    def decayed(self, now: int, half_life: float) -> np.ndarray:
-        """Likes before a step, each weighed by its age, shape (n_posts,); `half_life` in steps."""
-        first, last = np.searchsorted(self.step, [now - FORGOTTEN * half_life, now])
+    def decayed(self, now: int, half_life: float, since: float = -math.inf) -> np.ndarray:
+        """Likes before a step, each weighed by its age, shape (n_posts,).
+
+        Args:
+            now: the step.
+            half_life: in steps.
+            since: step before which likes are left out.
+        """
+        since = max(since, now - FORGOTTEN * half_life)
+        first, last = np.searchsorted(self.step, [since, now])
         age = now - self.step[first:last]
         weight = 0.5 ** (np.arange(age.max(initial=0) + 1) / half_life)
         likes = self.n_likes[first:last] * weight[age]
         return np.bincount(self.post[first:last], likes, self.n_posts)
+
+    def each_decayed(self, steps: Sequence[int], half_life: float) -> Iterator[np.ndarray]:
+        """`decayed` of each of some steps, ascending, from the one before it."""
+        total, before = np.zeros(self.n_posts), -math.inf
+        for now in steps:
+            total = total * 0.5 ** ((now - before) / half_life)
+            total += self.decayed(now, half_life, before)
+            yield total
+            before = now
 
 
 class DecayedLikes(Popularity):
@@ -90,8 +108,8 @@ def choose_half_life(store: FeatureStore, cutoff: int, n_steps: int) -> float:
     likes, tried = Likes.of(store), [h / hours for h in HALF_LIVES if h >= hours / 2]
     rates = []
     for half_life in tried:
-        orders = zip(steps.tolist(), parts, strict=True)
-        scores = [likes.decayed(now, half_life)[shown] for now, shown in orders]
+        orders = zip(likes.each_decayed(steps.tolist(), half_life), parts, strict=True)
+        scores = [order[shown] for order, shown in orders]
         rates.append(hit_rate(request, np.concatenate([[], *scores]), sample.liked[late]))
     return tried[int(np.argmax(rates))]  # the shortest of equals
 
@@ -99,7 +117,8 @@ def choose_half_life(store: FeatureStore, cutoff: int, n_steps: int) -> float:
 def hit_rate(request: np.ndarray, score: np.ndarray, liked: np.ndarray) -> float:
     """Share of requests of more than K impressions whose K best hold a like; 0 for none."""
     order = np.lexsort((-score, request))
-    _, starts, sizes = np.unique(request[order], return_index=True, return_counts=True)
+    starts = np.flatnonzero(np.diff(request[order], prepend=-1))
+    sizes = np.diff(starts, append=len(order))
     place = np.arange(len(order)) - np.repeat(starts, sizes)
     hits = np.add.reduceat(liked[order] & (place < K), starts) if len(order) else sizes
     return float((hits[sizes > K] > 0).mean()) if (sizes > K).any() else 0.0

@@ -2,8 +2,8 @@
 
 Lists are replayed for a sample of the requests. An impression of any other request tells as much of
 a method's shift if it stands in the list that the method would have answered. Few do: of 7,023
-posts a list of five holds one impression in 1,400. A request is ranked only if it was shown posts
-that the method's lists often hold; which posts it was shown says nothing of what was liked.
+posts a list of five holds one impression in 1,400. So each method ranks the requests first that
+were shown posts which its lists often hold; which posts these are says nothing of what was liked.
 """
 
 from __future__ import annotations
@@ -20,9 +20,6 @@ from feedrank.validation.replay.replay import OpenPosts, Ranks, ReplayResult, bl
 from feedrank.validation.replay.requests import Requests
 from feedrank.validation.replay.support import presence
 
-# A match costs 50 rankings at most: of posts that a list of its segment holds less often, a
-# request is shown too few for one.
-LEAST_CHANCE = 0.02
 # Matches are looked for in lists so many times as long as those that are judged. A match at place
 # 10 k weighs 1 / 100; lists of 3 k take as long, those of 70 k 30 % longer:
 # docs/validation-results.md, "Tried and not taken".
@@ -71,7 +68,6 @@ class ListShares:
         held: by method, cells (step, segment, post) and the lists that hold each.
         n_lists: of a step and segment, shape (n_steps, n_segments).
         segment: of each user of the log, shape (n_users,).
-        step_seconds: of a step.
         first: step of the first row of `n_lists`.
         n_posts: of the catalogue.
     """
@@ -79,50 +75,56 @@ class ListShares:
     held: Sequence[tuple[np.ndarray, np.ndarray]]
     n_lists: np.ndarray
     segment: np.ndarray
-    step_seconds: int
     first: int
     n_posts: int
 
     @classmethod
     def of(
-        cls, replayed: ReplayResult, segment: np.ndarray, step_seconds: int, n_posts: int
+        cls,
+        replayed: ReplayResult,
+        methods: Sequence[int],
+        segment: np.ndarray,
+        step_seconds: int,
+        n_posts: int,
     ) -> ListShares:
-        """From the lists of some requests."""
+        """From the lists of some requests, by the methods of these rows."""
         step, n_segments = replayed.at // step_seconds, int(segment.max(initial=0)) + 1
         first, n_steps = (int(step.min()), int(np.ptp(step)) + 1) if len(step) else (0, 0)
         cell = (step - first) * n_segments + segment[replayed.user]
         n_lists = np.bincount(cell, minlength=n_steps * n_segments).reshape(n_steps, n_segments)
-        cells = ((cell[:, None] * n_posts + lists)[lists >= 0] for lists in replayed.top)
+        lists = (replayed.top[method] for method in methods)
+        cells = ((cell[:, None] * n_posts + own)[own >= 0] for own in lists)
         held = [np.unique(own, return_counts=True) for own in cells]
-        return cls(held, n_lists, segment, step_seconds, first, n_posts)
+        return cls(held, n_lists, segment, first, n_posts)
 
-    def likely_matches(
-        self, of: np.ndarray, user: np.ndarray, at: np.ndarray, post: np.ndarray, n: int
+    def chances(
+        self, user: np.ndarray, step: np.ndarray, of: np.ndarray, post: np.ndarray
     ) -> np.ndarray:
-        """Whether a request has a fair chance of a match, by method, bool, shape (n_methods, n).
+        """Expected matches of each request with each method, shape (n_methods, n_requests).
 
         Args:
+            user: of each request, shape (n_requests,).
+            step: of each request, same shape.
             of: request of each impression, shape (n_shown,).
-            user: of the request of each, same shape.
-            at: seconds since the log's origin, within the request's step, same shape.
-            post: of each, same shape.
-            n: requests.
+            post: of each impression, same shape.
         """
-        row = at // self.step_seconds - self.first
+        n_steps, n_segments = self.n_lists.shape
+        row = step - self.first
+        cell = np.where((row >= 0) & (row < n_steps), row * n_segments + self.segment[user], -1)
         # Few posts are held by any list.
         held = np.unique(np.concatenate([cells % self.n_posts for cells, _ in self.held]))
         column = np.full(self.n_posts, -1)
         column[held] = np.arange(len(held))
-        within = (row >= 0) & (row < len(self.n_lists)) & (column[post] >= 0)
-        of, post, row, user = (x[within] for x in (of, post, row, user))
-        place = (row * self.n_lists.shape[1] + self.segment[user]) * len(held) + column[post]
+        some = np.flatnonzero(column[post] >= 0)
+        some = some[cell[of[some]] >= 0]
+        of, place = of[some], cell[of[some]] * len(held) + column[post[some]]
         n_lists, found = self.n_lists.ravel(), []
         share = np.zeros((n_lists.size, len(held)))
         for cells, n_holding in self.held:
-            cell, own = cells // self.n_posts, column[cells % self.n_posts]
-            share[cell, own] = n_holding / n_lists[cell]
-            found.append(np.bincount(of, share.ravel()[place], n) >= LEAST_CHANCE)
-            share[cell, own] = 0
+            in_cell, own = cells // self.n_posts, column[cells % self.n_posts]
+            share[in_cell, own] = n_holding / n_lists[in_cell]
+            found.append(np.bincount(of, share.ravel()[place], len(user)))
+            share[in_cell, own] = 0
         return np.stack(found)
 
 
@@ -131,7 +133,7 @@ def matches_of(
     ours: Recommender,
     open_posts: OpenPosts,
     requests: Requests,
-    likely: np.ndarray,
+    asked: np.ndarray,
     depth: int,
     shown_near: Callable[[int], np.ndarray],
 ) -> Matches:
@@ -142,52 +144,52 @@ def matches_of(
         ours: whose probabilities are used for every method's posts.
         open_posts: as of `replay_requests`.
         requests: of the test period.
-        likely: which requests each method ranks, bool, shape (n_methods, n_requests).
+        asked: which requests each method ranks, bool, shape (n_methods, n_requests).
         depth: length of the lists.
         shown_near: as of `replay_requests`.
     """
     parts = [NO_MATCHES]
     for rows in blocks(ours, requests.at):
-        candidates = [*map(open_posts, requests.user[rows].tolist(), requests.at[rows].tolist())]
-        found: list[tuple[int, int, np.ndarray]] = []
+        user, at = requests.user[rows], requests.at[rows]
+        first, last = requests.offsets[[rows.start, rows.stop]].tolist()
+        of = np.repeat(np.arange(len(user)), np.diff(requests.offsets[rows.start : rows.stop + 1]))
+        near = shown_near(ours.step(int(at[0])))
+        candidates = [*map(open_posts, user.tolist(), at.tolist())]
+        placed = [np.empty((4, 0), np.int64)]
         for m, method in enumerate(methods):
-            some = np.flatnonzero(likely[m, rows])
-            if not len(some):
-                continue
-            of, own = rows.start + some, [candidates[i] for i in some]
-            lists = method.rank_many(requests.user[of], requests.at[of], depth, own)
-            shown = zip(of.tolist(), lists, strict=True)
-            place = [(i, places(ranked.post, requests.shown(i)[0])) for i, ranked in shown]
-            found += [(m, i, p) for i, p in place if (p >= 0).any()]
-        parts += _scored(found, ours, requests, shown_near)
+            is_asked = asked[m, rows]
+            if len(some := np.flatnonzero(is_asked)):
+                lists = method.rank_many(user[some], at[some], depth, [candidates[i] for i in some])
+                (row,) = np.nonzero(is_asked[of])
+                number = (np.cumsum(is_asked) - 1)[of[row]]
+                place = places(lists, number, requests.post[first:last][row], len(near))
+                row, place = row[place >= 0], place[place >= 0]
+                placed.append([np.full(len(row), m), rows.start + of[row], first + row, place])
+        parts.append(_scored(np.hstack(placed), ours, requests, near))
     return Matches.joined(parts)
 
 
 def _scored(
-    found: Sequence[tuple[int, int, np.ndarray]],
-    ours: Recommender,
-    requests: Requests,
-    shown_near: Callable[[int], np.ndarray],
-) -> list[Matches]:
-    """Matches of one step: method, request, and the place of each of its impressions or -1."""
-    matched = np.unique([i for _, i, _ in found]).astype(np.int64)
-    if not len(matched):
-        return []
+    placed: np.ndarray, ours: Recommender, requests: Requests, near: np.ndarray
+) -> Matches:
+    """Matches of one step, given method, request, row and place of each, shape (4, n)."""
+    if not placed.size:
+        return NO_MATCHES
+    method, request, row, place = placed
+    matched, of = np.unique(request, return_inverse=True)
     posts = [requests.shown(i)[0] for i in matched.tolist()]
     scores = ours.score_many(requests.user[matched], requests.at[matched], posts)
-    of = dict(zip(matched.tolist(), scores, strict=True))
-    shown = shown_near(ours.step(int(requests.at[matched[0]])))
-    parts = []
-    for m, i, place in found:
-        (own,) = np.nonzero(place >= 0)
-        rows, n = requests.offsets[i] + own, len(own)
-        others = np.maximum(shown[requests.post[rows]] - requests.n_times[rows], 0)
-        mean = float(log_odds_of(of[i]).mean())
-        parts.append(
-            Matches(
-                np.full(n, m), np.full(n, requests.user[i]), place[own], of[i][own],
-                np.full(n, mean), requests.propensity[rows], presence(others, shown),
-                requests.liked[rows],
-            )
-        )  # fmt: skip
-    return parts
+    sizes = np.array([*map(len, posts)])
+    begins, every = np.cumsum(sizes) - sizes, np.concatenate(scores)
+    mean = np.add.reduceat(log_odds_of(every), begins) / sizes
+    others = np.maximum(near[requests.post[row]] - requests.n_times[row], 0)
+    return Matches(
+        method,
+        requests.user[request],
+        place,
+        every[begins[of] + row - requests.offsets[request]],
+        mean[of],
+        requests.propensity[row],
+        presence(others, near),
+        requests.liked[row],
+    )

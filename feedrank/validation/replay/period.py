@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +18,8 @@ from feedrank.validation.replay.propensity import Propensity
 from feedrank.validation.replay.requests import Requests, Sessions, n_asked
 
 logger = logging.getLogger(__name__)
-# Other requests that are looked at, at most, for each that is replayed; at the reference size six
-# are.
-OTHERS = 10
+# Other requests that each method ranks, at most, for each that is replayed.
+OTHERS = 3
 
 
 @dataclass(frozen=True)
@@ -42,33 +40,34 @@ class PeriodRequests:
     is_drawn: np.ndarray
     propensity: Propensity
 
-    def others(self, shares: ListShares, methods: Collection[int]) -> tuple[Requests, np.ndarray]:
-        """Requests that were not drawn and have a fair chance of a match, and with which methods.
+    def others(self, shares: ListShares) -> tuple[Requests, np.ndarray]:
+        """Requests that were not drawn: of each step those of the best chances of a match.
 
         Args:
-            shares: of the lists that hold each post.
-            methods: rows of those whose matches are looked for.
+            shares: of the lists that hold each post, by method.
 
         Returns:
             Requests, and whether each method ranks them, bool, shape (n_methods, n_requests).
         """
-        is_matched = np.isin(np.arange(len(shares.held)), list(methods))
-        rows, sessions = self.sessions.rows, self.sessions
-        at = rows.at.astype(np.int64)
-        likely = shares.likely_matches(sessions.of, rows.user, at, rows.post, len(sessions))
-        is_other = likely[is_matched].any(axis=0) & ~self.is_drawn
-        draw = np.where(is_other, sessions.draw, 1.0)
-        is_other &= lowest(draw, OTHERS * len(self.requests))
-        requests = self._weighed(sessions.requests(is_other))
-        of, n = requests.shown_request, len(requests)
-        likely = shares.likely_matches(of, requests.user[of], requests.at[of], requests.post, n)
-        return requests, likely & is_matched[:, None]
+        sessions = self.sessions
+        chances = shares.chances(sessions.user, sessions.step, sessions.of, sessions.rows.post)
+        most = OTHERS * np.bincount(sessions.step[self.is_drawn], minlength=1 + sessions.step.max(initial=0))
+        (left,) = np.nonzero(~self.is_drawn)
+        left = left[np.lexsort((sessions.draw[left], sessions.step[left]))]
+        asked = np.zeros(chances.shape, bool)
+        for of_method, chance in zip(asked, chances, strict=True):
+            best = left[np.lexsort((-chance[left], sessions.step[left]))]
+            step = sessions.step[best]
+            place = np.arange(len(best)) - np.searchsorted(step, step)
+            of_method[best[place < most[step]]] = True
+        requests, of = sessions.requests(asked.any(axis=0))
+        return self._weighed(requests), asked[:, of]
 
     def of_users(self, kept: np.ndarray) -> Requests:
         """The requests of some users: a mask, shape (n_users,)."""
         is_kept = np.zeros(len(self.sessions), bool)
         is_kept[self.sessions.of] = kept[self.sessions.rows.user]
-        return self._weighed(self.sessions.requests(self.is_drawn & is_kept))
+        return self._weighed(self.sessions.requests(self.is_drawn & is_kept)[0])
 
     def _weighed(self, requests: Requests) -> Requests:
         return requests.weighed(self.propensity, self.strata.of_user)
@@ -81,7 +80,7 @@ def requests_in(
     n_posts, steps = log.meta.n_posts, test_steps(store, fold)
     sessions = Sessions.in_test(log, fold, store.fitted.step_seconds, validate.seed)
     is_drawn = lowest(sessions.draw, n_asked(validate, n_posts))
-    requests = sessions.requests(is_drawn)
+    requests, _ = sessions.requests(is_drawn)
     whose = "" if sessions.share == 1 else f"{sessions.share:.3g} of the users' "
     logger.info("Replaying %d of %s%d requests of a fold.", len(requests), whose, len(sessions))
     codes = np.asarray(store.catalogue.codes)

@@ -142,16 +142,18 @@ def replay_requests(
         users, at = requests.user[rows], requests.at[rows]
         shown = [requests.shown(i)[0] for i in range(rows.start, rows.stop)]
         of = slice(requests.offsets[rows.start], requests.offsets[rows.stop])
+        request = np.repeat(np.arange(len(users)), [*map(len, shown)])
+        step = ours.step(int(at[0]))
+        near = shown_near(step)
         candidates = [*map(open_posts, users.tolist(), at.tolist())]
         open_shown = [*map(open_posts, users.tolist(), at.tolist(), shown)]
         n_open[rows] = [len(posts) for posts in open_shown]
         for m, method in enumerate(methods):
-            longer = [ranked.post for ranked in method.rank_many(users, at, depth, candidates)]
-            best = [ranked.post for ranked in method.rank_many(users, at, k, open_shown)]
+            longer = method.rank_many(users, at, depth, candidates)
+            best = method.rank_many(users, at, k, open_shown)
             top[m, rows], of_shown[m, rows] = _lists(longer, k), _lists(best, k)
-            rank[m, of] = np.concatenate([*map(places, longer, shown)])
-        step, is_taken = ours.step(int(at[0])), top[:, rows] >= 0
-        near = shown_near(step)
+            rank[m, of] = places(longer, request, requests.post[of], len(near))
+        is_taken = top[:, rows] >= 0
         n_near = np.where(is_taken, near[top[:, rows]], 0)
         top_spread[:, rows] = np.where(is_taken, quality_spread(step)[top[:, rows]], 0)
         supported[:, rows], top_presence[:, rows] = n_near > 0, presence(n_near, near)
@@ -201,19 +203,27 @@ def blocks(ours: Recommender, at: np.ndarray) -> Iterator[slice]:
             ours.store.history.let_go()
 
 
-def _lists(ranked: Sequence[np.ndarray], k: int) -> np.ndarray:
+def _lists(ranked: Sequence[Ranked], k: int) -> np.ndarray:
     """The first k posts of each list, -1 where it is shorter, shape (len(ranked), k)."""
     found = np.full((len(ranked), k), -1, np.int32)
-    for row, posts in enumerate(ranked):
-        found[row, : len(posts)] = posts[:k]
+    for row, own in zip(found, ranked, strict=True):
+        row[: len(own.post)] = own.post[:k]
     return found
 
 
-def places(ranked: np.ndarray, shown: np.ndarray) -> np.ndarray:
-    """Place of each shown post in a list, -1 if absent, shape (n_shown,)."""
-    places = np.full(1 + max(ranked.max(initial=0), shown.max(initial=0)), -1)
-    places[ranked] = np.arange(len(ranked))
-    return places[shown]
+def places(ranked: Sequence[Ranked], of: np.ndarray, post: np.ndarray, n_posts: int) -> np.ndarray:
+    """Place of each shown post in the list of its request, -1 if absent, shape (n_shown,).
+
+    Args:
+        ranked: list of each request.
+        of: request of each shown post, shape (n_shown,).
+        post: row of each, same shape.
+        n_posts: of the catalogue.
+    """
+    table = np.full((len(ranked), n_posts), -1, np.int32)
+    for row, own in zip(table, ranked, strict=True):
+        row[own.post] = np.arange(len(own.post))
+    return table[of, post]
 
 
 def _looked_up(posts: np.ndarray, probability: np.ndarray, wanted: np.ndarray) -> np.ndarray:

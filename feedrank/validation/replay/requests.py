@@ -125,6 +125,8 @@ class Sessions:
         rows: impressions, bucket after bucket.
         logged: their exposures.
         of: session of each impression, int64, shape (n_rows,).
+        user: row, int64, shape (n_sessions,).
+        step: int64, same shape.
         draw: uniform number of each session, of its user's id and its step alone, so that runs on
             another extract, or with more requests, draw mostly the same ones, shape (n_sessions,).
         shown_by_policy: rows of all users who were shown any post of a logged exposure.
@@ -134,6 +136,8 @@ class Sessions:
     rows: Impressions
     logged: LoggedExposures
     of: np.ndarray
+    user: np.ndarray
+    step: np.ndarray
     draw: np.ndarray
     shown_by_policy: np.ndarray
     share: float
@@ -165,6 +169,8 @@ class Sessions:
             Impressions.joined(part.rows for part in parts),
             LoggedExposures.joined(part.logged for part in parts),
             np.concatenate([n + part.session for n, part in zip(before, parts, strict=False)]),
+            user,
+            began // step_seconds,
             uniform_of((ids[user], began + since_1970), seed),
             np.concatenate(by_policy),
             share,
@@ -173,11 +179,14 @@ class Sessions:
     def __len__(self) -> int:
         return len(self.draw)
 
-    def requests(self, kept: np.ndarray) -> Requests:
+    def requests(self, kept: np.ndarray) -> tuple[Requests, np.ndarray]:
         """Some sessions as requests, in order of time; the old feed's propensities are NaN.
 
         Args:
             kept: a mask, shape (n_sessions,).
+
+        Returns:
+            The requests, and the session of each.
         """
         of_kept = kept[self.of]
         return _gathered(self.rows[of_kept], self.logged[of_kept], self.of[of_kept])
@@ -221,7 +230,9 @@ def numbers_of(ids: np.ndarray) -> np.ndarray:
     return np.array([zlib.crc32(i) for i in ids.tolist()], np.int64) if are_text(ids) else ids
 
 
-def _gathered(rows: Impressions, logged: LoggedExposures, session: np.ndarray) -> Requests:
+def _gathered(
+    rows: Impressions, logged: LoggedExposures, session: np.ndarray
+) -> tuple[Requests, np.ndarray]:
     """Requests in order of time, each with its posts in order, once, as it was first shown."""
     sessions, of = np.unique(session, return_inverse=True)
     at = np.full(len(sessions), np.iinfo(np.int64).max)
@@ -236,7 +247,8 @@ def _gathered(rows: Impressions, logged: LoggedExposures, session: np.ndarray) -
     )
     liked = np.bincount(of_pair, rows.liked, len(pairs)) > 0
     offsets = np.searchsorted(pairs, np.arange(len(sessions) + 1) * n_posts)
-    return Requests(
+    requests = Requests(
         user[by_time], at[by_time], offsets, pairs % n_posts, liked,
         logged.propensity[first].astype(np.float64), logged.policy[first], np.bincount(of_pair),
     )  # fmt: skip
+    return requests, sessions[by_time]

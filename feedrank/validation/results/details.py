@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from functools import partial
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from feedrank.engines.engine import map_parts
 from feedrank.log.files import Log
-from feedrank.log.metadata import SECONDS_A_DAY
+from feedrank.log.metadata import SECONDS_A_DAY, LogMeta
 from feedrank.params import ValidateParams
 from feedrank.stats.intervals import proportion, rounded
 from feedrank.validation.fold import FoldResult, joined
@@ -127,24 +129,38 @@ def days_of(
         params: of the bootstrap.
         trust: of the headline.
     """
-    rows = []
-    for fold, result in enumerate(results):
-        days = result.replayed.at // SECONDS_A_DAY
-        for day in np.unique(days):
-            name_of_day = log.meta.moment(int(day) * SECONDS_A_DAY).date().isoformat()
-            part = result.replayed.of_requests(days == day)
-            scores = score(part, result.names, params.k[0], params)
-            for name, hits in scores.without_intervals(trust.unjudged).methods.items():
-                rows.append(
-                    {
-                        "day": name_of_day,
-                        "fold": fold,
-                        "method": name,
-                        **(rate := getattr(hits, trust.headline)).entries("rate", "low", "high"),
-                        "requests": rate.n_requests,
-                    }
-                )
-    return pd.DataFrame(rows)
+    days = [r.replayed.at // SECONDS_A_DAY for r in results]
+    each = [(fold, int(day)) for fold, own in enumerate(days) for day in np.unique(own)]
+    rows_of = partial(_day_rows, results, each, log.meta, params, trust)
+    rows = map_parts(rows_of, len(each), "judging days")
+    return pd.DataFrame([*chain.from_iterable(rows)])
+
+
+def _day_rows(
+    results: Sequence[FoldResult],
+    days: Sequence[tuple[int, int]],
+    meta: LogMeta,
+    params: ValidateParams,
+    trust: Trust,
+    number: int,
+) -> list[dict[str, Any]]:
+    """One row a method, of one of the days."""
+    fold, day = days[number]
+    replayed, names = results[fold].replayed, results[fold].names
+    part = replayed.of_requests(replayed.at // SECONDS_A_DAY == day)
+    scores = score(part, names, params.k[0], params).without_intervals(trust.unjudged)
+    name_of_day = meta.moment(day * SECONDS_A_DAY).date().isoformat()
+    rates = {name: getattr(hits, trust.headline) for name, hits in scores.methods.items()}
+    return [
+        {
+            "day": name_of_day,
+            "fold": fold,
+            "method": name,
+            **rate.entries("rate", "low", "high"),
+            "requests": rate.n_requests,
+        }
+        for name, rate in rates.items()
+    ]
 
 
 def calibration_of(results: Sequence[FoldResult]) -> pd.DataFrame:

@@ -11,12 +11,11 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from feedrank.log.calendar import Calendar
-from feedrank.state.feature_store import FeatureStore
 from feedrank.validation.fold import run_fold
 from feedrank.validation.hitrate.scores import score
 from feedrank.validation.methods import AGED, OURS, FoldModels
-from feedrank.validation.replay.matches import LEAST_CHANCE, ListShares
-from feedrank.validation.replay.period import OTHERS, PeriodRequests, requests_in
+from feedrank.validation.replay.matches import ListShares
+from feedrank.validation.replay.period import PeriodRequests, requests_in
 from feedrank.validation.replay.replay import ReplayResult
 from tests.support.simulated_logs import DAY, saved, simulated, workers
 
@@ -43,18 +42,21 @@ def replayed(models: FoldModels, period: PeriodRequests) -> ReplayResult:
     return models.ours.replay(models.methods, period.requests)
 
 
-def _shares(replayed: ReplayResult, store: FeatureStore) -> ListShares:
+def _shares(replayed: ReplayResult, models: FoldModels) -> ListShares:
+    store = models.ours.store
     segment = store.fitted.segment(store.catalogue.codes)
-    return ListShares.of(replayed, segment, DAY, len(store.catalogue.post_ids))
+    return ListShares.of(replayed, models.matched, segment, DAY, len(store.catalogue.post_ids))
 
 
 def test_matches_are_those_that_a_replay_finds(
     models: FoldModels, period: PeriodRequests, replayed: ReplayResult
 ) -> None:
-    requests, asked = period.others(_shares(replayed, models.ours.store), models.matched)
+    requests, asked = period.others(_shares(replayed, models))
     found = models.matches(requests, asked)
     whole = models.ours.replay(models.methods, requests)
-    method, row = np.nonzero(asked[:, whole.shown_request] & (whole.shown_rank >= 0))
+    every = np.zeros((len(models.names), len(requests)), bool)
+    every[models.matched] = asked
+    method, row = np.nonzero(every[:, whole.shown_request] & (whole.shown_rank >= 0))
     order = np.lexsort((found.place, found.user, found.method))
     user, place = whole.user[whole.shown_request[row]], whole.shown_rank[method, row]
     row, method = (x[np.lexsort((place, user, method))] for x in (row, method))
@@ -74,45 +76,66 @@ def test_matches_are_those_that_a_replay_finds(
     np.testing.assert_allclose(found.of_request[order], mean[of], rtol=1e-6)
 
 
-def test_a_request_is_likely_by_the_lists_of_each_method_alone() -> None:
+def test_chances_are_of_the_lists_of_each_method_alone() -> None:
     # One step and segment, two lists a method: posts 1 and 2 by the first, 3 and 4 by the second.
     held = [(np.array([1, 2]), np.array([2, 2])), (np.array([3, 4]), np.array([2, 1]))]
-    shares = ListShares(held, np.array([[2]]), np.zeros(9, np.int64), DAY, 0, n_posts=6)
+    shares = ListShares(held, np.array([[2]]), np.zeros(9, np.int64), 0, n_posts=6)
     post = np.array([1, 3, 5, 4])
-    found = shares.likely_matches(np.arange(4), np.arange(4), np.zeros(4, np.int64), post, 4)
-    assert found.tolist() == [[True, False, False, False], [False, True, False, True]]
+    found = shares.chances(np.arange(4), np.zeros(4, np.int64), np.arange(4), post)
+    assert found.tolist() == [[1, 0, 0, 0], [0, 1, 0, 0.5]]
 
 
 def test_no_request_is_both_replayed_and_looked_at(
     models: FoldModels, period: PeriodRequests, replayed: ReplayResult
 ) -> None:
-    requests, _ = period.others(_shares(replayed, models.ours.store), models.matched)
+    requests, asked = period.others(_shares(replayed, models))
     both = {*zip(requests.user.tolist(), requests.at.tolist(), strict=True)}
-    assert 0 < len(requests) <= OTHERS * len(period.requests)
+    assert (asked.any(axis=0)).all()
     assert not both & {*zip(replayed.user.tolist(), replayed.at.tolist(), strict=True)}
+
+
+def test_each_method_ranks_the_requests_of_a_step_that_have_the_best_chances(
+    models: FoldModels, period: PeriodRequests, replayed: ReplayResult
+) -> None:
+    shares, sessions = _shares(replayed, models), period.sessions
+    with mock.patch("feedrank.validation.replay.period.OTHERS", 2):
+        requests, asked = period.others(shares)
+    chances = shares.chances(sessions.user, sessions.step, sessions.of, sessions.rows.post)
+    drawn = np.bincount(sessions.step[period.is_drawn])
+    for own, chance in zip(asked, chances, strict=True):
+        step = requests.at[own] // DAY
+        ranked = {*zip(requests.user[own].tolist(), step.tolist(), strict=True)}
+        for day in np.flatnonzero(drawn).tolist():
+            others = (sessions.step == day) & ~period.is_drawn
+            is_ranked = np.array([(u, day) in ranked for u in sessions.user[others].tolist()])
+            assert is_ranked.sum() == min(2 * drawn[day], others.sum())
+            ends = chance[others][is_ranked].min(), chance[others][~is_ranked].max(initial=0)
+            assert ends[0] >= ends[1]
+    assert len({*map(tuple, asked.tolist())}) > 2
 
 
 def test_as_many_others_are_looked_at_as_are_allowed_the_same_every_time(
     models: FoldModels, period: PeriodRequests, replayed: ReplayResult
 ) -> None:
-    def pairs(most: int) -> set[tuple[int, int]]:
+    def pairs(most: int) -> list[set[tuple[int, int]]]:
         with mock.patch("feedrank.validation.replay.period.OTHERS", most):
-            found, _ = period.others(_shares(replayed, models.ours.store), models.matched)
-        return {*zip(found.user.tolist(), found.at.tolist(), strict=True)}
+            found, asked = period.others(_shares(replayed, models))
+        each = np.array([*zip(found.user.tolist(), found.at.tolist(), strict=True)])
+        return [{*map(tuple, each[own].tolist())} for own in asked]
 
-    one, two = pairs(1), pairs(2)
-    assert len(one) == len(period.requests)
-    assert len(one) < len(two) <= 2 * len(one)
-    assert one < two
+    one, again, two = pairs(1), pairs(1), pairs(2)
+    assert one == again
+    assert all(len(own) == len(period.requests) for own in one)
+    assert all(first < second for first, second in zip(one, two, strict=True))
 
 
 def test_likes_have_no_part_in_which_requests_are_looked_at(
     models: FoldModels, period: PeriodRequests, replayed: ReplayResult
 ) -> None:
-    shares, rows = _shares(replayed, models.ours.store), period.sessions.rows
+    shares, rows = _shares(replayed, models), period.sessions.rows
     other = replace(rows, liked=1 - rows.liked)
     unlike = replace(period, sessions=replace(period.sessions, rows=other))
-    (one, asked), (two, also_asked) = (p.others(shares, models.matched) for p in (period, unlike))
+    (one, asked), (two, also_asked) = (p.others(shares) for p in (period, unlike))
     np.testing.assert_array_equal(one.user, two.user)
     np.testing.assert_array_equal(one.post, two.post)
     np.testing.assert_array_equal(asked, also_asked)
@@ -122,17 +145,17 @@ def test_likes_have_no_part_in_which_requests_are_looked_at(
 def test_lists_of_later_steps_have_no_part_in_which_requests_are_looked_at(
     models: FoldModels, period: PeriodRequests, replayed: ReplayResult
 ) -> None:
-    store, day = models.ours.store, replayed.at // DAY
+    day = replayed.at // DAY
     cut = int(np.median(day))
     later = replace(replayed, top=np.where((day > cut)[:, None], 0, replayed.top))
-    pairs = (period.others(_shares(one, store), models.matched)[0] for one in (replayed, later))
+    pairs = (period.others(_shares(one, models))[0] for one in (replayed, later))
     first, second = ({*zip(r.user.tolist(), r.at.tolist(), strict=True)} for r in pairs)
     known = {pair for pair in first if pair[1] // DAY <= cut}
     assert known
     assert known == {pair for pair in second if pair[1] // DAY <= cut}
 
 
-def test_a_request_is_looked_at_where_lists_of_its_step_and_segment_hold_its_posts(
+def test_chances_are_of_the_lists_of_the_request_s_step_and_segment(
     replayed: ReplayResult,
 ) -> None:
     # One method; lists of two posts: of user 0 (segment 0) and of user 2 (segment 1), on day 0.
@@ -142,13 +165,14 @@ def test_a_request_is_looked_at_where_lists_of_its_step_and_segment_hold_its_pos
         at=np.zeros(101, np.int64),
         top=np.array([[[3, 4]] + [[3, 5]] * 49 + [[5, 6]] * 50 + [[4, -1]]]),
     )
-    shares = ListShares.of(lists, np.array([0, 0, 1]), DAY, n_posts=7)
-    assert LEAST_CHANCE > 0.01
+    shares = ListShares.of(lists, [0], np.array([0, 0, 1]), DAY, n_posts=7)
     # Half of the first lists hold post 3, one in a hundred post 4; all of the second segment do.
-    posts = {0: (1, 0, 3), 1: (1, 0, 4), 2: (2, 0, 4), 3: (2, 0, 3), 4: (1, DAY, 3)}
-    user, at, post = (np.array(column) for column in zip(*posts.values(), strict=True))
-    found = shares.likely_matches(np.arange(5), user, at, post, 5)
-    assert found.tolist() == [[True, False, True, False, False]]
+    posts = {0: (1, 0, 3), 1: (1, 0, 4), 2: (2, 0, 4), 3: (2, 0, 3), 4: (1, 1, 3)}
+    user, step, post = (np.array(column) for column in zip(*posts.values(), strict=True))
+    found = shares.chances(user, step, np.arange(5), post)
+    assert found.tolist() == [[0.5, 0.01, 1, 0, 0]]
+    twice = shares.chances(user[:1], step[:1], np.zeros(3, np.int64), np.array([3, 4, 3]))
+    assert twice.tolist() == [[1.01]]
 
 
 def test_a_fold_that_replays_all_requests_has_no_others(tmp_path: Path) -> None:

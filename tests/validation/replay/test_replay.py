@@ -195,7 +195,7 @@ def test_of_a_larger_log_some_users_have_all_of_their_sessions(
     theirs = np.isin(every.rows.user, some.rows.user)
     assert sorted(tuples(some.rows)) == sorted(tuples(every.rows[theirs]))
     assert set(some.draw.tolist()) == set(every.draw[every.of[theirs]].tolist())
-    found, whole = (s.requests(np.ones(len(s), bool)) for s in (some, every))
+    found, whole = (s.requests(np.ones(len(s), bool))[0] for s in (some, every))
     assert found.user.tolist() == whole.user[np.isin(whole.user, some.rows.user)].tolist()
 
 
