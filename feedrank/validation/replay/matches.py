@@ -169,9 +169,7 @@ def matches_of(
     return Matches.joined(parts)
 
 
-def _scored(
-    placed: np.ndarray, ours: Recommender, requests: Requests, near: np.ndarray
-) -> Matches:
+def _scored(placed: np.ndarray, ours: Recommender, requests: Requests, near: np.ndarray) -> Matches:
     """Matches of one step, given method, request, row and place of each, shape (4, n)."""
     if not placed.size:
         return NO_MATCHES

@@ -51,7 +51,8 @@ class PeriodRequests:
         """
         sessions = self.sessions
         chances = shares.chances(sessions.user, sessions.step, sessions.of, sessions.rows.post)
-        most = OTHERS * np.bincount(sessions.step[self.is_drawn], minlength=1 + sessions.step.max(initial=0))
+        n_steps = 1 + int(sessions.step.max(initial=0))
+        most = OTHERS * np.bincount(sessions.step[self.is_drawn], minlength=n_steps)
         (left,) = np.nonzero(~self.is_drawn)
         left = left[np.lexsort((sessions.draw[left], sessions.step[left]))]
         asked = np.zeros(chances.shape, bool)
