@@ -19,7 +19,7 @@ impressions and corrected for each method on those that match its lists.
                       impressions, those that stand high in its own list. Weights are inverse
                       propensities times min(1, k / place)^2 and enter by their ratios
                       (self-normalised, as in SNIPS: Swaminathan and Joachims, 2015). The prior is
-                      normal, centred at minus .06 of the list's lead in log-odds over the
+                      normal, centred at minus .1 of the list's lead in log-odds over the
                       impressions, the selection bias that the calibration leaves; a part of its
                       variance is what is not known of the posts of the lists (`hitrate.doubt`).
                       Posts that the feed did not show near the request have no match: their shift

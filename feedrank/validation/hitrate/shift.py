@@ -12,8 +12,8 @@ from feedrank.validation.hitrate.calibration import Calibration, Shown, Standard
 from feedrank.validation.hitrate.hit_model import SHIFT_SPREAD, Lists
 
 # Chosen on simulated networks of ten kinds: docs/validation-results.md, "Tried and not taken".
-SELECTION_BIAS = 0.06  # share of a list's lead in log-odds over the impressions that is bias
-MOST_BIAS = 0.03  # of it, in logits
+SELECTION_BIAS = 0.1  # share of a list's lead in log-odds over the impressions that is bias
+MOST_BIAS = 0.05  # of it, in logits
 NEXT_FACTOR = 2.0  # by how much more listed posts may be off than the next ones of their lists
 # The matches alone estimate the shift under this prior, to see whether the narrow one must widen.
 WIDE_SPREAD = 1.0

@@ -180,13 +180,9 @@ class Sessions:
         return len(self.draw)
 
     def requests(self, kept: np.ndarray) -> tuple[Requests, np.ndarray]:
-        """Some sessions as requests, in order of time; the old feed's propensities are NaN.
+        """Some sessions as requests in order of time, and the session of each request.
 
-        Args:
-            kept: a mask, shape (n_sessions,).
-
-        Returns:
-            The requests, and the session of each.
+        The old feed's propensities are NaN; `kept` is a mask, shape (n_sessions,).
         """
         of_kept = kept[self.of]
         return _gathered(self.rows[of_kept], self.logged[of_kept], self.of[of_kept])

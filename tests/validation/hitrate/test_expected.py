@@ -376,7 +376,7 @@ def test_an_error_that_all_users_share_is_in_the_interval() -> None:
     """The same five posts for everybody, each better or worse than the model says."""
     rng, n, spread = np.random.default_rng(11), 400, 0.3
     n_covering = np.zeros(2, int)
-    for seed in range(20):
+    for seed in range(80):
         liked = rng.random(n * 20) < 0.1
         shown = _shown(np.full(n * 20, 0.1), liked, np.repeat(np.arange(n), 20), np.ones(n * 20), n)
         truth = expected_hit_at_k(expit(logit(0.2) + spread * rng.normal(size=(1, K))))[0]
@@ -387,8 +387,8 @@ def test_an_error_that_all_users_share_is_in_the_interval() -> None:
             doubt = found.doubts(np.random.default_rng(seed).normal(size=300))
             interval = estimate(found.pseudo, user_weights(np.arange(n), 300, seed), doubt)
             n_covering[row] += interval.low <= truth <= interval.high
-    assert n_covering[0] < 15
-    assert n_covering[1] >= 18
+    assert n_covering[0] < 50
+    assert n_covering[1] >= 68
 
 
 def test_posts_that_the_feed_does_not_show_are_in_doubt_whatever_matches() -> None:
