@@ -10,9 +10,10 @@ from feedrank.log.metadata import SECONDS_A_DAY, LogMeta
 FEWEST_DAYS = 3  # one each of warm-up, training and test
 # A log that ends earlier in the day than this ends within a day: its hours are no day to test on.
 WHOLE_DAY = SECONDS_A_DAY * 3 // 4
-# Impressions from which on a fold tests for twice as long: of so many a ranker has learned what it
-# learns, while a lift's interval narrows as evidence does. Of 7 million it does not, of 69 million
-# by a fifth: docs/validation-results.md, "Matches of other requests".
+# Impressions from which on a usual test has 14 days, or a fifth of a shorter log, not half as many:
+# of so many a ranker has learned what it learns, while intervals narrow. Those of 69 million
+# impressions do by a fifth, those of 7 million do not: docs/validation-results.md, "Matches of
+# other requests".
 LARGE = 10_000_000
 
 

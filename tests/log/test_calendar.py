@@ -53,11 +53,13 @@ def test_a_long_log_has_two_weeks_of_warm_up_and_one_of_test() -> None:
 
 
 @pytest.mark.parametrize(("days", "n_impressions", "test"), [
-    (90, LARGE - 1, 7), (90, LARGE, 14), (30, LARGE - 1, 3), (30, LARGE, 6), (3, LARGE, 1),
+    (90, LARGE - 1, 7), (90, LARGE, 14), (15, LARGE - 1, 1), (15, LARGE, 3),
+    (25, LARGE - 1, 2), (25, LARGE, 5), (3, LARGE, 1),
 ])  # fmt: skip
-def test_a_large_log_tests_for_twice_as_long(days: int, n_impressions: int, test: int) -> None:
+def test_a_large_log_tests_for_longer(days: int, n_impressions: int, test: int) -> None:
     meta = replace(_meta(days), n_impressions=n_impressions)
     assert Calendar.of(meta, None, None).test_days == test
+    assert Calendar.of(meta, 1, None).test_days == test
     assert Calendar.of(meta, None, 1).test_days == 1
 
 

@@ -2,8 +2,10 @@
 
 Lists are replayed for a sample of the requests. An impression of any other request tells as much of
 a method's shift if it stands in the list that the method would have answered. Few do: of 7,023
-posts a list of five holds one impression in 1,400. So each method ranks the requests first that
-were shown posts which its lists often hold; which posts these are says nothing of what was liked.
+posts a list of five holds one impression in 1,400. So each method ranks the requests that were
+shown posts which its lists often hold; which posts these are says nothing of what was liked. How
+many they are may say much of it, where users stop after posts that they do not like: requests are
+chosen among those of as many posts.
 """
 
 from __future__ import annotations
@@ -106,25 +108,24 @@ class ListShares:
             user: of each request, shape (n_requests,).
             step: of each request, same shape.
             of: request of each impression, shape (n_shown,).
-            post: of each impression, same shape.
+            post: of each impression, same shape; one that is shown again counts once.
         """
-        n_steps, n_segments = self.n_lists.shape
-        row = step - self.first
-        cell = np.where((row >= 0) & (row < n_steps), row * n_segments + self.segment[user], -1)
-        # Few posts are held by any list.
-        held = np.unique(np.concatenate([cells % self.n_posts for cells, _ in self.held]))
-        column = np.full(self.n_posts, -1)
-        column[held] = np.arange(len(held))
-        some = np.flatnonzero(column[post] >= 0)
-        some = some[cell[of[some]] >= 0]
-        of, place = of[some], cell[of[some]] * len(held) + column[post[some]]
-        n_lists, found = self.n_lists.ravel(), []
-        share = np.zeros((n_lists.size, len(held)))
+        cell = (step - self.first) * self.n_lists.shape[1] + self.segment[user]
+        held = np.unique(np.concatenate([cells for cells, _ in self.held]))
+        # Most posts are in no list at all.
+        is_held = np.zeros(self.n_posts, bool)
+        is_held[held % self.n_posts] = True
+        some = np.flatnonzero(is_held[post])
+        of, shown = of[some], cell[of[some]] * self.n_posts + post[some]
+        place = np.searchsorted(held, shown)
+        some = np.flatnonzero(held[np.minimum(place, len(held) - 1)] == shown)
+        of, place = np.divmod(np.unique(of[some] * len(held) + place[some]), max(len(held), 1))
+        share, found = np.zeros(len(held)), []
         for cells, n_holding in self.held:
-            in_cell, own = cells // self.n_posts, column[cells % self.n_posts]
-            share[in_cell, own] = n_holding / n_lists[in_cell]
-            found.append(np.bincount(of, share.ravel()[place], len(user)))
-            share[in_cell, own] = 0
+            own = np.searchsorted(held, cells)
+            share[own] = n_holding / self.n_lists.ravel()[cells // self.n_posts]
+            found.append(np.bincount(of, share[place], len(user)))
+            share[own] = 0
         return np.stack(found)
 
 
@@ -164,7 +165,9 @@ def matches_of(
                 number = (np.cumsum(is_asked) - 1)[of[row]]
                 place = places(lists, number, requests.post[first:last][row], len(near))
                 row, place = row[place >= 0], place[place >= 0]
-                placed.append([np.full(len(row), m), rows.start + of[row], first + row, place])
+                placed.append(
+                    np.stack([np.full(len(row), m), rows.start + of[row], first + row, place])
+                )
         parts.append(_scored(np.hstack(placed), ours, requests, near))
     return Matches.joined(parts)
 

@@ -18,7 +18,7 @@ from feedrank.validation.replay.propensity import Propensity
 from feedrank.validation.replay.requests import Requests, Sessions, n_asked
 
 logger = logging.getLogger(__name__)
-# Other requests that each method ranks, at most, for each that is replayed.
+# Other requests that each method ranks for each that is replayed, on average.
 OTHERS = 3
 
 
@@ -41,7 +41,7 @@ class PeriodRequests:
     propensity: Propensity
 
     def others(self, shares: ListShares) -> tuple[Requests, np.ndarray]:
-        """Requests that were not drawn: of each step those of the best chances of a match.
+        """Requests that were not drawn, those that are `chosen` for matches.
 
         Args:
             shares: of the lists that hold each post, by method.
@@ -49,19 +49,13 @@ class PeriodRequests:
         Returns:
             Requests, and whether each method ranks them, bool, shape (n_methods, n_requests).
         """
-        sessions = self.sessions
+        sessions, length = (
+            self.sessions,
+            np.bincount(self.sessions.of, minlength=len(self.sessions)),
+        )
         chances = shares.chances(sessions.user, sessions.step, sessions.of, sessions.rows.post)
-        n_steps = 1 + int(sessions.step.max(initial=0))
-        most = OTHERS * np.bincount(sessions.step[self.is_drawn], minlength=n_steps)
-        (left,) = np.nonzero(~self.is_drawn)
-        left = left[np.lexsort((sessions.draw[left], sessions.step[left]))]
-        asked = np.zeros(chances.shape, bool)
-        for of_method, chance in zip(asked, chances, strict=True):
-            best = left[np.lexsort((-chance[left], sessions.step[left]))]
-            step = sessions.step[best]
-            place = np.arange(len(best)) - np.searchsorted(step, step)
-            of_method[best[place < most[step]]] = True
-        requests, of = sessions.requests(asked.any(axis=0))
+        asked = chosen(chances, sessions.step, length, sessions.draw, self.is_drawn)
+        requests, of = sessions.requests(np.asarray(asked.any(axis=0)))
         return self._weighed(requests), asked[:, of]
 
     def of_users(self, kept: np.ndarray) -> Requests:
@@ -72,6 +66,44 @@ class PeriodRequests:
 
     def _weighed(self, requests: Requests) -> Requests:
         return requests.weighed(self.propensity, self.strata.of_user)
+
+
+def chosen(
+    chances: np.ndarray,
+    step: np.ndarray,
+    length: np.ndarray,
+    draw: np.ndarray,
+    is_drawn: np.ndarray,
+) -> np.ndarray:
+    """Which requests each method ranks: of each step and length those of the best chances.
+
+    How long a request is may depend on what was liked in it. So the same share of the requests of
+    each length is chosen; where that is a fraction of one, by lot.
+
+    Args:
+        chances: of a match, shape (n_methods, n).
+        step: of each request, shape (n,).
+        length: impressions of each request, shape (n,).
+        draw: uniform numbers, the lowest of which were drawn, shape (n,).
+        is_drawn: whether the request is replayed, bool, shape (n,).
+
+    Returns:
+        bool, shape (n_methods, n).
+    """
+    (left,) = np.nonzero(~is_drawn)
+    left = left[np.argsort(draw[left], kind="stable")]
+    n_drawn = np.bincount(step[is_drawn], minlength=1 + int(step.max(initial=0)))
+    step, length = step[left], length[left]
+    share = OTHERS * n_drawn[step] / np.bincount(step)[step]
+    kinds = step * (1 + length.max(initial=0)) + length
+    _, kind, n_alike = np.unique(kinds, return_inverse=True, return_counts=True)
+    lot = draw[left] * 2**20 % 1  # by later digits than those that drew the others
+    asked = np.zeros(chances.shape, bool)
+    for of_method, chance in zip(asked, chances, strict=True):
+        order = np.lexsort((-chance[left], kind))
+        place = np.arange(len(order)) - np.searchsorted(kind[order], kind[order])
+        of_method[left[order]] = place + lot[order] < (share * n_alike[kind])[order]
+    return asked
 
 
 def requests_in(

@@ -14,19 +14,25 @@ from feedrank.log.calendar import Calendar
 from feedrank.validation.fold import run_fold
 from feedrank.validation.hitrate.scores import score
 from feedrank.validation.methods import AGED, OURS, FoldModels
-from feedrank.validation.replay.matches import ListShares
-from feedrank.validation.replay.period import PeriodRequests, requests_in
+from feedrank.validation.replay.matches import ListShares, Matches
+from feedrank.validation.replay.period import PeriodRequests, chosen, requests_in
 from feedrank.validation.replay.replay import ReplayResult
 from tests.support.simulated_logs import DAY, saved, simulated, workers
 
-K = 5
+K, FEW = 5, 50
+
+
+@pytest.fixture(autouse=True)
+def others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer of them than are left."""
+    monkeypatch.setattr("feedrank.validation.replay.period.OTHERS", 1)
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> FoldModels:
     learned = simulated()
     features = saved(learned, tmp_path_factory.mktemp("models"))[0]
-    few = replace(learned.params, validate=replace(learned.params.validate, requests=60))
+    few = replace(learned.params, validate=replace(learned.params.validate, requests=FEW))
     fold = Calendar.of(learned.log.meta, None, None).folds(1)[0]
     return FoldModels.fit(features, learned.rows, fold, few)
 
@@ -61,6 +67,7 @@ def test_matches_are_those_that_a_replay_finds(
     user, place = whole.user[whole.shown_request[row]], whole.shown_rank[method, row]
     row, method = (x[np.lexsort((place, user, method))] for x in (row, method))
     of = whole.shown_request[row]
+    assert 0 < asked.mean() < 0.9
     assert len(found) > 50
     assert set(found.method.tolist()) >= {models.names.index(n) for n in (OURS, "most_liked")}
     assert not {models.names.index(n) for n in (AGED, "random")} & {*found.method.tolist()}
@@ -94,27 +101,46 @@ def test_no_request_is_both_replayed_and_looked_at(
     assert not both & {*zip(replayed.user.tolist(), replayed.at.tolist(), strict=True)}
 
 
-def test_each_method_ranks_the_requests_of_a_step_that_have_the_best_chances(
+def test_each_method_ranks_as_large_a_share_of_each_length_those_of_the_best_chances(
     models: FoldModels, period: PeriodRequests, replayed: ReplayResult
 ) -> None:
     shares, sessions = _shares(replayed, models), period.sessions
-    with mock.patch("feedrank.validation.replay.period.OTHERS", 2):
-        requests, asked = period.others(shares)
+    requests, asked = period.others(shares)
     chances = shares.chances(sessions.user, sessions.step, sessions.of, sessions.rows.post)
-    drawn = np.bincount(sessions.step[period.is_drawn])
+    length, left = np.bincount(sessions.of), ~period.is_drawn
+    n_kinds = n_partly = 0
     for own, chance in zip(asked, chances, strict=True):
-        step = requests.at[own] // DAY
-        ranked = {*zip(requests.user[own].tolist(), step.tolist(), strict=True)}
-        for day in np.flatnonzero(drawn).tolist():
-            others = (sessions.step == day) & ~period.is_drawn
-            is_ranked = np.array([(u, day) in ranked for u in sessions.user[others].tolist()])
-            assert is_ranked.sum() == min(2 * drawn[day], others.sum())
-            ends = chance[others][is_ranked].min(), chance[others][~is_ranked].max(initial=0)
-            assert ends[0] >= ends[1]
+        of_own = zip(requests.user[own].tolist(), (requests.at[own] // DAY).tolist(), strict=True)
+        found = {*of_own}
+        each = zip(sessions.user.tolist(), sessions.step.tolist(), strict=True)
+        is_ranked = np.array([pair in found for pair in each])
+        assert not is_ranked[~left].any()
+        for step, size in {*zip(sessions.step[left].tolist(), length[left].tolist(), strict=True)}:
+            alike = left & (sessions.step == step) & (length == size)
+            of_step = sessions.step == step
+            n = (of_step & ~left).sum() / (of_step & left).sum() * alike.sum()
+            assert min(np.floor(n), alike.sum()) <= is_ranked[alike].sum() <= np.ceil(n)
+            rank = np.lexsort((sessions.draw[alike], -chance[alike]))
+            assert (np.diff(is_ranked[alike][rank].astype(int)) <= 0).all()
+            n_kinds, n_partly = n_kinds + 1, n_partly + (len({*is_ranked[alike]}) == 2)
+    assert n_partly > n_kinds / 4
     assert len({*map(tuple, asked.tolist())}) > 2
 
 
-def test_as_many_others_are_looked_at_as_are_allowed_the_same_every_time(
+def test_of_lengths_that_few_have_a_share_is_chosen_by_lot() -> None:
+    # A step of three requests, of 1 to 3 impressions, the one of the lowest draw replayed.
+    rng, n = np.random.default_rng(5), 2_000
+    step, length = np.repeat(np.arange(n), 3), np.tile([1, 2, 3], n)
+    draw, chances = rng.random(3 * n), rng.random((1, 3 * n))
+    is_drawn = draw == np.repeat(draw.reshape(n, 3).min(axis=1), 3)
+    (asked,) = chosen(chances, step, length, draw, is_drawn)
+    for size in (1, 2, 3):
+        own = ~is_drawn & (length == size)
+        assert asked[own].mean() == pytest.approx(0.5, abs=0.05)
+    assert not asked[is_drawn].any()
+
+
+def test_more_others_are_those_and_more(
     models: FoldModels, period: PeriodRequests, replayed: ReplayResult
 ) -> None:
     def pairs(most: int) -> list[set[tuple[int, int]]]:
@@ -125,7 +151,6 @@ def test_as_many_others_are_looked_at_as_are_allowed_the_same_every_time(
 
     one, again, two = pairs(1), pairs(1), pairs(2)
     assert one == again
-    assert all(len(own) == len(period.requests) for own in one)
     assert all(first < second for first, second in zip(one, two, strict=True))
 
 
@@ -172,14 +197,30 @@ def test_chances_are_of_the_lists_of_the_request_s_step_and_segment(
     found = shares.chances(user, step, np.arange(5), post)
     assert found.tolist() == [[0.5, 0.01, 1, 0, 0]]
     twice = shares.chances(user[:1], step[:1], np.zeros(3, np.int64), np.array([3, 4, 3]))
-    assert twice.tolist() == [[1.01]]
+    assert twice.tolist() == [[0.51]]
+
+
+def test_a_fold_has_the_matches_of_its_others(
+    tmp_path: Path, models: FoldModels, period: PeriodRequests, replayed: ReplayResult
+) -> None:
+    learned, ours = simulated(), models.ours
+    features = saved(learned, tmp_path)[0]
+    with workers(1), threadpool_limits(1):
+        others = run_fold(learned.log, features, learned.rows, ours.fold, ours.params).others
+    found = models.matches(*period.others(_shares(replayed, models)))
+
+    def rows(matches: Matches) -> list[tuple[float, ...]]:
+        columns = (matches.method, matches.user, matches.place, matches.liked)
+        return sorted(zip(*(column.tolist() for column in columns), strict=True))
+
+    assert rows(others) == rows(found)
 
 
 def test_a_fold_that_replays_all_requests_has_no_others(tmp_path: Path) -> None:
     learned = simulated()
     features = saved(learned, tmp_path)[0]
     fold = Calendar.of(learned.log.meta, None, None).folds(1)[0]
-    validate = replace(learned.params.validate, requests=60)
+    validate = replace(learned.params.validate, requests=FEW)
     few = replace(learned.params, validate=validate)
     with workers(1), threadpool_limits(1):
         some = run_fold(learned.log, features, learned.rows, fold, few)
