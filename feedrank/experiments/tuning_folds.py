@@ -49,7 +49,7 @@ def earlier_folds(calendar: Calendar, n_validation: int, n: int) -> list[Fold]:
     folds = calendar.folds(n_validation + n)[:-n_validation]
     if not folds:
         raise FeedrankError(
-            f"the log has {calendar.n_days} days: too few for a week to search on before the "
+            f"the log has {calendar.n_days} days: too few for a test to search on before the "
             f"{n_validation} of 'validate.folds', with a day of training before it. Lower "
             "'validate.folds' or 'validate.test_days', or extract a longer period."
         )

@@ -102,6 +102,7 @@ class SharedHistory:
         self._kept: OrderedDict[int, SharedState] = OrderedDict()
         self._rates: dict[int, StepRates] = {}
         self._unsettled: Mapping[int, SharedState] = {}
+        self._shown: tuple[int, np.ndarray, np.ndarray] | None = None
 
     def followed_by(
         self, fitted: FittedParameters, counts: SharedCounts, since: int, log: int, settles: bool
@@ -172,11 +173,23 @@ class SharedHistory:
 
         All, if these are fewer than `k` or `FEWEST_SHOWN`. Why: docs/ranking.md, *Candidates*.
         """
-        is_shown = self._first_step < self._within(step)
-        is_shown[self.fitted.n_fitted_posts :] = True
-        is_whole = len(post) == len(is_shown)
-        kept = np.flatnonzero(is_shown) if is_whole else post[is_shown[post]]
+        _, is_shown, shown = self._shown_before(self._within(step))
+        kept = shown if len(post) == len(is_shown) else post[is_shown[post]]
         return kept if len(kept) >= max(k, FEWEST_SHOWN) else post
+
+    def _shown_before(self, step: int) -> tuple[int, np.ndarray, np.ndarray]:
+        """The step, whether each post was shown before it, and those that were; kept of the last.
+
+        Requests of one step have the same.
+        """
+        found = self._shown
+        if found is None or found[0] != step:
+            is_shown = self._first_step < step
+            is_shown[self.fitted.n_fitted_posts :] = True
+            shown = np.flatnonzero(is_shown)
+            shown.setflags(write=False)
+            self._shown = found = (step, is_shown, shown)
+        return found
 
     def _within(self, step: int) -> int:
         return min(max(step, 0), self.counts.n_steps)

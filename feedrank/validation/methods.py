@@ -16,6 +16,7 @@ from feedrank.features.rows import TrainingRows
 from feedrank.features.spec import features_of
 from feedrank.io.storage import Location, fetched
 from feedrank.log.calendar import Fold
+from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.params import Params, ValidateParams
 from feedrank.state.feature_store import FeatureStore
 from feedrank.training.fit import fit_ranker
@@ -38,6 +39,7 @@ logger = logging.getLogger(__name__)
 OURS, FRESH, AGED = "feedrank", "feedrank_fresh", "feedrank_aged"
 BY_SEGMENT = "most_liked_by_segment"
 BASELINES = ("random", "most_liked", BY_SEGMENT, "decayed_likes", "classic")
+MOST_LATE = 7 * SECONDS_A_DAY  # before a cutoff, whose requests choose the half-life
 COSTLY = ("logistic", "ease", "als", *OBJECTIVES)
 LIBRARIES = {"als": "implicit", **dict.fromkeys(OBJECTIVES, "lightgbm")}  # requirements-extra.txt
 
@@ -163,9 +165,9 @@ def fit_baselines(
         params: of validation and of the ranker, whose number of threads is everyone's.
     """
     seconds, seed = store.fitted.step_seconds, params.validate.seed
-    step, n_late = fold.cutoff // seconds, -(-(fold.until - fold.cutoff) // seconds)
+    step, late = fold.cutoff // seconds, min(fold.until - fold.cutoff, MOST_LATE)
     found: dict[str, Any] = {
-        "decayed_likes": choose_half_life(store, step, n_late),
+        "decayed_likes": choose_half_life(store, step, -(-late // seconds)),
         "classic": Classic.fit(store, rows, seed),
     }
     own = own_baselines(params.validate.baselines)

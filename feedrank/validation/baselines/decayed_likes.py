@@ -13,8 +13,8 @@ from feedrank.validation.baselines.baseline import Popularity
 HALF_LIVES = (1, 2, 5, 12, 24, 72, 168, 720, 8760)  # hours that are tried; the last: no decay
 FORGOTTEN = 30  # half-lives after which a like is left out: it weighs less than 1e-9
 K = 5  # length of the lists that the half-life is chosen by
-# Of the histories of users, spread over all: 11,000 requests a week at the reference size. The hit
-# rate of one week has a standard error of .005.
+# Of the histories of users, spread over all: 11,000 requests of a week at the reference size, whose
+# hit rate has a standard error of .005.
 MOST_IMPRESSIONS = 5_000_000
 
 

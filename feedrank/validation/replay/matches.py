@@ -5,7 +5,7 @@ a method's shift if it stands in the list that the method would have answered. F
 posts a list of five holds one impression in 1,400. So each method ranks the requests that were
 shown posts which its lists often hold; which posts these are says nothing of what was liked. How
 many they are may say much of it, where users stop after posts that they do not like: requests are
-chosen among those of as many posts.
+chosen among those of as many impressions.
 """
 
 from __future__ import annotations

@@ -49,10 +49,8 @@ class PeriodRequests:
         Returns:
             Requests, and whether each method ranks them, bool, shape (n_methods, n_requests).
         """
-        sessions, length = (
-            self.sessions,
-            np.bincount(self.sessions.of, minlength=len(self.sessions)),
-        )
+        sessions = self.sessions
+        length = np.bincount(sessions.of, minlength=len(sessions))
         chances = shares.chances(sessions.user, sessions.step, sessions.of, sessions.rows.post)
         asked = chosen(chances, sessions.step, length, sessions.draw, self.is_drawn)
         requests, of = sessions.requests(np.asarray(asked.any(axis=0)))
