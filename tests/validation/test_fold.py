@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -310,8 +311,10 @@ def test_every_day_of_the_test_periods_has_its_own_hit_rates(
     assert not days.duplicated(["day", "method"]).any()
     of_ours = days[days["method"] == OURS]
     assert of_ours["requests"].sum() == sum(len(r.replayed.user) for r in results)
-    first = min(r.fold.cutoff for r in results)
-    assert of_ours["day"].min() >= learned.log.meta.moment(first).date().isoformat()
+    at = np.concatenate([r.replayed.at for r in results])
+    names = [learned.log.meta.moment(int(moment)).date().isoformat() for moment in at]
+    counted = dict(zip(of_ours["day"], of_ours["requests"], strict=True))
+    assert counted == Counter(names)
 
 
 def test_calibration_is_of_equal_shares_of_all_rows(results: list[FoldResult]) -> None:
