@@ -33,7 +33,7 @@ class Classic(Baseline):
 
     Attributes:
         user: encoded profile of each user, float32, shape (n_users, n_columns).
-        low: a leaf's lowest hour and profile, float32, shape (n_leaves, 1 + n_columns).
+        low: lowest hour and profile of each leaf, float32, shape (1 + n_columns, n_leaves).
         high: what these stay below, same shape.
         value: log-odds that a leaf adds, float32, shape (n_leaves,); multiples of one power of two,
             so that their sums are exact in any order.
@@ -58,8 +58,9 @@ class Classic(Baseline):
     ) -> list[np.ndarray]:
         """Log-odds beyond the average, shape (n,) for each request."""
         hour = hour_of_day(np.asarray(at)).astype(np.float32)
-        row = np.hstack([hour[:, None], self.user[users]])[:, None]
-        within = ((self.low <= row) & (row < self.high)).all(axis=2)
+        within = np.ones((len(users), len(self.value)), bool)
+        for low, high, own in zip(self.low, self.high, (hour, *self.user[users].T), strict=True):
+            within &= (low <= own[:, None]) & (own[:, None] < high)
         scores = np.where(within, self.value, np.float32(0)) @ self.holds
         return [score[self.of_post[own]] for score, own in zip(scores, posts, strict=True)]
 
@@ -84,6 +85,7 @@ class Classic(Baseline):
         holds = ((post_low[:, None] <= kind) & (kind < post_high[:, None])).all(axis=2)
         unit = np.spacing(CLASSIC_TREES * np.abs(leaves.value).max())
         value = np.round(leaves.value / unit) * unit
+        low, high = (np.ascontiguousarray(bound.T) for bound in (low, high))
         return cls(user, low, high, value, np.asarray(holds, np.float32), of_post)
 
 

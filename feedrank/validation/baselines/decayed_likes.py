@@ -25,7 +25,7 @@ class Likes:
     Attributes:
         step: int64, shape (n,).
         post: row, same shape.
-        n_likes: of some users, float64, same shape.
+        n_likes: of all users, float64, same shape.
         n_posts: of the catalogue.
     """
 
@@ -38,10 +38,12 @@ class Likes:
     def of(cls, store: FeatureStore) -> Likes:
         """All likes of the log."""
         counts, n_posts = store.shared.by_post, store.fitted.n_posts
-        (liked,) = np.nonzero(counts.liked)
+        (liked,) = np.nonzero(counts.liked)  # by step, segment and post
         step = np.searchsorted(counts.offsets, liked, side="right") - 1
-        post = counts.key[liked].astype(np.int64) % n_posts
-        return cls(step, post, counts.liked[liked].astype(np.float64), n_posts)
+        cell = step * n_posts + counts.key[liked].astype(np.int64) % n_posts
+        cells, of = np.unique(cell, return_inverse=True)
+        step, post = np.divmod(cells, n_posts)
+        return cls(step, post, np.bincount(of, counts.liked[liked]), n_posts)
 
     def decayed(self, now: int, half_life: float) -> np.ndarray:
         """Likes before a step, each weighed by its age, shape (n_posts,); `half_life` in steps."""

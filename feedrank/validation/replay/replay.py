@@ -14,8 +14,9 @@ from feedrank.stats.hits import hits_at_each_k
 from feedrank.validation.replay.requests import Requests, are_liked
 from feedrank.validation.replay.support import presence
 
-# Requests of a step that are answered together; 16 to 128 take the same time within a tenth.
-AT_ONCE = 32
+# Pairs of a request and a post that are looked at together, and the fewest requests. Of 7,023 posts
+# 149 requests, in a tenth less time than 32 and a fifth less where each method ranks a third.
+PAIRS_AT_ONCE, LEAST_AT_ONCE = 1 << 20, 16
 
 
 class Ranks(Protocol):
@@ -190,16 +191,17 @@ def replay_requests(
 
 
 def blocks(ours: Recommender, at: np.ndarray) -> Iterator[slice]:
-    """Requests that are answered together: neighbours of one step, `AT_ONCE` at most.
+    """Requests that are answered together: neighbours of one step.
 
     Args:
         ours: whose steps they are, and whose histories are let go after each block.
         at: of the requests, in order of time, shape (n,).
     """
+    at_once = max(LEAST_AT_ONCE, PAIRS_AT_ONCE // max(len(ours.catalogue.post_ids), 1))
     changes = np.flatnonzero(np.diff([ours.step(one) for one in at.tolist()])) + 1
     for first, last in pairwise([0, *changes.tolist(), len(at)]):
-        for start in range(first, last, AT_ONCE):
-            yield slice(start, min(start + AT_ONCE, last))
+        for start in range(first, last, at_once):
+            yield slice(start, min(start + at_once, last))
             ours.store.history.let_go()
 
 

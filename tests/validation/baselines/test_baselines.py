@@ -145,7 +145,7 @@ def test_classic_scores_have_the_same_bits_in_any_order_of_summation(learned: Le
     classic = Classic.fit(learned.store, learned.rows, seed=1)
     every = np.random.default_rng(3).permutation(len(classic.value))
     other = replace(
-        classic, low=classic.low[every], high=classic.high[every], value=classic.value[every],
+        classic, low=classic.low[:, every], high=classic.high[:, every], value=classic.value[every],
         holds=classic.holds[every],
     )  # fmt: skip
     posts = np.arange(learned.log.meta.n_posts)

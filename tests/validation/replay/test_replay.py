@@ -17,7 +17,7 @@ from feedrank.log.files import Log
 from feedrank.log.impressions import Impressions
 from feedrank.ranking.recommender import Ranked
 from feedrank.validation.replay import requests
-from feedrank.validation.replay.replay import ReplayResult, replay_requests
+from feedrank.validation.replay.replay import ReplayResult, blocks, replay_requests
 from feedrank.validation.replay.requests import Requests, Sessions, n_asked
 from tests.support.request_tables import requests_of
 from tests.support.simulated_logs import (
@@ -42,6 +42,7 @@ class ByNumber:
 
     n_posts: int = N_POSTS
     store: ClassVar = SimpleNamespace(history=SimpleNamespace(let_go=lambda: None))
+    catalogue: ClassVar = SimpleNamespace(post_ids=np.arange(N_POSTS))
 
     def step(self, at: int) -> int:
         return at // DAY
@@ -364,3 +365,16 @@ def test_a_post_shown_twice_in_a_request_counts_once(tmp_path: Path) -> None:
     found = requests_of(_log_of(rows.sorted(), tmp_path), FOLD, DAY, n=10, seed=1)
     assert found.at.tolist() == [at + 5]
     assert [column.tolist() for column in found.shown(0)] == [[2, 9], [False, True]]
+
+
+@pytest.mark.parametrize(("n_posts", "at_once"), [(7_000, 149), (30_000, 34), (1_000_000, 16)])
+def test_the_more_posts_the_fewer_requests_are_answered_together(
+    n_posts: int, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = ByNumber()
+    monkeypatch.setattr(ByNumber, "catalogue", SimpleNamespace(post_ids=np.arange(n_posts)))
+    at = np.repeat([0, DAY, 3 * DAY], [200, 1, 40])
+    found = [range(block.start, block.stop) for block in blocks(ours, at)]  # type: ignore[arg-type]
+    assert [*itertools.chain.from_iterable(found)] == [*range(len(at))]
+    assert max(map(len, found)) == at_once
+    assert all(len({*at[[*block]].tolist()}) == 1 for block in found)
