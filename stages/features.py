@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from feedrank.engines.processes import import_ahead
+
+if __name__ == "__main__":
+    import_ahead("stages.features")  # a second and a half of imports, at the same time as these
+
 from feedrank.engines.selection import running_on
 from feedrank.features.row_pass import training_rows
 from feedrank.io.outputs import new_outputs

@@ -43,6 +43,8 @@ with Database.of_environment(Path("data/demo"), Path("data/log"), load_params())
 # As of a log of users, whose true hit rates nobody knows.
 WITHOUT_TRUTH = """
 from pathlib import Path
+from feedrank.engines.processes import import_ahead
+import_ahead("stages.validate")
 from stages import validate
 validate.TRUTH = Path("data/no truth")
 validate.run(validate.main)

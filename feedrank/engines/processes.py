@@ -11,7 +11,9 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from functools import partial
+from multiprocessing import forkserver
 from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
@@ -93,6 +95,14 @@ def one_thread_of_algebra() -> None:
     At these sizes one is faster as well: a shared state is derived in half the time.
     """
     threadpool_limits(1, user_api="blas")
+
+
+def import_ahead(module: str) -> None:
+    """Start the server of worker processes, which imports a module while this process does."""
+    with suppress(FeedrankError):  # of a wrong number of workers, which the first pool tells
+        if sys.platform != "win32" and n_workers() > 1:
+            multiprocessing.get_context("forkserver").set_forkserver_preload([module])
+            forkserver.ensure_running()
 
 
 def _context(function: Callable[[int], R]) -> multiprocessing.context.BaseContext:

@@ -19,6 +19,10 @@ class Columns:
     def __getitem__(self: C, rows: slice | np.ndarray) -> C:
         return type(self)(*(column[rows] for column in vars(self).values()))
 
+    def copy(self: C) -> C:
+        """The same rows in arrays of their own."""
+        return type(self)(*(column.copy() for column in vars(self).values()))
+
     @classmethod
     def joined(cls: type[C], parts: Iterable[C]) -> C:
         """Rows of several parts, of one at least, one after another."""

@@ -108,7 +108,8 @@ class Log:
         if self.meta.policies:
             logged = LoggedExposures(*(table[name].to_numpy() for name in EXPOSURE_SCHEMA.names))
         within = slice(*np.searchsorted(rows.at, [since, until]).tolist())
-        return rows[within], logged[within]
+        # Copies: views would hold all that was read, several times as much.
+        return rows[within].copy(), logged[within].copy()
 
     def buckets(self) -> Iterator[Impressions]:
         """Every bucket in turn."""

@@ -6,7 +6,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
-from subprocess import DEVNULL, Popen
+from subprocess import DEVNULL, Popen, run
 
 import numpy as np
 import psutil
@@ -125,3 +125,37 @@ def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
     for worker in alive:
         worker.kill()
     assert not alive
+
+
+AHEAD = """
+import sys
+from functools import partial
+from feedrank.engines.processes import import_ahead, map_parts
+
+def is_imported(module, part):
+    return module in sys.modules
+
+if __name__ == "__main__":
+    import_ahead("colorsys")
+    print(*map_parts(partial(is_imported, "colorsys"), 2, ""), "colorsys" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("n_workers", "said"),
+    [("2", "True True False"), ("1", "False False False"), ("none", "FEEDRANK_WORKERS is 'none'")],
+)
+def test_workers_have_what_was_imported_ahead(n_workers: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "pool.py").write_text(AHEAD)
+    command = [sys.executable, str(tmp_path / "pool.py")]
+    environment = os.environ | {"FEEDRANK_WORKERS": n_workers}
+    done = run(command, env=environment, capture_output=True, text=True)
+    assert said in done.stdout + done.stderr
+    assert "set a whole number" in done.stderr or not done.stderr
+
+
+@pytest.mark.parametrize("stage", ["features", "validate"])
+def test_a_stage_of_many_pools_imports_itself_ahead(stage: str) -> None:
+    source = (Path(__file__).parents[2] / f"stages/{stage}.py").read_text()
+    # A module that cannot be imported ahead is none that anybody would miss.
+    assert f'import_ahead("stages.{stage}")' in source

@@ -83,6 +83,7 @@ def test_row_groups_of_other_times_are_not_read(
             found, logged = Log(tmp_path, META).between(0, since, until)
             assert _tuples(found) == [r for r in _tuples(rows.sorted()) if since <= r[2] < until]
             assert len(logged.policy) == len(found)
+            assert not any(c.base is not None for p in (found, logged) for c in vars(p).values())
             n_read, read[:] = len(read), []
             assert n_read <= 2 + len(found) / 10
 

@@ -65,7 +65,10 @@ def metrics_of(
 
 
 def test_folds_that_are_fitted_side_by_side_are_the_same(
-    learned: Learned, features: Path, results: list[FoldResult]
+    learned: Learned,
+    features: Path,
+    results: list[FoldResult],
+    logged: pytest.LogCaptureFixture,
 ) -> None:
     folds = Calendar.of(learned.log.meta, None, None).folds(2)
     with workers(2), threadpool_limits(1):
@@ -78,6 +81,8 @@ def test_folds_that_are_fitted_side_by_side_are_the_same(
         np.testing.assert_array_equal(one.probability, expected.probability)
         for name, column in vars(expected.replayed).items():
             np.testing.assert_array_equal(getattr(one.replayed, name), column)
+    days = (folds[0].until - folds[0].cutoff) // DAY  # which depend on the size of the log
+    assert logged.text.count(f"requests of a fold, whose test has {days} days.") == len(folds)
 
 
 def test_the_lead_of_a_slice_is_that_of_its_requests(

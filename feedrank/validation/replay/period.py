@@ -9,6 +9,7 @@ import numpy as np
 
 from feedrank.log.calendar import Fold
 from feedrank.log.files import Log
+from feedrank.log.metadata import SECONDS_A_DAY
 from feedrank.log.sampling import lowest
 from feedrank.params import ValidateParams
 from feedrank.state.feature_store import FeatureStore
@@ -113,7 +114,11 @@ def requests_in(
     is_drawn = lowest(sessions.draw, n_asked(validate, n_posts))
     requests, _ = sessions.requests(is_drawn)
     whose = "" if sessions.share == 1 else f"{sessions.share:.3g} of the users' "
-    logger.info("Replaying %d of %s%d requests of a fold.", len(requests), whose, len(sessions))
+    days = f"{(fold.until - fold.cutoff) / SECONDS_A_DAY:.3g} days"
+    logger.info(
+        "Replaying %d of %s%d requests of a fold, whose test has %s.",
+        len(requests), whose, len(sessions), days,
+    )  # fmt: skip
     codes = np.asarray(store.catalogue.codes)
     strata = strata_of(
         store.history, codes, np.unique(requests.user), steps, sessions.shown_by_policy
