@@ -7,7 +7,8 @@ from pathlib import Path
 from feedrank.engines.processes import import_ahead
 
 if __name__ == "__main__":
-    import_ahead("stages.features")  # a second and a half of imports, at the same time as these
+    # A second and a half of imports, at the same time as these.
+    import_ahead("feedrank.learning.fit", "feedrank.features.row_pass")
 
 from feedrank.engines.selection import running_on
 from feedrank.features.row_pass import training_rows

@@ -7,7 +7,8 @@ from pathlib import Path
 from feedrank.engines.processes import import_ahead
 
 if __name__ == "__main__":
-    import_ahead("stages.validate")  # a second and a half of imports, at the same time as these
+    # A second and a half of imports, at the same time as these.
+    import_ahead("feedrank.validation.results.summary", "feedrank.oracle.true_hit_rates")
 
 from feedrank.engines.selection import running_on
 from feedrank.features.row_files import load_rows

@@ -44,7 +44,7 @@ with Database.of_environment(Path("data/demo"), Path("data/log"), load_params())
 WITHOUT_TRUTH = """
 from pathlib import Path
 from feedrank.engines.processes import import_ahead
-import_ahead("stages.validate")
+import_ahead("feedrank.validation.results.summary", "feedrank.oracle.true_hit_rates")
 from stages import validate
 validate.TRUTH = Path("data/no truth")
 validate.run(validate.main)

@@ -97,11 +97,11 @@ def one_thread_of_algebra() -> None:
     threadpool_limits(1, user_api="blas")
 
 
-def import_ahead(module: str) -> None:
-    """Start the server of worker processes, which imports a module while this process does."""
+def import_ahead(*modules: str) -> None:
+    """Start the server of worker processes, which imports modules while this process does."""
     with suppress(FeedrankError):  # of a wrong number of workers, which the first pool tells
         if sys.platform != "win32" and n_workers() > 1:
-            multiprocessing.get_context("forkserver").set_forkserver_preload([module])
+            multiprocessing.get_context("forkserver").set_forkserver_preload([*modules])
             forkserver.ensure_running()
 
 
