@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -38,9 +38,8 @@ class Security:
     def __init__(self, app: ASGIApp, api_key: str | None, is_shared: bool = False) -> None:
         self._app = app
         self._api_key = None if api_key is None else api_key.encode(errors="surrogateescape")
-        self._headers = dict(HEADERS)
-        if is_shared:
-            self._headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+        shared = {"Cross-Origin-Resource-Policy": "cross-origin"} if is_shared else {}
+        self._headers = Headers(HEADERS | shared).raw
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on one request, or refuse it."""
@@ -50,9 +49,9 @@ class Security:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in self._headers.items():
-                    headers.setdefault(name, value)
+                given = {name for name, _ in message["headers"]}
+                more = (header for header in self._headers if header[0] not in given)
+                message["headers"] = [*message["headers"], *more]
             await send(message)
 
         refusal = self._refusal(scope)
