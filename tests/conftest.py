@@ -19,7 +19,6 @@ from sqlalchemy.engine import make_url
 from threadpoolctl import threadpool_limits
 
 from feedrank.demo.server import embedded_server
-from feedrank.engines.processes import n_workers
 from feedrank.extraction.postgres import retry
 from tests.support.scratch import SCRATCH
 
@@ -82,11 +81,6 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = TemporaryDirectory(prefix="feedrank-session-")
         os.environ[SCRATCH] = folder.name
         config.add_cleanup(folder.cleanup)
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    """Three processes for two processors: a third of the time tests wait for another process."""
-    return -(-n_workers() * 3 // 2)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
