@@ -28,7 +28,7 @@ from feedrank.errors import ArtifactError, blaming
 from feedrank.io.files import private_directory
 from feedrank.io.writer_lock import turn
 from feedrank.ranking.rankers.by_name import ranker_file
-from feedrank.ranking.rankers.xgboost_ranker import FILE, XGBoostRanker
+from feedrank.ranking.rankers.xgboost_ranker import FILE, XGBoostRanker, reason_of
 
 # A load takes 0.7 s for the demo; any limit works that a full disk cache or a busy machine keeps.
 SECONDS = 120
@@ -170,10 +170,8 @@ def _read_by_xgboost(artifact: Artifact) -> None:
     log_odds = ranker.first_stage(matrix)
     try:
         found = ranker.of_xgboost(matrix, log_odds)
-    except ArtifactError:
-        raise
-    except Exception as error:  # XGBoost's, with its own stack below
-        raise ValueError(str(error).split("\n")[0]) from error
+    except Exception as error:
+        raise ValueError(reason_of(error)) from error
     if not close(found, ranker.probability(matrix, log_odds)):
         raise ValueError("XGBoost reads other trees in it")
 

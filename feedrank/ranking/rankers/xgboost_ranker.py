@@ -24,7 +24,13 @@ FILE, ATTRIBUTE = "ranker_xgboost.json", "feedrank_first_stage"
 # Rows times nodes up to which numpy sums the trees: five rows of 400 deep trees, or 1,000 of the
 # demo's, whose trees are mostly single leaves. It takes a tenth to nine tenths of XGBoost's time.
 FEW_NODES = 75_000
+LONGEST_REASON = 200  # characters; XGBoost's may hold the whole file
 LOWEST = np.float32(-88.7)  # log-odds whose exponential a float32 still holds
+
+
+def reason_of(error: Exception) -> str:
+    """What XGBoost says, without its own stack and the rest of a long line."""
+    return str(error).split("\n")[0][:LONGEST_REASON]
 
 
 class XGBoostRanker(Ranker):
@@ -66,15 +72,14 @@ class XGBoostRanker(Ranker):
 
     @cached_property
     def booster(self) -> xgb.Booster:
-        """The same, read by XGBoost."""
+        """The same, read by XGBoost; `ValueError` if it cannot."""
         import xgboost as xgb
 
         booster = xgb.Booster({"nthread": 1})
         try:
             booster.load_model(bytearray(self.content))
         except xgb.core.XGBoostError as error:
-            reason = str(error).split("\n")[0]  # then XGBoost's own stack
-            raise ArtifactError(f"XGBoost cannot read the ranker: {reason}") from error
+            raise ValueError(f"XGBoost: {reason_of(error)}") from error
         return booster
 
     def be_ready(self, n_rows: int) -> None:
