@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import multiprocessing.context
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -76,6 +77,7 @@ def _take(function: Callable[[int], Any]) -> None:
     """Keep the function in a worker, so that its arrays are sent once, not once a part."""
     global _function
     _function = function
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which the server ignores
     # Of k-means too: where each processor has its worker, two threads spin while they wait for one.
     threadpool_limits(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -102,7 +104,10 @@ def import_ahead(*modules: str) -> None:
     with suppress(FeedrankError):  # of a wrong number of workers, which the first pool tells
         if sys.platform != "win32" and n_workers() > 1:
             multiprocessing.get_context("forkserver").set_forkserver_preload([*modules])
+            # The server inherits that it ignores Ctrl-C: this process's traceback says enough.
+            kept = signal.signal(signal.SIGINT, signal.SIG_IGN)
             forkserver.ensure_running()
+            signal.signal(signal.SIGINT, kept)
 
 
 def _context(function: Callable[[int], R]) -> multiprocessing.context.BaseContext:

@@ -49,9 +49,9 @@ class Security:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                given = {name for name, _ in message["headers"]}
-                more = (header for header in self._headers if header[0] not in given)
-                message["headers"] = [*message["headers"], *more]
+                headers = [*message["headers"]]
+                given = {name for name, _ in headers}
+                message["headers"] = headers + [h for h in self._headers if h[0] not in given]
             await send(message)
 
         refusal = self._refusal(scope)

@@ -130,16 +130,26 @@ def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
 
 
 AHEAD = """
+import signal
 import sys
 from functools import partial
+
+import psutil
+
 from feedrank.engines.processes import import_ahead, map_parts
 
 def is_imported(module, part):
     return module in sys.modules
 
+def hears_ctrl_c(part):
+    return signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
 if __name__ == "__main__":
-    import_ahead("colorsys")
+    import_ahead("slow", "colorsys")
+    for process in psutil.Process().children():
+        process.send_signal(signal.SIGINT)  # while it imports, as Ctrl-C does
     print(*map_parts(partial(is_imported, "colorsys"), 2, ""), "colorsys" in sys.modules)
+    print(*map_parts(hears_ctrl_c, 2, ""), hears_ctrl_c(0))
 """
 
 
@@ -149,10 +159,12 @@ if __name__ == "__main__":
 )
 def test_workers_have_what_was_imported_ahead(n_workers: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "pool.py").write_text(AHEAD)
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(1)")
     command = [sys.executable, str(tmp_path / "pool.py")]
-    environment = os.environ | {"FEEDRANK_WORKERS": n_workers}
+    environment = os.environ | {"FEEDRANK_WORKERS": n_workers, "PYTHONPATH": str(tmp_path)}
     done = run(command, env=environment, capture_output=True, text=True)
     assert said in done.stdout + done.stderr
+    assert "True True True" in done.stdout or n_workers == "none"
     assert "set a whole number" in done.stderr or not done.stderr
 
 

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from feedrank.errors import ParamsError
 from service.app import create_app
+from service.middleware.security import Security
 from service.monitoring.logs import JsonLines
 from service.serving.limiter import BusyError, Limiter
 from service.settings import Settings
@@ -38,6 +39,29 @@ def test_every_answer_has_the_security_headers_and_an_id(client, path):
     assert "unsafe" not in headers["Content-Security-Policy"]
     assert len(headers["X-Request-ID"]) == 16
     assert "Access-Control-Allow-Origin" not in headers
+
+
+def test_an_answer_keeps_the_headers_that_it_sets_itself():
+    async def app(scope, receive, send):
+        own = iter([(b"cache-control", b"no-cache"), (b"x-own", b"1")])
+        await send({"type": "http.response.start", "status": 200, "headers": own})
+        await send({"type": "http.response.body"})
+
+    headers = TestClient(Security(app, None)).get("/").headers
+
+    assert headers.get_list("cache-control") == ["no-cache"]
+    assert headers["x-own"] == "1"
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+def test_pages_of_named_hosts_may_use_an_answer(settings):
+    origins = ("https://example.org",)
+    app = create_app(settings.model_copy(update={"cors_origins": origins}))
+    with TestClient(app) as client:
+        headers = client.get("/health", headers={"Origin": origins[0]}).headers
+
+    assert headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+    assert headers["Access-Control-Allow-Origin"] == origins[0]
 
 
 def test_a_key_is_asked_for_where_users_are_concerned(locked, user_id):
